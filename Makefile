@@ -1,0 +1,70 @@
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+
+GOAL ?=
+YES ?=
+LOCAL_MODEL ?=
+
+.PHONY: help
+help: ## show this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-10s %s\n", $$1, $$2}'
+
+.PHONY: dev
+dev: $(STAMP) ## make .venv with everything, the package itself editable
+
+# Bytecode is compiled at the end in one go, also where PYTHONDONTWRITEBYTECODE is set: without
+# it the first import of the model library takes several seconds in every process.
+$(STAMP): requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed") if sys.version_info < (3, 11) else None'
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install -qq --no-compile --no-deps --require-hashes -r requirements.lock
+	$(BIN)/python -m pip install -qq --no-deps --no-build-isolation --no-compile -e .
+	@env -u PYTHONDONTWRITEBYTECODE $(BIN)/python -m compileall -q -j 0 $(VENV)/lib >/dev/null || true
+	@touch $@
+
+.PHONY: lock
+lock: ## write requirements.lock anew from pyproject.toml
+	rm -rf build/lock && $(PYTHON) -m venv build/lock
+	build/lock/bin/python -m pip install --quiet 'pip-tools>=7.5'
+	build/lock/bin/python -m piptools compile --quiet --upgrade --extra dev --generate-hashes \
+	  --allow-unsafe --strip-extras --resolver backtracking --no-header --no-annotate \
+	  --no-emit-index-url --no-emit-find-links --no-emit-trusted-host \
+	  --output-file requirements.lock pyproject.toml
+	rm -rf build/lock
+
+.PHONY: test
+test: dev ## run the tests (ARGS='-k name' passes options on)
+	$(BIN)/python -m pytest -n auto --maxprocesses 4 $(ARGS)
+
+.PHONY: lint
+lint: dev ## ruff: rules and format
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+.PHONY: format
+format: dev ## ruff: mend what can be mended
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+.PHONY: types
+types: dev ## mypy, strict
+	$(BIN)/python -m mypy
+
+.PHONY: imports
+imports: dev ## who may import whom
+	$(BIN)/lint-imports
+
+.PHONY: check
+check: lint types imports test ## everything that .ci/run checks
+
+.PHONY: demo
+demo: dev ## run a goal: make demo GOAL='...' [YES=1] [LOCAL_MODEL=1]
+	$(BIN)/python -m flowbuilder.cli run "$(GOAL)" $(if $(YES),--yes) $(if $(LOCAL_MODEL),--local-model)
+
+.PHONY: clean
+clean: ## remove the environment and the caches
+	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache

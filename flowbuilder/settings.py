@@ -1,0 +1,108 @@
+"""One frozen `Settings`, read from `FLOWBUILDER_*` once, at the composition root.
+
+No other module reads the environment.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from flowbuilder.errors import SettingsError
+from flowbuilder.flow import Duration
+
+
+class Settings(BaseSettings):
+    """Everything that can be set. Every name is also the environment variable's, upper case."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="FLOWBUILDER_", frozen=True, extra="ignore", use_attribute_docstrings=True
+    )
+
+    # -- database ---------------------------------------------------------------------------
+    database_url: SecretStr | None = None
+    """DSN of an existing PostgreSQL; without it an embedded server is started."""
+    data_dir: Path = Path(".flowbuilder")
+    """Where the embedded server, fetched models and the workspace folder live."""
+    database_start_timeout: Duration = timedelta(seconds=120)
+    """How long the embedded server may take to start."""
+    pool_size: int = Field(default=8, ge=2, le=200)
+
+    # -- worker -----------------------------------------------------------------------------
+    concurrency: int = Field(default=16, ge=1, le=1000)
+    """How many tasks one worker runs at once."""
+    lease: Duration = timedelta(seconds=15)
+    """How long a worker holds a task without extending it."""
+    poll_interval: Duration = timedelta(seconds=1)
+    """The fallback when a notification is lost."""
+    shutdown_grace: Duration = timedelta(seconds=20)
+    """How long running handlers may go on after a stop signal."""
+    run_timeout: Duration = timedelta(days=7)
+    """The deadline of a run that names none."""
+    max_claims: int = Field(default=10, ge=1, le=1000)
+    """A task claimed this often without an outcome kills its workers: it fails as poison."""
+
+    # -- bounds (design invariant I12) ------------------------------------------------------
+    max_steps: int = Field(default=1000, ge=1, le=10_000)
+    max_elements: int = Field(default=100_000, ge=1, le=1_000_000)
+    max_json_depth: int = Field(default=32, ge=4, le=200)
+    max_value_bytes: int = Field(default=1_048_576, ge=1024, le=67_108_864)
+
+    # -- tools ------------------------------------------------------------------------------
+    tools: Annotated[list[str], NoDecode] = Field(default_factory=list)
+    """Modules with `@tool` functions, comma separated."""
+    workspace_dir: Path = Path(".")
+    """The folder that `file.read` and `file.write` are confined to."""
+    http_allow_private: bool = False
+    """Let `http.request` reach private, loopback and link-local addresses."""
+    http_timeout: Duration = timedelta(seconds=30)
+    http_max_bytes: int = Field(default=5_242_880, ge=1024)
+
+    # -- model ------------------------------------------------------------------------------
+    model: str | None = None
+    """Any name that litellm knows, e.g. `openai/gpt-5-mini`, `ollama_chat/qwen3`, or
+    `openai/<name>` with `model_api_base` for any OpenAI-compatible server."""
+    model_api_base: str | None = None
+    model_api_key: SecretStr | None = None
+    """Handed to litellm; without it litellm reads the provider's own variable."""
+    model_timeout: Duration = timedelta(seconds=120)
+    """Limit of one model call, streaming included."""
+    model_retries: int = Field(default=2, ge=0, le=10)
+    """Further tries after a rate limit, a server error or a broken connection."""
+    model_mode: str = Field(default="auto", pattern="^(auto|json_schema|tools|json)$")
+    model_max_tokens: int = Field(default=4096, ge=64, le=200_000)
+    plan_repairs: int = Field(default=2, ge=0, le=5)
+    """Rounds in which the model sees the problems of its plan."""
+
+    # -- service ----------------------------------------------------------------------------
+    host: str = "127.0.0.1"
+    port: int = Field(default=8080, ge=0, le=65535)
+    max_body_bytes: int = Field(default=4_194_304, ge=1024)
+
+    log_level: str = Field(default="warning", pattern="^(debug|info|warning|error)$")
+
+    @field_validator("tools", mode="before")
+    @classmethod
+    def _split(cls, value: object) -> object:
+        if isinstance(value, str):
+            return [part.strip() for part in value.split(",") if part.strip()]
+        return value
+
+    @classmethod
+    def load(cls, **overrides: object) -> Settings:
+        """Read the environment; keyword arguments that are not None win.
+
+        Raises:
+            SettingsError: A value is wrong; the message names the variable.
+        """
+        given = {name: value for name, value in overrides.items() if value is not None}
+        try:
+            return cls(**given)  # type: ignore[arg-type]
+        except ValidationError as error:
+            first = error.errors(include_url=False, include_input=False)[0]
+            name = "FLOWBUILDER_" + "_".join(str(part) for part in first["loc"]).upper()
+            raise SettingsError(f"{name}: {first['msg']}") from None

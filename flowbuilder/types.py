@@ -1,0 +1,57 @@
+"""Shared names for JSON values and time.
+
+`JsonValue` is what crosses every border of the system: arguments, inputs, outputs, event data.
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import timedelta
+from typing import Any, TypeAlias
+
+JsonValue: TypeAlias = "None | bool | int | float | str | list[JsonValue] | dict[str, JsonValue]"
+JsonObject: TypeAlias = "dict[str, JsonValue]"
+#: A JSON Schema document. Typed loosely because schemas nest without bound in third-party shapes.
+JsonSchema: TypeAlias = dict[str, Any]
+
+_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+_PART = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
+_DURATION = re.compile(r"^(?:\d+(?:\.\d+)?(?:ms|s|m|h|d))+$")
+#: Longer than any policy needs, short enough for every interval arithmetic.
+LONGEST = timedelta(days=3660)
+
+
+def parse_duration(value: str | int | float | timedelta) -> timedelta:
+    """Turn `"90s"`, `"1h30m"`, `250ms` or a number of seconds into a timedelta.
+
+    Raises:
+        ValueError: The text is no duration, is negative, or is longer than ten years.
+    """
+    if isinstance(value, timedelta):
+        duration = value
+    elif isinstance(value, bool):
+        raise ValueError("a duration is a text such as '30s' or a number of seconds")
+    elif isinstance(value, int | float):
+        if not 0 <= value <= LONGEST.total_seconds():
+            raise ValueError(f"a duration lies between 0 and ten years, not {value!r} seconds")
+        duration = timedelta(seconds=value)
+    else:
+        text = value.strip().replace(" ", "")
+        if len(text) > 64 or not _DURATION.match(text):
+            raise ValueError(f"{value[:64]!r} is no duration; write for example '30s' or '1h30m'")
+        seconds = sum(float(number) * _UNITS[unit] for number, unit in _PART.findall(text))
+        if seconds > LONGEST.total_seconds():
+            raise ValueError(f"{value!r} is longer than ten years")
+        duration = timedelta(seconds=seconds)
+    if not timedelta(0) <= duration <= LONGEST:
+        raise ValueError("a duration lies between 0 and ten years")
+    return duration
+
+
+def format_duration(value: timedelta) -> str:
+    """Write a timedelta in the largest unit that keeps it exact: `90s`, `5m`, `250ms`."""
+    milliseconds = round(value.total_seconds() * 1000)
+    for unit, size in (("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1000)):
+        if milliseconds and milliseconds % size == 0:
+            return f"{milliseconds // size}{unit}"
+    return f"{milliseconds}ms" if milliseconds % 1000 else f"{milliseconds // 1000}s"
