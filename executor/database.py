@@ -1,0 +1,255 @@
+"""Connections to PostgreSQL: a pool, a few ways to run a statement, and the mapping of errors.
+
+Statements on a pooled connection commit by themselves; `transaction()` groups several. Rows are
+dictionaries, JSON columns are decoded.
+"""
+
+from __future__ import annotations
+
+import logging
+import select
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from typing import TypeAlias
+
+import orjson
+import psycopg
+from psycopg import AsyncConnection
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
+from psycopg.rows import DictRow, dict_row
+from psycopg.types.json import set_json_dumps, set_json_loads
+from psycopg_pool import AsyncConnectionPool
+
+from flowbuilder.errors import DatabaseError, DatabaseUnavailable, FlowBuilderError
+from flowbuilder.executor.sqlstates import UNREACHABLE_HINT, map_error
+
+Connection: TypeAlias = AsyncConnection[DictRow]
+Parameters: TypeAlias = Sequence[object] | Mapping[str, object]
+
+#: The oldest PostgreSQL that the schema works on.
+OLDEST_SERVER = 14
+
+#: What a DSN may set otherwise. The keepalives find a vanished peer within a minute.
+_CONNECTION_DEFAULTS = {
+    "connect_timeout": "10",
+    "keepalives": "1",
+    "keepalives_idle": "20",
+    "keepalives_interval": "10",
+    "keepalives_count": "3",
+    "tcp_user_timeout": "50000",
+}
+#: No statement here takes seconds, and an open transaction holds locks and dead rows: what hangs
+#: has to end. Not sent as start-up options, because poolers refuse these.
+_SESSION = b"""
+select set_config('statement_timeout', '60s', false),
+       set_config('lock_timeout', '30s', false),
+       set_config('idle_in_transaction_session_timeout', '60s', false),
+       set_config('timezone', 'UTC', false),
+       set_config('jit', 'off', false)
+"""
+
+
+class Database:
+    """A pool of connections to one database. Make it with `Database.open`.
+
+    Every method raises what `sqlstates.map_error` makes of PostgreSQL's errors, so callers see
+    errors of flowbuilder only.
+    """
+
+    def __init__(self, dsn: str, pool: AsyncConnectionPool[Connection], wait: float) -> None:
+        self._dsn = dsn
+        self._pool = pool
+        self._wait = wait
+
+    @classmethod
+    async def open(
+        cls,
+        dsn: str,
+        *,
+        size: int = 8,
+        application_name: str = "flowbuilder",
+        wait: float = 30.0,
+    ) -> Database:
+        """Connect, and keep up to `size` connections.
+
+        `wait`: seconds that a caller may wait for a free connection.
+
+        Raises:
+            DatabaseUnavailable: The server cannot be reached or refuses this user.
+            DatabaseError: It can, but is too old or not in UTF-8.
+        """
+        # A pool only logs why it cannot connect; one connection by hand says it.
+        first = await connect(dsn, application_name=application_name)
+        await first.close()
+        # Lost connections are replaced and reported to who used them: no warnings besides.
+        if (logger := logging.getLogger("psycopg.pool")).level == logging.NOTSET:
+            logger.setLevel(logging.ERROR)
+        pool: AsyncConnectionPool[Connection] = AsyncConnectionPool(
+            _conninfo(dsn, application_name),
+            connection_class=AsyncConnection,
+            kwargs={"autocommit": True, "row_factory": dict_row},
+            min_size=1,
+            max_size=size,
+            open=False,
+            configure=_configure,
+            check=_check,
+            timeout=wait,
+            name=application_name,
+        )
+        try:
+            # Waiting leaves no work to the pool's tasks: busy ones do not hear a cancellation,
+            # and a program that fails without closing would hang at its end.
+            await pool.open(wait=True, timeout=wait)
+        except psycopg.Error as error:
+            await pool.close()
+            raise map_error(error, secret=password_of(dsn)) from error
+        return cls(dsn, pool, wait)
+
+    async def close(self) -> None:
+        """Close every connection; those in use are closed when they come back."""
+        await self._pool.close()
+
+    async def __aenter__(self) -> Database:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    @property
+    def dsn(self) -> str:
+        """The connection string. It may hold a password: never print it, see `safe_dsn`."""
+        return self._dsn
+
+    @asynccontextmanager
+    async def connection(self) -> AsyncIterator[Connection]:
+        """Lend a connection; every statement on it commits by itself."""
+        try:
+            async with self._pool.connection() as connection:
+                yield connection
+        except psycopg.Error as error:
+            raise map_error(error, secret=password_of(self._dsn)) from error
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[Connection]:
+        """Lend a connection inside a transaction: committed at the end, rolled back on error."""
+        async with self.connection() as connection, connection.transaction():
+            yield connection
+
+    async def fetch_all(self, query: bytes, parameters: Parameters = ()) -> list[DictRow]:
+        """Run one statement and return its rows."""
+        async with self.connection() as connection:
+            cursor = await connection.execute(query, parameters)
+            return await cursor.fetchall()
+
+    async def fetch_one(self, query: bytes, parameters: Parameters = ()) -> DictRow | None:
+        """Run one statement and return its first row, None if there is none."""
+        async with self.connection() as connection:
+            cursor = await connection.execute(query, parameters)
+            return await cursor.fetchone()
+
+    async def execute(self, query: bytes, parameters: Parameters = ()) -> None:
+        """Run one statement for its effect."""
+        async with self.connection() as connection:
+            await connection.execute(query, parameters)
+
+    async def dedicated(self, *, application_name: str = "flowbuilder") -> Connection:
+        """Open a connection outside the pool, for LISTEN or session locks; the caller closes it.
+
+        Raises:
+            DatabaseUnavailable: The server cannot be reached.
+        """
+        return await connect(self._dsn, application_name=application_name)
+
+
+async def connect(dsn: str, *, application_name: str = "flowbuilder") -> Connection:
+    """Open one connection with the same settings as the pool's.
+
+    Raises:
+        DatabaseUnavailable: The server cannot be reached or refuses this user.
+        DatabaseError: It can, but is too old or not in UTF-8.
+    """
+    conninfo = _conninfo(dsn, application_name)
+    try:
+        connection = await AsyncConnection.connect(conninfo, autocommit=True, row_factory=dict_row)
+    except psycopg.Error as error:
+        mapped = map_error(error, secret=password_of(dsn))
+        if not isinstance(mapped, DatabaseUnavailable):
+            mapped = DatabaseUnavailable(mapped.message, hint=UNREACHABLE_HINT)
+        raise mapped from error
+    try:
+        _check_server(connection)
+        await _configure(connection)
+    except (psycopg.Error, FlowBuilderError) as error:
+        await connection.close()
+        if isinstance(error, psycopg.Error):
+            raise map_error(error, secret=password_of(dsn)) from error
+        raise
+    return connection
+
+
+def safe_dsn(dsn: str) -> str:
+    """Return `user@host:port/database`, without password or options, for messages."""
+    parts = _parse(dsn)
+    user = f"{parts['user']}@" if "user" in parts else ""
+    port = f":{parts['port']}" if "port" in parts else ""
+    return f"{user}{parts.get('host', 'localhost')}{port}/{parts.get('dbname', '')}"
+
+
+def password_of(dsn: str) -> str | None:
+    """Return the password inside a DSN, so that it can be kept out of texts."""
+    password = _parse(dsn).get("password")
+    return str(password) if password else None
+
+
+def _parse(dsn: str) -> dict[str, object]:
+    try:
+        return {name: value for name, value in conninfo_to_dict(dsn).items() if value is not None}
+    except psycopg.ProgrammingError:
+        # libpq's message quotes the part that it does not understand: it may be the password.
+        raise DatabaseUnavailable(
+            "The database URL cannot be read.",
+            code="database_url_invalid",
+            hint="Write postgresql://user:password@host:5432/database, with special characters "
+            "of the password percent-encoded.",
+        ) from None
+
+
+def _conninfo(dsn: str, application_name: str) -> str:
+    given = _parse(dsn)
+    defaults = {"application_name": application_name, **_CONNECTION_DEFAULTS}
+    missing = {name: value for name, value in defaults.items() if name not in given}
+    return make_conninfo(dsn, **missing)
+
+
+def _check_server(connection: Connection) -> None:
+    major = connection.info.server_version // 10_000
+    if major < OLDEST_SERVER:
+        raise DatabaseError(
+            f"PostgreSQL {major} is too old.",
+            code="database_too_old",
+            hint=f"flowbuilder needs PostgreSQL {OLDEST_SERVER} or newer.",
+        )
+    encoding = connection.info.parameter_status("server_encoding")
+    if encoding not in ("UTF8", None):
+        raise DatabaseError(
+            f"The database stores text as {encoding}, not as UTF-8.",
+            code="database_encoding",
+            hint="Create it with: create database … encoding 'UTF8' template template0",
+        )
+
+
+async def _configure(connection: Connection) -> None:
+    set_json_loads(orjson.loads, connection)
+    set_json_dumps(orjson.dumps, connection)
+    await connection.execute(_SESSION)
+
+
+async def _check(connection: Connection) -> None:
+    """Refuse a connection that died in the pool, without a round trip for a healthy one.
+
+    The server says good-bye before it closes, so a dead connection has something to read.
+    """
+    poll = select.poll()
+    poll.register(connection.pgconn.socket, select.POLLIN)
+    if poll.poll(0):
+        await AsyncConnectionPool.check_connection(connection)
