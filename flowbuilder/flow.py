@@ -1,0 +1,163 @@
+"""The flow document `flow.v1`: the one format of plans, files, versions, API and UI.
+
+The models describe a document whose shape is right. Whether it makes sense (tools exist, no
+cycles, references fit) is decided by `flowbuilder.validation`, which reports everything at once.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from datetime import timedelta
+from enum import StrEnum
+from typing import Annotated, Any, Literal
+
+import orjson
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, WithJsonSchema
+
+from flowbuilder.types import JsonObject, JsonSchema, format_duration, parse_duration
+
+FORMAT = "flow.v1"
+STEP_ID_PATTERN = r"^[A-Za-z_][A-Za-z0-9_]{0,62}$"
+SLUG_PATTERN = r"^[A-Za-z0-9_][A-Za-z0-9_-]{0,79}$"
+TOOL_PATTERN = r"^[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)*(@[0-9]+)?$"
+
+Duration = Annotated[
+    timedelta,
+    BeforeValidator(parse_duration),
+    PlainSerializer(format_duration, return_type=str),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"type": "string", "pattern": r"^(\d+(\.\d+)?(ms|s|m|h|d))+$"},
+                {"type": "number", "minimum": 0},
+            ],
+            "description": "A time span: '250ms', '30s', '1h30m', or a number of seconds.",
+        }
+    ),
+]
+StepId = Annotated[str, Field(pattern=STEP_ID_PATTERN)]
+Slug = Annotated[str, Field(pattern=SLUG_PATTERN)]
+
+
+class TriggerRule(StrEnum):
+    """When a step starts, judged by how the steps it depends on have ended."""
+
+    ALL_SUCCESS = "all_success"
+    NONE_FAILED = "none_failed"
+    ALL_DONE = "all_done"
+    ONE_SUCCESS = "one_success"
+
+
+class OnError(StrEnum):
+    """What a step's final failure means for the run."""
+
+    FAIL = "fail"
+    SKIP = "skip"
+    CONTINUE = "continue"
+
+
+class Backoff(StrEnum):
+    """How the delay between attempts grows."""
+
+    FIXED = "fixed"
+    LINEAR = "linear"
+    EXPONENTIAL = "exponential"
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+
+
+class RetryPolicy(_Model):
+    """How often and how patiently an attempt is repeated."""
+
+    max_attempts: int = Field(default=3, ge=1, le=100)
+    """All attempts, the first included."""
+    backoff: Backoff = Backoff.EXPONENTIAL
+    base_delay: Duration = timedelta(seconds=1)
+    max_delay: Duration = timedelta(minutes=5)
+    jitter: bool = True
+    """Spread each delay over 50 to 100 % of its length, so that retries do not come in step."""
+
+
+class ApprovalPolicy(_Model):
+    """Who must agree before a step runs with exactly the arguments they saw."""
+
+    by: list[str] = Field(default_factory=list, max_length=50)
+    """`role:approver`, `user:ada`, or empty for anyone who may approve in the workspace."""
+    deadline: Duration = timedelta(hours=24)
+    on_deadline: Literal["reject", "approve"] = "reject"
+    message: str | None = Field(default=None, max_length=2000)
+    """What to tell the person; written by the flow's author, shown beside the arguments."""
+
+
+class Step(_Model):
+    """One node of a flow: a tool, its arguments and its policies."""
+
+    id: StepId
+    tool: Annotated[str, Field(pattern=TOOL_PATTERN, max_length=200)]
+    description: str | None = Field(default=None, max_length=2000)
+    args: dict[str, Any] = Field(default_factory=dict)
+    """JSON values; strings may hold references such as `${{ steps.fetch.items }}`."""
+    for_each: str | list[Any] | None = None
+    """A reference to an array, or a literal array: one task per element (`item`, `index`)."""
+    concurrency: int | None = Field(default=None, ge=1, le=10_000)
+    """How many tasks of a mapped step may run at once; None for no limit."""
+    when: str | None = Field(default=None, min_length=1, max_length=2000)
+    """A CEL condition over `input`, `steps`, `run`; false skips the step."""
+    depends_on: list[StepId] = Field(default_factory=list, max_length=1000)
+    """Explicit order. Steps named in references are depended on without being listed here."""
+    retry: RetryPolicy = RetryPolicy()
+    timeout: Duration | None = None
+    """Time limit of one attempt; None for the tool's own default."""
+    on_error: OnError = OnError.FAIL
+    trigger_rule: TriggerRule = TriggerRule.ALL_SUCCESS
+    approval: ApprovalPolicy | None = None
+
+
+class Flow(_Model):
+    """A named graph of steps. Immutable: every accepted change makes a new version."""
+
+    format: Literal["flow.v1"] = "flow.v1"
+    flow: Slug
+    description: str | None = Field(default=None, max_length=4000)
+    input: dict[str, Any] = Field(default_factory=lambda: {"type": "object"})
+    """JSON Schema of the run's input."""
+    steps: list[Step] = Field(default_factory=list)
+    output: Any = None
+    """A JSON value with references; null means the outputs of the steps nothing depends on."""
+    timeout: Duration | None = None
+    """How long a run may take in all; None for the setting `run_timeout`."""
+
+    @property
+    def slug(self) -> str:
+        """The flow's name, unique in its workspace."""
+        return self.flow
+
+    def step(self, step_id: str) -> Step | None:
+        """Return the step with this id, or None."""
+        return next((step for step in self.steps if step.id == step_id), None)
+
+    def document(self) -> JsonObject:
+        """Return the document as JSON, defaults left out: what is stored, hashed and shown."""
+        document: JsonObject = self.model_dump(
+            mode="json", exclude_defaults=True, exclude_none=False
+        )
+        document.setdefault("flow", self.flow)
+        return {"format": FORMAT, **document}
+
+    def content_hash(self) -> str:
+        """Return the SHA-256 of the canonical document, 64 hex digits.
+
+        Key order does not count, the order of steps does.
+        """
+        canonical = orjson.dumps(self.document(), option=orjson.OPT_SORT_KEYS)
+        return hashlib.sha256(canonical).hexdigest()
+
+
+def flow_json_schema() -> JsonSchema:
+    """Return the JSON Schema (2020-12) of `flow.v1`."""
+    schema: JsonSchema = Flow.model_json_schema(mode="validation")
+    schema["$schema"] = "https://json-schema.org/draft/2020-12/schema"
+    schema["title"] = FORMAT
+    return schema

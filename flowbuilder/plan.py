@@ -1,0 +1,135 @@
+"""A plan: what a planner proposes for a goal. Untrusted until it compiles to a flow."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+
+from flowbuilder.errors import Problem, Severity
+from flowbuilder.flow import Flow
+from flowbuilder.types import JsonObject, JsonValue
+
+
+class PlanStatus(StrEnum):
+    """Where a plan stands."""
+
+    READY = "ready"
+    """Valid: it can be accepted and executed."""
+    NEEDS_ANSWERS = "needs_answers"
+    INVALID = "invalid"
+    ACCEPTED = "accepted"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Question:
+    """Something the planner must be told; never invented."""
+
+    id: str
+    text: str
+    pointer: str
+    """Where in the document the answer goes."""
+    options: tuple[str, ...] = ()
+
+    def as_json(self) -> JsonObject:
+        """Return the question as JSON."""
+        options: list[JsonValue] = list(self.options)
+        return {"id": self.id, "text": self.text, "pointer": self.pointer, "options": options}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Usage:
+    """What the model calls of a plan consumed."""
+
+    calls: int = 0
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    cost_usd: float | None = None
+    """None when the price of the model is not known (a local model, for example)."""
+    seconds: float = 0.0
+
+    def __add__(self, other: Usage) -> Usage:
+        known = [cost for cost in (self.cost_usd, other.cost_usd) if cost is not None]
+        return Usage(
+            calls=self.calls + other.calls,
+            prompt_tokens=self.prompt_tokens + other.prompt_tokens,
+            completion_tokens=self.completion_tokens + other.completion_tokens,
+            cost_usd=sum(known) if known else None,
+            seconds=self.seconds + other.seconds,
+        )
+
+    def as_json(self) -> JsonObject:
+        """Return the usage as JSON."""
+        return {
+            "calls": self.calls,
+            "prompt_tokens": self.prompt_tokens,
+            "completion_tokens": self.completion_tokens,
+            "cost_usd": self.cost_usd,
+            "seconds": round(self.seconds, 3),
+        }
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Plan:
+    """A proposed flow with everything a person needs to judge it."""
+
+    id: str
+    goal: str
+    planner: str
+    """`rules`, or `model`."""
+    model: str | None = None
+    flow: Flow | None = None
+    """None only while questions or problems keep the document from having the right shape."""
+    input: JsonValue = None
+    """The run input that goes with the goal, if one was given or found in its words."""
+    certain: bool = True
+    """False when the planner chose between near equals: show it, do not run it unasked."""
+    notes: tuple[str, ...] = ()
+    """What a person should know, in whole sentences: why uncertain, what was repaired, added."""
+    problems: tuple[Problem, ...] = ()
+    questions: tuple[Question, ...] = ()
+    usage: Usage = field(default_factory=Usage)
+    status: PlanStatus = PlanStatus.READY
+
+    @property
+    def valid(self) -> bool:
+        """Whether the plan compiled: a flow, no error among the problems, nothing to ask."""
+        return (
+            self.flow is not None
+            and not self.questions
+            and all(problem.severity is not Severity.ERROR for problem in self.problems)
+        )
+
+    @property
+    def estimate(self) -> JsonObject:
+        """Return `{steps, model_calls, approvals}`: what running the plan will take."""
+        steps = self.flow.steps if self.flow else []
+        return {
+            "steps": len(steps),
+            "approvals": sum(1 for s in steps if s.approval or s.tool.startswith("human.")),
+            "model_calls": sum(1 for s in steps if s.tool.startswith("llm.")),
+        }
+
+    def with_flow(self, flow: Flow) -> Plan:
+        """Return the same plan around another flow."""
+        return replace(self, flow=flow)
+
+    def as_json(self) -> JsonObject:
+        """Return the plan as it is stored and answered over HTTP."""
+        notes: list[JsonValue] = list(self.notes)
+        problems: list[JsonValue] = [problem.as_json() for problem in self.problems]
+        questions: list[JsonValue] = [question.as_json() for question in self.questions]
+        return {
+            "id": self.id,
+            "goal": self.goal,
+            "status": self.status.value,
+            "planner": self.planner,
+            "model": self.model,
+            "certain": self.certain,
+            "flow": self.flow.document() if self.flow else None,
+            "input": self.input,
+            "notes": notes,
+            "problems": problems,
+            "questions": questions,
+            "estimate": self.estimate,
+            "usage": self.usage.as_json(),
+        }

@@ -1,0 +1,36 @@
+"""Tools: typed Python callables with input schema, output schema and declared effects.
+
+`tool` declares one, `ToolRegistry` holds them by name and version, `bind` and `check_output` are
+the two borders of a call: JSON arguments in, a JSON result out.
+"""
+
+from flowbuilder.tools.calls import bind, check_arguments, check_output
+from flowbuilder.tools.contract import (
+    Context,
+    Effects,
+    Fail,
+    Handler,
+    Retry,
+    Secrets,
+    Tool,
+    Wait,
+)
+from flowbuilder.tools.declaration import tool
+from flowbuilder.tools.registry import ToolRegistry, import_tools
+
+__all__ = [
+    "Context",
+    "Effects",
+    "Fail",
+    "Handler",
+    "Retry",
+    "Secrets",
+    "Tool",
+    "ToolRegistry",
+    "Wait",
+    "bind",
+    "check_arguments",
+    "check_output",
+    "import_tools",
+    "tool",
+]

@@ -1,0 +1,135 @@
+"""The two borders of a tool call: JSON arguments in, a JSON result out.
+
+Bad arguments never reach the function, a bad result never leaves the worker.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any
+
+from flowbuilder.errors import DefinitionError, InvalidValue
+from flowbuilder.tools.contract import Context, Tool
+from flowbuilder.tools.schema import pointer_to, to_json
+from flowbuilder.types import JsonObject, JsonSchema, JsonValue
+
+if TYPE_CHECKING:
+    from jsonschema.exceptions import ValidationError
+    from jsonschema.protocols import Validator
+
+    from flowbuilder.strictjson import Limits
+
+
+class _Checks:
+    """The compiled schemas of one tool."""
+
+    def __init__(self, tool: Tool) -> None:
+        self.arguments = _compile(tool, "input_schema", tool.input_schema)
+        self.output = _compile(tool, "output_schema", tool.output_schema)
+        self.context = _context_parameter(tool)
+
+
+def check_arguments(tool: Tool, args: JsonObject) -> None:
+    """Hold arguments against the tool's input schema.
+
+    Raises:
+        InvalidValue: `argument_invalid`; the pointer names the first bad argument.
+        DefinitionError: The tool's own schema is no JSON Schema.
+    """
+    _refuse(_checks_of(tool).arguments.iter_errors(args), "argument_invalid", tool)
+
+
+def bind(tool: Tool, args: JsonObject, context: Context) -> Callable[[], Any]:
+    """Return the call of a tool with these JSON arguments, ready to be made.
+
+    The arguments are held against the input schema, then turned into what the parameters are
+    typed as. Calling the result runs the function: its value is a coroutine if `tool.is_async`.
+
+    Raises:
+        InvalidValue: `argument_invalid`; the function was not called.
+        DefinitionError: The tool's own schema is no JSON Schema.
+    """
+    check_arguments(tool, args)
+    if tool.signature is not None:
+        positional, named = tool.signature.coerce(args, context)
+        return functools.partial(tool.handler, *positional, **named)
+    parameter = _checks_of(tool).context
+    extra = {} if parameter is None else {parameter: context}
+    return functools.partial(tool.handler, **args, **extra)
+
+
+def check_output(tool: Tool, value: Any, *, limits: Limits | None = None) -> JsonValue:
+    """Return what a tool gave back as JSON, held against its output schema.
+
+    Raises:
+        InvalidValue: `output_invalid`; the pointer says where.
+    """
+    from flowbuilder.strictjson import check
+
+    adapter = tool.signature.output if tool.signature else None
+    plain = to_json(value, adapter)
+    try:
+        checked: JsonValue = check(plain) if limits is None else check(plain, limits=limits)
+    except InvalidValue as error:
+        raise InvalidValue(
+            f"{tool.name}: {error.message}",
+            pointer=error.pointer,
+            code="output_invalid",
+            hint=error.hint,
+        ) from None
+    _refuse(_checks_of(tool).output.iter_errors(checked), "output_invalid", tool)
+    return checked
+
+
+def _checks_of(tool: Tool) -> _Checks:
+    found: _Checks | None = tool.__dict__.get("_checks")
+    if found is None:
+        found = _Checks(tool)
+        object.__setattr__(tool, "_checks", found)  # compiled once, however often it is called
+    return found
+
+
+def _compile(tool: Tool, name: str, schema: JsonSchema) -> Validator:
+    from jsonschema import Draft202012Validator
+    from jsonschema.exceptions import SchemaError
+
+    try:
+        Draft202012Validator.check_schema(schema)
+    except SchemaError as error:
+        raise DefinitionError(
+            f"{tool.name}: {name} is no JSON Schema: {error.message}", code="tool_invalid"
+        ) from None
+    return Draft202012Validator(schema)
+
+
+def _context_parameter(tool: Tool) -> str | None:
+    """Return the parameter of a hand-built tool's handler that is annotated `Context`."""
+    try:
+        parameters = inspect.signature(tool.handler).parameters.values()
+    except (TypeError, ValueError):
+        return None
+    for parameter in parameters:
+        if parameter.annotation is Context or parameter.annotation == "Context":
+            return parameter.name
+    return None
+
+
+def _refuse(errors: Iterable[ValidationError], code: str, tool: Tool) -> None:
+    from jsonschema.exceptions import relevance
+
+    error = max(errors, key=relevance, default=None)
+    if error is None:
+        return
+    pointer = pointer_to(error.absolute_path)
+    raise InvalidValue(f"{tool.name}: {_explain(error)}", pointer=pointer, code=code)
+
+
+def _explain(error: ValidationError) -> str:
+    """Return a message that does not repeat a long value."""
+    message = error.message
+    if len(message) <= 300:
+        return message
+    kind = type(error.instance).__name__
+    return f"a value of type {kind} does not fit {error.validator!r}: {message[-200:]}"

@@ -1,0 +1,279 @@
+"""What a tool is: effects, the task's context, and what a handler may raise or return.
+
+A tool is made with `@tool` from a function's type hints, or built as a `Tool` value. Handlers may
+take a `Context`; what they may raise (`Retry`, `Fail`) or return (`Wait`) is the whole protocol
+between a tool and the engine.
+"""
+
+from __future__ import annotations
+
+import inspect
+import re
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import timedelta
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
+
+from flowbuilder.errors import DefinitionError
+from flowbuilder.flow import TOOL_PATTERN
+from flowbuilder.tools.schema import Signature, local_references
+from flowbuilder.types import JsonObject, JsonSchema, JsonValue
+
+if TYPE_CHECKING:
+    from flowbuilder.settings import Settings
+
+
+class Effects(StrEnum):
+    """What a tool does to the world, from harmless to what cannot be undone."""
+
+    PURE = "pure"
+    READ = "read"
+    WRITE = "write"
+    EXTERNAL = "external"
+    IRREVERSIBLE = "irreversible"
+
+
+class Retry(Exception):
+    """Raised by a handler: try again, after a given time if one is named."""
+
+    def __init__(self, reason: str = "", *, after: timedelta | float | None = None) -> None:
+        super().__init__(reason or "the tool asked for another attempt")
+        self.after = timedelta(seconds=after) if isinstance(after, int | float) else after
+
+
+class Fail(Exception):
+    """Raised by a handler: this will never work, do not try again."""
+
+    def __init__(self, reason: str, *, code: str = "tool_failed") -> None:
+        super().__init__(reason)
+        self.code = code
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Wait:
+    """Returned by a handler: give the slot back until something happens.
+
+    Exactly one kind. `seconds`: a durable sleep. `approval`: a person decides (`by`, `deadline`,
+    `message`, `data` for the page, `schema` when a value is asked for). `flow`: a child run with
+    `input`. When the wait is over the task completes with the wait's value: the end time, the
+    decision `{approved, by, comment, value}` (the bare `value` when a `schema` was given), or the
+    child's output.
+    """
+
+    kind: Literal["time", "approval", "run"]
+    seconds: float | None = None
+    message: str | None = None
+    data: JsonValue = None
+    schema: JsonSchema | None = None
+    by: tuple[str, ...] = ()
+    deadline: timedelta | None = None
+    on_deadline: Literal["reject", "approve"] = "reject"
+    flow: str | None = None
+    version: int | None = None
+    input: JsonValue = None
+
+    @classmethod
+    def for_time(cls, seconds: float) -> Wait:
+        """Sleep durably for this many seconds."""
+        return cls(kind="time", seconds=seconds)
+
+    @classmethod
+    def for_approval(
+        cls,
+        message: str,
+        *,
+        data: JsonValue = None,
+        by: tuple[str, ...] = (),
+        deadline: timedelta | None = None,
+        schema: JsonSchema | None = None,
+    ) -> Wait:
+        """Ask a person to decide or, with a schema, for a value of that shape."""
+        return cls(
+            kind="approval", message=message, data=data, by=by, deadline=deadline, schema=schema
+        )
+
+    @classmethod
+    def for_run(cls, flow: str, input: JsonValue, *, version: int | None = None) -> Wait:
+        """Start a child run and wait for its end."""
+        return cls(kind="run", flow=flow, input=input, version=version)
+
+
+class Secrets(Protocol):
+    """Look-up of secret values by name, at the moment of use."""
+
+    def get(self, name: str) -> str:
+        """Return the value. Raises: NotFound."""
+        ...
+
+
+@runtime_checkable
+class Context(Protocol):
+    """What a handler may know and do about the task it works on.
+
+    A handler takes it by a parameter annotated `Context` (any name, any position).
+    """
+
+    @property
+    def run_id(self) -> str:
+        """The run's id (UUID text)."""
+        ...
+
+    @property
+    def step_id(self) -> str:
+        """The step's id in its flow."""
+        ...
+
+    @property
+    def task_id(self) -> str:
+        """The task's id."""
+        ...
+
+    @property
+    def index(self) -> int | None:
+        """The element's place in a mapped step, counted from 0; None otherwise."""
+        ...
+
+    @property
+    def attempt(self) -> int:
+        """Which attempt this is, counted from 1."""
+        ...
+
+    @property
+    def idempotency_key(self) -> str:
+        """The same text on every attempt of this task: hand it to outside systems."""
+        ...
+
+    @property
+    def settings(self) -> Settings:
+        """The settings of the process."""
+        ...
+
+    @property
+    def secrets(self) -> Secrets:
+        """Secret values by name."""
+        ...
+
+    @property
+    def cancelled(self) -> bool:
+        """Whether the task was cancelled, timed out or lost: stop and clean up."""
+        ...
+
+    def progress(self, fraction: float | None = None, message: str | None = None) -> None:
+        """Report progress (0 to 1); appears as a `task_progress` event. Never blocks."""
+        ...
+
+
+Handler = Callable[..., Any]
+_NAME = re.compile(TOOL_PATTERN)
+_LONGEST_NAME = 200
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tool:
+    """A named, versioned callable with schemas and declared effects."""
+
+    name: str
+    """Dotted, lower case: `http.request`."""
+    summary: str
+    """One sentence, what it does, in words a planner can match a goal against."""
+    handler: Handler = field(repr=False)
+    """The function itself. Async, plain (run in a thread) or, with `process`, run in a killable
+    process. `flowbuilder.tools.bind` turns JSON arguments into a call of it."""
+    input_schema: JsonSchema = field(repr=False, hash=False)
+    """JSON Schema (2020-12) of the arguments object; `additionalProperties` is false."""
+    output_schema: JsonSchema = field(repr=False, hash=False)
+    """JSON Schema of the result; `{}` means anything."""
+    effects: Effects = Effects.PURE
+    version: int = 1
+    untrusted_output: bool = False
+    """The result holds text that somebody outside wrote (web pages, mails, model output)."""
+    timeout: timedelta = timedelta(seconds=60)
+    """Default time limit of one attempt."""
+    process: bool = False
+    needs_model: bool = False
+    """Cannot work without a configured model; workers without one do not claim it."""
+    keywords: tuple[str, ...] = ()
+    """Words and phrases a person might use for this; read by the rule planner and retrieval."""
+    examples: tuple[str, ...] = ()
+    """Clauses such as 'email the report to bob@example.org', for planners and docs."""
+    signature: Signature | None = field(default=None, repr=False, compare=False)
+    """How JSON becomes the function's parameters; None for a tool that takes JSON as it is."""
+
+    def __post_init__(self) -> None:
+        """Refuse what no registry, flow or worker could use. Raises: DefinitionError."""
+        if not _NAME.match(self.name) or "@" in self.name or len(self.name) > _LONGEST_NAME:
+            raise DefinitionError(
+                f"{self.name[:80]!r} is no tool name",
+                code="tool_invalid",
+                hint="Use letters, digits and underscores, with dots between parts: mail.send.",
+            )
+        if isinstance(self.version, bool) or self.version < 1:
+            raise DefinitionError(f"{self.name}: a version is counted from 1", code="tool_invalid")
+        if self.timeout <= timedelta(0):
+            raise DefinitionError(f"{self.name}: the timeout is not positive", code="tool_invalid")
+        if self.process and self.is_async:
+            raise DefinitionError(
+                f"{self.name}: process=True is for plain functions, this one is async",
+                code="tool_invalid",
+            )
+        for reference in local_references([self.input_schema, self.output_schema]):
+            if not reference.startswith("#"):
+                raise DefinitionError(
+                    f"{self.name}: the schema refers to {reference!r}",
+                    code="tool_invalid",
+                    hint="A tool's schemas must be self-contained.",
+                )
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Call the plain function, as if it had never been declared a tool."""
+        return self.handler(*args, **kwargs)
+
+    def __reduce__(self) -> Any:
+        """Pickle by module and name, so that a tool reaches another process."""
+        module = getattr(self.handler, "__module__", None)
+        name = getattr(self.handler, "__qualname__", "")
+        if self._importable(module, name):
+            return _restore, (module, name)
+        return super().__reduce__()
+
+    def _importable(self, module: str | None, qualified_name: str) -> bool:
+        found: Any = sys.modules.get(module or "")
+        for part in qualified_name.split("."):
+            found = getattr(found, part, None)
+        return found is self
+
+    @property
+    def is_async(self) -> bool:
+        """Whether calling the handler gives an awaitable."""
+        call = getattr(self.handler, "__call__", None)  # noqa: B004 - an object with async call
+        return inspect.iscoroutinefunction(self.handler) or inspect.iscoroutinefunction(call)
+
+    @property
+    def ref(self) -> str:
+        """`name@version`."""
+        return f"{self.name}@{self.version}"
+
+    def describe(self) -> JsonObject:
+        """Return name, version, summary, effects and schemas as JSON, for HTTP, CLI and prompts."""
+        return {
+            "name": self.name,
+            "version": self.version,
+            "summary": self.summary,
+            "effects": self.effects.value,
+            "untrusted_output": self.untrusted_output,
+            "needs_model": self.needs_model,
+            "input_schema": self.input_schema,
+            "output_schema": self.output_schema,
+        }
+
+
+def _restore(module: str, qualified_name: str) -> Any:
+    """Find a pickled tool again in the process that unpickles it."""
+    import importlib
+
+    found: Any = importlib.import_module(module)
+    for part in qualified_name.split("."):
+        found = getattr(found, part)
+    return found

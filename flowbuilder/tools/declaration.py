@@ -1,0 +1,160 @@
+"""`@tool`: declare a typed Python function as a tool."""
+
+from __future__ import annotations
+
+import inspect
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from datetime import timedelta
+from typing import Any, overload
+
+from flowbuilder.errors import DefinitionError
+from flowbuilder.tools.contract import Context, Effects, Handler, Tool, Wait
+from flowbuilder.tools.schema import describe_function
+from flowbuilder.types import JsonSchema, parse_duration
+
+
+@overload
+def tool(function: Handler, /) -> Tool: ...
+
+
+@overload
+def tool(
+    name: str | None = None,
+    /,
+    *,
+    effects: str | Effects = ...,
+    untrusted_output: bool = ...,
+    timeout: str | float | timedelta = ...,
+    version: int = ...,
+    process: bool = ...,
+    needs_model: bool = ...,
+    keywords: Sequence[str] = ...,
+    examples: Sequence[str] = ...,
+    summary: str | None = ...,
+    input_schema: JsonSchema | None = ...,
+    output_schema: JsonSchema | None = ...,
+    untyped: bool = ...,
+) -> Callable[[Handler], Tool]: ...
+
+
+def tool(name: Any = None, /, **options: Any) -> Any:
+    """Declare a function as a tool: `@tool`, `@tool("mail.send", effects="external")`.
+
+    The name is the function's own unless one is given. Schemas come from the type hints: every
+    parameter becomes an argument, except the one annotated `Context`. The first line of the
+    docstring becomes the summary, an `Args:` section or `Annotated[..., Field(description=...)]`
+    the descriptions. What is decorated stays callable as the plain function.
+
+    Options: `effects` (`pure`, `read`, `write`, `external`, `irreversible`; pure unless declared),
+    `untrusted_output`, `timeout` (`"30s"` or seconds), `version`, `process`, `needs_model`,
+    `keywords`, `examples`; `summary`, `input_schema` and `output_schema` replace what would be
+    read from the function; `untyped` lets parameters without a hint take anything.
+
+    Raises:
+        DefinitionError: The function cannot be a tool; the message says why.
+    """
+    names = sys._getframe(1).f_locals
+    if callable(name):
+        return _declare(name, None, names, **options)
+
+    def decorate(function: Handler) -> Tool:
+        return _declare(function, name, names, **options)
+
+    return decorate
+
+
+def _declare(
+    function: Handler,
+    name: str | None,
+    local_names: Mapping[str, Any],
+    *,
+    effects: str | Effects = Effects.PURE,
+    timeout: str | float | timedelta = "60s",
+    summary: str | None = None,
+    input_schema: JsonSchema | None = None,
+    output_schema: JsonSchema | None = None,
+    untyped: bool = False,
+    keywords: Sequence[str] = (),
+    examples: Sequence[str] = (),
+    **options: Any,
+) -> Tool:
+    called = name or _own_name(function)
+    _refuse_uncallable(function, called)
+    signature = describe_function(
+        function,
+        context_type=Context,
+        wait_type=Wait,
+        local_names={"Wait": Wait, **local_names},
+        untyped=untyped,
+    )
+    declared = Tool(
+        name=called,
+        summary=summary or signature.summary,
+        handler=function,
+        input_schema=input_schema or signature.input_schema,
+        output_schema=signature.output_schema if output_schema is None else output_schema,
+        effects=_effects(called, effects),
+        timeout=_timeout(called, timeout),
+        keywords=_texts(called, "keywords", keywords),
+        examples=_texts(called, "examples", examples),
+        signature=signature,
+        **options,
+    )
+    for attribute in ("__doc__", "__name__", "__qualname__", "__module__"):
+        if hasattr(function, attribute):  # so that help(), doctest and tracebacks see a function
+            object.__setattr__(declared, attribute, getattr(function, attribute))
+    object.__setattr__(declared, "__wrapped__", function)
+    return declared
+
+
+def _own_name(function: Handler) -> str:
+    name = getattr(function, "__name__", None)
+    if not isinstance(name, str) or name == "<lambda>":
+        raise DefinitionError(
+            "a lambda or a callable object needs a name",
+            code="tool_invalid",
+            hint='Write tool("my_name")(function).',
+        )
+    return name
+
+
+def _refuse_uncallable(function: Any, name: str) -> None:
+    if isinstance(function, Tool):
+        raise DefinitionError(f"{name}: it is a tool already", code="tool_invalid")
+    if isinstance(function, classmethod | staticmethod | property) or inspect.isclass(function):
+        raise DefinitionError(
+            f"{name}: a tool is a function or a bound method, not a {type(function).__name__}",
+            code="tool_invalid",
+        )
+    if not callable(function):
+        raise DefinitionError(f"{name}: {function!r} cannot be called", code="tool_invalid")
+    if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
+        raise DefinitionError(
+            f"{name}: a tool returns one value, it does not yield",
+            code="tool_invalid",
+            hint="Return a list, or report steps with context.progress().",
+        )
+
+
+def _effects(name: str, value: str | Effects) -> Effects:
+    try:
+        return Effects(value)
+    except ValueError:
+        known = ", ".join(effect.value for effect in Effects)
+        raise DefinitionError(
+            f"{name}: unknown effects {value!r}", code="tool_invalid", hint=f"One of {known}."
+        ) from None
+
+
+def _timeout(name: str, value: str | float | timedelta) -> timedelta:
+    try:
+        return parse_duration(value)
+    except (ValueError, AttributeError) as error:
+        raise DefinitionError(f"{name}: timeout: {error}", code="tool_invalid") from None
+
+
+def _texts(name: str, option: str, values: Sequence[str]) -> tuple[str, ...]:
+    if isinstance(values, str) or not all(isinstance(value, str) for value in values):
+        raise DefinitionError(f"{name}: {option} is a list of texts", code="tool_invalid")
+    return tuple(values)

@@ -1,0 +1,390 @@
+"""From a function's type hints to JSON Schemas, and from JSON arguments to Python values.
+
+`describe_function` reads a signature once, when a tool is declared, and refuses what could not be
+called with JSON. The result turns validated JSON arguments into what the parameters are typed as
+(models, dataclasses, enums, dates, paths) and return values back into JSON.
+"""
+
+from __future__ import annotations
+
+import inspect
+import re
+import types
+import typing
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any, Union, get_args, get_origin
+
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, create_model
+from pydantic.errors import PydanticInvalidForJsonSchema, PydanticSchemaGenerationError
+from pydantic.errors import PydanticUserError as UserError
+from pydantic.fields import FieldInfo
+from pydantic.json_schema import GenerateJsonSchema, JsonSchemaWarningKind
+from pydantic_core import PydanticSerializationError
+
+from flowbuilder.errors import DefinitionError, InvalidValue
+from flowbuilder.types import JsonObject, JsonSchema
+
+_SECTION = re.compile(r"^(args|arguments|parameters|params):$", re.IGNORECASE)
+_ENTRY = re.compile(r"^\*{0,2}(\w+)\s*(?:\([^)]*\))?\s*:\s*(.*)$")
+_SPHINX = re.compile(r"^:param(?:\s+[^:]+)?\s+(\w+)\s*:\s*(.*)$")
+#: NaN stays NaN in a dump, so that the gate behind it sees and refuses it.
+_KEEP_NAN = ConfigDict(ser_json_inf_nan="constants")
+_ANYTHING: TypeAdapter[Any] = TypeAdapter(Any, config=_KEEP_NAN)
+_UNREADABLE = (UserError, PydanticSchemaGenerationError, TypeError, RecursionError)
+
+
+class _SchemaWriter(GenerateJsonSchema):
+    """Writes schemas without generated titles; a default that is no JSON is an error."""
+
+    def field_title_should_be_set(self, schema: Any) -> bool:
+        return False
+
+    def emit_warning(self, kind: JsonSchemaWarningKind, detail: str) -> None:
+        raise PydanticInvalidForJsonSchema(detail)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Parameter:
+    """One argument of a tool's function."""
+
+    name: str
+    field: str
+    """The field's name in the arguments model; the parameter's own name is its alias."""
+    positional_only: bool
+    default: Any = inspect.Parameter.empty
+
+
+@dataclass(frozen=True, kw_only=True)
+class Signature:
+    """What `describe_function` found out about one function."""
+
+    summary: str
+    input_schema: JsonSchema
+    output_schema: JsonSchema
+    parameters: tuple[Parameter, ...]
+    context: str | None
+    """The name of the parameter that takes the Context."""
+    context_positional: bool
+    model: type[BaseModel]
+    output: TypeAdapter[Any]
+
+    def coerce(self, args: JsonObject, context: object) -> tuple[list[Any], dict[str, Any]]:
+        """Turn JSON arguments into the positional and keyword values of the function.
+
+        Raises:
+            InvalidValue: An argument does not fit its type; the pointer names it.
+        """
+        try:
+            values = self.model.model_validate(args)
+        except ValidationError as error:
+            first = error.errors(include_url=False, include_context=False)[0]
+            raise InvalidValue(
+                first["msg"], pointer=pointer_to(first["loc"]), code="argument_invalid"
+            ) from None
+        given = values.model_fields_set
+        positional: list[Any] = [context] if self.context_positional else []
+        named: dict[str, Any] = {}
+        for parameter in self.parameters:
+            value = getattr(values, parameter.field)
+            if parameter.positional_only:
+                positional.append(value if parameter.field in given else parameter.default)
+            elif parameter.field in given:
+                named[parameter.name] = value
+        if self.context is not None and not self.context_positional:
+            named[self.context] = context
+        return positional, named
+
+
+def pointer_to(path: typing.Iterable[str | int]) -> str:
+    """Return the RFC 6901 pointer of a path of keys and indices."""
+    return "".join("/" + str(part).replace("~", "~0").replace("/", "~1") for part in path)
+
+
+def to_json(value: Any, adapter: TypeAdapter[Any] | None = None) -> Any:
+    """Return a Python value as plain JSON values: models, dataclasses, tuples, dates and so on.
+
+    Raises:
+        InvalidValue: Something in it has no JSON form.
+    """
+    try:
+        return (adapter or _ANYTHING).dump_python(value, mode="json", by_alias=True, warnings=False)
+    except (PydanticSerializationError, ValueError, TypeError, RecursionError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise InvalidValue(f"the result is no JSON: {reason}", code="output_invalid") from None
+
+
+def describe_function(
+    function: Callable[..., Any],
+    *,
+    context_type: type,
+    wait_type: type,
+    local_names: Mapping[str, Any],
+    untyped: bool = False,
+) -> Signature:
+    """Read a function's parameters, return type and docstring.
+
+    `context_type` marks the parameter that gets the task's context, `wait_type` is left out of
+    the return type, `local_names` helps to resolve annotations written as text. With `untyped` a
+    parameter without a hint takes anything.
+
+    Raises:
+        DefinitionError: The function cannot be called with JSON arguments; the message says why.
+    """
+    hints = _hints(function, {context_type.__name__: context_type, **local_names})
+    texts = _parameter_texts(inspect.getdoc(function) or "")
+    fields: dict[str, Any] = {}
+    parameters: list[Parameter] = []
+    context: str | None = None
+    context_positional = False
+    for parameter in inspect.signature(function).parameters.values():
+        _refuse_variadic(function, parameter)
+        hint = hints.get(parameter.name, Any if untyped else inspect.Parameter.empty)
+        if hint is inspect.Parameter.empty:
+            raise DefinitionError(
+                f"{_name(function)}: parameter {parameter.name!r} has no type hint",
+                code="tool_invalid",
+                hint=_hint_for_missing(parameter.name),
+            )
+        positional_only = parameter.kind is inspect.Parameter.POSITIONAL_ONLY
+        if _bare(hint) is context_type:
+            context, context_positional = parameter.name, positional_only
+            continue
+        field = f"p{len(fields)}"
+        fields[field] = _field(function, parameter, hint, texts.get(parameter.name))
+        parameters.append(
+            Parameter(
+                name=parameter.name,
+                field=field,
+                positional_only=positional_only,
+                default=parameter.default,
+            )
+        )
+    _refuse_late_context(function, context_positional, parameters)
+    model, input_schema = _arguments(function, fields, parameters)
+    output, output_schema = _output(function, hints.get("return", Any), wait_type)
+    return Signature(
+        summary=_summary(function),
+        input_schema=input_schema,
+        output_schema=output_schema,
+        parameters=tuple(parameters),
+        context=context,
+        context_positional=context_positional,
+        model=model,
+        output=output,
+    )
+
+
+def local_references(schema: Any) -> Iterator[str]:
+    """Yield every `$ref` of a schema."""
+    if isinstance(schema, dict):
+        reference = schema.get("$ref")
+        if isinstance(reference, str):
+            yield reference
+        for value in schema.values():
+            yield from local_references(value)
+    elif isinstance(schema, list):
+        for value in schema:
+            yield from local_references(value)
+
+
+def _hints(function: Callable[..., Any], local_names: Mapping[str, Any]) -> dict[str, Any]:
+    target: Any = function
+    while hasattr(target, "func"):  # functools.partial
+        target = target.func
+    if not inspect.isroutine(target):
+        target = type(target).__call__
+    try:
+        return typing.get_type_hints(target, include_extras=True)
+    except NameError:
+        pass  # the hint may be known only where the function was written
+    except Exception as error:
+        raise DefinitionError(
+            f"{_name(function)}: the type hints cannot be read: {error}", code="tool_invalid"
+        ) from None
+    try:
+        return typing.get_type_hints(target, localns=dict(local_names), include_extras=True)
+    except Exception as error:
+        raise DefinitionError(
+            f"{_name(function)}: the type hints cannot be read: {error}",
+            code="tool_invalid",
+            hint="Import the type where the function is defined, not only for type checkers.",
+        ) from None
+
+
+def _refuse_variadic(function: Callable[..., Any], parameter: inspect.Parameter) -> None:
+    if parameter.kind in (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD):
+        stars = "*" if parameter.kind is inspect.Parameter.VAR_POSITIONAL else "**"
+        raise DefinitionError(
+            f"{_name(function)}: {stars}{parameter.name} has no schema",
+            code="tool_invalid",
+            hint="Name every parameter; take a list or a dict for an open number of values.",
+        )
+    if isinstance(parameter.default, FieldInfo):
+        raise DefinitionError(
+            f"{_name(function)}: the default of {parameter.name!r} is a Field",
+            code="tool_invalid",
+            hint=f"Write {parameter.name}: Annotated[type, Field(...)] = default.",
+        )
+
+
+def _refuse_late_context(
+    function: Callable[..., Any], context_positional: bool, parameters: list[Parameter]
+) -> None:
+    if context_positional and any(parameter.positional_only for parameter in parameters):
+        raise DefinitionError(
+            f"{_name(function)}: a positional-only Context allows no other such parameter",
+            code="tool_invalid",
+        )
+
+
+def _hint_for_missing(name: str) -> str:
+    if name in ("self", "cls"):
+        return "Declare the tool from the bound method: tool(instance.method)."
+    return f"Write for example {name}: str; the hint becomes the tool's input schema."
+
+
+def _bare(hint: Any) -> Any:
+    """Return a hint without `Annotated` and without `| None`."""
+    if get_origin(hint) is Annotated:
+        hint = get_args(hint)[0]
+    if get_origin(hint) in (Union, types.UnionType):
+        rest = [part for part in get_args(hint) if part is not type(None)]
+        if len(rest) == 1:
+            return rest[0]
+    return hint
+
+
+def _field(
+    function: Callable[..., Any], parameter: inspect.Parameter, hint: Any, text: str | None
+) -> tuple[Any, Any]:
+    extras = getattr(hint, "__metadata__", ())
+    described = any(isinstance(part, FieldInfo) and part.description for part in extras)
+    options: dict[str, Any] = {"alias": parameter.name}
+    if text and not described:
+        options["description"] = text
+    if parameter.default is Ellipsis:  # optional, and no JSON value stands for its absence
+        options["default_factory"] = lambda: Ellipsis
+    elif parameter.default is not inspect.Parameter.empty:
+        options["default"] = parameter.default
+    return hint, Field(**options)
+
+
+def _arguments(
+    function: Callable[..., Any], fields: dict[str, Any], parameters: list[Parameter]
+) -> tuple[type[BaseModel], JsonSchema]:
+    try:
+        return _model(function, fields)
+    except _UNREADABLE as error:
+        for parameter in parameters:
+            try:
+                _model(function, {parameter.field: fields[parameter.field]})
+            except _UNREADABLE as culprit:
+                raise DefinitionError(
+                    f"{_name(function)}: parameter {parameter.name!r} has no JSON form: "
+                    + _first_line(culprit),
+                    code="tool_invalid",
+                ) from None
+        raise DefinitionError(
+            f"{_name(function)}: {_first_line(error)}", code="tool_invalid"
+        ) from None
+
+
+def _model(
+    function: Callable[..., Any], fields: dict[str, Any]
+) -> tuple[type[BaseModel], JsonSchema]:
+    model = create_model("Arguments", __config__=ConfigDict(extra="forbid"), **fields)
+    schema = model.model_json_schema(schema_generator=_SchemaWriter, mode="validation")
+    schema.pop("title", None)
+    schema.setdefault("properties", {})
+    _refuse_remote(function, schema)
+    return model, schema
+
+
+def _output(
+    function: Callable[..., Any], hint: Any, wait_type: type
+) -> tuple[TypeAdapter[Any], JsonSchema]:
+    hint = _without_wait(hint, wait_type)
+    try:
+        adapter = _adapter(hint)
+        schema = adapter.json_schema(schema_generator=_SchemaWriter, mode="serialization")
+    except _UNREADABLE as error:
+        raise DefinitionError(
+            f"{_name(function)}: the return type has no JSON form: {_first_line(error)}",
+            code="tool_invalid",
+        ) from None
+    _refuse_remote(function, schema)
+    return adapter, schema
+
+
+def _adapter(hint: Any) -> TypeAdapter[Any]:
+    try:
+        return TypeAdapter(hint, config=_KEEP_NAN)
+    except PydanticSchemaGenerationError:
+        raise
+    except UserError:  # models, dataclasses and typed dicts bring their own configuration
+        return TypeAdapter(hint)
+
+
+def _without_wait(hint: Any, wait_type: type) -> Any:
+    """A wait is answered by the engine: what comes out then is not the function's to promise."""
+    if get_origin(hint) in (Union, types.UnionType):
+        rest = tuple(part for part in get_args(hint) if part is not wait_type)
+        return Union[rest] if rest else Any  # noqa: UP007 - built at run time
+    return Any if hint is wait_type else hint
+
+
+def _refuse_remote(function: Callable[..., Any], schema: JsonSchema) -> None:
+    for reference in local_references(schema):
+        if not reference.startswith("#"):
+            raise DefinitionError(
+                f"{_name(function)}: the schema refers to {reference!r}",
+                code="tool_invalid",
+                hint="A tool's schemas must be self-contained.",
+            )
+
+
+def _summary(function: Callable[..., Any]) -> str:
+    lines = _own_doc(function).splitlines()
+    if lines:
+        return lines[0].strip()
+    words = _name(function).replace("_", " ").replace(".", " ").strip("<> ")
+    return words[:1].upper() + words[1:] + "."
+
+
+def _own_doc(function: Callable[..., Any]) -> str:
+    if not (inspect.isroutine(function) or hasattr(function, "__wrapped__")):
+        return ""  # what getdoc would find is the doc of the callable's class
+    return inspect.getdoc(function) or ""
+
+
+def _parameter_texts(doc: str) -> dict[str, str]:
+    """Return `{parameter: description}` from a Google-style section or `:param name:` lines."""
+    texts: dict[str, str] = {}
+    current: str | None = None
+    section_indent: int | None = None
+    entry_indent: int | None = None
+    for line in doc.splitlines():
+        text, indent = line.strip(), len(line) - len(line.lstrip())
+        if sphinx := _SPHINX.match(text):
+            texts[sphinx[1]] = sphinx[2]
+        elif _SECTION.match(text):
+            section_indent, entry_indent, current = indent, None, None
+        elif section_indent is None or not text:
+            continue
+        elif indent <= section_indent:
+            section_indent = None
+        elif entry_indent in (None, indent) and (entry := _ENTRY.match(text)):
+            entry_indent, current = indent, entry[1]
+            texts[current] = entry[2]
+        elif current:
+            texts[current] = f"{texts[current]} {text}".strip()
+    return {name: text for name, text in texts.items() if text}
+
+
+def _name(function: Callable[..., Any]) -> str:
+    return getattr(function, "__name__", None) or type(function).__name__
+
+
+def _first_line(error: BaseException) -> str:
+    return str(error).splitlines()[0] if str(error) else type(error).__name__

@@ -1,0 +1,158 @@
+"""What flows into a step: its tool, arguments, references, condition and elements."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from flowbuilder.errors import Fix, InvalidValue, Problem
+from flowbuilder.expressions import compile_expression, step_paths
+from flowbuilder.flow import Step
+from flowbuilder.references import OPEN, Found, Reference, find, texts
+from flowbuilder.schemas import Hit, Missing, type_names
+from flowbuilder.types import JsonValue
+from flowbuilder.validation.arguments import argument_problems
+from flowbuilder.validation.scope import DataScope
+
+_CONDITION_ROOTS = frozenset({"input", "steps", "run"})
+
+
+def step_problems(
+    position: int, step: Step, scope: DataScope, flows: Collection[str] | None
+) -> list[Problem]:
+    """Return everything that is wrong with one step, given the others."""
+    pointer = f"/steps/{position}"
+    problems, references = _references(step.args, f"{pointer}/args", step, scope)
+    problems += _elements(step, pointer, scope)
+    problems += _condition(step, pointer, scope)
+    tool = scope.tool(step)
+    if tool is None:
+        problems.append(_unknown_tool(step, pointer, scope))
+        return problems
+    bad = {problem.pointer for problem in problems}
+    problems += argument_problems(step, tool, references, scope, f"{pointer}/args", bad)
+    if tool.name == "flow.run" and flows is not None:
+        problems += _child(step, pointer, flows)
+    return problems
+
+
+def output_problems(output: JsonValue, scope: DataScope) -> list[Problem]:
+    """Return the problems of the references in a flow's `output`."""
+    return _references(output, "/output", None, scope)[0]
+
+
+def _references(
+    value: JsonValue, pointer: str, step: Step | None, scope: DataScope
+) -> tuple[list[Problem], list[Found]]:
+    problems: list[Problem] = []
+    found: list[Found] = []
+    for where, text in texts(value, pointer):
+        try:
+            found += find(text, where)
+        except InvalidValue as error:
+            problems.append(
+                Problem(code=error.code, pointer=where, message=error.message, fix=Fix.MODEL)
+            )
+    for item in found:
+        problem = scope.reference_problem(item, step)
+        if problem is not None:
+            problems.append(problem)
+    return problems, found
+
+
+def _elements(step: Step, pointer: str, scope: DataScope) -> list[Problem]:
+    where = f"{pointer}/for_each"
+    if step.for_each is None or isinstance(step.for_each, list):
+        if step.for_each and list(texts(step.for_each)):
+            return [_bad_elements(where, "the elements of a literal list are plain values")]
+        return []
+    problems, found = _references(step.for_each, where, None, scope)
+    if problems:
+        return problems
+    if len(found) != 1 or not found[0].exact:
+        return [_bad_elements(where, "for_each is a list, or one reference to an array")]
+    look = scope.look(found[0].reference, None)
+    kinds = type_names(look.schema, look.root) if isinstance(look, Hit) else None
+    if kinds is not None and "array" not in kinds:
+        return [
+            Problem(
+                code="for_each_not_array",
+                pointer=where,
+                message=f"{found[0].reference} is {' or '.join(sorted(kinds))}, not an array",
+                fix=Fix.MODEL,
+            )
+        ]
+    return []
+
+
+def _bad_elements(pointer: str, message: str) -> Problem:
+    return Problem(code="for_each_invalid", pointer=pointer, message=message, fix=Fix.MODEL)
+
+
+def _condition(step: Step, pointer: str, scope: DataScope) -> list[Problem]:
+    if step.when is None:
+        return []
+    where = f"{pointer}/when"
+    if OPEN in step.when:
+        return [
+            Problem(
+                code="reference_in_when",
+                pointer=where,
+                message="a condition is CEL: write steps.fetch.count > 0, without ${{ }}",
+                fix=Fix.AUTO,
+            )
+        ]
+    try:
+        expression = compile_expression(step.when)
+    except InvalidValue as error:
+        return [Problem(code=error.code, pointer=where, message=error.message, fix=Fix.MODEL)]
+    problems = [
+        Problem(
+            code="cel_unknown_name",
+            pointer=where,
+            message=f"a condition knows input, steps and run, not {name!r}",
+            fix=Fix.MODEL,
+        )
+        for name in sorted(expression.roots - _CONDITION_ROOTS)
+    ]
+    unknown = sorted(expression.steps - set(scope.ids))
+    problems += [scope.unknown_step(name, where) for name in unknown]
+    return problems + _condition_paths(step.when, where, scope, set(unknown))
+
+
+def _condition_paths(text: str, where: str, scope: DataScope, unknown: set[str]) -> list[Problem]:
+    problems = []
+    for name, path in step_paths(text):
+        # has(steps.a.b) asks whether the field is there: that may well be in doubt.
+        if name in unknown or "has(" in text:
+            continue
+        reference = Reference("steps", path, ".".join(["steps", name, *path]), name)
+        if isinstance(scope.look(reference, None), Missing):
+            problem = scope.reference_problem(Found(reference, where, False), None)
+            if problem is not None:
+                problems.append(problem)
+    return problems
+
+
+def _unknown_tool(step: Step, pointer: str, scope: DataScope) -> Problem:
+    near = scope.registry.near(step.tool)
+    return Problem(
+        code="unknown_tool",
+        pointer=f"{pointer}/tool",
+        message=f"there is no tool {step.tool!r}",
+        hint=f"Did you mean {' or '.join(near)}?" if near else None,
+        fix=Fix.MODEL,
+    )
+
+
+def _child(step: Step, pointer: str, flows: Collection[str]) -> list[Problem]:
+    slug = step.args.get("flow")
+    if not isinstance(slug, str) or OPEN in slug or slug in flows:
+        return []
+    return [
+        Problem(
+            code="unknown_flow",
+            pointer=f"{pointer}/args/flow",
+            message=f"there is no flow {slug!r}",
+            hint=f"There is {', '.join(sorted(flows)[:10])}." if flows else "Save it first.",
+        )
+    ]
