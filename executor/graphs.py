@@ -1,0 +1,123 @@
+"""Compiles a valid flow to the rows that the database executes: see `register_steps.sql`.
+
+References become positions, dependencies become counted edges, tool names are pinned to versions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from flowbuilder.errors import DefinitionError
+from flowbuilder.expressions import compile_expression
+from flowbuilder.flow import Flow, Step
+from flowbuilder.graph import dependencies, dependents
+from flowbuilder.references import find, parse, plain_path
+from flowbuilder.tools import ToolRegistry
+from flowbuilder.types import JsonObject, JsonValue
+
+#: Tools of this name live in the process of one worker: `function.<worker id>.<step>`.
+FUNCTION_PREFIX = "function."
+
+
+def compile_steps(flow: Flow, registry: ToolRegistry) -> list[JsonObject]:
+    """Return a row for each step, in document order.
+
+    `refs` are the positions of the steps whose outputs a task of this step needs (those in
+    `for_each` are read by the database itself), `for_each` is a literal list or a plain path.
+
+    Raises:
+        DefinitionError: A tool is not registered (unknown_tool); other faults are the business of
+            validation, which comes first.
+    """
+    places = {step.id: position for position, step in enumerate(flow.steps)}
+    before = dependencies(flow)
+    after = dependents(before)
+    return [
+        _row(
+            step,
+            places,
+            pinned(step.tool, registry),
+            [places[name] for name in before[step.id]],
+            sorted(places[name] for name in after[step.id]),
+        )
+        for step in flow.steps
+    ]
+
+
+def compile_output(flow: Flow) -> JsonObject | None:
+    """Return what the finishing task needs; None for a flow that names no output."""
+    if flow.output is None:
+        return None
+    places = {step.id: position for position, step in enumerate(flow.steps)}
+    found = [item.reference for item in find(flow.output)]
+    refs: list[JsonValue] = list({places[item.step]: None for item in found if item.step})
+    return {
+        "definition": {"output": flow.output},
+        "refs": refs,
+        "needs_input": any(item.root == "input" for item in found),
+    }
+
+
+def pinned(tool: str, registry: ToolRegistry) -> str:
+    """Return `name@version` of a tool. Raises: DefinitionError (unknown_tool)."""
+    if tool.startswith(FUNCTION_PREFIX):
+        return tool
+    found = registry.get(tool)
+    if found is None:
+        raise DefinitionError(f"there is no tool {tool!r}", code="unknown_tool")
+    return found.ref
+
+
+def _row(
+    step: Step, places: Mapping[str, int], tool: str, before: list[int], after: list[int]
+) -> JsonObject:
+    roots, steps = _reads(step)
+    definition: dict[str, Any] = {**step.model_dump(mode="json"), "tool": tool}
+    depends_on: list[JsonValue] = list(before)
+    following: list[JsonValue] = list(after)
+    refs: list[JsonValue] = list(sorted(places[name] for name in steps))
+    return {
+        "position": places[step.id],
+        "step_id": step.id,
+        "tool": tool,
+        "definition": definition,
+        "depends_on": depends_on,
+        "dependents": following,
+        "refs": refs,
+        "needs_input": "input" in roots,
+        "for_each": _for_each(step, places),
+        "has_when": step.when is not None,
+        "trigger_rule": step.trigger_rule.value,
+        "on_error": step.on_error.value,
+        "max_attempts": step.retry.max_attempts,
+        "concurrency": step.concurrency,
+        "owner": tool.startswith(FUNCTION_PREFIX),
+    }
+
+
+def _reads(step: Step) -> tuple[set[str], set[str]]:
+    """Return the roots and the steps that a task of this step reads."""
+    found = [item.reference for item in find(step.args)]
+    roots = {item.root for item in found}
+    steps = {item.step for item in found if item.step is not None}
+    if step.when is not None:
+        expression = compile_expression(step.when)
+        roots |= expression.roots
+        steps |= expression.steps
+    return roots, steps
+
+
+def _for_each(step: Step, places: Mapping[str, int]) -> JsonValue:
+    if step.for_each is None:
+        return None
+    if isinstance(step.for_each, list):
+        return {"literal": step.for_each}
+    reference = parse(step.for_each).exact
+    if reference is None or reference.root not in ("steps", "input"):
+        raise DefinitionError(
+            f"for_each of {step.id!r} is no reference to an array", code="for_each_invalid"
+        )
+    path: list[JsonValue] = list(plain_path(reference))
+    position = places[reference.step] if reference.step is not None else None
+    return {"root": reference.root, "position": position, "path": path}

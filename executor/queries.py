@@ -1,0 +1,105 @@
+"""Every statement the store sends: calls of the SQL functions, and plain reads."""
+
+from __future__ import annotations
+
+from typing import Final
+
+_RUN: Final = b"""select r.* from flowbuilder.runs r where r.workspace_id = %s"""
+
+CREATE_FLOW: Final = b"select * from flowbuilder.create_flow(%s, %s)"
+SAVE_DRAFT: Final = b"select * from flowbuilder.save_draft(%s, %s, %s)"
+GET_FLOW: Final = b"select * from flowbuilder.flows where workspace_id = %s and slug = %s"
+LIST_FLOWS: Final = b"select * from flowbuilder.flows where workspace_id = %s order by slug"
+DELETE_FLOW: Final = (
+    b"delete from flowbuilder.flows where workspace_id = %s and slug = %s returning slug"
+)
+REGISTER_VERSION: Final = (
+    b"select * from flowbuilder.register_version(%s, %s, %s, %s, %s, %s, %s::uuid)"
+)
+GET_VERSION: Final = b"""
+    select * from flowbuilder.flow_versions
+    where workspace_id = %s and slug = %s and origin = 'published'
+      and (%s::integer is null or version = %s::integer)
+    order by version desc limit 1"""
+GET_VERSION_BY_ID: Final = (
+    b"select * from flowbuilder.flow_versions where workspace_id = %s and id = %s::uuid"
+)
+LIST_VERSIONS: Final = b"""
+    select * from flowbuilder.flow_versions
+    where workspace_id = %s and slug = %s and origin = 'published' order by version desc"""
+
+START_RUN: Final = (
+    b"select * from flowbuilder.start_run(%s, %s::uuid, %s, %s, %s::float8, %s::uuid, %s)"
+)
+GET_RUN: Final = _RUN + b" and r.id = %s::uuid"
+LIST_RUNS: Final = b"""
+    with given as (
+        select %s::uuid as workspace, %s::text as flow, %s::text as status, %s::uuid as before)
+    select r.* from flowbuilder.runs r cross join given g
+    where r.workspace_id = g.workspace
+      and (g.flow is null or r.flow = g.flow)
+      and (g.status is null or r.status = g.status)
+      and (g.before is null or (r.created_at, r.id) < (
+            select b.created_at, b.id from flowbuilder.runs b where b.id = g.before))
+    order by r.created_at desc, r.id desc limit %s"""
+RUN_STEPS: Final = b"""
+    select s.*, v.tool from flowbuilder.runs r
+    join flowbuilder.run_steps s on s.run_id = r.id
+    join flowbuilder.version_steps v on v.version_id = r.version_id and v.position = s.position
+    where r.workspace_id = %s and r.id = %s::uuid order by s.position"""
+RUN_TASKS: Final = b"""
+    select t.*, s.step_id from flowbuilder.runs r
+    join flowbuilder.tasks t on t.run_id = r.id
+    left join flowbuilder.run_steps s on s.run_id = t.run_id and s.position = t.position
+    where r.workspace_id = %s and r.id = %s::uuid and t.id > %s order by t.id limit %s"""
+CHANGE_RUN: Final = b"select flowbuilder.change_run(%s, %s::uuid, %s, %s, %s)"
+
+EVENTS: Final = b"""
+    select * from flowbuilder.events
+    where workspace_id = %s and stream = %s::uuid and seq > %s order by seq limit %s"""
+APPEND_PLAN_EVENT: Final = b"select * from flowbuilder.append_plan_event(%s, %s::uuid, %s, %s)"
+
+_APPROVAL: Final = b"""
+    select a.*, r.flow from flowbuilder.approvals a
+    join flowbuilder.runs r on r.id = a.run_id where a.workspace_id = %s"""
+LIST_APPROVALS: Final = b"""
+    with given as (select %s::uuid as workspace, %s::text as status, %s::uuid as run)
+    select a.*, r.flow from flowbuilder.approvals a
+    join flowbuilder.runs r on r.id = a.run_id cross join given g
+    where a.workspace_id = g.workspace
+      and (g.status is null or a.status = g.status) and (g.run is null or a.run_id = g.run)
+    order by a.requested_at, a.id limit %s"""
+GET_APPROVAL: Final = _APPROVAL + b" and a.id = %s::uuid"
+DECIDE: Final = b"""
+    select d.*, r.flow from flowbuilder.decide(%s, %s::uuid, %s, %s, %s, %s, %s) d
+    join flowbuilder.runs r on r.id = d.run_id"""
+
+SAVE_PLAN: Final = b"""
+    insert into flowbuilder.plans as p
+        (id, workspace_id, goal, status, document, created_at, updated_at)
+    values (%s::uuid, %s, %s, %s, %s, flowbuilder.now(), flowbuilder.now())
+    on conflict (id) do update
+    set status = excluded.status, document = excluded.document, updated_at = excluded.updated_at
+    where p.workspace_id = excluded.workspace_id
+    returning *b"""
+GET_PLAN: Final = b"select * from flowbuilder.plans where workspace_id = %s and id = %s::uuid"
+LIST_PLANS: Final = b"""
+    select * from flowbuilder.plans where workspace_id = %s
+    order by created_at desc, id limit %s"""
+ACCEPT_PLAN: Final = b"""
+    update flowbuilder.plans
+    set status = 'accepted', run_id = coalesce(%s::uuid, run_id), updated_at = flowbuilder.now(),
+        document = jsonb_set(document, '{status}', '"accepted"')
+    where workspace_id = %s and id = %s::uuid returning *b"""
+
+REGISTER_WORKER: Final = b"select flowbuilder.register_worker(%s::uuid, %s, %s, %s, %s, %s, %s)"
+RETIRE_WORKER: Final = b"select flowbuilder.retire_worker(%s::uuid, %s) as runs"
+WORKERS: Final = b"""
+    select * from flowbuilder.workers
+    where status = 'live' or last_seen_at > flowbuilder.now() - interval '1 hour'
+    order by status = 'live' desc, started_at desc limit 200"""
+EXCHANGE: Final = b"select flowbuilder.exchange(%s::uuid, %s, %s, %s, %s::float8) as answer"
+PROGRESS: Final = b"select flowbuilder.record_progress(%s::uuid, %s, %s, %s) as written"
+UPKEEP: Final = b"select flowbuilder.upkeep() as answer"
+RELAY: Final = b"select flowbuilder.relay() as answer"
+QUEUE_DEPTH: Final = b"select flowbuilder.queue_depth() as answer"

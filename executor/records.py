@@ -1,0 +1,341 @@
+"""Rows of the store as frozen values: what crosses the border between SQL and Python."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Literal
+
+from flowbuilder.executor.states import ApprovalStatus, RunStatus, StepStatus, TaskStatus
+from flowbuilder.types import JsonObject, JsonSchema, JsonValue
+
+#: The workspace that everything belongs to until there are users.
+DEFAULT_WORKSPACE = "00000000-0000-0000-0000-000000000001"
+
+
+class TaskKind(StrEnum):
+    """What a worker is asked to do."""
+
+    STEP = "step"
+    """Resolve the arguments and call the tool."""
+    EXPAND = "expand"
+    """Evaluate the `when` of a mapped step before its elements become tasks."""
+    FINISH = "finish"
+    """Resolve the flow's `output`."""
+
+
+class OutcomeKind(StrEnum):
+    """What an attempt ended with."""
+
+    COMPLETED = "completed"
+    FAILED = "failed"
+    """Final: no further attempt."""
+    RETRY = "retry"
+    WAITING = "waiting"
+    SKIPPED = "skipped"
+    RELEASED = "released"
+    """Handed back unstarted or interrupted by shutdown; costs no attempt."""
+
+
+class Verdict(StrEnum):
+    """What the database says to a reported outcome."""
+
+    ACCEPTED = "accepted"
+    ALREADY = "already"
+    FENCED = "fenced"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class FlowRow:
+    """A flow's head: the mutable draft and the newest published version."""
+
+    slug: str
+    description: str | None
+    draft: JsonObject
+    """The `flow.v1` document being built."""
+    version: int | None
+    """The newest published version; None while it was never published."""
+    created_at: datetime
+    updated_at: datetime
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class VersionRow:
+    """An immutable flow version."""
+
+    id: str
+    slug: str
+    version: int | None
+    """Number within the flow, from 1; None for graphs that were executed without being saved."""
+    content_hash: str
+    document: JsonObject
+    origin: Literal["published", "dynamic", "run"]
+    created_at: datetime
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RunRow:
+    """A run."""
+
+    id: str
+    flow: str
+    version: int | None
+    version_id: str
+    status: RunStatus
+    input: JsonValue
+    output: JsonValue
+    error: JsonObject | None
+    """`{code, message, step?, task_id?, attempt?}` of a failed run."""
+    remaining_steps: int
+    last_seq: int
+    """Number of the newest event."""
+    idempotency_key: str | None
+    parent_run_id: str | None
+    plan_id: str | None
+    created_at: datetime
+    started_at: datetime | None
+    finished_at: datetime | None
+    deadline_at: datetime
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class StepRow:
+    """A step inside a run."""
+
+    run_id: str
+    position: int
+    step_id: str
+    tool: str
+    status: StepStatus
+    task_count: int | None
+    """Tasks of the step; None until it has started."""
+    remaining_tasks: int | None
+    output: JsonValue
+    error: JsonObject | None
+    skip_reason: str | None
+    started_at: datetime | None
+    finished_at: datetime | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TaskRow:
+    """A task inside a run."""
+
+    id: str
+    run_id: str
+    step_id: str | None
+    index: int | None
+    kind: TaskKind
+    status: TaskStatus
+    tool: str | None
+    attempt: int
+    fence: int
+    worker_id: str | None
+    available_at: datetime | None
+    output: JsonValue
+    error: JsonObject | None
+    started_at: datetime | None
+    finished_at: datetime | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class EventRow:
+    """One numbered event of a stream (a run's or a plan's)."""
+
+    stream: str
+    seq: int
+    type: str
+    run_id: str | None
+    step_name: str | None
+    task_id: str | None
+    attempt: int | None
+    at: datetime
+    actor: str | None
+    data: JsonObject
+
+    def as_json(self) -> JsonObject:
+        """Return the envelope as JSON: what SSE, pages and `--json` carry."""
+        return {
+            "stream": self.stream,
+            "seq": self.seq,
+            "type": self.type,
+            "run_id": self.run_id,
+            "step_name": self.step_name,
+            "task_id": self.task_id,
+            "attempt": self.attempt,
+            "at": self.at.isoformat(),
+            "actor": self.actor,
+            "data": self.data,
+        }
+
+    @property
+    def terminal(self) -> bool:
+        """Whether this is a stream's last event."""
+        return self.type in TERMINAL_EVENTS
+
+
+TERMINAL_EVENTS = frozenset(
+    {
+        "workflow_completed",
+        "workflow_failed",
+        "workflow_cancelled",
+        "plan_completed",
+        "plan_failed",
+    }
+)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ApprovalRow:
+    """A decision asked of a person, bound to the exact arguments it is about."""
+
+    id: str
+    run_id: str
+    flow: str
+    step_id: str
+    task_id: str
+    kind: Literal["gate", "decision", "input"]
+    """gate: before a step runs with `args`; decision: human.approve; input: human.input."""
+    status: ApprovalStatus
+    tool: str
+    args: JsonValue
+    """gate: the resolved arguments that will be used, unchanged. Otherwise the data shown."""
+    args_hash: str
+    """SHA-256 of the canonical `args`."""
+    message: str | None
+    schema: JsonSchema | None
+    """input: JSON Schema of the value asked for."""
+    by: list[str]
+    requested_at: datetime
+    deadline_at: datetime
+    on_deadline: Literal["reject", "approve"]
+    decided_at: datetime | None
+    decided_by: str | None
+    comment: str | None
+    value: JsonValue
+    """The decision's value: edited arguments (gate) or the given input."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PlanRow:
+    """A stored plan: `Plan.as_json()` plus when."""
+
+    id: str
+    goal: str
+    status: str
+    document: JsonObject
+    created_at: datetime
+    run_id: str | None
+    """The run that executed it, once accepted and started."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class WorkerRow:
+    """A worker as the database knows it."""
+
+    id: str
+    name: str
+    pid: int
+    host: str
+    status: Literal["live", "stopped", "dead"]
+    concurrency: int
+    tools: list[str]
+    started_at: datetime
+    last_seen_at: datetime
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LeasedTask:
+    """A task handed to a worker, with everything needed to run it."""
+
+    task_id: int
+    fence: int
+    run_id: str
+    kind: TaskKind
+    step_id: str | None
+    """None for the finishing task of a run."""
+    index: int | None
+    item: JsonValue
+    attempt: int
+    claims: int
+    lease_seconds: float
+    definition: JsonObject
+    """The step of the `flow.v1` document with all policies (`args`, `when`, `timeout`, `retry`,
+    `approval`, `tool`, …); for a finishing task `{"output": …}`."""
+    args: JsonObject | None
+    """Approved arguments: to be used as they are, instead of resolving `definition.args`."""
+    approved: bool
+    """The step's approval was given: do not ask again."""
+    run: JsonObject
+    """`{id, flow, version, started_at}`, the reference root `run`."""
+    input: JsonValue
+    outputs: dict[str, JsonValue]
+    """Outputs of the steps that the definition refers to; skipped ones are null."""
+    skipped: list[str]
+    """Which of them were skipped."""
+
+    @property
+    def key(self) -> tuple[int, int]:
+        """`(task_id, fence)`: names this attempt to the database."""
+        return (self.task_id, self.fence)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Outcome:
+    """What a worker reports of one attempt."""
+
+    task_id: int
+    fence: int
+    kind: OutcomeKind
+    output: JsonValue = None
+    """completed: the result (an expand task: true)."""
+    error: JsonObject | None = None
+    """failed, retry: `{code, message, …}`."""
+    reason: str | None = None
+    """skipped: `condition`."""
+    delay_seconds: float | None = None
+    """retry: until the next attempt."""
+    wait: JsonObject | None = None
+    """waiting: `{kind: time, seconds}`, `{kind: approval, approval_kind, args, args_hash, message,
+    schema, by, deadline_seconds, on_deadline}` or `{kind: run, version_id, flow, input}`."""
+
+    def as_json(self) -> JsonObject:
+        """Return the outcome as the SQL function takes it."""
+        return {
+            "task_id": self.task_id,
+            "fence": self.fence,
+            "kind": self.kind.value,
+            "output": self.output,
+            "error": self.error,
+            "reason": self.reason,
+            "delay_seconds": self.delay_seconds,
+            "wait": self.wait,
+        }
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Exchange:
+    """The answer to one `exchange`."""
+
+    tasks: list[LeasedTask]
+    verdicts: dict[tuple[int, int], Verdict]
+    """One for each reported outcome, by `(task_id, fence)`."""
+    lost: list[tuple[int, int]] = field(default_factory=list)
+    """Held attempts that are no longer this worker's: stop their handlers."""
+    touched: list[str] = field(default_factory=list)
+    """Runs that got new events: whom to notify about."""
+    ready: bool = False
+    """More work is visible in the queue than was handed out: wake the others."""
+    next_due_seconds: float | None = None
+    """Until the nearest delayed retry or timer that this call set; None when it set none."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Upkeep:
+    """The answer to one `tick`: what time, dead workers and other runs' ends have moved."""
+
+    touched: list[str]
+    ready: bool
+    next_due_seconds: float | None
+    """Until the next timer, deadline or delayed retry; None when nothing is due."""

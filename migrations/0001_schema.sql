@@ -1,0 +1,271 @@
+-- The tables of flowbuilder. State lives here; a message of the queue carries only ids.
+--
+-- Order of locks, everywhere: worker row, then runs by id, then tasks, then messages.
+-- Rows that every step touches have no foreign key to the run's row: a run is locked before its
+-- steps, tasks and events are written, so a key would only add share locks to the hottest row.
+
+create table flowbuilder.workspaces (
+    id         uuid primary key,
+    slug       text not null unique,
+    created_at timestamptz not null default now()
+);
+insert into flowbuilder.workspaces (id, slug)
+values ('00000000-0000-0000-0000-000000000001', 'default');
+
+-- One row: how far the database's clock is moved. Tests jump in time by changing it.
+create table flowbuilder.clock (
+    single    boolean primary key default true check (single),
+    offset_by interval not null default interval '0'
+);
+insert into flowbuilder.clock default values;
+
+create table flowbuilder.flows (
+    workspace_id uuid not null references flowbuilder.workspaces,
+    slug         text not null,
+    draft        jsonb not null,
+    head         integer,
+    created_at   timestamptz not null,
+    updated_at   timestamptz not null,
+    primary key (workspace_id, slug)
+);
+
+create table flowbuilder.flow_versions (
+    id           uuid primary key default gen_random_uuid(),
+    workspace_id uuid not null references flowbuilder.workspaces,
+    slug         text not null,
+    version      integer check (version > 0),
+    content_hash text not null,
+    pins         text[] not null,
+    document     jsonb not null,
+    output       jsonb,
+    origin       text not null check (origin in ('published', 'dynamic', 'run')),
+    owner_id     uuid,
+    step_count   integer not null check (step_count > 0),
+    created_at   timestamptz not null,
+    check ((origin = 'published') = (version is not null))
+);
+create unique index flow_versions_number on flowbuilder.flow_versions (workspace_id, slug, version)
+    where version is not null;
+create index flow_versions_content on flowbuilder.flow_versions (workspace_id, slug, content_hash);
+
+create table flowbuilder.version_steps (
+    version_id   uuid not null references flowbuilder.flow_versions on delete cascade,
+    position     integer not null,
+    step_id      text not null,
+    tool         text not null,
+    definition   jsonb not null,
+    depends_on   integer[] not null,
+    dependents   integer[] not null,
+    refs         integer[] not null,
+    needs_input  boolean not null,
+    for_each     jsonb,
+    has_when     boolean not null,
+    trigger_rule text not null
+        check (trigger_rule in ('all_success', 'none_failed', 'all_done', 'one_success')),
+    on_error     text not null check (on_error in ('fail', 'skip', 'continue')),
+    max_attempts integer not null check (max_attempts > 0),
+    concurrency  integer check (concurrency > 0),
+    owner_id     uuid,
+    primary key (version_id, position),
+    unique (version_id, step_id)
+);
+
+create table flowbuilder.plans (
+    id           uuid primary key,
+    workspace_id uuid not null references flowbuilder.workspaces,
+    goal         text not null,
+    status       text not null,
+    document     jsonb not null,
+    last_seq     bigint not null default 0,
+    run_id       uuid,
+    created_at   timestamptz not null,
+    updated_at   timestamptz not null
+);
+create index plans_newest on flowbuilder.plans (workspace_id, created_at desc, id);
+
+create table flowbuilder.runs (
+    id              uuid primary key default gen_random_uuid(),
+    workspace_id    uuid not null references flowbuilder.workspaces,
+    version_id      uuid not null references flowbuilder.flow_versions,
+    flow            text not null,
+    version         integer,
+    status          text not null check
+        (status in ('queued', 'running', 'paused', 'completed', 'failed', 'cancelled')),
+    input           jsonb not null,
+    output          jsonb,
+    error           jsonb,
+    remaining_steps integer not null check (remaining_steps >= 0),
+    holds           integer not null default 0 check (holds >= 0),
+    last_seq        bigint not null default 0,
+    depth           integer not null default 0,
+    idempotency_key text,
+    parent_run_id   uuid,
+    parent_task_id  bigint,
+    plan_id         uuid,
+    actor           text,
+    created_at      timestamptz not null,
+    started_at      timestamptz,
+    finished_at     timestamptz,
+    deadline_at     timestamptz not null,
+    check ((finished_at is not null) = (status in ('completed', 'failed', 'cancelled'))),
+    check (status not in ('running', 'completed', 'failed') or started_at is not null),
+    check ((error is not null) = (status = 'failed')),
+    check ((output is not null) = (status = 'completed')),
+    check (status <> 'completed' or remaining_steps = 0)
+) with (fillfactor = 70);
+create unique index runs_idempotency on flowbuilder.runs (workspace_id, idempotency_key)
+    where idempotency_key is not null;
+create index runs_newest on flowbuilder.runs (workspace_id, created_at desc, id desc);
+create index runs_deadline on flowbuilder.runs (deadline_at) where finished_at is null;
+create index runs_parent on flowbuilder.runs (parent_run_id) where parent_run_id is not null;
+
+create table flowbuilder.run_steps (
+    run_id          uuid not null,
+    position        integer not null,
+    step_id         text not null,
+    status          text not null check
+        (status in ('pending', 'running', 'completed', 'failed', 'skipped', 'cancelled')),
+    remaining_deps  integer not null check (remaining_deps >= 0),
+    succeeded_deps  integer not null default 0 check (succeeded_deps >= 0),
+    task_count      integer check (task_count >= 0),
+    remaining_tasks integer check (remaining_tasks >= 0),
+    output          jsonb,
+    error           jsonb,
+    skip_reason     text check (skip_reason in ('condition', 'dependency', 'error')),
+    started_at      timestamptz,
+    finished_at     timestamptz,
+    primary key (run_id, position),
+    check ((finished_at is not null) = (status in ('completed', 'failed', 'skipped', 'cancelled'))),
+    check ((output is not null) = (status = 'completed')),
+    check ((skip_reason is not null) = (status = 'skipped')),
+    check (status not in ('running', 'completed') or started_at is not null),
+    check (status <> 'completed' or remaining_tasks = 0)
+) with (fillfactor = 70);
+
+-- position -1 is the finishing task of a run; element -1 is the one task of an unmapped step.
+create table flowbuilder.tasks (
+    id           bigint generated always as identity primary key,
+    run_id       uuid not null,
+    position     integer not null,
+    element      integer not null default -1,
+    kind         text not null check (kind in ('step', 'expand', 'finish')),
+    status       text not null check (status in ('pending', 'queued', 'running', 'waiting',
+                                                 'completed', 'failed', 'skipped', 'cancelled')),
+    tool         text,
+    owner_id     uuid,
+    fence        integer not null default 0 check (fence >= 0),
+    attempt      integer not null default 0 check (attempt >= 0),
+    claims       integer not null default 0 check (claims >= 0),
+    approved     boolean not null default false,
+    available_at timestamptz,
+    lease_until  timestamptz,
+    worker_id    uuid,
+    message_id   bigint,
+    item         jsonb,
+    args         jsonb,
+    wait         jsonb,
+    output       jsonb,
+    error        jsonb,
+    started_at   timestamptz,
+    finished_at  timestamptz,
+    unique (run_id, position, element),
+    check ((lease_until is not null) = (status = 'running')),
+    check (status <> 'running' or worker_id is not null),
+    check ((wait is not null) = (status = 'waiting')),
+    check ((output is not null) = (status = 'completed')),
+    check (message_id is null or status in ('queued', 'running')),
+    check ((finished_at is not null) = (status in ('completed', 'failed', 'skipped', 'cancelled')))
+) with (fillfactor = 70);
+create index tasks_held on flowbuilder.tasks (worker_id) where status = 'running';
+create index tasks_due on flowbuilder.tasks (available_at)
+    where status in ('queued', 'waiting') and message_id is null;
+create index tasks_owned on flowbuilder.tasks (owner_id) where owner_id is not null;
+
+create table flowbuilder.approvals (
+    id           uuid primary key default gen_random_uuid(),
+    workspace_id uuid not null references flowbuilder.workspaces,
+    run_id       uuid not null,
+    task_id      bigint not null,
+    step_id      text not null,
+    kind         text not null check (kind in ('gate', 'decision', 'input')),
+    status       text not null
+        check (status in ('pending', 'approved', 'rejected', 'expired', 'cancelled')),
+    tool         text not null,
+    args         jsonb not null,
+    args_hash    text not null,
+    message      text,
+    schema       jsonb,
+    approvers    text[] not null,
+    requested_at timestamptz not null,
+    deadline_at  timestamptz not null,
+    on_deadline  text not null check (on_deadline in ('reject', 'approve')),
+    decided_at   timestamptz,
+    decided_by   text,
+    comment      text,
+    value        jsonb,
+    check ((decided_at is null) = (status = 'pending'))
+);
+create unique index approvals_task on flowbuilder.approvals (task_id) where status = 'pending';
+create index approvals_pending on flowbuilder.approvals (workspace_id, requested_at)
+    where status = 'pending';
+create index approvals_run on flowbuilder.approvals (run_id);
+
+-- A stream is a run or a plan. `seq` counts 1, 2, 3 … under the lock of the stream's own row, so
+-- the order of numbers is the order of commits.
+create table flowbuilder.events (
+    stream       uuid not null,
+    seq          bigint not null check (seq > 0),
+    workspace_id uuid not null,
+    type         text not null,
+    run_id       uuid,
+    step_name    text,
+    task_id      bigint,
+    attempt      integer,
+    at           timestamptz not null,
+    actor        text,
+    data         jsonb not null,
+    primary key (stream, seq)
+);
+
+create table flowbuilder.workers (
+    id           uuid primary key,
+    name         text not null,
+    host         text not null,
+    pid          integer not null,
+    status       text not null check (status in ('live', 'stopped', 'dead')),
+    tools        text[] not null,
+    concurrency  integer not null,
+    max_claims   integer not null,
+    started_at   timestamptz not null,
+    last_seen_at timestamptz not null,
+    lock_seen    boolean not null default false,
+    suspect_at   timestamptz
+) with (fillfactor = 70);
+create index workers_live on flowbuilder.workers (id) where status = 'live';
+
+-- What one run must do to another, handled in a transaction of its own.
+create table flowbuilder.outbox (
+    id         bigint generated always as identity primary key,
+    kind       text not null check (kind in ('start_child', 'child_ended', 'cancel_child')),
+    run_id     uuid not null,
+    task_id    bigint,
+    payload    jsonb not null,
+    created_at timestamptz not null
+);
+
+-- Sets of rows that functions hand to each other.
+create type flowbuilder.place as (run_id uuid, position integer);
+create type flowbuilder.event_draft as (
+    run_id uuid, type text, step_name text, task_id bigint, attempt integer, data jsonb
+);
+create type flowbuilder.task_result as (
+    task_id bigint, status text, output jsonb, error jsonb, reason text
+);
+
+select pgmq.create('flowbuilder_tasks');
+alter table pgmq.q_flowbuilder_tasks set (
+    fillfactor = 70, autovacuum_vacuum_scale_factor = 0.01, autovacuum_vacuum_cost_delay = 0
+);
+alter table flowbuilder.tasks set (autovacuum_vacuum_scale_factor = 0.02);
+alter table flowbuilder.run_steps set (autovacuum_vacuum_scale_factor = 0.02);
+alter table flowbuilder.runs set (autovacuum_vacuum_scale_factor = 0.02);

@@ -1,0 +1,22 @@
+-- pending → queued for the next elements of a mapped step, in order: at most as many as ended, so
+-- that no more than the step's window is ever in the queue.
+create or replace function flowbuilder.admit(p_place flowbuilder.place, p_count integer)
+returns void
+language sql set search_path = ''
+as $$
+    with next as materialized (
+        select t.id, flowbuilder.now() as at
+        from flowbuilder.tasks t
+        where t.run_id = p_place.run_id and t.position = p_place.position and t.element >= 0
+          and t.status = 'pending'
+        order by t.element limit p_count
+    ),
+    sent as (
+        insert into pgmq.q_flowbuilder_tasks (vt, message)
+        select at, jsonb_build_object('task', id) from next order by id
+        returning msg_id, vt, (message ->> 'task')::bigint as task_id
+    )
+    update flowbuilder.tasks t
+    set status = 'queued', available_at = s.vt, message_id = s.msg_id
+    from sent s where t.id = s.task_id
+$$;

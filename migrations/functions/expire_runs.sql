@@ -1,0 +1,21 @@
+-- Open runs past their deadline → failed, so that every run ends.
+create or replace function flowbuilder.expire_runs(p_limit integer) returns uuid[]
+language plpgsql set search_path = ''
+as $$
+declare
+    v_run     record;
+    v_touched uuid[] := '{}';
+begin
+    for v_run in
+        select r.id, r.deadline_at, r.status from flowbuilder.runs r
+        where r.finished_at is null and r.deadline_at <= flowbuilder.now()
+        order by r.id limit p_limit for update skip locked
+    loop
+        perform flowbuilder.end_run(v_run.id, 'failed', null, jsonb_build_object(
+            'code', 'deadline_exceeded',
+            'message', format('the run was not finished by its deadline, %s', v_run.deadline_at)));
+        v_touched := v_touched || v_run.id;
+    end loop;
+    return v_touched;
+end
+$$;

@@ -1,0 +1,41 @@
+-- Extend the leases in `p_held` that are still this worker's and more than a third used up. Returns
+-- the others, [[task_id, fence], …]: their handlers must stop. Takes no run's lock, so it waits for
+-- no row either: what somebody else has locked is extended the next time.
+create or replace function flowbuilder.extend(p_worker uuid, p_held jsonb, p_lease interval)
+returns jsonb
+language sql set search_path = ''
+as $$
+    with held as (
+        select (h ->> 0)::bigint as task_id, (h ->> 1)::integer as fence
+        from jsonb_array_elements(p_held) h
+    ),
+    due as materialized (
+        select t.id from flowbuilder.tasks t
+        join held h on t.id = h.task_id and t.fence = h.fence
+        where t.status = 'running' and t.worker_id = p_worker
+          and t.lease_until < flowbuilder.now() + p_lease * 0.67
+          and exists (select from flowbuilder.workers w where w.id = p_worker and w.status = 'live')
+        for update of t skip locked
+    ),
+    extended as (
+        update flowbuilder.tasks t set lease_until = flowbuilder.now() + p_lease
+        from due d where t.id = d.id
+        returning t.message_id, t.lease_until
+    ),
+    free as materialized (
+        select q.msg_id from pgmq.q_flowbuilder_tasks q
+        where q.msg_id in (select e.message_id from extended e)
+        for update skip locked
+    ),
+    hidden as (
+        update pgmq.q_flowbuilder_tasks q set vt = e.lease_until
+        from extended e join free f on f.msg_id = e.message_id
+        where q.msg_id = e.message_id
+    )
+    select coalesce(jsonb_agg(jsonb_build_array(h.task_id, h.fence)), '[]')
+    from held h
+    where not exists (
+        select from flowbuilder.tasks t
+        where t.id = h.task_id and t.fence = h.fence and t.status = 'running'
+          and t.worker_id = p_worker)
+$$;

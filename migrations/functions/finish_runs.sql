@@ -1,0 +1,31 @@
+-- End those of the (locked) runs in which no step remains and nothing holds them open. A flow with
+-- an `output` gets a finishing task first, because references are resolved by workers.
+create or replace function flowbuilder.finish_runs(p_runs uuid[]) returns void
+language plpgsql set search_path = ''
+as $$
+declare
+    v_run record;
+begin
+    for v_run in
+        select r.id, v.output from flowbuilder.runs r
+        join flowbuilder.flow_versions v on v.id = r.version_id
+        where r.id = any (p_runs) and r.remaining_steps = 0 and r.holds = 0
+          and r.status in ('queued', 'running')
+        order by r.id
+    loop
+        if v_run.output is null then
+            perform flowbuilder.end_run(
+                v_run.id, 'completed', flowbuilder.leaf_outputs(v_run.id), null);
+        else
+            insert into flowbuilder.tasks (run_id, position, kind, status, available_at)
+            values (v_run.id, -1, 'finish', 'queued', flowbuilder.now())
+            on conflict do nothing;
+            if found then
+                perform flowbuilder.send_tasks(array(
+                    select t.id from flowbuilder.tasks t
+                    where t.run_id = v_run.id and t.position = -1));
+            end if;
+        end if;
+    end loop;
+end
+$$;

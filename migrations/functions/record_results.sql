@@ -1,0 +1,37 @@
+-- running, waiting or queued → completed, failed or skipped: the rows and their events.
+create or replace function flowbuilder.record_results(p_results flowbuilder.task_result[])
+returns void
+language plpgsql set search_path = ''
+as $$
+declare
+    v_events flowbuilder.event_draft[];
+begin
+    perform flowbuilder.drop_messages(array(select r.task_id from unnest(p_results) r));
+    with closed as (
+        update flowbuilder.tasks t
+        set status = g.status, error = g.error, finished_at = flowbuilder.now(),
+            output = case when g.status = 'completed' then coalesce(g.output, 'null') end,
+            lease_until = null, wait = null, message_id = null, available_at = null
+        from unnest(p_results) with ordinality as g (task_id, status, output, error, reason, place)
+        where t.id = g.task_id and t.finished_at is null
+        returning t.*, g.place
+    )
+    select array_agg((c.run_id, 'task_' || c.status, s.step_id, c.id, c.attempt,
+        jsonb_build_object('task_id', c.id, 'workflow_id', c.run_id, 'step_name', s.step_id)
+        || case when c.element >= 0 then jsonb_build_object('index', c.element) else '{}' end
+        || case c.status
+           when 'completed' then jsonb_build_object('result', c.output, 'duration_ms',
+               round(extract(epoch from c.finished_at - coalesce(c.started_at, c.finished_at))
+                     * 1000))
+           else jsonb_build_object('error', c.error, 'retry_count', greatest(c.attempt - 1, 0))
+           end)::flowbuilder.event_draft order by c.place)
+    into v_events
+    from closed c
+    join flowbuilder.run_steps s on s.run_id = c.run_id and s.position = c.position
+    where c.kind = 'step' and c.status in ('completed', 'failed');
+    if v_events is not null then
+        perform flowbuilder.begin_runs(array(select distinct e.run_id from unnest(v_events) e));
+        perform flowbuilder.append_events(v_events);
+    end if;
+end
+$$;

@@ -1,0 +1,50 @@
+-- Store a compiled flow as an immutable version. The content (document and pinned tools) of the
+-- newest version, or of an earlier unsaved graph, gives that version again.
+create or replace function flowbuilder.register_version(
+    p_workspace uuid, p_document jsonb, p_hash text, p_steps jsonb, p_output jsonb,
+    p_origin text, p_owner uuid
+) returns setof flowbuilder.flow_versions
+language plpgsql set search_path = ''
+as $$
+declare
+    v_slug    text := p_document ->> 'flow';
+    v_pins    text[];
+    v_version flowbuilder.flow_versions;
+    v_number  integer;
+begin
+    select array_agg(s ->> 'tool' order by (s ->> 'position')::integer) into v_pins
+    from jsonb_array_elements(p_steps) s;
+    if p_origin = 'published' then
+        insert into flowbuilder.flows (workspace_id, slug, draft, created_at, updated_at)
+        values (p_workspace, v_slug, p_document, flowbuilder.now(), flowbuilder.now())
+        on conflict do nothing;
+        perform 1 from flowbuilder.flows
+        where workspace_id = p_workspace and slug = v_slug for update;
+    end if;
+    select v.* into v_version from flowbuilder.flow_versions v
+    where v.workspace_id = p_workspace and v.slug = v_slug and v.content_hash = p_hash
+      and v.pins = v_pins and v.origin = p_origin and v.owner_id is not distinct from p_owner
+      and (p_origin <> 'published' or v.version = (
+            select f.head from flowbuilder.flows f
+            where f.workspace_id = p_workspace and f.slug = v_slug))
+    limit 1;
+    if found then
+        return next v_version;
+        return;
+    end if;
+    if p_origin = 'published' then
+        select coalesce(max(version), 0) + 1 into v_number from flowbuilder.flow_versions
+        where workspace_id = p_workspace and slug = v_slug;
+        update flowbuilder.flows
+        set head = v_number, draft = p_document, updated_at = flowbuilder.now()
+        where workspace_id = p_workspace and slug = v_slug;
+    end if;
+    insert into flowbuilder.flow_versions (workspace_id, slug, version, content_hash, pins,
+        document, output, origin, owner_id, step_count, created_at)
+    values (p_workspace, v_slug, v_number, p_hash, v_pins, p_document, p_output, p_origin, p_owner,
+        jsonb_array_length(p_steps), flowbuilder.now())
+    returning * into v_version;
+    perform flowbuilder.register_steps(v_version.id, p_steps, p_owner);
+    return next v_version;
+end
+$$;

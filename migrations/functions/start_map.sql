@@ -1,0 +1,43 @@
+-- Make one task per element of a mapped step and admit the first of them. True when the step has
+-- ended already: no elements, or a failure that its policy forgives.
+create or replace function flowbuilder.start_map(p_place flowbuilder.place) returns boolean
+language plpgsql set search_path = ''
+as $$
+declare
+    v_step     flowbuilder.version_steps;
+    v_elements jsonb := flowbuilder.map_elements(p_place);
+    v_count    integer;
+    v_error    jsonb;
+begin
+    select v.* into v_step
+    from flowbuilder.runs r
+    join flowbuilder.version_steps v
+      on v.version_id = r.version_id and v.position = p_place.position
+    where r.id = p_place.run_id;
+    if jsonb_typeof(v_elements) is distinct from 'array' then
+        v_error := jsonb_build_object('code', 'for_each_not_array', 'message', format(
+            'for_each needs an array, but there is %s',
+            coalesce(jsonb_typeof(v_elements), 'nothing')));
+    elsif jsonb_array_length(v_elements) > 100000 then
+        v_error := jsonb_build_object('code', 'too_many_elements', 'message', format(
+            'for_each has %s elements; the limit is 100000', jsonb_array_length(v_elements)));
+    end if;
+    if v_error is not null then
+        return flowbuilder.fail_step(p_place, v_error, null);
+    end if;
+    v_count := jsonb_array_length(v_elements);
+    update flowbuilder.run_steps
+    set task_count = v_count, remaining_tasks = v_count
+    where run_id = p_place.run_id and position = p_place.position;
+    if v_count = 0 then
+        perform flowbuilder.complete_steps(array[p_place]);
+        return true;
+    end if;
+    insert into flowbuilder.tasks (run_id, position, element, kind, status, tool, owner_id, item)
+    select p_place.run_id, p_place.position, e.place - 1, 'step', 'pending', v_step.tool,
+           v_step.owner_id, e.value
+    from jsonb_array_elements(v_elements) with ordinality as e (value, place);
+    perform flowbuilder.admit(p_place, least(coalesce(v_step.concurrency, 1000), 1000));
+    return false;
+end
+$$;

@@ -1,0 +1,28 @@
+-- What time moves: delayed retries, sleeps, deadlines of approvals and runs, dead workers. Bounded
+-- per call, and runs that somebody else holds are left for the next one.
+create or replace function flowbuilder.upkeep(p_limit integer default 100) returns jsonb
+language plpgsql set search_path = ''
+as $$
+declare
+    v_touched uuid[];
+begin
+    v_touched := flowbuilder.bury_workers()
+                 || flowbuilder.expire_runs(p_limit)
+                 || flowbuilder.wake_tasks(p_limit);
+    return jsonb_build_object(
+        'touched', to_jsonb(array(select distinct t from unnest(v_touched) t)),
+        'ready', cardinality(v_touched) > 0,
+        'outbox', exists (select from flowbuilder.outbox),
+        'next_due_seconds', (
+            select case when min(d.at) is not null
+                   then greatest(extract(epoch from min(d.at) - flowbuilder.now()), 0) end
+            from (
+                (select t.available_at as at from flowbuilder.tasks t
+                 where t.status in ('queued', 'waiting') and t.message_id is null
+                   and t.available_at is not null
+                 order by t.available_at limit 1)
+                union all
+                (select r.deadline_at from flowbuilder.runs r
+                 where r.finished_at is null order by r.deadline_at limit 1)) d));
+end
+$$;
