@@ -61,8 +61,6 @@ def compile_output(flow: Flow) -> JsonObject | None:
 
 def pinned(tool: str, registry: ToolRegistry) -> str:
     """Return `name@version` of a tool. Raises: DefinitionError (unknown_tool)."""
-    if tool.startswith(FUNCTION_PREFIX):
-        return tool
     found = registry.get(tool)
     if found is None:
         raise DefinitionError(f"there is no tool {tool!r}", code="unknown_tool")
@@ -76,7 +74,7 @@ def _row(
     definition: dict[str, Any] = {**step.model_dump(mode="json"), "tool": tool}
     depends_on: list[JsonValue] = list(before)
     following: list[JsonValue] = list(after)
-    refs: list[JsonValue] = list(sorted(places[name] for name in steps))
+    refs: list[JsonValue] = [*sorted(places[name] for name in steps)]
     return {
         "position": places[step.id],
         "step_id": step.id,

@@ -81,7 +81,7 @@ SAVE_PLAN: Final = b"""
     on conflict (id) do update
     set status = excluded.status, document = excluded.document, updated_at = excluded.updated_at
     where p.workspace_id = excluded.workspace_id
-    returning *b"""
+    returning *"""
 GET_PLAN: Final = b"select * from flowbuilder.plans where workspace_id = %s and id = %s::uuid"
 LIST_PLANS: Final = b"""
     select * from flowbuilder.plans where workspace_id = %s
@@ -90,7 +90,7 @@ ACCEPT_PLAN: Final = b"""
     update flowbuilder.plans
     set status = 'accepted', run_id = coalesce(%s::uuid, run_id), updated_at = flowbuilder.now(),
         document = jsonb_set(document, '{status}', '"accepted"')
-    where workspace_id = %s and id = %s::uuid returning *b"""
+    where workspace_id = %s and id = %s::uuid returning *"""
 
 REGISTER_WORKER: Final = b"select flowbuilder.register_worker(%s::uuid, %s, %s, %s, %s, %s, %s)"
 RETIRE_WORKER: Final = b"select flowbuilder.retire_worker(%s::uuid, %s) as runs"

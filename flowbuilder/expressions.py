@@ -2,18 +2,21 @@
 
 CEL is total, but it has no limit of cost of its own: three nested macros over two hundred elements
 run for minutes. So length and nesting of macros are bounded when an expression is compiled, and
-the number of element visits when it is evaluated.
+the work over the elements that are really there when it is evaluated.
 """
 
 from __future__ import annotations
 
+import difflib
+import logging
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from flowbuilder.errors import InvalidValue
+from flowbuilder.strictjson import DOCUMENT_LIMITS, check
 from flowbuilder.types import JsonValue
 
 if TYPE_CHECKING:
@@ -22,14 +25,39 @@ if TYPE_CHECKING:
 LONGEST = 2000
 DEEPEST_NESTING = 40
 DEEPEST_MACROS = 2
-#: Element visits in one evaluation; a million takes about a second.
+#: Element visits in one evaluation; a million takes some three seconds.
 MOST_VISITS = 1_000_000
+#: Element copies in one evaluation; ten million take some two seconds. Each step of `map` and
+#: `filter` copies the list collected so far, and `in` reads a list from its start.
+MOST_COPIES = 10_000_000
 
-_TEXT = re.compile(r'"(?:[^"\\\n]|\\.)*"|' r"'(?:[^'\\\n]|\\.)*'")
-_STEP_NAME = re.compile(r"(?<![\w.])steps\s*\.\s*([A-Za-z_]\w*)")
-_STEP_KEY = re.compile(r"""(?<![\w.])steps\s*\[\s*("(?:[^"\\\n]|\\.)*"|'(?:[^'\\\n]|\\.)*')\s*\]""")
-_STEPS = re.compile(r"(?<![\w.])steps\b")
-_MACRO = re.compile(r"\.\s*(?:all|exists|exists_one|map|filter)\s*\(\s*(\w*)")
+_CODE = re.compile(
+    r"(?P<comment>//[^\n]*)"
+    r"|(?P<text>[bB]?(?:[rR][bB]?(?:\"\"\"[\s\S]*?\"\"\"|'''[\s\S]*?'''|\"[^\"\n]*\"|'[^'\n]*')"
+    r"|\"\"\"(?:[^\\]|\\[\s\S])*?\"\"\"|'''(?:[^\\]|\\[\s\S])*?'''"
+    r"|\"(?:[^\"\\\n]|\\.)*\"|'(?:[^'\\\n]|\\.)*'))"
+    r"|(?P<name>[A-Za-z_]\w*)"
+)
+_KEY = re.compile(r"""([\"'])[A-Za-z_]\w*\1""")
+_STEP = re.compile(
+    r"""(?<![\w.])(?<!\.\s)steps\s*(?:\.\s*(?P<name>[A-Za-z_]\w*)|\[\s*[\"'](?P<key>\w+)[\"']\s*\])"""
+    r"(?P<path>(?:\s*\.\s*[A-Za-z_]\w*)*)"
+)
+_STEPS = re.compile(r"(?<![\w.])(?<!\.\s)steps\b")
+_MACRO = re.compile(r"\.\s*(all|exists|exists_one|map|filter)\s*\(\s*(\w*)")
+_COPIES = re.compile(r"\.\s*(?:map|filter)\s*\(|\bin\b")
+#: The functions of CEL that the library has, and ours. `size` is ours under another name: the
+#: library counts bytes where CEL counts characters.
+_SIZE = "size_of"
+# fmt: off
+_FUNCTIONS = frozenset({
+    "contains", "startsWith", "endsWith", "matches", "int", "uint", "double", "string", "bytes",
+    "timestamp", "duration", "type", "dyn", "getFullYear", "getMonth", "getDate",
+    "getDayOfMonth", "getDayOfYear", "getDayOfWeek", "getHours", "getMinutes", "getSeconds",
+    "getMilliseconds", "lowerAscii", "upperAscii", "trim",
+    _SIZE,
+})
+# fmt: on
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +72,10 @@ class Expression:
     """Ids of the steps it reads."""
     macros: int
     """How deep `all`, `exists`, `map`, `filter` nest."""
+    loops: int
+    """How many of them there are."""
+    copies: bool
+    """Whether some of them copy lists, which takes quadratic time."""
 
     def evaluate(self, scope: Mapping[str, JsonValue]) -> JsonValue:
         """Return the value over the given variables.
@@ -52,21 +84,46 @@ class Expression:
             InvalidValue: cel_missing (a field or variable does not exist), cel_type (operands
                 that do not go together), cel_cost (too many elements), cel_failed.
         """
-        self._check_cost(scope)
-        variables: dict[str, Any] = {name: scope[name] for name in self.roots if name in scope}
+        from cel import Context
+
+        variables = self._variables(scope)
+        self._check_cost(variables)
         try:
-            value: JsonValue = self.program.execute(variables)
+            value = self.program.execute(Context(variables=variables, functions=_OURS))
         except KeyError as error:
             raise self._failure("cel_missing", f"there is no {error}") from None
         except IndexError as error:
             raise self._failure("cel_missing", str(error)) from None
         except TypeError:
+            raise self._failure("cel_type", _TYPES_DIFFER) from None
+        except (RuntimeError, ValueError, ArithmeticError) as error:
+            raise self._failed(str(error)) from None
+        return self._json(value)
+
+    def _variables(self, scope: Mapping[str, JsonValue]) -> dict[str, Any]:
+        """Pick what the expression reads: outputs of other steps need not be copied."""
+        found: dict[str, Any] = {name: scope[name] for name in self.roots if name in scope}
+        steps = found.get("steps")
+        if isinstance(steps, Mapping):
+            found["steps"] = {name: steps[name] for name in self.steps if name in steps}
+        return found
+
+    def _json(self, value: object) -> JsonValue:
+        if isinstance(value, bool):
+            return value
+        try:
+            return check(value, limits=DOCUMENT_LIMITS)
+        except InvalidValue as error:
             raise self._failure(
-                "cel_type", "the operands do not go together (a number with a text, say, or null)"
+                "cel_type", f"the result cannot be used as it is: {error.message}"
             ) from None
-        except (RuntimeError, ValueError, ZeroDivisionError, OverflowError) as error:
-            raise self._failure("cel_failed", str(error)[:300]) from None
-        return value
+
+    def _failed(self, why: str) -> InvalidValue:
+        if why.startswith("Undefined variable or function"):
+            return self._failure("cel_missing", why.partition(". ")[0])
+        if "Python function call failed" in why:
+            return self._failure("cel_type", _TYPES_DIFFER)
+        return self._failure("cel_failed", why[:300])
 
     def condition(self, scope: Mapping[str, JsonValue]) -> bool:
         """Return the value of a condition. Raises: InvalidValue, cel_not_bool for another type."""
@@ -75,14 +132,17 @@ class Expression:
             raise self._failure("cel_not_bool", f"a condition is true or false, not {value!r:.60}")
         return value
 
-    def _check_cost(self, scope: Mapping[str, JsonValue]) -> None:
+    def _check_cost(self, variables: Mapping[str, JsonValue]) -> None:
         if not self.macros:
             return
-        largest = max((_largest(scope[name]) for name in self.roots if name in scope), default=0)
-        if max(largest, 1) ** self.macros > MOST_VISITS:
+        # A list may also stand in the expression itself.
+        largest = max([_largest(value) for value in variables.values()] + [self.text.count(",") + 1])
+        visits = self.loops * largest**self.macros
+        if visits > MOST_VISITS or (self.copies and visits * largest > MOST_COPIES):
             raise self._failure(
                 "cel_cost",
-                f"{self.macros} nested macros over {largest} elements are too much work",
+                f"going over {largest} elements in this way is too much work; "
+                "filter or aggregate them in a step before",
             )
 
     def _failure(self, code: str, why: str) -> InvalidValue:
@@ -94,37 +154,31 @@ def compile_expression(text: str) -> Expression:
     """Compile a CEL expression.
 
     Raises:
-        InvalidValue: cel_syntax, cel_too_long, cel_nesting, cel_macros, cel_steps (`steps` without
-            a step's name).
+        InvalidValue: cel_syntax, cel_too_long, cel_nesting, cel_macros, cel_function (no such
+            function), cel_steps (`steps` without a step's name).
     """
     if len(text) > LONGEST:
         raise InvalidValue(
             f"an expression has at most {LONGEST} characters, not {len(text)}", code="cel_too_long"
         )
-    bare = _TEXT.sub('""', text)
+    bare = _bare(text)
     _check_nesting(bare)
     macros = _macro_depth(bare)
     if macros > DEEPEST_MACROS:
         raise InvalidValue(f"macros nest at most {DEEPEST_MACROS} deep", code="cel_macros")
-    import cel
-
-    try:
-        program = cel.compile(text)
-    except (ValueError, TypeError, RuntimeError) as error:
-        first = str(error).splitlines()[0] if str(error) else "it cannot be read"
-        raise InvalidValue(f"{text[:120]!r} is no CEL: {first[:300]}", code="cel_syntax") from None
+    program = _program(text)
     steps = step_names(text)
-    named = len(_STEP_NAME.findall(bare)) + len(_STEP_KEY.findall(text))
-    if len(_STEPS.findall(bare)) > named:
+    if len(_STEPS.findall(bare)) > len(_STEP.findall(bare)):
         raise InvalidValue("write steps.<id>, so that it is known what is read", code="cel_steps")
-    roots = frozenset(program.variables()) - frozenset(_MACRO.findall(bare))
-    return Expression(text, program, roots, frozenset(steps), macros)
+    loops = _MACRO.findall(bare)
+    roots = frozenset(program.variables()) - {name for _, name in loops}
+    copies = _COPIES.search(bare) is not None
+    return Expression(text, program, roots, frozenset(steps), macros, len(loops), copies)
 
 
 def step_names(text: str) -> set[str]:
     """Return the ids of the steps that an expression reads, without compiling it."""
-    found = set(_STEP_NAME.findall(_TEXT.sub('""', text)))
-    return found | {key[1:-1] for key in _STEP_KEY.findall(text)}
+    return {match["name"] or match["key"] for match in _STEP.finditer(_bare(text))}
 
 
 def step_paths(text: str) -> list[tuple[str, tuple[str, ...]]]:
@@ -132,16 +186,85 @@ def step_paths(text: str) -> list[tuple[str, tuple[str, ...]]]:
 
     The last name of a method call, as in `steps.a.text.startsWith("x")`, is no part of the path.
     """
-    bare = _TEXT.sub('""', text)
+    bare = _bare(text)
     found = []
-    for match in re.finditer(
-        r"(?<![\w.])steps\s*\.\s*([A-Za-z_]\w*)((?:\s*\.\s*\w+(?!\w))*)", bare
-    ):
-        names = re.findall(r"\w+", match.group(2))
+    for match in _STEP.finditer(bare):
+        names = re.findall(r"\w+", match["path"])
         if names and bare[match.end() :].lstrip().startswith("("):
             names = names[:-1]
-        found.append((match.group(1), tuple(names)))
+        found.append((match["name"] or match["key"], tuple(names)))
     return found
+
+
+def _program(text: str) -> Program:
+    import cel
+
+    # It reports what our functions raise; that is an error of the expression, told as such.
+    logging.getLogger("cel").setLevel(logging.ERROR)
+    try:
+        cel.compile(text)  # as written, so that an error has the right place
+        program = cel.compile(_CODE.sub(lambda match: _renamed(match, text), text))
+    except (ValueError, TypeError, RuntimeError) as error:
+        place = _PLACE.search(str(error))
+        why = place.group(0) if place else (str(error).splitlines() or ["it cannot be read"])[0]
+        raise InvalidValue(f"{text[:120]!r} is no CEL: {why[:300]}", code="cel_syntax") from None
+    for name in program.functions():
+        if name.isidentifier() and name != "_" and name not in _FUNCTIONS:
+            near = difflib.get_close_matches(name, _FUNCTIONS - {_SIZE} | {"size", "has"}, 1)
+            raise InvalidValue(
+                f"{text[:120]!r}: there is no function {name!r}",
+                code="cel_function",
+                hint=f"Did you mean {near[0]!r}?" if near else None,
+            )
+    return program
+
+
+def _renamed(match: re.Match[str], text: str) -> str:
+    called = match["name"] == "size" and text[match.end() :].lstrip().startswith("(")
+    return _SIZE if called else match.group()
+
+
+def _bare(text: str) -> str:
+    """Return the code without comments and texts; the key in `steps["a"]` stays."""
+
+    def without(match: re.Match[str]) -> str:
+        if match["comment"] is not None:
+            return ""
+        if match["text"] is None:
+            return match.group()
+        before = text[max(0, match.start() - 40) : match.start()]
+        kept = re.search(r"\bsteps\s*\[\s*$", before) and _KEY.fullmatch(match.group())
+        return match.group() if kept else '""'
+
+    return _CODE.sub(without, text)
+
+
+def _size(value: object) -> int:
+    if isinstance(value, str | bytes | list | dict):
+        return len(value)
+    raise TypeError("size() takes a text, a list or an object")
+
+
+def _on_text(change: Callable[[str], str]) -> Callable[[object], str]:
+    def changed(value: object) -> str:
+        if not isinstance(value, str):
+            raise TypeError("this function takes a text")
+        return change(value)
+
+    return changed
+
+
+_OURS: dict[str, Callable[[Any], Any]] = {
+    _SIZE: _size,
+    "lowerAscii": _on_text(str.lower),
+    "upperAscii": _on_text(str.upper),
+    "trim": _on_text(str.strip),
+}
+_PLACE = re.compile(r"<input>:\d+:\d+: [^\n]*")
+_TYPES_DIFFER = (
+    "the operands do not go together: a text with a number, null with anything, or a whole number "
+    "with a fraction (write double(x) or 1.0)"
+)
 
 
 def _check_nesting(bare: str) -> None:

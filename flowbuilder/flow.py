@@ -13,6 +13,7 @@ from typing import Annotated, Any, Literal
 
 import orjson
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, WithJsonSchema
+from pydantic_core import PydanticCustomError
 
 from flowbuilder.types import JsonObject, JsonSchema, format_duration, parse_duration
 
@@ -21,20 +22,42 @@ STEP_ID_PATTERN = r"^[A-Za-z_][A-Za-z0-9_]{0,62}$"
 SLUG_PATTERN = r"^[A-Za-z0-9_][A-Za-z0-9_-]{0,79}$"
 TOOL_PATTERN = r"^[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)*(@[0-9]+)?$"
 
+_DURATION_SCHEMA: JsonSchema = {
+    "anyOf": [
+        {"type": "string", "pattern": r"^ *([0-9]+(\.[0-9]+)? *(ms|s|m|h|d) *)+$"},
+        {"type": "number", "minimum": 0},
+    ],
+    "description": "A time span: '250ms', '30s', '1h30m', or a number of seconds.",
+}
+
+
+def _time_limit(value: Any) -> timedelta:
+    limit = parse_duration(value)
+    if not limit:
+        raise ValueError("a time limit is longer than nothing")
+    return limit
+
+
+def _whole(value: Any) -> Any:
+    """Refuse what pydantic would take for a number, but JSON Schema does not: true and texts."""
+    if isinstance(value, bool | str):
+        raise PydanticCustomError("int_type", "Input should be a valid integer")
+    return value
+
+
 Duration = Annotated[
     timedelta,
     BeforeValidator(parse_duration),
     PlainSerializer(format_duration, return_type=str),
-    WithJsonSchema(
-        {
-            "anyOf": [
-                {"type": "string", "pattern": r"^(\d+(\.\d+)?(ms|s|m|h|d))+$"},
-                {"type": "number", "minimum": 0},
-            ],
-            "description": "A time span: '250ms', '30s', '1h30m', or a number of seconds.",
-        }
-    ),
+    WithJsonSchema(_DURATION_SCHEMA),
 ]
+TimeLimit = Annotated[
+    timedelta,
+    BeforeValidator(_time_limit),
+    PlainSerializer(format_duration, return_type=str),
+    WithJsonSchema(_DURATION_SCHEMA),
+]
+Whole = Annotated[int, BeforeValidator(_whole)]
 StepId = Annotated[str, Field(pattern=STEP_ID_PATTERN)]
 Slug = Annotated[str, Field(pattern=SLUG_PATTERN)]
 
@@ -71,12 +94,12 @@ class _Model(BaseModel):
 class RetryPolicy(_Model):
     """How often and how patiently an attempt is repeated."""
 
-    max_attempts: int = Field(default=3, ge=1, le=100)
+    max_attempts: Whole = Field(default=3, ge=1, le=100)
     """All attempts, the first included."""
     backoff: Backoff = Backoff.EXPONENTIAL
     base_delay: Duration = timedelta(seconds=1)
     max_delay: Duration = timedelta(minutes=5)
-    jitter: bool = True
+    jitter: bool = Field(default=True, strict=True)
     """Spread each delay over 50 to 100 % of its length, so that retries do not come in step."""
 
 
@@ -85,7 +108,7 @@ class ApprovalPolicy(_Model):
 
     by: list[str] = Field(default_factory=list, max_length=50)
     """`role:approver`, `user:ada`, or empty for anyone who may approve in the workspace."""
-    deadline: Duration = timedelta(hours=24)
+    deadline: TimeLimit = timedelta(hours=24)
     on_deadline: Literal["reject", "approve"] = "reject"
     message: str | None = Field(default=None, max_length=2000)
     """What to tell the person; written by the flow's author, shown beside the arguments."""
@@ -101,14 +124,14 @@ class Step(_Model):
     """JSON values; strings may hold references such as `${{ steps.fetch.items }}`."""
     for_each: str | list[Any] | None = None
     """A reference to an array, or a literal array: one task per element (`item`, `index`)."""
-    concurrency: int | None = Field(default=None, ge=1, le=10_000)
+    concurrency: Whole | None = Field(default=None, ge=1, le=10_000)
     """How many tasks of a mapped step may run at once; None for no limit."""
     when: str | None = Field(default=None, min_length=1, max_length=2000)
     """A CEL condition over `input`, `steps`, `run`; false skips the step."""
     depends_on: list[StepId] = Field(default_factory=list, max_length=1000)
     """Explicit order. Steps named in references are depended on without being listed here."""
     retry: RetryPolicy = RetryPolicy()
-    timeout: Duration | None = None
+    timeout: TimeLimit | None = None
     """Time limit of one attempt; None for the tool's own default."""
     on_error: OnError = OnError.FAIL
     trigger_rule: TriggerRule = TriggerRule.ALL_SUCCESS
@@ -126,7 +149,7 @@ class Flow(_Model):
     steps: list[Step] = Field(default_factory=list)
     output: Any = None
     """A JSON value with references; null means the outputs of the steps nothing depends on."""
-    timeout: Duration | None = None
+    timeout: TimeLimit | None = None
     """How long a run may take in all; None for the setting `run_timeout`."""
 
     @property

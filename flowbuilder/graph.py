@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import TypeAlias
 
@@ -14,9 +15,10 @@ Graph: TypeAlias = Mapping[str, Sequence[str]]
 
 
 def dependencies(flow: Flow) -> dict[str, tuple[str, ...]]:
-    """Return what each step depends on: `depends_on`, and the steps that its arguments,
-    `for_each` and `when` refer to. Sorted by document order; unknown ids are kept at the end.
-    References that cannot be read count for nothing: validation reports them.
+    """Return what each step depends on, by `depends_on` or by what it refers to.
+
+    References stand in arguments, `for_each` and `when`. Sorted by document order; unknown ids are
+    kept at the end. References that cannot be read count for nothing: validation reports them.
     """
     place = {step.id: number for number, step in enumerate(flow.steps)}
     return {
@@ -53,8 +55,7 @@ def order(graph: Graph) -> list[str]:
 
     Steps on a cycle are left out. Dependencies on unknown steps count for nothing.
     """
-    place = {name: number for number, name in enumerate(graph)}
-    return [name for layer in layers(graph) for name in sorted(layer, key=place.__getitem__)]
+    return [name for layer in layers(graph) for name in layer]
 
 
 def layers(graph: Graph) -> list[list[str]]:
@@ -63,6 +64,7 @@ def layers(graph: Graph) -> list[list[str]]:
     open_ = {
         name: sum(1 for other in set(before) if other in graph) for name, before in graph.items()
     }
+    place = {name: number for number, name in enumerate(graph)}
     layer = [name for name, count in open_.items() if count == 0]
     found: list[list[str]] = []
     while layer:
@@ -73,37 +75,77 @@ def layers(graph: Graph) -> list[list[str]]:
                 open_[other] -= 1
                 if open_[other] == 0:
                     following.append(other)
-        layer = following
+        layer = sorted(following, key=place.__getitem__)
     return found
 
 
 def cycles(graph: Graph) -> list[list[str]]:
     """Return cycles as paths that name their first step again at the end: `["a", "b", "a"]`.
 
-    Every step that lies on some cycle is on a reported path or depends on one that is; each
-    reported path is a real cycle, at most one for each group of mutually dependent steps.
+    Each step of a path depends on the one after it. There is one path, a shortest one through the
+    group's first step, for each group of steps that all depend on each other.
     """
-    ordered = set(order(graph))
-    stuck = {name for name in graph if name not in ordered}
     found: list[list[str]] = []
-    seen: set[str] = set()
+    for group in _groups(graph):
+        first = next(name for name in graph if name in group) if len(group) > 1 else min(group)
+        path = _way_back(graph, first, group)
+        if path:
+            found.append(path)
+    place = {name: number for number, name in enumerate(graph)}
+    return sorted(found, key=lambda path: place[path[0]])
+
+
+def _groups(graph: Graph) -> list[set[str]]:
+    """Return the strongly connected groups of steps (Tarjan's algorithm, without recursion)."""
+    number: dict[str, int] = {}
+    lowest: dict[str, int] = {}
+    open_: dict[str, None] = {}
+    groups: list[set[str]] = []
     for start in graph:
-        if start not in stuck or start in seen:
-            continue
-        path: list[str] = []
-        places: dict[str, int] = {}
-        name: str | None = start
-        # From a step that never becomes ready, some dependency never does either: walking on
-        # must come back to a step of the path, or to one that was walked before.
-        while name is not None and name not in seen and name not in places:
-            places[name] = len(path)
-            path.append(name)
-            name = next((other for other in graph[name] if other in stuck), None)
-        if name is not None and name in places:
-            loop = path[places[name] :]
-            found.append([*reversed(loop[1:]), loop[0], loop[-1]] if len(loop) > 1 else loop * 2)
-        seen |= set(path)
-    return found
+        walk = [] if start in number else [(start, iter(graph[start]))]
+        while walk:
+            name, others = walk[-1]
+            if name not in number:
+                number[name] = lowest[name] = len(number)
+                open_[name] = None
+            other = next((item for item in others if item in graph), None)
+            if other is not None:
+                if other not in number:
+                    walk.append((other, iter(graph[other])))
+                elif other in open_:
+                    lowest[name] = min(lowest[name], number[other])
+                continue
+            walk.pop()
+            if walk:
+                lowest[walk[-1][0]] = min(lowest[walk[-1][0]], lowest[name])
+            if lowest[name] == number[name]:
+                groups.append(_taken_until(open_, name))
+    return groups
+
+
+def _taken_until(open_: dict[str, None], name: str) -> set[str]:
+    group: set[str] = set()
+    while name not in group:
+        group.add(open_.popitem()[0])
+    return group
+
+
+def _way_back(graph: Graph, first: str, group: Collection[str]) -> list[str]:
+    """Return a shortest path of dependencies from a step to itself, empty when there is none."""
+    before: dict[str, str] = {}
+    waiting = deque([first])
+    while waiting:
+        name = waiting.popleft()
+        for other in graph[name]:
+            if other == first:
+                path = [first, name]
+                while path[-1] != first:
+                    path.append(before[path[-1]])
+                return [first, *reversed(path[1:-1]), first] if name != first else [first, first]
+            if other in group and other not in before:
+                before[other] = name
+                waiting.append(other)
+    return []
 
 
 def descendants(graph: Graph, names: Iterable[str]) -> set[str]:

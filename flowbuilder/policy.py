@@ -1,22 +1,25 @@
-"""Policy: which steps of a planned flow need a person. It stands outside the planners: no plan can
-lower it, and what a plan asks for itself is kept.
+"""Policy: which steps of a planned flow need a person.
+
+It stands outside the planners: no plan can lower it, and what a plan asks for itself is kept,
+except that the passing of a deadline never stands for a yes.
 
 Two reasons for an approval: what the tool does (`effects`), and where its arguments come from.
 Data that an untrusted output (a web page, a model's answer) had a part in is tainted, through any
 number of steps; when it reaches an argument of a step with effects, a person looks at it.
 
 A `human.approve` step in front replaces an inserted approval only when the effectful step cannot
-start without it and takes no data from any step that the person was not shown: else the decision
-would not be about what is done.
+start without it and takes nothing from other steps that the person was not shown in its `data`:
+else the decision would not be about what is done.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from flowbuilder.flow import ApprovalPolicy, Flow, Step, TriggerRule
-from flowbuilder.graph import ancestors, dependencies
-from flowbuilder.references import find
+from flowbuilder.flow import ApprovalPolicy, Flow, OnError, Step, TriggerRule
+from flowbuilder.graph import dependencies, descendants
+from flowbuilder.references import Reference, find
 from flowbuilder.tools import Effects, Tool, ToolRegistry
 
 _APPROVE = "human.approve"
@@ -53,6 +56,11 @@ def apply_policy(
     notes: list[str] = []
     for step in flow.steps:
         reason = _reason(step, tools[step.id], tainted, policy)
+        if reason is not None and step.approval is not None:
+            kept = _with_a_person(step.approval)
+            if kept is not step.approval:
+                notes.append(f"Step {step.id} waits for a person: time alone approves nothing.")
+                step = step.model_copy(update={"approval": kept})
         if reason is None or step.approval is not None or _is_asked_before(step, flow, graph):
             steps.append(step)
             continue
@@ -63,11 +71,17 @@ def apply_policy(
     return flow.model_copy(update={"steps": steps}), tuple(notes)
 
 
+def _with_a_person(approval: ApprovalPolicy) -> ApprovalPolicy:
+    """Return the approval so that it cannot be given by a deadline that passes."""
+    if approval.on_deadline == "reject":
+        return approval
+    return approval.model_copy(update={"on_deadline": "reject"})
+
+
 def tainted_steps(flow: Flow, tools: dict[str, Tool | None]) -> set[str]:
     """Return the steps whose output somebody outside had a part in."""
-    graph = dependencies(flow)
     sources = {name for name, tool in tools.items() if tool is None or tool.untrusted_output}
-    return {name for name in graph if name in sources or ancestors(graph, [name]) & sources}
+    return sources | descendants(dependencies(flow), sources)
 
 
 def _reason(step: Step, tool: Tool | None, tainted: set[str], policy: Policy) -> str | None:
@@ -86,12 +100,29 @@ def _is_asked_before(step: Step, flow: Flow, graph: dict[str, tuple[str, ...]]) 
     """Whether a person has agreed to exactly the data that this step takes."""
     if step.trigger_rule is not TriggerRule.ALL_SUCCESS or step.for_each is not None:
         return False
-    takes = {found.reference.step for found in find(step.args)} - {None}
+    takes = [found.reference for found in find(step.args) if found.reference.step is not None]
     for name in graph[step.id]:
         asked = flow.step(name)
-        if asked is None or asked.tool.partition("@")[0] != _APPROVE:
+        if asked is None or not _always_asks(asked):
             continue
-        shown = {found.reference.step for found in find(asked.args.get("data"))}
-        if asked.on_error.value == "fail" and takes <= shown | {asked.id}:
+        shown = [found.reference for found in find(asked.args.get("data"))]
+        if all(taken.step == asked.id or _covers(shown, taken) for taken in takes):
             return True
     return False
+
+
+def _always_asks(step: Step) -> bool:
+    """Whether a step that has completed stands for a person's yes."""
+    return (
+        step.tool.partition("@")[0] == _APPROVE
+        and step.for_each is None  # over no elements, nobody is asked
+        and step.on_error is OnError.FAIL
+        and step.args.get("on_deadline", "reject") == "reject"
+    )
+
+
+def _covers(shown: Sequence[Reference], taken: Reference) -> bool:
+    """Whether the value that is taken is part of one that was shown."""
+    return any(
+        item.step == taken.step and item.path == taken.path[: len(item.path)] for item in shown
+    )

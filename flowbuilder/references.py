@@ -21,6 +21,13 @@ OPEN, CLOSE, ESCAPED = "${{", "}}", "$${{"
 ROOTS = ("input", "steps", "item", "index", "run")
 #: Longer than any sensible path.
 LONGEST_REFERENCE = 500
+#: References in one text.
+MOST_REFERENCES = 1000
+#: Longer texts are parsed each time: they would fill the memory of the cache.
+_LONGEST_CACHED = 2000
+#: Characters of a text that references are written into. A text of many references to something
+#: large would otherwise take any amount of memory.
+LONGEST_TEXT = 8 * 1_048_576
 
 
 class ReferenceSyntax(InvalidValue):
@@ -85,7 +92,6 @@ class Scope:
     """Steps without an output; every path into one gives null."""
 
 
-@lru_cache(maxsize=4096)
 def parse(text: str) -> Template:
     """Split a text into literal parts and references.
 
@@ -93,6 +99,15 @@ def parse(text: str) -> Template:
         ReferenceSyntax: A reference is not closed, or is no path (reference_syntax), or starts
             with an unknown root (reference_root).
     """
+    return _parse_known(text) if len(text) <= _LONGEST_CACHED else _parse(text)
+
+
+@lru_cache(maxsize=4096)
+def _parse_known(text: str) -> Template:
+    return _parse(text)
+
+
+def _parse(text: str) -> Template:
     parts: list[str | Reference] = []
     literal = ""
     at = 0
@@ -108,6 +123,8 @@ def parse(text: str) -> Template:
         if literal:
             parts.append(literal)
             literal = ""
+        if len(parts) >= 2 * MOST_REFERENCES:
+            raise ReferenceSyntax(f"a text holds at most {MOST_REFERENCES} references")
         parts.append(_path(text[start + len(OPEN) : end].strip()))
         at = end + len(CLOSE)
     literal += text[at:]
@@ -156,7 +173,8 @@ def resolve(value: JsonValue, scope: Scope, pointer: str = "") -> JsonValue:
 
     Raises:
         ReferenceSyntax: As `parse`.
-        InvalidValue: A path leads nowhere (reference_missing), or names `item` outside a map.
+        InvalidValue: A path leads nowhere or names `item` outside a map (reference_missing), or
+            a text grows too long (json_size).
     """
     if isinstance(value, str):
         return _resolve_text(value, scope, pointer) if OPEN in value else value
@@ -204,10 +222,18 @@ def _resolve_text(text: str, scope: Scope, pointer: str) -> JsonValue:
     template = parse(text)
     if template.exact is not None:
         return look_up(template.exact, scope, pointer)
-    return "".join(
-        part if isinstance(part, str) else as_text(look_up(part, scope, pointer))
-        for part in template.parts
-    )
+    written: list[str] = []
+    room = LONGEST_TEXT
+    for part in template.parts:
+        written.append(part if isinstance(part, str) else as_text(look_up(part, scope, pointer)))
+        room -= len(written[-1])
+        if room < 0:
+            raise InvalidValue(
+                f"the text with its references written in has more than {LONGEST_TEXT} characters",
+                code="json_size",
+                pointer=pointer,
+            )
+    return "".join(written)
 
 
 def _member(

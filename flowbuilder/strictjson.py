@@ -10,12 +10,10 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Hashable
 from dataclasses import dataclass
 from typing import Any
 
 import orjson
-import yaml
 
 from flowbuilder.errors import InvalidValue
 from flowbuilder.types import JsonValue
@@ -23,6 +21,7 @@ from flowbuilder.types import JsonValue
 #: Integers beyond 64 bits are exact in Python and jsonb, but in no other reader of the API.
 LARGEST_INTEGER = 2**64 - 1
 SMALLEST_INTEGER = -(2**63)
+_TOO_LARGE = "an integer does not fit into 64 bits; write it as text"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -34,6 +33,7 @@ class Limits:
 
 
 DEFAULT_LIMITS = Limits()
+_WIDEST = Limits(depth=200, bytes=64 * 1_048_576)
 DOCUMENT_LIMITS = Limits(depth=32, bytes=8 * 1_048_576)
 
 
@@ -72,7 +72,7 @@ def check(value: object, *, limits: Limits = DEFAULT_LIMITS, pointer: str = "") 
     Raises:
         InvalidValue: Codes as for `loads`, and json_type for what is no JSON at all.
     """
-    checked = _Gate(limits.depth).check(value, pointer, 1)
+    checked = _Gate(limits).check(value, pointer, 1)
     size = len(orjson.dumps(checked))
     if size > limits.bytes:
         raise InvalidValue(
@@ -84,8 +84,12 @@ def check(value: object, *, limits: Limits = DEFAULT_LIMITS, pointer: str = "") 
 
 
 def dumps(value: JsonValue) -> bytes:
-    """Write a checked value as compact UTF-8 JSON."""
-    return orjson.dumps(value)
+    """Write a value as compact UTF-8 JSON; what `loads` refuses is never written.
+
+    Raises:
+        InvalidValue: Codes as for `check`; size and depth are bounded only against disaster.
+    """
+    return orjson.dumps(check(value, limits=_WIDEST))
 
 
 def load_document(text: str | bytes, *, name: str, limits: Limits = DOCUMENT_LIMITS) -> JsonValue:
@@ -98,19 +102,48 @@ def load_document(text: str | bytes, *, name: str, limits: Limits = DOCUMENT_LIM
     decoded = _decode(text, limits)
     if name.lower().endswith(".json"):
         return loads(decoded, limits=limits)
-    return check(_load_yaml(decoded, name), limits=limits)
+    from flowbuilder.yamlreader import read_yaml  # not needed where no file is read
+
+    return check(read_yaml(decoded, name=name, depth=limits.depth), limits=limits)
+
+
+_HINTS = {
+    "datetime": "Give its isoformat().",
+    "date": "Give its isoformat().",
+    "time": "Give its isoformat().",
+    "timedelta": "Give its total_seconds().",
+    "Decimal": "Give it as text, or as a float.",
+    "UUID": "Give it as text.",
+    "PosixPath": "Give it as text.",
+    "bytes": "Decode it, or give it in base64.",
+    "set": "Give a sorted list.",
+    "generator": "Give a list.",
+}
 
 
 class _Gate:
-    """Walks a value once, keeping count of depth."""
+    """Walks a value once, keeping count of depth and of how many values it met.
 
-    def __init__(self, depth: int) -> None:
-        self._depth = depth
+    Each value takes a byte of JSON at least, and so does each character: the count stops a small
+    value that holds the same part over and over before it is written out.
+    """
+
+    def __init__(self, limits: Limits) -> None:
+        self._depth = limits.depth
+        self._bytes = limits.bytes
+        self._met = 0
 
     def check(self, value: object, pointer: str, depth: int) -> JsonValue:
+        self._met += 1
+        if self._met > self._bytes:
+            raise InvalidValue(
+                f"the value has more than the limit of {self._bytes} bytes of JSON",
+                code="json_size",
+            )
         if value is None or isinstance(value, bool):
             return value
         if isinstance(value, str):
+            self._met += len(value)
             return _text(value, pointer)
         if isinstance(value, int):
             return _whole(value, pointer)
@@ -127,11 +160,14 @@ class _Gate:
             ]
         if isinstance(value, dict):
             return self._mapping(value, pointer, depth)
+        if isinstance(value, _Refused):
+            raise InvalidValue(value.message, code=value.code, pointer=pointer)
         raise InvalidValue(
             f"{type(value).__name__} is no JSON type",
             code="json_type",
             pointer=pointer,
-            hint="Give text, a number, true, false, null, a list or an object with text keys.",
+            hint=_HINTS.get(type(value).__name__)
+            or "Give text, a number, true, false, null, a list or an object with text keys.",
         )
 
     def _mapping(self, value: dict[Any, Any], pointer: str, depth: int) -> JsonValue:
@@ -139,10 +175,12 @@ class _Gate:
         for key, item in value.items():
             if not isinstance(key, str):
                 raise InvalidValue(
-                    f"the key {key!r:.60} is no text", code="json_type", pointer=pointer
+                    f"a key of type {type(key).__name__} is no text",
+                    code="json_type",
+                    pointer=pointer,
                 )
-            _text(key, pointer)
-            checked[key] = self.check(item, f"{pointer}/{escape(key)}", depth + 1)
+            self._met += len(key)
+            checked[_text(key, pointer)] = self.check(item, f"{pointer}/{escape(key)}", depth + 1)
         return checked
 
 
@@ -163,13 +201,13 @@ def _text(value: str, pointer: str) -> str:
                 code="json_surrogate",
                 pointer=pointer,
             ) from None
-    return str(value)
+    return str.__str__(value)
 
 
 def _whole(value: int, pointer: str) -> int:
     if not SMALLEST_INTEGER <= value <= LARGEST_INTEGER:
         raise InvalidValue(
-            "an integer does not fit into 64 bits; write it as text",
+            _TOO_LARGE,
             code="json_number",
             pointer=pointer,
         )
@@ -190,7 +228,7 @@ def _decode(data: str | bytes, limits: Limits) -> str:
             f"{len(data)} bytes are more than the limit of {limits.bytes}", code="json_size"
         )
     if isinstance(data, str):
-        return data
+        return data.removeprefix("\ufeff")
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -199,134 +237,56 @@ def _decode(data: str | bytes, limits: Limits) -> str:
         ) from None
 
 
+#: A text up to its end, or a bracket. Possessive: it never steps back, so it takes linear time.
+_BRACKET = re.compile(r'"(?:[^"\\]++|\\.?)*+"?|[\[\]{}]', re.DOTALL)
+
+
 def _check_nesting(text: str, limit: int) -> None:
     """Refuse deep nesting before the parser recurses into it."""
     if text.count("[") + text.count("{") <= limit:
         return
     depth = 0
-    in_text = escaped = False
-    for character in text:
-        if in_text:
-            if escaped:
-                escaped = False
-            elif character == "\\":
-                escaped = True
-            elif character == '"':
-                in_text = False
-        elif character == '"':
-            in_text = True
-        elif character in "[{":
+    for match in _BRACKET.finditer(text):
+        found = match.group()
+        if found in ("[", "{"):
             depth += 1
             if depth > limit:
-                raise InvalidValue(f"nested more than {limit} levels deep", code="json_depth")
-        elif character in "]}":
+                raise InvalidValue(
+                    f"nested more than {limit} levels deep, at character {match.start() + 1}",
+                    code="json_depth",
+                )
+        elif found in ("]", "}"):
             depth -= 1
 
 
-def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+@dataclass(frozen=True, slots=True)
+class _Refused:
+    """Stands for a part that the parser met and JSON has no place for.
+
+    The parser's hooks do not know where they are; the gate that walks the result does.
+    """
+
+    message: str
+    code: str
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any] | _Refused:
     found = dict(pairs)
-    if len(found) != len(pairs):
-        seen: set[str] = set()
-        for key, _ in pairs:
-            if key in seen:
-                raise InvalidValue(
-                    f"the key {key[:60]!r} stands twice in one object", code="json_duplicate_key"
-                )
-            seen.add(key)
-    return found
+    if len(found) == len(pairs):
+        return found
+    seen: set[str] = set()
+    for key, _ in pairs:
+        if key in seen:
+            break
+        seen.add(key)
+    return _Refused(f"the key {key[:60]!r} stands twice in one object", "json_duplicate_key")
 
 
 def _constant(name: str) -> float:
-    if name == "NaN":
-        raise InvalidValue("NaN is no JSON number", code="json_nan")
-    raise InvalidValue("an infinity is no JSON number", code="json_infinity")
+    return math.nan if name == "NaN" else math.inf
 
 
-def _integer(text: str) -> int:
+def _integer(text: str) -> int | _Refused:
     if len(text) > 20:
-        raise InvalidValue(
-            "an integer does not fit into 64 bits; write it as text", code="json_number"
-        )
+        return _Refused(_TOO_LARGE, "json_number")
     return int(text)
-
-
-#: Far beyond any document, far below what the parser's own recursion bears.
-_DEEPEST_YAML = 500
-
-
-def _load_yaml(text: str, name: str) -> object:
-    depth = 0
-    for character in text:
-        depth += (character in "[{") - (character in "]}")
-        if depth > _DEEPEST_YAML:
-            raise InvalidValue(f"{name} is nested too deep", code="json_depth")
-    if any(line.count("- ") > _DEEPEST_YAML for line in text.splitlines()):
-        raise InvalidValue(f"{name} is nested too deep", code="json_depth")
-    try:
-        return yaml.load(text, Loader=_Loader)
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        where = f" at line {mark.line + 1}, column {mark.column + 1}" if mark else ""
-        problem = getattr(error, "problem", None) or "it cannot be read"
-        raise InvalidValue(f"{name} is no YAML: {problem}{where}", code="yaml_syntax") from None
-    except RecursionError:
-        raise InvalidValue(f"{name} is nested too deep", code="json_depth") from None
-    except ValueError as error:
-        raise InvalidValue(f"{name} is no YAML: {error}", code="yaml_syntax") from None
-
-
-class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
-    """YAML as JSON means it: no aliases, tags or doubled keys; dates, `yes` and `1:30` are text."""
-
-    yaml_implicit_resolvers: dict[str, list[tuple[str, re.Pattern[str]]]] = {}  # noqa: RUF012
-
-    def get_single_data(self) -> object:
-        node = self.get_single_node()
-        if node is None:
-            return None
-        _refuse_aliases(node)
-        return self.construct_document(node)
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
-        seen: set[str] = set()
-        for key, _ in node.value:
-            if key.tag != "tag:yaml.org,2002:str":
-                raise yaml.constructor.ConstructorError(
-                    None, None, "a key is no text; put it in quotes", key.start_mark
-                )
-            if key.value in seen:
-                raise yaml.constructor.ConstructorError(
-                    None, None, f"the key {key.value!r} stands twice", key.start_mark
-                )
-            seen.add(key.value)
-        found: dict[Hashable, Any] = super().construct_mapping(node, deep=deep)
-        return found
-
-
-for _tag, _pattern, _first in (
-    ("bool", r"true|false|True|False|TRUE|FALSE", "tTfF"),
-    ("int", r"[-+]?(?:0|[1-9][0-9]*)", "-+0123456789"),
-    ("float", r"[-+]?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][-+]?[0-9]+)?|[-+]?\.(?:inf|Inf|INF)|"
-     r"\.(?:nan|NaN|NAN)", "-+.0123456789"),
-    ("null", r"~|null|Null|NULL|", ["~", "n", "N", ""]),
-):  # fmt: skip
-    _Loader.add_implicit_resolver(
-        f"tag:yaml.org,2002:{_tag}", re.compile(f"^(?:{_pattern})$"), list(_first)
-    )
-
-
-def _refuse_aliases(root: yaml.Node) -> None:
-    """Refuse a node that stands in two places: a few aliases can describe billions of values."""
-    seen: set[int] = set()
-    waiting = [root]
-    while waiting:
-        node = waiting.pop()
-        if id(node) in seen:
-            raise yaml.constructor.ConstructorError(
-                None, None, "aliases are not allowed", node.start_mark
-            )
-        seen.add(id(node))
-        if isinstance(node, yaml.MappingNode):
-            waiting.extend(part for pair in node.value for part in pair)
-        elif isinstance(node, yaml.SequenceNode):
-            waiting.extend(node.value)

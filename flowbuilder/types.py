@@ -15,8 +15,8 @@ JsonObject: TypeAlias = "dict[str, JsonValue]"
 JsonSchema: TypeAlias = dict[str, Any]
 
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
-_PART = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
-_DURATION = re.compile(r"^(?:\d+(?:\.\d+)?(?:ms|s|m|h|d))+$")
+_PART = re.compile(r"([0-9]+(?:\.[0-9]+)?)(ms|s|m|h|d)")
+_DURATION = re.compile(r"(?:[0-9]+(?:\.[0-9]+)?(?:ms|s|m|h|d))+")
 #: Longer than any policy needs, short enough for every interval arithmetic.
 LONGEST = timedelta(days=3660)
 
@@ -25,32 +25,38 @@ def parse_duration(value: str | int | float | timedelta) -> timedelta:
     """Turn `"90s"`, `"1h30m"`, `250ms` or a number of seconds into a timedelta.
 
     Raises:
-        ValueError: The text is no duration, is negative, or is longer than ten years.
+        ValueError: It is no duration at all, is negative, or is longer than ten years.
     """
     if isinstance(value, timedelta):
-        duration = value
-    elif isinstance(value, bool):
-        raise ValueError("a duration is a text such as '30s' or a number of seconds")
-    elif isinstance(value, int | float):
-        if not 0 <= value <= LONGEST.total_seconds():
-            raise ValueError(f"a duration lies between 0 and ten years, not {value!r} seconds")
-        duration = timedelta(seconds=value)
+        seconds = value.total_seconds()
+    elif isinstance(value, int | float) and not isinstance(value, bool):
+        seconds = _bounded(value)
+    elif isinstance(value, str):
+        seconds = _seconds(value)
     else:
-        text = value.strip().replace(" ", "")
-        if len(text) > 64 or not _DURATION.match(text):
-            raise ValueError(f"{value[:64]!r} is no duration; write for example '30s' or '1h30m'")
-        seconds = sum(float(number) * _UNITS[unit] for number, unit in _PART.findall(text))
-        if seconds > LONGEST.total_seconds():
-            raise ValueError(f"{value!r} is longer than ten years")
-        duration = timedelta(seconds=seconds)
-    if not timedelta(0) <= duration <= LONGEST:
+        raise ValueError("a duration is a text such as '30s' or a number of seconds")
+    return timedelta(seconds=_bounded(seconds))
+
+
+def _seconds(text: str) -> float:
+    bare = text.strip().replace(" ", "") if len(text) <= 64 else ""
+    if not _DURATION.fullmatch(bare):
+        raise ValueError(f"{text[:64]!r} is no duration; write for example '30s' or '1h30m'")
+    return sum(float(number) * _UNITS[unit] for number, unit in _PART.findall(bare))
+
+
+def _bounded(seconds: float) -> float:
+    if not 0 <= seconds <= LONGEST.total_seconds():  # true for NaN and for any integer as well
         raise ValueError("a duration lies between 0 and ten years")
-    return duration
+    return float(seconds)
 
 
 def format_duration(value: timedelta) -> str:
     """Write a timedelta in the largest unit that keeps it exact: `90s`, `5m`, `250ms`."""
-    milliseconds = round(value.total_seconds() * 1000)
+    microseconds = value // timedelta(microseconds=1)
+    milliseconds, rest = divmod(microseconds, 1000)
+    if rest:
+        return f"{microseconds / 1000:.3f}ms"
     for unit, size in (("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1000)):
         if milliseconds and milliseconds % size == 0:
             return f"{milliseconds // size}{unit}"

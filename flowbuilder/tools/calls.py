@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
 from flowbuilder.errors import DefinitionError, InvalidValue
+from flowbuilder.strictjson import DEFAULT_LIMITS, Limits, check
 from flowbuilder.tools.contract import Context, Tool
 from flowbuilder.tools.schema import pointer_to, to_json
 from flowbuilder.types import JsonObject, JsonSchema, JsonValue
@@ -18,8 +19,6 @@ from flowbuilder.types import JsonObject, JsonSchema, JsonValue
 if TYPE_CHECKING:
     from jsonschema.exceptions import ValidationError
     from jsonschema.protocols import Validator
-
-    from flowbuilder.strictjson import Limits
 
 
 class _Checks:
@@ -60,18 +59,16 @@ def bind(tool: Tool, args: JsonObject, context: Context) -> Callable[[], Any]:
     return functools.partial(tool.handler, **args, **extra)
 
 
-def check_output(tool: Tool, value: Any, *, limits: Limits | None = None) -> JsonValue:
+def check_output(tool: Tool, value: Any, *, limits: Limits = DEFAULT_LIMITS) -> JsonValue:
     """Return what a tool gave back as JSON, held against its output schema.
 
     Raises:
         InvalidValue: `output_invalid`; the pointer says where.
     """
-    from flowbuilder.strictjson import check
-
     adapter = tool.signature.output if tool.signature else None
     plain = to_json(value, adapter)
     try:
-        checked: JsonValue = check(plain) if limits is None else check(plain, limits=limits)
+        checked = check(plain, limits=limits)
     except InvalidValue as error:
         raise InvalidValue(
             f"{tool.name}: {error.message}",

@@ -23,7 +23,7 @@ from pydantic.json_schema import GenerateJsonSchema, JsonSchemaWarningKind
 from pydantic_core import PydanticSerializationError
 
 from flowbuilder.errors import DefinitionError, InvalidValue
-from flowbuilder.types import JsonObject, JsonSchema
+from flowbuilder.types import JsonObject, JsonSchema, JsonValue
 
 _SECTION = re.compile(r"^(args|arguments|parameters|params):$", re.IGNORECASE)
 _ENTRY = re.compile(r"^\*{0,2}(\w+)\s*(?:\([^)]*\))?\s*:\s*(.*)$")
@@ -194,8 +194,9 @@ def _hints(function: Callable[..., Any], local_names: Mapping[str, Any]) -> dict
         target = target.func
     if not inspect.isroutine(target):
         target = type(target).__call__
+    json_names = _json_names(target)
     try:
-        return typing.get_type_hints(target, include_extras=True)
+        return typing.get_type_hints(target, localns=json_names, include_extras=True)
     except NameError:
         pass  # the hint may be known only where the function was written
     except Exception as error:
@@ -203,13 +204,25 @@ def _hints(function: Callable[..., Any], local_names: Mapping[str, Any]) -> dict
             f"{_name(function)}: the type hints cannot be read: {error}", code="tool_invalid"
         ) from None
     try:
-        return typing.get_type_hints(target, localns=dict(local_names), include_extras=True)
+        names = {**local_names, **json_names}
+        return typing.get_type_hints(target, localns=names, include_extras=True)
     except Exception as error:
         raise DefinitionError(
             f"{_name(function)}: the type hints cannot be read: {error}",
             code="tool_invalid",
             hint="Import the type where the function is defined, not only for type checkers.",
         ) from None
+
+
+def _json_names(target: Any) -> dict[str, Any]:
+    """Say what the recursive aliases of JSON mean: pydantic cannot expand them by itself."""
+    known = getattr(target, "__globals__", {})
+    meanings = {"JsonValue": (JsonValue, Any), "JsonObject": (JsonObject, dict[str, Any])}
+    return {
+        name: meaning
+        for name, (alias, meaning) in meanings.items()
+        if known.get(name, alias) is alias
+    }
 
 
 def _refuse_variadic(function: Callable[..., Any], parameter: inspect.Parameter) -> None:

@@ -23,6 +23,7 @@ from flowbuilder.validation.structure import structure_problems
 __all__ = ["Validation", "compile_flow", "validate", "validate_input"]
 
 MAX_STEPS = 1000
+MAX_PROBLEMS = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,19 +57,17 @@ def validate(
         max_steps: More steps are one problem, and nothing else is looked at.
         limits: Depth and size of the document.
     """
-    raw = document.document() if isinstance(document, Flow) else document
     try:
-        checked = check(raw, limits=limits)
+        checked = check(_plain(document, limits), limits=limits)
     except InvalidValue as error:
         return Validation(None, (error.as_problem(),))
-    except RecursionError:
-        problem = Problem(code="json_depth", pointer="", message="the document is nested too deep")
-        return Validation(None, (problem,))
     shape = read_shape(checked, max_steps=max_steps)
     problems = list(shape.problems)
     if shape.steps is not None:
         problems += _judge(shape, registry, flows)
     problems.sort(key=_document_order)
+    if len(problems) > MAX_PROBLEMS:
+        problems = _shortened(problems)
     errors = any(problem.severity is Severity.ERROR for problem in problems)
     flow = None if errors else shape.flow()
     return Validation(flow, tuple(problems))
@@ -102,12 +101,39 @@ def _judge(shape: Shape, registry: ToolRegistry, flows: Collection[str] | None) 
     scope = DataScope(shape, registry)
     problems = structure_problems(shape)
     for position, step in shape.known_steps():
+        if len(problems) > MAX_PROBLEMS:
+            break
         problems += step_problems(position, step, scope, flows)
     problems += output_problems(shape.output, scope)
     return problems
 
 
+def _plain(document: object, limits: Limits) -> object:
+    """Return a flow that was built in Python as JSON, once its values are known to be JSON."""
+    if not isinstance(document, Flow):
+        return document
+    for position, step in enumerate(document.steps):
+        check(step.args, limits=limits, pointer=f"/steps/{position}/args")
+        check(step.for_each, limits=limits, pointer=f"/steps/{position}/for_each")
+    check(document.input, limits=limits, pointer="/input")
+    check(document.output, limits=limits, pointer="/output")
+    return document.document()
+
+
+def _shortened(problems: list[Problem]) -> list[Problem]:
+    """Keep what fits, errors first, and say that there is more."""
+    kept = sorted(problems, key=lambda problem: problem.severity is not Severity.ERROR)
+    kept = sorted(kept[:MAX_PROBLEMS], key=_document_order)
+    message = f"more than {MAX_PROBLEMS} problems; the others are not listed"
+    return [*kept, Problem(code="more_problems", pointer="", message=message)]
+
+
 def _document_order(problem: Problem) -> tuple[object, ...]:
+    """Sort the head before the steps, and 2 before 10."""
     parts = problem.pointer.split("/")
-    number = int(parts[2]) if len(parts) > 2 and parts[1] == "steps" and parts[2].isdigit() else -1
-    return (parts[1:2] == ["steps"], number, problem.pointer, problem.code)
+    numbered = [(0, int(part), "") if _is_place(part) else (1, 0, part) for part in parts]
+    return (parts[1:2] == ["steps"], numbered, problem.code)
+
+
+def _is_place(part: str) -> bool:
+    return part.isascii() and part.isdecimal() and len(part) < 10

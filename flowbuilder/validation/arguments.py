@@ -6,23 +6,43 @@ source is known: findings about the hole itself are dropped, and the two schemas
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Sequence
+import re
+from bisect import bisect_left
+from collections.abc import Mapping, Sequence
+from itertools import islice
 
 from jsonschema.exceptions import ValidationError
 
 from flowbuilder.errors import Fix, Problem
 from flowbuilder.flow import Step
 from flowbuilder.references import Found, texts
-from flowbuilder.schemas import Hit, lookup, mismatch, path_of, validator
+from flowbuilder.schemas import Hit, is_usable, lookup, mismatch, path_of, validator
+from flowbuilder.strictjson import escape
 from flowbuilder.tools import Tool
 from flowbuilder.types import JsonValue
+from flowbuilder.validation.hints import Hints, shorten
 from flowbuilder.validation.scope import DataScope
 
 #: Words of a schema that look at the whole value, holes included.
 _WHOLE = frozenset(
-    {"anyOf", "oneOf", "allOf", "not", "if", "enum", "const", "uniqueItems", "contains"}
+    {
+        "anyOf",
+        "oneOf",
+        "allOf",
+        "not",
+        "if",
+        "enum",
+        "const",
+        "uniqueItems",
+        "contains",
+        "unevaluatedProperties",
+        "unevaluatedItems",
+    }
 )
+#: Findings behind these depend on how a condition turned out, and a hole turns it out wrong.
+_CONDITIONAL = frozenset({"if", "then", "else"})
+#: More findings in one step help nobody.
+_MOST_FINDINGS = 100
 _TEXT: Hit = Hit({"type": "string"}, {})
 
 
@@ -35,29 +55,45 @@ def argument_problems(
     bad: set[str],
 ) -> list[Problem]:
     """Return the problems of a step's arguments; `bad` are pointers that have one already."""
-    holes = {where.removeprefix(pointer) for where, _ in texts(step.args, pointer)}
+    if not is_usable(tool.input_schema):
+        return []
+    holes = sorted(where.removeprefix(pointer) for where, _ in texts(step.args, pointer))
     problems: list[Problem] = []
-    for error in validator(tool.input_schema).iter_errors(step.args):
-        if not _is_about_hole(error, holes):
-            problems += _problems(error, tool, pointer)
-    for where in sorted(holes):
+    errors = validator(tool.input_schema).iter_errors(step.args)
+    try:
+        for error in islice(
+            (error for error in errors if not _is_about_hole(error, holes)), _MOST_FINDINGS
+        ):
+            problems += _problems(error, tool, pointer, scope.shape.hints)
+    except RecursionError:
+        return []  # the tool itself will say what it makes of such a value
+    exact: dict[str, Found] = {item.pointer: item for item in references if item.exact}
+    for where in holes:
         if pointer + where not in bad:
-            problems += _hole_problems(where, step, tool, references, scope, pointer)
+            problems += _hole_problems(where, step, tool, exact, scope, pointer)
     return problems
 
 
-def _is_about_hole(error: ValidationError, holes: set[str]) -> bool:
-    at = path_of(error)
-    if at in holes:
+def _is_about_hole(error: ValidationError, holes: Sequence[str]) -> bool:
+    if holes and not _CONDITIONAL.isdisjoint(error.absolute_schema_path):
         return True
-    inside = any(hole.startswith(f"{at}/") for hole in holes)
-    return inside and error.validator in _WHOLE
+    at = path_of(error)
+    if _begins(at, holes) == at:
+        return True
+    return error.validator in _WHOLE and _begins(f"{at}/", holes) is not None
 
 
-def _problems(error: ValidationError, tool: Tool, pointer: str) -> list[Problem]:
+def _begins(start: str, holes: Sequence[str]) -> str | None:
+    """Return the first hole that begins like this; holes are sorted."""
+    place = bisect_left(holes, start)
+    return holes[place] if place < len(holes) and holes[place].startswith(start) else None
+
+
+def _problems(error: ValidationError, tool: Tool, pointer: str, hints: Hints) -> list[Problem]:
     at = path_of(error)
     if error.validator == "required" and isinstance(error.instance, dict):
-        missing = [name for name in error.validator_value if name not in error.instance]
+        needed = error.validator_value if isinstance(error.validator_value, list) else []
+        missing = [name for name in needed if name not in error.instance]
         named = [name for name in missing if f"{name!r} is a required" in error.message]
         return [
             Problem(
@@ -69,7 +105,7 @@ def _problems(error: ValidationError, tool: Tool, pointer: str) -> list[Problem]
             for name in named
         ]
     if error.validator == "additionalProperties" and isinstance(error.instance, dict):
-        return _unknown(error, tool, pointer + at)
+        return _unknown(error, tool, pointer + at, hints)
     return [
         Problem(
             code="argument_type",
@@ -80,23 +116,26 @@ def _problems(error: ValidationError, tool: Tool, pointer: str) -> list[Problem]
     ]
 
 
-def _unknown(error: ValidationError, tool: Tool, pointer: str) -> list[Problem]:
-    known = list(error.schema.get("properties", {})) if isinstance(error.schema, dict) else []
-    given: list[str] = [str(name) for name in error.instance] if error.instance else []
-    problems = []
-    for name in [name for name in given if name not in known]:
-        near = difflib.get_close_matches(name, known, 1)
-        hint = f"Did you mean {near[0]!r}?" if near else f"It takes {', '.join(known[:15])}."
-        problems.append(
-            Problem(
-                code="unknown_argument",
-                pointer=f"{pointer}/{name.replace('~', '~0').replace('/', '~1')}",
-                message=f"{tool.name} takes no {name!r}",
-                hint=hint,
-                fix=Fix.MODEL,
-            )
+def _unknown(error: ValidationError, tool: Tool, pointer: str, hints: Hints) -> list[Problem]:
+    schema = error.schema if isinstance(error.schema, dict) else {}
+    known = list(schema.get("properties", {}))
+    patterns = list(schema.get("patternProperties", {}))
+    given = [str(name) for name in error.instance] if isinstance(error.instance, dict) else []
+    unknown = [
+        name
+        for name in given
+        if name not in known and not any(re.search(pattern, name) for pattern in patterns)
+    ]
+    return [
+        Problem(
+            code="unknown_argument",
+            pointer=f"{pointer}/{escape(name)}",
+            message=f"{tool.name} takes no {shorten(name)!r}",
+            hint=hints.meant(name, known, "It takes"),
+            fix=Fix.MODEL,
         )
-    return problems
+        for name in unknown[:_MOST_FINDINGS]
+    ]
 
 
 def _message(error: ValidationError) -> str:
@@ -105,7 +144,7 @@ def _message(error: ValidationError) -> str:
         wanted = sorted({str(item.validator_value) for item in error.context
                          if item.validator == "type"})  # fmt: skip
         if wanted:
-            return f"{repr(error.instance)[:80]} is not of type {' or '.join(wanted)}"
+            return f"{shorten(error.instance, 80)!r} is not of type {' or '.join(wanted)}"
     return message if len(message) <= 300 else f"{message[:297]}..."
 
 
@@ -117,18 +156,15 @@ def _hole_problems(
     where: str,
     step: Step,
     tool: Tool,
-    references: Sequence[Found],
+    references: Mapping[str, Found],
     scope: DataScope,
     pointer: str,
 ) -> list[Problem]:
     target = lookup(tool.input_schema, _path(step.args, where))
     if not isinstance(target, Hit):
         return []
-    here = [item for item in references if item.pointer == pointer + where]
-    exact = next((item for item in here if item.exact), None)
+    exact = references.get(pointer + where)
     source = scope.look(exact.reference, step) if exact is not None else _TEXT
-    if exact is None and not here:  # an escaped `$${{`: a plain text
-        source = _TEXT
     why = mismatch(source, target) if isinstance(source, Hit) else None
     if why is None:
         return []

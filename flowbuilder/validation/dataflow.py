@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+import re
+from collections.abc import Collection, Iterator
 
 from flowbuilder.errors import Fix, InvalidValue, Problem
 from flowbuilder.expressions import compile_expression, step_paths
 from flowbuilder.flow import Step
 from flowbuilder.references import OPEN, Found, Reference, find, texts
 from flowbuilder.schemas import Hit, Missing, type_names
+from flowbuilder.strictjson import escape
 from flowbuilder.types import JsonValue
 from flowbuilder.validation.arguments import argument_problems
 from flowbuilder.validation.scope import DataScope
 
 _CONDITION_ROOTS = frozenset({"input", "steps", "run"})
+_ASKS = re.compile(r"\bhas\s*\(")
 
 
 def step_problems(
@@ -49,14 +52,33 @@ def _references(
         try:
             found += find(text, where)
         except InvalidValue as error:
-            problems.append(
-                Problem(code=error.code, pointer=where, message=error.message, fix=Fix.MODEL)
-            )
+            problems.append(_of_error(error, where))
+    problems += [
+        Problem(
+            code="reference_in_key",
+            pointer=where,
+            message="a reference stands for a value, never for a key",
+            fix=Fix.MODEL,
+        )
+        for where in _keys_with_references(value, pointer)
+    ]
     for item in found:
         problem = scope.reference_problem(item, step)
         if problem is not None:
             problems.append(problem)
     return problems, found
+
+
+def _keys_with_references(value: JsonValue, pointer: str) -> Iterator[str]:
+    if isinstance(value, list):
+        for index, item in enumerate(value):
+            yield from _keys_with_references(item, f"{pointer}/{index}")
+    elif isinstance(value, dict):
+        for key, item in value.items():
+            where = f"{pointer}/{escape(key)}"
+            if OPEN in key:
+                yield where
+            yield from _keys_with_references(item, where)
 
 
 def _elements(step: Step, pointer: str, scope: DataScope) -> list[Problem]:
@@ -84,6 +106,12 @@ def _elements(step: Step, pointer: str, scope: DataScope) -> list[Problem]:
     return []
 
 
+def _of_error(error: InvalidValue, pointer: str) -> Problem:
+    return Problem(
+        code=error.code, pointer=pointer, message=error.message, hint=error.hint, fix=Fix.MODEL
+    )
+
+
 def _bad_elements(pointer: str, message: str) -> Problem:
     return Problem(code="for_each_invalid", pointer=pointer, message=message, fix=Fix.MODEL)
 
@@ -104,7 +132,7 @@ def _condition(step: Step, pointer: str, scope: DataScope) -> list[Problem]:
     try:
         expression = compile_expression(step.when)
     except InvalidValue as error:
-        return [Problem(code=error.code, pointer=where, message=error.message, fix=Fix.MODEL)]
+        return [_of_error(error, where)]
     problems = [
         Problem(
             code="cel_unknown_name",
@@ -123,7 +151,7 @@ def _condition_paths(text: str, where: str, scope: DataScope, unknown: set[str])
     problems = []
     for name, path in step_paths(text):
         # has(steps.a.b) asks whether the field is there: that may well be in doubt.
-        if name in unknown or "has(" in text:
+        if name in unknown or _ASKS.search(text):
             continue
         reference = Reference("steps", path, ".".join(["steps", name, *path]), name)
         if isinstance(scope.look(reference, None), Missing):
@@ -134,12 +162,11 @@ def _condition_paths(text: str, where: str, scope: DataScope, unknown: set[str])
 
 
 def _unknown_tool(step: Step, pointer: str, scope: DataScope) -> Problem:
-    near = scope.registry.near(step.tool)
     return Problem(
         code="unknown_tool",
         pointer=f"{pointer}/tool",
         message=f"there is no tool {step.tool!r}",
-        hint=f"Did you mean {' or '.join(near)}?" if near else None,
+        hint=scope.shape.hints.tool(step.tool, scope.registry),
         fix=Fix.MODEL,
     )
 

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import difflib
 from dataclasses import dataclass, field
 from typing import Any
 
 from flowbuilder.errors import Fix, InvalidValue, Problem
 from flowbuilder.flow import OnError, Step
 from flowbuilder.references import Found, Reference, find
-from flowbuilder.schemas import UNKNOWN, Hit, Look, Missing, element, lookup
+from flowbuilder.schemas import UNKNOWN, Hit, Look, Missing, element, is_usable, lookup
 from flowbuilder.tools import Tool, ToolRegistry
-from flowbuilder.types import JsonSchema, JsonValue
+from flowbuilder.types import JsonSchema
+from flowbuilder.validation.hints import Hints, shorten
 from flowbuilder.validation.shape import Shape
 
 _RUN: JsonSchema = {
@@ -83,17 +83,16 @@ class DataScope:
             return self.unknown_step(reference.step, found.pointer)
         look = self.look(reference, step)
         if isinstance(look, Missing):
-            return _missing(reference, look, found.pointer)
+            return _missing(reference, look, found.pointer, self.shape.hints)
         return None
 
     def unknown_step(self, name: str, pointer: str) -> Problem:
         """Return the problem of a reference to a step that does not exist."""
-        near = difflib.get_close_matches(name, self.ids, 1)
         return Problem(
             code="unknown_step_reference",
             pointer=pointer,
-            message=f"there is no step {name!r}",
-            hint=f"Did you mean {near[0]!r}?" if near else _known(self.ids),
+            message=f"there is no step {shorten(name)!r}",
+            hint=self.shape.hints.meant(name, self.ids),
             fix=Fix.MODEL,
         )
 
@@ -103,7 +102,7 @@ class DataScope:
         if step is None or tool is None:
             return UNKNOWN
         schema: dict[str, Any] = tool.output_schema
-        if not schema:
+        if not schema or not is_usable(schema):
             return UNKNOWN if step.for_each is None else _array_of({}, {})
         if step.for_each is not None:
             return _array_of(schema, schema)
@@ -129,15 +128,14 @@ def _array_of(schema: JsonSchema, root: JsonSchema) -> Look:
     return Hit({"type": "array", "items": schema}, root)
 
 
-def _missing(reference: Reference, look: Missing, pointer: str) -> Problem:
+def _missing(reference: Reference, look: Missing, pointer: str, hints: Hints) -> Problem:
     name = reference.path[look.at] if look.at < len(reference.path) else ""
     codes = {
         "input": "unknown_input_field",
         "item": "unknown_item_field",
         "run": "unknown_run_field",
     }
-    near = difflib.get_close_matches(str(name), look.known, 1)
-    hint = f"Did you mean {near[0]!r}?" if near else _known(look.known)
+    hint = hints.meant(str(name), look.known)
     if look.kind == "an array" and isinstance(name, str):
         hint = "It is an array: take one element, as in [0], or use for_each to go over all."
     what = f"there is no {name!r}" if look.known else f"{name!r} of {look.kind} does not exist"
@@ -148,8 +146,3 @@ def _missing(reference: Reference, look: Missing, pointer: str) -> Problem:
         hint=hint,
         fix=Fix.MODEL,
     )
-
-
-def _known(names: JsonValue | tuple[str, ...] | list[str]) -> str | None:
-    listed = [str(name) for name in names] if isinstance(names, list | tuple) else []
-    return f"There is {', '.join(listed[:15])}." if listed else None

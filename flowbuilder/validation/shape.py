@@ -1,10 +1,10 @@
-"""The shape of a document: keys, types and bounds, each step by itself, so that one broken step
-hides nothing about the others.
+"""The shape of a document: keys, types and bounds.
+
+Each step is read by itself, so that one broken step hides nothing about the others.
 """
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -12,14 +12,24 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from flowbuilder.errors import Fix, Problem
-from flowbuilder.flow import FORMAT, Flow, Step
+from flowbuilder.flow import FORMAT, ApprovalPolicy, Flow, RetryPolicy, Step
 from flowbuilder.schemas import schema_problems
-from flowbuilder.strictjson import escape
+from flowbuilder.strictjson import dumps, escape
 from flowbuilder.types import JsonObject, JsonValue
+from flowbuilder.validation.hints import Hints, shorten
 
-_TYPE_ERRORS = frozenset(
-    {"model_type", "list_type", "dict_type", "string_type", "int_type", "bool_type", "float_type"}
-)
+#: What was expected, by pydantic's name of the error.
+_TYPE_ERRORS = {
+    "model_type": "an object",
+    "dict_type": "an object",
+    "list_type": "a list",
+    "string_type": "a text",
+    "int_type": "a whole number",
+    "int_from_float": "a whole number",
+    "bool_type": "true or false",
+}
+#: More keys than any step has: its unknown keys are not listed one by one.
+_MOST_KEYS = 50
 _PATTERNS = {
     "id": ("bad_step_id", "an id has letters, digits and _, starts with no digit, at most 63"),
     "flow": ("bad_slug", "a slug has letters, digits, _ and -, at most 80"),
@@ -36,6 +46,9 @@ class Shape:
     problems: list[Problem] = field(default_factory=list)
     steps: list[Step | None] | None = None
     """The steps in order, None in the place of one whose shape is wrong."""
+    input_usable: bool = True
+    """Whether the input schema is one; nothing is judged by a broken one."""
+    hints: Hints = field(default_factory=Hints)
     raw_ids: list[str | None] = field(default_factory=list)
     """The ids as they stand, also of steps whose shape is wrong."""
 
@@ -43,7 +56,7 @@ class Shape:
     def input(self) -> dict[str, Any]:
         """The input schema, `{}` (anything) when there is no usable one."""
         given = self.document.get("input", {"type": "object"})
-        return given if isinstance(given, dict) else {}
+        return given if isinstance(given, dict) and self.input_usable else {}
 
     @property
     def output(self) -> JsonValue:
@@ -72,10 +85,14 @@ def read_shape(document: JsonValue, *, max_steps: int) -> Shape:
         )
         return Shape(problems=[problem])
     shape = Shape(document=document)
-    shape.problems += _head_problems(document)
+    shape.problems += _head_problems(document, shape.hints)
+    if "input" in document:
+        unusable = schema_problems(document["input"], "/input")
+        shape.input_usable = not unusable
+        shape.problems += unusable
     listed = document.get("steps", [])
     if not isinstance(listed, list):
-        shape.problems.append(_wrong_type("/steps", "steps is a list", listed))
+        shape.problems.append(_wrong_type("/steps", "steps", "a list", listed))
     elif not listed:
         shape.problems.append(
             Problem(
@@ -100,13 +117,9 @@ def read_shape(document: JsonValue, *, max_steps: int) -> Shape:
     return shape
 
 
-def _head_problems(document: JsonObject) -> list[Problem]:
-    head = {key: value for key, value in document.items() if key != "steps"}
-    problems = _problems_of(Flow, {**head, "steps": []}, "")
-    if "input" in document:
-        problems = [item for item in problems if not item.pointer.startswith("/input")]
-        problems += schema_problems(document["input"], "/input")
-    return problems
+def _head_problems(document: JsonObject, hints: Hints) -> list[Problem]:
+    head = {key: value for key, value in document.items() if key not in ("steps", "input")}
+    return _problems_of(Flow, {**head, "steps": []}, "", hints)
 
 
 def _read_steps(shape: Shape, listed: Sequence[JsonValue]) -> None:
@@ -116,7 +129,7 @@ def _read_steps(shape: Shape, listed: Sequence[JsonValue]) -> None:
         pointer = f"/steps/{position}"
         identity = raw.get("id") if isinstance(raw, dict) else None
         shape.raw_ids.append(identity if isinstance(identity, str) else None)
-        found = _problems_of(Step, raw, pointer)
+        found = _problems_of(Step, raw, pointer, shape.hints)
         shape.problems += found
         shape.steps.append(None if found else Step.model_validate(raw))
         if isinstance(identity, str):
@@ -135,55 +148,83 @@ def _duplicate(identity: str, pointer: str, first: int) -> Problem:
     )
 
 
-def _problems_of(model: type[BaseModel], raw: object, pointer: str) -> list[Problem]:
+def _problems_of(model: type[BaseModel], raw: object, pointer: str, hints: Hints) -> list[Problem]:
+    if isinstance(raw, dict) and len(raw) > _MOST_KEYS:
+        return [_made("unknown_key", pointer, f"{len(raw)} keys; no part of a flow has so many")]
     try:
         model.model_validate(raw)
     except ValidationError as error:
-        found = error.errors(include_url=False, include_context=False)
-        return [_problem(model, dict(item), pointer) for item in found]
+        found: dict[tuple[str, str], Problem] = {}
+        for item in error.errors(include_url=False, include_context=False):
+            problem = _problem(model, dict(item), pointer, hints)
+            found.setdefault((problem.code, problem.pointer), problem)
+        return list(found.values())
     return []
 
 
-def _problem(model: type[BaseModel], error: dict[str, Any], pointer: str) -> Problem:
-    parts = [part for part in error["loc"] if not _is_branch(part)]
+def _problem(model: type[BaseModel], error: dict[str, Any], pointer: str, hints: Hints) -> Problem:
+    parts = _keys(error["loc"])
     where = pointer + "".join(f"/{escape(str(part))}" for part in parts)
     name = str(parts[-1]) if parts else ""
-    kind = str(error["type"])
+    kind, given = str(error["type"]), error["input"]
     if kind == "missing":
         return _made("missing_key", pointer + _parent(parts), f"the key {name!r} is missing")
     if kind == "extra_forbidden":
-        near = difflib.get_close_matches(name, list(model.model_fields), 1)
-        hint = f"Did you mean {near[0]!r}?" if near else None
-        return _made("unknown_key", where, f"there is no key {name!r} here", hint)
+        known = list(_owner(model, parts).model_fields)
+        hint = hints.meant(name, known, "The keys are")
+        return _made("unknown_key", where, f"there is no key {shorten(name)!r} here", hint)
     if kind == "string_pattern_mismatch":
         owner = next((str(part) for part in reversed(parts) if isinstance(part, str)), name)
         code, rule = _PATTERNS.get(owner, ("bad_value", str(error["msg"])))
-        return _made(code, where, f"{_shown(error['input'])} does not do: {rule}")
+        return _made(code, where, f"{_shown(given)} does not do: {rule}")
     if name == "format" and kind == "literal_error":
-        return _made("bad_value", where, f"only {FORMAT!r} is known, not {_shown(error['input'])}")
+        return _made("bad_value", where, f"only {FORMAT!r} is known, not {_shown(given)}")
+    if name == "for_each" and kind in _TYPE_ERRORS:
+        wanted = "a list, or a reference to an array such as ${{ steps.fetch.items }}"
+        return _wrong_type(where, name, wanted, given)
     if kind in _TYPE_ERRORS:
-        return _wrong_type(where, str(error["msg"]), error["input"])
-    message = str(error["msg"]).removeprefix("Value error, ")
-    return _made("bad_value", where, f"{message}, not {_shown(error['input'])}")
+        return _wrong_type(where, _label(parts), _TYPE_ERRORS[kind], given)
+    message = (
+        str(error["msg"]).removeprefix("Value error, ").replace("Input should be ", "allowed: ")
+    )
+    return _made("bad_value", where, f"{_label(parts)}: {message}; given: {_shown(given)}")
 
 
-def _is_branch(part: object) -> bool:
-    """Whether a segment is pydantic's name for a member of a union, not a key of the document."""
-    return isinstance(part, str) and (part in {"str", "list[any]"} or part.startswith("function-"))
+def _keys(location: Sequence[str | int]) -> list[str | int]:
+    """Return a location without pydantic's names for the members of the union `for_each`."""
+    if len(location) > 1 and location[-2] == "for_each":
+        return list(location[:-1])
+    return list(location)
+
+
+def _owner(model: type[BaseModel], parts: Sequence[str | int]) -> type[BaseModel]:
+    """Return the model that an unknown key stands in."""
+    nested: dict[str | int, type[BaseModel]] = {"retry": RetryPolicy, "approval": ApprovalPolicy}
+    return nested.get(parts[-2], model) if len(parts) > 1 else model
+
+
+def _label(parts: Sequence[str | int]) -> str:
+    names = [str(part) for part in parts if isinstance(part, str)]
+    label = ".".join(names) or "a step"
+    return f"an element of {label}" if parts and isinstance(parts[-1], int) else label
 
 
 def _parent(parts: Sequence[object]) -> str:
     return "".join(f"/{escape(str(part))}" for part in parts[:-1])
 
 
-def _wrong_type(pointer: str, message: str, value: object) -> Problem:
-    return _made("wrong_type", pointer, f"{message}, not {_shown(value)}")
+def _wrong_type(pointer: str, label: str, wanted: str, value: JsonValue) -> Problem:
+    return _made("wrong_type", pointer, f"{label} is {wanted}, not {_shown(value)}")
 
 
 def _made(code: str, pointer: str, message: str, hint: str | None = None) -> Problem:
     return Problem(code=code, pointer=pointer, message=message, hint=hint, fix=Fix.MODEL)
 
 
-def _shown(value: object) -> str:
-    text = repr(value)
-    return text if len(text) <= 60 else f"{text[:57]}..."
+def _shown(value: JsonValue) -> str:
+    """Write a value as JSON, cut to what fits into a message."""
+    if isinstance(value, str):
+        value = shorten(value)
+    if isinstance(value, list | dict) and len(value) > 10:
+        return f"{'a list' if isinstance(value, list) else 'an object'} of {len(value)}"
+    return shorten(dumps(value).decode())

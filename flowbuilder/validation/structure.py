@@ -2,48 +2,50 @@
 
 from __future__ import annotations
 
-import difflib
-
-from flowbuilder.errors import Fix, Problem, Severity
+from flowbuilder.errors import Fix, InvalidValue, Problem, Severity
 from flowbuilder.flow import Step, TriggerRule
 from flowbuilder.graph import cycles, needs
+from flowbuilder.references import step_ids, texts
+from flowbuilder.validation.hints import Hints
 from flowbuilder.validation.shape import Shape
 
 
 def structure_problems(shape: Shape) -> list[Problem]:
     """Return the problems of `depends_on` and of the graph as a whole."""
     known = [identity for identity in shape.raw_ids if identity is not None]
+    names = set(known)
     places = {identity: place for place, identity in reversed(list(enumerate(shape.raw_ids)))}
     problems: list[Problem] = []
     graph: dict[str, list[str]] = {}
     for position, step in shape.known_steps():
-        problems += _dependency_problems(position, step, known)
+        problems += _dependency_problems(position, step, known, names, shape.hints)
         before = sorted(needs(step) - {step.id}, key=lambda name: (places.get(name, 0), name))
         graph.setdefault(step.id, before)
     for path in cycles(graph):
-        problems.append(_cycle(path, places[path[0]] if path[0] in places else 0))
+        problems.append(_cycle(path, places.get(path[0], 0)))
     return problems
 
 
-def _dependency_problems(position: int, step: Step, known: list[str]) -> list[Problem]:
+def _dependency_problems(
+    position: int, step: Step, known: list[str], names: set[str], hints: Hints
+) -> list[Problem]:
     problems = []
-    names = set(known)
+    seen: set[str] = set()
     for place, name in enumerate(step.depends_on):
         pointer = f"/steps/{position}/depends_on/{place}"
         if name == step.id:
             problems.append(_itself(step.id, pointer))
         elif name not in names:
-            near = difflib.get_close_matches(name, known, 1)
             problems.append(
                 Problem(
                     code="unknown_dependency",
                     pointer=pointer,
                     message=f"there is no step {name!r}",
-                    hint=f"Did you mean {near[0]!r}?" if near else None,
+                    hint=hints.meant(name, known),
                     fix=Fix.MODEL,
                 )
             )
-        elif name in step.depends_on[:place]:
+        elif name in seen:
             problems.append(
                 Problem(
                     code="duplicate_dependency",
@@ -53,9 +55,11 @@ def _dependency_problems(position: int, step: Step, known: list[str]) -> list[Pr
                     fix=Fix.AUTO,
                 )
             )
-    if step.id in needs(step) and step.id not in step.depends_on:
-        problems.append(_itself(step.id, f"/steps/{position}"))
-    if step.trigger_rule is not TriggerRule.ALL_SUCCESS and not needs(step):
+        seen.add(name)
+    before = needs(step)
+    if step.id in before and step.id not in seen:
+        problems.append(_itself(step.id, f"/steps/{position}{_own_place(step)}"))
+    if step.trigger_rule is not TriggerRule.ALL_SUCCESS and not before:
         problems.append(
             Problem(
                 code="trigger_rule_unused",
@@ -66,6 +70,18 @@ def _dependency_problems(position: int, step: Step, known: list[str]) -> list[Pr
             )
         )
     return problems
+
+
+def _own_place(step: Step) -> str:
+    """Return where a step refers to itself."""
+    for value, pointer in ((step.args, "/args"), (step.for_each, "/for_each")):
+        for where, text in texts(value, pointer):
+            try:
+                if step.id in step_ids(text):
+                    return where
+            except InvalidValue:
+                continue
+    return "/when"
 
 
 def _itself(identity: str, pointer: str) -> Problem:

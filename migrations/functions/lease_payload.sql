@@ -1,5 +1,6 @@
 -- Everything a worker needs to run the given tasks: the step's definition, the run, and the outputs
--- that the step refers to (null for skipped steps).
+-- that the step refers to. A step without an output of its own (skipped, forgiven, or not ended
+-- when `one_success` did not wait for it) is named in `skipped`: paths into it give null.
 create or replace function flowbuilder.lease_payload(p_tasks bigint[], p_lease interval)
 returns jsonb
 language sql stable set search_path = ''
@@ -24,7 +25,8 @@ as $$
       on v.version_id = r.version_id and v.position = t.position
     cross join lateral (
         select coalesce(jsonb_object_agg(s.step_id, s.output), '{}') as outputs,
-               coalesce(jsonb_agg(s.step_id) filter (where s.status = 'skipped'), '[]') as skipped
+               coalesce(jsonb_agg(s.step_id)
+                   filter (where s.status <> 'completed' or s.error is not null), '[]') as skipped
         from flowbuilder.run_steps s
         where s.run_id = t.run_id and s.position = any (coalesce(v.refs,
             array(select jsonb_array_elements_text(f.output -> 'refs')::integer)))

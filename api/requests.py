@@ -1,0 +1,117 @@
+"""What request bodies look like: strict models, in which nothing unknown has a place."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from flowbuilder.flow import SLUG_PATTERN
+
+#: Any JSON value. `JsonValue` itself is recursive, which makes an endless OpenAPI schema.
+Json = Any
+
+
+class Body(BaseModel):
+    """A request body: unknown keys are refused and no value is bent into another type."""
+
+    model_config = ConfigDict(
+        extra="forbid", strict=True, frozen=True, use_attribute_docstrings=True
+    )
+
+
+class PlanBody(Body):
+    """A goal to plan for."""
+
+    goal: str = Field(min_length=1, max_length=20_000)
+    """What is to be done, in plain language."""
+    input: Json = None
+    """The run's input, if it is known already; references to it are typed by its shape."""
+    input_schema: dict[str, Any] | None = None
+    """JSON Schema of the run's input, when its values are not known yet."""
+
+
+class AcceptBody(Body):
+    """What is to become of a plan."""
+
+    input: Json = None
+    """The run's input; without it the one that the plan found in its goal."""
+    save: bool | Annotated[str, Field(pattern=SLUG_PATTERN)] = False
+    """Save the plan's flow: true under its own name, or a name for it."""
+    run: bool = True
+    """Start a run."""
+
+    @model_validator(mode="after")
+    def _does_something(self) -> AcceptBody:
+        if not self.run and self.save is False:
+            raise ValueError("with neither `run` nor `save` nothing would happen")
+        return self
+
+
+class RunBody(Body):
+    """What to run: exactly one of `flow`, `document` and `goal`."""
+
+    flow: Annotated[str, Field(pattern=SLUG_PATTERN)] | None = None
+    """Name of a stored flow."""
+    document: dict[str, Any] | None = None
+    """A `flow.v1` document that is run without being saved."""
+    goal: Annotated[str, Field(min_length=1, max_length=20_000)] | None = None
+    """A goal that is planned and, when the plan is valid and certain, run at once."""
+    version: Annotated[int, Field(ge=1, le=2_147_483_647)] | None = None
+    """A version of `flow`; without it the present draft is published and run."""
+    input: Json = None
+    """The run's input."""
+
+    @model_validator(mode="after")
+    def _one_subject(self) -> RunBody:
+        subjects = [self.flow, self.document, self.goal]
+        if sum(subject is not None for subject in subjects) != 1:
+            raise ValueError("exactly one of `flow`, `document` and `goal` is needed")
+        if self.version is not None and self.flow is None:
+            raise ValueError("`version` goes with `flow` only")
+        return self
+
+
+class CancelBody(Body):
+    """Why a run is cancelled."""
+
+    reason: Annotated[str, Field(max_length=2000)] | None = None
+
+
+class DecisionBody(Body):
+    """A person's decision."""
+
+    decision: Literal["approve", "reject"]
+    by: Annotated[str, Field(min_length=1, max_length=200)] | None = None
+    """Who decides, such as `user:ada`; without it the caller."""
+    comment: Annotated[str, Field(max_length=2000)] | None = None
+    edits: dict[str, Any] | None = None
+    """The whole arguments object, changed: for a step that waits before it runs."""
+    value: Json = None
+    """The value asked for: for `human.input`."""
+    args_hash: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")] | None = None
+    """Hash of the arguments that the person saw; others than these are not approved."""
+
+    @model_validator(mode="after")
+    def _fits_the_decision(self) -> DecisionBody:
+        if self.decision == "reject" and (self.edits is not None or self.value is not None):
+            raise ValueError("`edits` and `value` go with an approval only")
+        return self
+
+
+class StepBody(Body):
+    """A step to be added; its keys are those of a step of `flow.v1`."""
+
+    id: str
+    tool: str
+    description: str | None = None
+    args: dict[str, Any] = Field(default_factory=dict)
+    depends_on: list[str] = Field(default_factory=list)
+    for_each: str | list[Any] | None = None
+    concurrency: int | None = None
+    when: str | None = None
+    retry: dict[str, Any] | None = None
+    timeout: str | int | float | None = None
+    on_error: Literal["fail", "skip", "continue"] = "fail"
+    trigger_rule: Literal["all_success", "none_failed", "all_done", "one_success"] = "all_success"
+    approval: dict[str, Any] | None = None

@@ -1,0 +1,231 @@
+"""Flows: drafts, their steps, their versions, and what is wrong with them."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, cast
+
+from fastapi import APIRouter, Depends, Path, Query, Response
+
+from flowbuilder.api.body import body_schema, json_body, json_object, optional_json_object
+from flowbuilder.api.dependencies import Builder, FlowSlug
+from flowbuilder.api.problems import documented
+from flowbuilder.api.requests import StepBody
+from flowbuilder.api.schemas import (
+    FlowList,
+    FlowOut,
+    ProblemOut,
+    ValidationOut,
+    VersionList,
+    VersionOut,
+)
+from flowbuilder.client import FlowBuilder, FlowHandle
+from flowbuilder.errors import DefinitionError, NotFound, Problem, Severity
+from flowbuilder.types import JsonObject
+
+router = APIRouter(prefix="/flows", tags=["flows"])
+
+Document = Annotated[dict[str, Any], Depends(json_object)]
+MaybeDocument = Annotated[dict[str, Any] | None, Depends(optional_json_object)]
+NewStep = Annotated[StepBody, Depends(json_body(StepBody))]
+Number = Annotated[int, Path(ge=1, le=2_147_483_647, description="The version's number.")]
+#: What a draft without steps is made of.
+DRAFT_KEYS = {"format", "flow", "description", "input", "steps"}
+
+
+def _out(handle: FlowHandle) -> FlowOut:
+    return FlowOut.model_validate(handle.row)
+
+
+@router.get("", summary="List flows")
+async def list_flows(builder: Builder) -> FlowList:
+    """Return every flow with its draft."""
+    return FlowList(items=[_out(handle) for handle in await builder.list_flows()])
+
+
+@router.post(
+    "",
+    summary="Create a flow",
+    status_code=201,
+    responses=documented(400, 409, 413, 415),
+    openapi_extra=body_schema("Flow"),
+)
+async def create_flow(
+    builder: Builder,
+    document: Document,
+    response: Response,
+    draft: Annotated[
+        bool, Query(description="Create a flow without steps, to which steps are added.")
+    ] = False,
+) -> FlowOut:
+    """Store a whole document as a new flow, or nothing at all when it has errors."""
+    if draft:
+        handle = await _create_empty(builder, document)
+    else:
+        await _require_valid(builder, document)
+        # claims the name first, so that of two at once the second gets its conflict
+        await builder.create_flow(cast(str, document["flow"]))
+        handle = await builder.save_flow(document)
+    response.headers["Location"] = f"/api/v1/flows/{handle.slug}"
+    return _out(handle)
+
+
+async def _create_empty(builder: FlowBuilder, document: JsonObject) -> FlowHandle:
+    problems = [
+        Problem(code="unknown_key", pointer=f"/{key}", message="this key is not for a draft")
+        for key in sorted(document.keys() - DRAFT_KEYS)
+    ]
+    if document.get("steps"):
+        problems.append(
+            Problem(
+                code="steps_not_allowed",
+                pointer="/steps",
+                message="a draft is created without steps",
+                hint="Leave `draft` out to store the whole document.",
+            )
+        )
+    slug, about, schema = (document.get(key) for key in ("flow", "description", "input"))
+    if not isinstance(slug, str):
+        problems.append(Problem(code="key_missing", pointer="/flow", message="a name is needed"))
+    if not isinstance(about, str | None):
+        problems.append(
+            Problem(code="value_invalid", pointer="/description", message="text is expected")
+        )
+    if not isinstance(schema, dict | None):
+        problems.append(
+            Problem(code="value_invalid", pointer="/input", message="a JSON Schema is expected")
+        )
+    if problems:
+        raise DefinitionError("The draft is wrong.", problems=problems)
+    return await builder.create_flow(
+        cast(str, slug),
+        description=cast("str | None", about),
+        input_schema=cast("JsonObject | None", schema),
+    )
+
+
+@router.post(
+    "/validate",
+    summary="Validate a document",
+    responses=documented(400, 413, 415),
+    openapi_extra=body_schema("Flow"),
+)
+async def validate_document(builder: Builder, document: Document) -> ValidationOut:
+    """Check a document without storing it. Errors give a 422 that lists every one."""
+    return await _validation(builder, document)
+
+
+@router.get("/{slug}", summary="Show a flow", responses=documented(404))
+async def get_flow(builder: Builder, slug: FlowSlug) -> FlowOut:
+    """Return a flow with its draft."""
+    return _out(await builder.get_flow(slug))
+
+
+@router.put(
+    "/{slug}",
+    summary="Replace or create a flow",
+    responses={
+        201: {"description": "The flow is new.", "model": FlowOut},
+        **documented(400, 404, 409, 413, 415),
+    },
+    openapi_extra=body_schema("Flow"),
+)
+async def put_flow(
+    builder: Builder, slug: FlowSlug, document: Document, response: Response
+) -> FlowOut:
+    """Replace the draft as a whole, or leave it as it was when the document has errors."""
+    named = _named(document, slug)
+    try:
+        await builder.get_flow(slug)
+    except NotFound:
+        response.status_code = 201
+    return _out(await builder.save_flow(named))
+
+
+@router.delete("/{slug}", summary="Delete a flow", status_code=204, responses=documented(404))
+async def delete_flow(builder: Builder, slug: FlowSlug) -> None:
+    """Delete the flow. Its runs and the versions that they use stay."""
+    if not await builder.delete_flow(slug):
+        raise NotFound(f"there is no flow {slug!r}", code="flow_not_found")
+
+
+@router.post(
+    "/{slug}/steps",
+    summary="Add a step",
+    status_code=201,
+    responses=documented(400, 404, 409, 413, 415),
+    openapi_extra=body_schema("StepBody"),
+)
+async def add_step(builder: Builder, slug: FlowSlug, step: NewStep) -> FlowOut:
+    """Add a step to the draft. Pointers of problems go into the draft with the step in it."""
+    policies = step.model_dump(exclude={"id"}, exclude_unset=True)
+    return _out(await builder.add_step(slug, step.id, **policies))
+
+
+@router.get("/{slug}/versions", summary="List versions", responses=documented(404))
+async def list_versions(builder: Builder, slug: FlowSlug) -> VersionList:
+    """Return the published versions, newest first."""
+    return VersionList(items=[VersionOut.of(row) for row in await builder.versions(slug)])
+
+
+@router.post(
+    "/{slug}/versions",
+    summary="Publish the draft",
+    status_code=201,
+    responses=documented(404),
+)
+async def publish(builder: Builder, slug: FlowSlug) -> VersionOut:
+    """Make an immutable version of the draft. The same content gives the same version again."""
+    return VersionOut.of(await builder.publish(slug))
+
+
+@router.get("/{slug}/versions/{number}", summary="Show a version", responses=documented(404))
+async def get_version(builder: Builder, slug: FlowSlug, number: Number) -> VersionOut:
+    """Return one version with its document."""
+    return VersionOut.of(await builder.get_version(slug, number))
+
+
+@router.post(
+    "/{slug}/validate",
+    summary="Validate a draft, or what is to replace it",
+    responses=documented(400, 404, 413, 415),
+    openapi_extra=body_schema("Flow", required=False),
+)
+async def validate_flow(builder: Builder, slug: FlowSlug, document: MaybeDocument) -> ValidationOut:
+    """Check the stored draft or, with a body, that document. Errors give a 422 with every one."""
+    handle = await builder.get_flow(slug)
+    if document is None:
+        return await _validation(builder, handle.row.draft)
+    return await _validation(builder, _named(document, slug))
+
+
+def _named(document: JsonObject, slug: str) -> JsonObject:
+    """Return the document under the name in the address. Raises: DefinitionError."""
+    if document.setdefault("flow", slug) == slug:
+        return document
+    raise DefinitionError(
+        "The document has another name than the address.",
+        problems=[
+            Problem(
+                code="slug_mismatch",
+                pointer="/flow",
+                message=f"expected {slug!r}",
+                hint="Leave `flow` out, or send it to the address of that name.",
+            )
+        ],
+    )
+
+
+async def _validation(builder: FlowBuilder, document: JsonObject) -> ValidationOut:
+    problems = await _require_valid(builder, document)
+    return ValidationOut(problems=[ProblemOut.model_validate(item) for item in problems])
+
+
+async def _require_valid(builder: FlowBuilder, document: JsonObject) -> tuple[Problem, ...]:
+    """Return the warnings of a document. Raises: DefinitionError when it has errors."""
+    problems = await builder.validate(document)
+    errors = sum(problem.severity is Severity.ERROR for problem in problems)
+    if errors:
+        raise DefinitionError(
+            f"The flow has {errors} problem{'s' if errors > 1 else ''}.", problems=problems
+        )
+    return problems

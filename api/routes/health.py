@@ -1,0 +1,24 @@
+"""Liveness and readiness: the only routes without a caller."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter
+
+from flowbuilder.api.dependencies import Builder
+from flowbuilder.api.problems import documented
+from flowbuilder.api.schemas import Health, Readiness
+
+router = APIRouter(tags=["health"])
+
+
+@router.get("/healthz", summary="Is the process alive?")
+async def healthz() -> Health:
+    """Answer without touching the database: a dead database is no reason to restart this."""
+    return Health()
+
+
+@router.get("/readyz", summary="Can it take work?", responses=documented(500, 503))
+async def readyz(builder: Builder) -> Readiness:
+    """Ask the database; a schema that is not there, or a database that is not, gives a problem."""
+    await builder.queue_depth()
+    return Readiness()

@@ -1,0 +1,227 @@
+"""Runs: start them, watch them, steer them."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Header, Query, Response
+
+from flowbuilder.api.body import body_schema, json_body, optional_json_body
+from flowbuilder.api.dependencies import (
+    Builder,
+    Caller,
+    IdempotencyKey,
+    OpenStreams,
+    RunId,
+    as_uuid,
+)
+from flowbuilder.api.events import (
+    MEDIA_TYPE,
+    EventStream,
+    format_event,
+    position,
+    told,
+    wants_stream,
+)
+from flowbuilder.api.problems import documented, moved
+from flowbuilder.api.requests import CancelBody, RunBody
+from flowbuilder.api.schemas import (
+    EventOut,
+    EventPage,
+    RunDetail,
+    RunOut,
+    RunPage,
+    TaskOut,
+    TaskPage,
+)
+from flowbuilder.client import FlowBuilder, Run
+from flowbuilder.client.planning import require_valid
+from flowbuilder.errors import Conflict, DefinitionError, InvalidValue
+from flowbuilder.executor.states import RunStatus
+from flowbuilder.flow import SLUG_PATTERN
+
+router = APIRouter(prefix="/runs", tags=["runs"])
+
+Wanted = Annotated[RunBody, Depends(json_body(RunBody))]
+Cancellation = Annotated[CancelBody, Depends(optional_json_body(CancelBody))]
+After = Annotated[int, Query(ge=0, le=9_223_372_036_854_775_807)]
+
+
+@router.post(
+    "",
+    summary="Start a run",
+    status_code=201,
+    response_model=RunOut,
+    responses={
+        200: {"description": "The key had started this run already.", "model": RunOut},
+        **documented(400, 404, 409, 413, 415, 502, 504),
+    },
+    openapi_extra=body_schema("RunBody"),
+)
+async def start_run(
+    builder: Builder,
+    caller: Caller,
+    body: Wanted,
+    response: Response,
+    idempotency_key: IdempotencyKey,
+) -> RunOut:
+    """Start a run of a flow, of a document that is not saved, or of a goal.
+
+    A goal is planned first. When the plan is not valid, or the planner is not certain of it,
+    nothing runs: the problem names the stored plan, which can be looked at and accepted.
+    """
+    try:
+        run = await _start(builder, body, caller.name, idempotency_key)
+    except (DefinitionError, InvalidValue) as error:
+        raise moved(error, _place(error, body)) from None
+    response.status_code = 201 if run.created else 200
+    response.headers["Location"] = f"/api/v1/runs/{run.id}"
+    return RunOut.of(run.row)
+
+
+async def _start(builder: FlowBuilder, body: RunBody, by: str, key: str | None) -> Run:
+    if body.goal is not None:
+        return await _run_goal(builder, body, by, key)
+    subject: str | dict[str, Any] = body.flow if body.flow is not None else body.document or {}
+    return await builder.execute(
+        subject, body.input, version=body.version, idempotency_key=key, by=by
+    )
+
+
+def _place(error: DefinitionError | InvalidValue, body: RunBody) -> str:
+    """Return where in the body that stands which the error is about."""
+    if isinstance(error, InvalidValue) or error.code == "input_invalid":
+        return "/input"
+    return "/document" if body.document is not None else ""
+
+
+async def _run_goal(builder: FlowBuilder, body: RunBody, by: str, key: str | None) -> Run:
+    plan = await builder.plan(body.goal or "", input=body.input)
+    require_valid(plan)
+    if not plan.certain:
+        raise Conflict(
+            "the planner is not certain of this plan: look at it, then accept it",
+            code="plan_uncertain",
+            hint=f"GET /api/v1/plans/{plan.id}, then POST /api/v1/plans/{plan.id}/accept",
+            details={"plan_id": plan.id, "notes": list(plan.notes)},
+        )
+    return await builder.accept_plan(plan, input=body.input, idempotency_key=key, by=by)
+
+
+@router.get("", summary="List runs")
+async def list_runs(
+    builder: Builder,
+    flow: Annotated[str | None, Query(pattern=SLUG_PATTERN, description="Of this flow.")] = None,
+    status: Annotated[RunStatus | None, Query(description="In this state.")] = None,
+    limit: Annotated[int, Query(ge=1, le=200)] = 50,
+    cursor: Annotated[str | None, Query(description="`next_cursor` of the page before.")] = None,
+) -> RunPage:
+    """Return runs, newest first."""
+    before = as_uuid(cursor, "run") if cursor is not None else None
+    # one more than asked for tells whether there is another page
+    runs = await builder.runs(flow=flow, status=status, limit=limit + 1, before=before)
+    items = [RunOut.of(run.row) for run in runs[:limit]]
+    return RunPage(items=items, next_cursor=items[-1].id if len(runs) > limit else None)
+
+
+@router.get("/{run_id}", summary="Show a run", responses=documented(404))
+async def get_run(builder: Builder, run_id: RunId) -> RunDetail:
+    """Return a run with its steps, its output or its error."""
+    run = await builder.get_run(run_id)
+    return RunDetail.with_steps(run.row, await run.steps())
+
+
+@router.get("/{run_id}/tasks", summary="List the tasks of a run", responses=documented(404))
+async def list_tasks(
+    builder: Builder,
+    run_id: RunId,
+    after: After = 0,
+    limit: Annotated[int, Query(ge=1, le=1000)] = 500,
+) -> TaskPage:
+    """Return tasks by id; a mapped step has one for each element."""
+    run = await builder.get_run(run_id)
+    rows = await run.tasks(limit=limit + 1, after=after)
+    items = [TaskOut.of(row) for row in rows[:limit]]
+    return TaskPage(items=items, next_after=int(items[-1].id) if len(rows) > limit else None)
+
+
+@router.get(
+    "/{run_id}/events",
+    summary="Read or follow the events of a run",
+    response_model=EventPage,
+    responses={
+        200: {
+            "description": "A page of events or, with `Accept: text/event-stream` or "
+            "`Last-Event-ID`, the stream: past events first, then each as it happens, up to the "
+            "run's last. `id` is the event's number, `event` its type, `data` its envelope as "
+            "JSON on one line.",
+            "content": {MEDIA_TYPE: {"schema": {"type": "string"}}},
+        },
+        204: {"description": "The stream has ended and the client has its last event."},
+        **documented(400, 404),
+    },
+)
+async def run_events(
+    builder: Builder,
+    streams: OpenStreams,
+    run_id: RunId,
+    after: Annotated[After, Query(description="Only events with a higher number.")] = 0,
+    limit: Annotated[int, Query(ge=1, le=1000, description="Of a page.")] = 500,
+    accept: Annotated[str | None, Header()] = None,
+    last_event_id: Annotated[
+        str | None, Header(description="Resume a stream after this event.")
+    ] = None,
+) -> EventPage | Response:
+    """Return events in order, without gaps, from any number on."""
+    run = await builder.get_run(run_id)
+    if wants_stream(accept, last_event_id):
+        start = position(last_event_id, after, run.row.last_seq)
+        if run.row.status.terminal and start >= run.row.last_seq:
+            # tells a browser that comes back after the last event not to come again
+            return Response(status_code=204)
+        streams.check()
+        return EventStream(told(_stream(builder, run_id, start)), streams)
+    rows = await builder.events(run_id, after=after, limit=limit)
+    next_after = rows[-1].seq if rows else after
+    return EventPage(
+        items=[EventOut.model_validate(row.as_json()) for row in rows],
+        next_after=next_after,
+        ended=run.row.status.terminal and next_after >= run.row.last_seq,
+    )
+
+
+async def _stream(builder: FlowBuilder, run_id: str, after: int) -> AsyncGenerator[bytes]:
+    events = builder.follow(run_id, after=after)
+    try:
+        async for event in events:
+            yield format_event(event.seq, event.type, event.as_json())
+    finally:
+        if isinstance(events, AsyncGenerator):
+            await events.aclose()
+
+
+@router.post(
+    "/{run_id}/cancel",
+    summary="Cancel a run",
+    responses=documented(400, 404, 409, 413, 415),
+    openapi_extra=body_schema("CancelBody", required=False),
+)
+async def cancel_run(builder: Builder, caller: Caller, run_id: RunId, body: Cancellation) -> RunOut:
+    """Cancel a run that has not ended."""
+    run = await builder.get_run(run_id)
+    return RunOut.of(await run.cancel(by=caller.name, reason=body.reason))
+
+
+@router.post("/{run_id}/pause", summary="Pause a run", responses=documented(404, 409))
+async def pause_run(builder: Builder, caller: Caller, run_id: RunId) -> RunOut:
+    """Start no further task until the run is resumed; what runs already goes on."""
+    run = await builder.get_run(run_id)
+    return RunOut.of(await run.pause(by=caller.name))
+
+
+@router.post("/{run_id}/resume", summary="Resume a run", responses=documented(404, 409))
+async def resume_run(builder: Builder, caller: Caller, run_id: RunId) -> RunOut:
+    """Go on with a paused run."""
+    run = await builder.get_run(run_id)
+    return RunOut.of(await run.resume(by=caller.name))

@@ -1,0 +1,334 @@
+"""What answers look like: plain models, read from the rows behind them."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, PlainSerializer
+
+from flowbuilder.executor.records import ApprovalRow, PlanRow, RunRow, StepRow, TaskRow, VersionRow
+from flowbuilder.executor.states import ApprovalStatus, RunStatus, StepStatus, TaskStatus
+from flowbuilder.plan import PlanStatus
+
+Time = Annotated[datetime, PlainSerializer(datetime.isoformat, return_type=str)]
+#: Any JSON value. `JsonValue` itself is recursive, which makes an endless OpenAPI schema.
+Json = Any
+
+
+class Out(BaseModel):
+    """An answer, read from the attributes of a row."""
+
+    model_config = ConfigDict(from_attributes=True, frozen=True, use_attribute_docstrings=True)
+
+
+class ProblemOut(Out):
+    """One finding of validation."""
+
+    code: str
+    pointer: str
+    message: str
+    hint: str | None
+    severity: Literal["error", "warning"]
+    fix: Literal["auto", "model", "user"]
+
+
+class ValidationOut(Out):
+    """A document without errors; warnings may be among the problems."""
+
+    valid: Literal[True] = True
+    problems: list[ProblemOut]
+
+
+class PlanOut(BaseModel):
+    """A plan, to be judged before it is accepted."""
+
+    model_config = ConfigDict(use_attribute_docstrings=True)
+
+    id: str
+    goal: str
+    status: PlanStatus
+    planner: str
+    """`rules`, or `model`."""
+    model: str | None
+    certain: bool
+    """False when the planner chose between near equals."""
+    flow: dict[str, Any] | None
+    """The `flow.v1` document."""
+    input: Json
+    notes: list[str]
+    problems: list[ProblemOut]
+    questions: list[dict[str, Any]]
+    estimate: dict[str, Any]
+    usage: dict[str, Any]
+
+
+class PlanSummary(Out):
+    """A plan in a list."""
+
+    id: str
+    goal: str
+    status: str
+    run_id: str | None
+    created_at: Time
+
+    @classmethod
+    def of(cls, row: PlanRow) -> PlanSummary:
+        """Return the summary of a row."""
+        return cls.model_validate(row)
+
+
+class PlanList(Out):
+    """The newest plans first."""
+
+    items: list[PlanSummary]
+
+
+class FlowOut(Out):
+    """A flow: its draft and its newest version."""
+
+    slug: str
+    description: str | None
+    version: int | None
+    """Newest published version; null before the first."""
+    draft: dict[str, Any]
+    """The `flow.v1` document being built."""
+    created_at: Time
+    updated_at: Time
+
+
+class FlowList(Out):
+    """Every flow, by name."""
+
+    items: list[FlowOut]
+
+
+class VersionOut(Out):
+    """An immutable version of a flow."""
+
+    id: str
+    slug: str
+    version: int | None
+    content_hash: str
+    document: dict[str, Any]
+    origin: Literal["published", "dynamic", "run"]
+    created_at: Time
+
+    @classmethod
+    def of(cls, row: VersionRow) -> VersionOut:
+        """Return the answer for a row."""
+        return cls.model_validate(row)
+
+
+class VersionList(Out):
+    """The published versions of a flow, newest first."""
+
+    items: list[VersionOut]
+
+
+class RunOut(Out):
+    """A run."""
+
+    id: str
+    flow: str
+    version: int | None
+    status: RunStatus
+    input: Json
+    output: Json
+    error: dict[str, Any] | None
+    """`{code, message, step?, task_id?, attempt?}` of a failed run."""
+    remaining_steps: int
+    last_seq: int
+    """Number of the newest event."""
+    idempotency_key: str | None
+    parent_run_id: str | None
+    plan_id: str | None
+    created_at: Time
+    started_at: Time | None
+    finished_at: Time | None
+    deadline_at: Time
+
+    @classmethod
+    def of(cls, row: RunRow) -> RunOut:
+        """Return the answer for a row."""
+        return cls.model_validate(row)
+
+
+class StepOut(Out):
+    """A step inside a run."""
+
+    position: int
+    step_id: str
+    tool: str
+    status: StepStatus
+    task_count: int | None
+    remaining_tasks: int | None
+    output: Json
+    error: dict[str, Any] | None
+    skip_reason: str | None
+    started_at: Time | None
+    finished_at: Time | None
+
+
+class RunDetail(RunOut):
+    """A run with its steps."""
+
+    steps: list[StepOut]
+
+    @classmethod
+    def with_steps(cls, row: RunRow, steps: list[StepRow]) -> RunDetail:
+        """Return the answer for a run and its steps."""
+        run = RunOut.of(row)
+        return cls(
+            **{name: getattr(run, name) for name in RunOut.model_fields},
+            steps=[StepOut.model_validate(step) for step in steps],
+        )
+
+
+class RunPage(Out):
+    """Runs, newest first."""
+
+    items: list[RunOut]
+    next_cursor: str | None
+    """Hand this back as `cursor` for the page after; null on the last."""
+
+
+class TaskOut(Out):
+    """A task inside a run."""
+
+    id: str
+    run_id: str
+    step_id: str | None
+    index: int | None
+    kind: str
+    status: TaskStatus
+    tool: str | None
+    attempt: int
+    worker_id: str | None
+    available_at: Time | None
+    output: Json
+    error: dict[str, Any] | None
+    started_at: Time | None
+    finished_at: Time | None
+
+    @classmethod
+    def of(cls, row: TaskRow) -> TaskOut:
+        """Return the answer for a row."""
+        return cls.model_validate(row)
+
+
+class TaskPage(Out):
+    """Tasks of a run, by id."""
+
+    items: list[TaskOut]
+    next_after: int | None
+    """Hand this back as `after` for the page after; null on the last."""
+
+
+class EventOut(Out):
+    """An event of a run's or a plan's stream."""
+
+    stream: str
+    seq: int
+    """1, 2, 3 … without gaps."""
+    type: str
+    run_id: str | None
+    step_name: str | None
+    task_id: str | None
+    attempt: int | None
+    at: str
+    actor: str | None
+    data: dict[str, Any]
+
+
+class EventPage(Out):
+    """Events in order."""
+
+    items: list[EventOut]
+    next_after: int
+    """Hand this back as `after` for what comes later."""
+    ended: bool
+    """Whether the stream's last event is among the items or before them."""
+
+
+class AcceptOut(Out):
+    """What became of a plan."""
+
+    plan_id: str
+    flow: FlowOut | None
+    run: RunOut | None
+
+
+class ApprovalOut(Out):
+    """A decision asked of a person, bound to the exact arguments it is about."""
+
+    model_config = ConfigDict(protected_namespaces=(), serialize_by_alias=True)
+
+    id: str
+    run_id: str
+    flow: str
+    step_id: str
+    task_id: str
+    kind: Literal["gate", "decision", "input"]
+    status: ApprovalStatus
+    tool: str
+    args: Json
+    """What is decided about: the arguments that will be used, or the data shown."""
+    args_hash: str
+    message: str | None
+    value_schema: dict[str, Any] | None = Field(
+        validation_alias="schema", serialization_alias="schema"
+    )
+    """JSON Schema of the value asked for."""
+    by: list[str]
+    requested_at: Time
+    deadline_at: Time
+    on_deadline: Literal["reject", "approve"]
+    decided_at: Time | None
+    decided_by: str | None
+    comment: str | None
+    value: Json
+    """Edited arguments, or the value given."""
+
+    @classmethod
+    def of(cls, row: ApprovalRow) -> ApprovalOut:
+        """Return the answer for a row."""
+        return cls.model_validate(row)
+
+
+class ApprovalList(Out):
+    """Approvals, those asked for first coming first."""
+
+    items: list[ApprovalOut]
+
+
+class ToolOut(Out):
+    """A tool that flows may name."""
+
+    name: str
+    version: int
+    summary: str
+    effects: Literal["pure", "read", "write", "external", "irreversible"]
+    untrusted_output: bool
+    needs_model: bool
+    input_schema: dict[str, Any]
+    output_schema: dict[str, Any]
+
+
+class ToolList(Out):
+    """Every tool of this service, by name."""
+
+    items: list[ToolOut]
+
+
+class Health(Out):
+    """The process answers."""
+
+    status: Literal["ok"] = "ok"
+
+
+class Readiness(Out):
+    """The process and its database can take work."""
+
+    status: Literal["ready"] = "ready"
+    database: Literal["ok"] = "ok"

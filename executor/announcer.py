@@ -1,0 +1,98 @@
+"""Sends NOTIFY for workers and watchers: after the commit, in a statement of its own, coalesced.
+
+A NOTIFY inside a work transaction would take a lock of the whole cluster until the commit.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Iterable, Sequence
+
+from flowbuilder.errors import FlowBuilderError
+from flowbuilder.executor.database import Database
+
+log = logging.getLogger(__name__)
+
+#: Wakes workers; no payload.
+WORK_CHANNEL = "flowbuilder_work"
+#: Ids of runs and plans with new events, comma separated.
+EVENTS_CHANNEL = "flowbuilder_events"
+
+#: PostgreSQL refuses payloads of 8000 bytes.
+LARGEST_PAYLOAD = 7900
+_COALESCE_SECONDS = 0.001
+_NOTIFY = b"""
+    select pg_notify(n.channel, n.payload)
+    from unnest(%s::text[], %s::text[]) as n (channel, payload)"""
+
+
+class Announcer:
+    """Collects what is to be announced and sends it at most once per millisecond."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._ids: dict[str, None] = {}
+        self._ready = False
+        self._batch: asyncio.Future[None] | None = None
+        self._task: asyncio.Task[None] | None = None
+
+    def signal(self, ids: Iterable[str], *, ready: bool = False) -> None:
+        """Announce soon, without waiting: new events of these streams; work when `ready`."""
+        self._ids.update(dict.fromkeys(ids))
+        self._ready = self._ready or ready
+        if (self._ids or self._ready) and self._task is None:
+            self._task = asyncio.create_task(self._send_all(), name="flowbuilder-announcer")
+
+    async def announce(self, ids: Iterable[str], *, ready: bool = False) -> None:
+        """Announce and return when it is sent. Never fails: everybody polls besides."""
+        self.signal(ids, ready=ready)
+        if self._task is None:
+            return
+        if self._batch is None:
+            self._batch = asyncio.get_running_loop().create_future()
+        await asyncio.shield(self._batch)
+
+    async def close(self) -> None:
+        """Send what is left."""
+        while self._task is not None:
+            await asyncio.shield(self._task)
+
+    async def _send_all(self) -> None:
+        try:
+            while self._ids or self._ready:
+                ids, ready, batch = list(self._ids), self._ready, self._batch
+                self._ids, self._ready, self._batch = {}, False, None
+                try:
+                    await self._send(ids, ready)
+                finally:
+                    if batch is not None and not batch.done():
+                        batch.set_result(None)
+                await asyncio.sleep(_COALESCE_SECONDS)
+        finally:
+            self._task = None
+            if self._batch is not None and not self._batch.done():
+                self._batch.set_result(None)
+                self._batch = None
+
+    async def _send(self, ids: Sequence[str], ready: bool) -> None:
+        payloads = chunks(ids)
+        channels = [EVENTS_CHANNEL] * len(payloads)
+        if ready:
+            channels.append(WORK_CHANNEL)
+            payloads.append("")
+        try:
+            await self._database.execute(_NOTIFY, (channels, payloads))
+        except FlowBuilderError as error:
+            log.debug("could not notify, others find it by polling: %s", error)
+
+
+def chunks(ids: Iterable[str]) -> list[str]:
+    """Join ids with commas into payloads that PostgreSQL takes."""
+    payloads: list[str] = []
+    for one in ids:
+        if payloads and len(payloads[-1]) + 1 + len(one) <= LARGEST_PAYLOAD:
+            payloads[-1] += f",{one}"
+        else:
+            payloads.append(one)
+    return payloads

@@ -1,0 +1,267 @@
+"""One attempt of a task: from the lease to the outcome. Nothing that a handler does escapes."""
+
+from __future__ import annotations
+
+import hashlib
+import random
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Any
+
+import orjson
+
+from flowbuilder.errors import ExecutionError, InvalidValue, NotFound
+from flowbuilder.executor.calls import Calls, HandlerRaised, ProcessRaised
+from flowbuilder.executor.context import TaskContext
+from flowbuilder.executor.failures import describe, is_final
+from flowbuilder.executor.process_child import Answer
+from flowbuilder.executor.records import LeasedTask, Outcome, OutcomeKind, TaskKind, VersionRow
+from flowbuilder.executor.retry import delay, exhausted
+from flowbuilder.executor.store import Store
+from flowbuilder.expressions import compile_expression
+from flowbuilder.flow import ApprovalPolicy, RetryPolicy, Step
+from flowbuilder.references import Scope, resolve
+from flowbuilder.settings import Settings
+from flowbuilder.strictjson import Limits, check, escape
+from flowbuilder.tools import Retry, ToolRegistry, Wait, check_arguments
+from flowbuilder.types import JsonObject, JsonValue, format_duration, parse_duration
+from flowbuilder.validation import compile_flow
+
+
+class AttemptTimeout(ExecutionError):
+    """An attempt took longer than its time limit."""
+
+    default_code = "attempt_timeout"
+
+    def __init__(self, limit: timedelta) -> None:
+        super().__init__(f"the attempt took longer than its limit of {format_duration(limit)}")
+
+
+class Attempts:
+    """Runs attempts with the tools and settings of one worker."""
+
+    def __init__(self, store: Store, registry: ToolRegistry, settings: Settings) -> None:
+        self.registry = registry
+        self._store = store
+        self._settings = settings
+        self._limits = Limits(depth=settings.max_json_depth, bytes=settings.max_value_bytes)
+        self._calls = Calls(processes=2, limits=self._limits)
+
+    async def run(self, task: LeasedTask, context: TaskContext) -> Outcome:
+        """Work on a task and return what it ended with. Raises nothing but CancelledError."""
+        try:
+            if task.kind is TaskKind.FINISH:
+                return self._finish(task)
+            if task.kind is TaskKind.EXPAND:
+                return _completed(task, True) if _holds(task) else _skipped(task)
+            return await self._step(task, context)
+        except HandlerRaised as raised:
+            return self._failure(task, raised.error)
+        except ProcessRaised as raised:
+            return self._remote_failure(task, raised.answer)
+        except Exception as error:
+            return self._failure(task, error)
+
+    async def close(self) -> None:
+        """Let go of threads and processes."""
+        await self._calls.close()
+
+    def _finish(self, task: LeasedTask) -> Outcome:
+        output = resolve(_json(task.definition.get("output")), _scope(task))
+        return _completed(task, check(output, limits=self._limits))
+
+    async def _step(self, task: LeasedTask, context: TaskContext) -> Outcome:
+        step = Step.model_validate(task.definition)
+        if not task.approved and step.for_each is None and not _holds(task):
+            return _skipped(task)
+        tool = self.registry.get(step.tool)
+        if tool is None:
+            raise NotFound(f"this worker has no tool {step.tool}", code="tool_gone")
+        args = task.args if task.args is not None else self._arguments(step, task)
+        if step.approval is not None and not task.approved:
+            check_arguments(tool, args)
+            return _waiting(task, gate(step.approval, args))
+        limit = step.timeout or tool.timeout
+        try:
+            value = await self._calls.call(
+                tool, args, context, task=task, seconds=limit.total_seconds()
+            )
+        except TimeoutError:
+            raise AttemptTimeout(limit) from None
+        if isinstance(value, Wait):
+            wait = check(await self._wait(value), limits=self._limits)
+            assert isinstance(wait, dict)
+            return _waiting(task, wait)
+        return _completed(task, value)
+
+    def _arguments(self, step: Step, task: LeasedTask) -> JsonObject:
+        resolved = check(resolve(dict(step.args), _scope(task)), limits=self._limits)
+        assert isinstance(resolved, dict)
+        return resolved
+
+    async def _wait(self, wait: Wait) -> JsonObject:
+        if wait.kind == "time":
+            return {"kind": "time", "seconds": _checked_seconds(wait.seconds)}
+        if wait.kind == "approval":
+            return self._question(wait)
+        version = await self._version(wait.flow or "", wait.version)
+        return {
+            "kind": "run",
+            "flow": wait.flow,
+            "version_id": version.id,
+            "input": _fitting_input(version, wait.input),
+        }
+
+    async def _version(self, slug: str, number: int | None) -> VersionRow:
+        """Return the version that a child run executes.
+
+        The newest published one; a flow that was never published is published as it stands, as
+        executing it by name would.
+        """
+        try:
+            return await self._store.get_version(slug, number)
+        except NotFound as error:
+            if error.code != "version_not_found" or number is not None:
+                raise
+        draft = (await self._store.get_flow(slug)).draft
+        flow = compile_flow(draft, self.registry)
+        return await self._store.register_version(flow, self.registry)
+
+    def _question(self, wait: Wait) -> JsonObject:
+        deadline = wait.deadline or timedelta(hours=24)
+        data = check(wait.data, limits=self._limits)
+        by: list[JsonValue] = list(wait.by)
+        return {
+            "kind": "approval",
+            "approval_kind": "decision" if wait.schema is None else "input",
+            "args": data,
+            "args_hash": fingerprint(data),
+            "message": wait.message,
+            "schema": _json(wait.schema),
+            "by": by,
+            "deadline_seconds": deadline.total_seconds(),
+            "on_deadline": wait.on_deadline,
+        }
+
+    def _failure(self, task: LeasedTask, error: BaseException) -> Outcome:
+        after = error.after if isinstance(error, Retry) else None
+        return _failed(task, describe(error), final=is_final(error), after=after)
+
+    def _remote_failure(self, task: LeasedTask, answer: Answer) -> Outcome:
+        seconds = answer.after_seconds
+        after = None if seconds is None else timedelta(seconds=seconds)
+        return _failed(task, answer.error or {}, final=answer.final, after=after)
+
+
+def _failed(
+    task: LeasedTask, error: JsonObject, *, final: bool, after: timedelta | None
+) -> Outcome:
+    """Return a retry while the step's policy allows one, else the final failure."""
+    policy = _policy(task.definition)
+    ended = final or exhausted(policy, task.attempt)
+    seconds = delay(policy, task.attempt, random.random)
+    return Outcome(
+        task_id=task.task_id,
+        fence=task.fence,
+        kind=OutcomeKind.FAILED if ended else OutcomeKind.RETRY,
+        error=error,
+        delay_seconds=None if ended else seconds if after is None else after.total_seconds(),
+    )
+
+
+def gate(policy: ApprovalPolicy, args: JsonObject) -> JsonObject:
+    """Return the wait of a step that needs an approval of exactly these arguments."""
+    by: list[JsonValue] = list(policy.by)
+    return {
+        "kind": "approval",
+        "approval_kind": "gate",
+        "args": args,
+        "args_hash": fingerprint(args),
+        "message": policy.message,
+        "by": by,
+        "deadline_seconds": policy.deadline.total_seconds(),
+        "on_deadline": policy.on_deadline,
+    }
+
+
+def _checked_seconds(seconds: Any) -> float:
+    """Return how long to sleep. Raises: InvalidValue (wait_invalid)."""
+    try:
+        return parse_duration(seconds).total_seconds()
+    except (ValueError, TypeError, AttributeError) as error:
+        raise InvalidValue(f"a tool cannot sleep so long: {error}", code="wait_invalid") from None
+
+
+def _fitting_input(version: VersionRow, value: JsonValue) -> JsonValue:
+    """Return the input of a child run, held against the schema of its flow.
+
+    Raises:
+        InvalidValue: `input_invalid`.
+    """
+    from jsonschema import Draft202012Validator
+
+    schema: Any = version.document.get("input", {"type": "object"})
+    given: JsonValue = {} if value is None and schema.get("type") == "object" else value
+    error = next(Draft202012Validator(schema).iter_errors(given), None)
+    if error is not None:
+        raise InvalidValue(
+            f"the input does not fit the flow {version.slug}: {error.message[:300]}",
+            code="input_invalid",
+            pointer="".join(f"/{escape(str(part))}" for part in error.absolute_path),
+        )
+    return given
+
+
+def fingerprint(value: JsonValue) -> str:
+    """Return the SHA-256 of a value's canonical JSON, 64 hex digits."""
+    return hashlib.sha256(orjson.dumps(value, option=orjson.OPT_SORT_KEYS)).hexdigest()
+
+
+def _scope(task: LeasedTask) -> Scope:
+    return Scope(
+        input=task.input,
+        steps=task.outputs,
+        run=task.run,
+        item=task.item,
+        index=task.index,
+        skipped=frozenset(task.skipped),
+    )
+
+
+def _holds(task: LeasedTask) -> bool:
+    """Whether the step's condition, if it has one, is true."""
+    condition = task.definition.get("when")
+    if not isinstance(condition, str):
+        return True
+    scope: Mapping[str, JsonValue] = {
+        "input": task.input,
+        "steps": dict(task.outputs),
+        "run": task.run,
+    }
+    return compile_expression(condition).condition(scope)
+
+
+def _policy(definition: JsonObject) -> RetryPolicy:
+    found: Any = definition.get("retry")
+    return RetryPolicy.model_validate(found) if isinstance(found, dict) else RetryPolicy()
+
+
+def _json(value: Any) -> JsonValue:
+    found: JsonValue = value
+    return found
+
+
+def _completed(task: LeasedTask, output: JsonValue) -> Outcome:
+    return Outcome(
+        task_id=task.task_id, fence=task.fence, kind=OutcomeKind.COMPLETED, output=output
+    )
+
+
+def _skipped(task: LeasedTask) -> Outcome:
+    return Outcome(
+        task_id=task.task_id, fence=task.fence, kind=OutcomeKind.SKIPPED, reason="condition"
+    )
+
+
+def _waiting(task: LeasedTask, wait: JsonObject) -> Outcome:
+    return Outcome(task_id=task.task_id, fence=task.fence, kind=OutcomeKind.WAITING, wait=wait)

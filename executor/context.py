@@ -1,0 +1,189 @@
+"""What a running attempt knows and can say: the `Context` that handlers get."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import threading
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
+from typing import Any
+
+from flowbuilder.errors import FlowBuilderError, NotFound
+from flowbuilder.executor.failures import clean_text
+from flowbuilder.executor.records import LeasedTask
+from flowbuilder.settings import Settings
+from flowbuilder.tools import Secrets
+from flowbuilder.types import JsonObject
+
+#: Longer messages are cut.
+_LONGEST_MESSAGE = 500
+_PROGRESS_SECONDS = 0.25
+_SECRET_PREFIX = "FLOWBUILDER_SECRET_"
+
+
+class EnvironmentSecrets:
+    """Secrets by name from a mapping of environment variables, `FLOWBUILDER_SECRET_<NAME>`."""
+
+    def __init__(self, environment: Mapping[str, str]) -> None:
+        self._values = {
+            name.removeprefix(_SECRET_PREFIX): value
+            for name, value in environment.items()
+            if name.startswith(_SECRET_PREFIX)
+        }
+
+    def __repr__(self) -> str:
+        return f"EnvironmentSecrets({len(self._values)} secrets)"
+
+    def get(self, name: str) -> str:
+        """Return a secret's value.
+
+        Raises:
+            NotFound: `secret_not_found`.
+        """
+        key = name.upper().replace("-", "_").replace(".", "_")
+        if key not in self._values:
+            raise NotFound(
+                f"there is no secret {name[:100]!r}",
+                code="secret_not_found",
+                hint=f"Set the environment variable {_SECRET_PREFIX}{key[:100]} for the worker.",
+            )
+        return self._values[key]
+
+
+class TaskContext:
+    """The context of one attempt. Every member may be used from any thread."""
+
+    def __init__(
+        self,
+        task: LeasedTask,
+        *,
+        settings: Settings,
+        secrets: Secrets,
+        report: Callable[[JsonObject], None] | None = None,
+    ) -> None:
+        self._task = task
+        self._settings = settings
+        self._secrets = secrets
+        self._report = report
+        self._cancelled = threading.Event()
+
+    @property
+    def task(self) -> LeasedTask:
+        """The task as it was leased."""
+        return self._task
+
+    @property
+    def run_id(self) -> str:
+        """The run's id (UUID text)."""
+        return self._task.run_id
+
+    @property
+    def step_id(self) -> str:
+        """The step's id in its flow."""
+        return self._task.step_id or ""
+
+    @property
+    def task_id(self) -> str:
+        """The task's id."""
+        return str(self._task.task_id)
+
+    @property
+    def index(self) -> int | None:
+        """The element's place in a mapped step, counted from 0; None otherwise."""
+        return self._task.index
+
+    @property
+    def attempt(self) -> int:
+        """Which attempt this is, counted from 1."""
+        return self._task.attempt
+
+    @property
+    def idempotency_key(self) -> str:
+        """The same text on every attempt of this task: hand it to outside systems."""
+        return f"{self.run_id}:{self.step_id}:{self.index or 0}"
+
+    @property
+    def settings(self) -> Settings:
+        """The settings of the process."""
+        return self._settings
+
+    @property
+    def secrets(self) -> Secrets:
+        """Secret values by name."""
+        return self._secrets
+
+    @property
+    def cancelled(self) -> bool:
+        """Whether the task was cancelled, timed out or lost: stop and clean up."""
+        return self._cancelled.is_set()
+
+    def cancel(self) -> None:
+        """Tell the handler to stop."""
+        self._cancelled.set()
+
+    def progress(self, fraction: float | None = None, message: str | None = None) -> None:
+        """Report progress (0 to 1); appears as a `task_progress` event. Never blocks."""
+        self.report_data(progress_data(fraction, message))
+
+    def report_data(self, data: JsonObject) -> None:
+        """Pass on progress that is clean JSON already."""
+        if self._report is not None and not self.cancelled:
+            self._report(data)
+
+
+def progress_data(fraction: Any, message: Any) -> JsonObject:
+    """Return progress as clean JSON: a fraction between 0 and 1 and a short text, or None."""
+    number: float | None = None
+    if isinstance(fraction, int | float) and math.isfinite(fraction):
+        number = min(max(float(fraction), 0.0), 1.0)
+    text = None if message is None else clean_text(message, _LONGEST_MESSAGE)
+    return {"fraction": number, "message": text}
+
+
+class ProgressReporter:
+    """Passes the newest progress of one attempt on, a few times per second at most.
+
+    Made on the event loop; calling it works from any thread and never blocks.
+    """
+
+    def __init__(
+        self,
+        write: Callable[[JsonObject], Awaitable[object]],
+        *,
+        seconds: float = _PROGRESS_SECONDS,
+    ) -> None:
+        self._write = write
+        self._seconds = seconds
+        self._loop = asyncio.get_running_loop()
+        self._newest: JsonObject | None = None
+        self._task: asyncio.Task[None] | None = None
+        self._closed = False
+
+    def __call__(self, data: JsonObject) -> None:
+        """Take the newest progress."""
+        try:
+            self._loop.call_soon_threadsafe(self._take, data)
+        except RuntimeError:
+            return  # the loop is closed: an abandoned thread talks to nobody
+
+    def close(self) -> None:
+        """Drop what was not sent: the attempt is over."""
+        self._closed = True
+        if self._task is not None:
+            self._task.cancel()
+
+    def _take(self, data: JsonObject) -> None:
+        self._newest = data
+        if self._task is None and not self._closed:
+            self._task = asyncio.create_task(self._send())
+
+    async def _send(self) -> None:
+        try:
+            while self._newest is not None:
+                data, self._newest = self._newest, None
+                with suppress(FlowBuilderError):  # progress is news: the next one will do
+                    await self._write(data)
+                await asyncio.sleep(self._seconds)
+        finally:
+            self._task = None

@@ -1,0 +1,306 @@
+"""LISTEN and NOTIFY over queues: messages that are stored first and announced right after.
+
+A message of any size is a row of a pgmq queue. The notification names the queue and the number
+only, and is sent after the commit, in a statement of its own. Whoever misses it finds the message
+by polling.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+import time
+from collections.abc import Callable, Iterable
+from datetime import timedelta
+from typing import Any, Self
+
+from psycopg.types.json import Jsonb
+
+from flowbuilder.errors import DatabaseError, FlowBuilderError, InvalidValue
+from flowbuilder.executor.announcer import EVENTS_CHANNEL, WORK_CHANNEL, Announcer
+from flowbuilder.executor.database import Database
+from flowbuilder.executor.listener import Listener
+from flowbuilder.executor.messages import Message, Messages
+from flowbuilder.strictjson import Limits, check
+from flowbuilder.types import JsonObject, parse_duration
+
+__all__ = ["Message", "Messages", "Notifications", "checked_queue"]
+
+log = logging.getLogger(__name__)
+
+#: The longest queue name that pgmq takes.
+LONGEST_QUEUE_NAME = 47
+_QUEUE = re.compile(r"[a-z0-9_]+(?:[-.][a-z0-9_]+)*")
+_RESERVED = "flowbuilder_"
+_LARGEST_MESSAGE = 64 * 1024 * 1024
+_LONGEST_INVISIBLE = 7 * 86400
+
+_CREATE = b"""
+    select pgmq.create(%s::text)
+    where not exists (select from pgmq.meta where queue_name = %s)"""
+_SEND = b"""
+    select pgmq.send(
+        %s::text, %s::jsonb, clock_timestamp() + make_interval(secs => %s::float8)) as id
+"""
+_NOTIFY = b"select pg_notify(%s, %s)"
+_RECEIVE = b"select msg_id, enqueued_at, message from pgmq.read(%s::text, %s::integer, %s::integer)"
+_ARCHIVE = b"select pgmq.archive(%s::text, %s::bigint) as done"
+_HEALTH = b"select pg_notification_queue_usage()::float8 as usage"
+
+
+class Notifications:
+    """Queues that notify, and the wake-ups of workers and watchers."""
+
+    def __init__(
+        self, database: Database, *, poll_interval: timedelta = timedelta(seconds=1)
+    ) -> None:
+        self._database = database
+        self._poll_seconds = poll_interval.total_seconds()
+        self._listener = Listener(database)
+        self._announcer = Announcer(database)
+        self._known: set[str] = set()
+        self._listening: dict[str, list[Messages]] = {}
+
+    async def close(self) -> None:
+        """End every listener and send what is still to be announced."""
+        for queue in list(self._listening):
+            await self.unlisten(queue)
+        await self._announcer.close()
+        await self._listener.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    # -- queues -----------------------------------------------------------------------------
+
+    async def send_with_notify(
+        self, queue: str, payload: JsonObject, *, delay: str | float | timedelta | None = None
+    ) -> int:
+        """Store a message in a queue, commit, then notify the queue's channel.
+
+        Args:
+            queue: Made when it is missing. Also the name of the channel, for other systems'
+                LISTEN.
+            payload: A JSON object of any usual size; it stays in the queue.
+            delay: `"30s"` or seconds until the message can be seen.
+
+        Returns:
+            The message's number in the queue.
+
+        Raises:
+            InvalidValue: `queue_invalid`, or the payload is no clean JSON object.
+            DatabaseUnavailable: Nothing was stored, as far as can be known.
+        """
+        checked_queue(queue)
+        body = _checked_payload(payload)
+        seconds = _delay_seconds(delay)
+        began = time.perf_counter()
+        number = await self._store(queue, body, seconds)
+        stored = time.perf_counter()
+        notified = await self._notify(queue, number)
+        log.info(
+            "message sent",
+            extra={
+                "queue": queue,
+                "msg_id": number,
+                "delay_seconds": seconds,
+                "store_ms": round((stored - began) * 1000, 3),
+                "notify_ms": round((time.perf_counter() - stored) * 1000, 3),
+                "notified": notified,
+            },
+        )
+        return number
+
+    def listen(self, queue: str, *, after: int | None = None) -> Messages:
+        """Return an iterator over the messages of a queue.
+
+        Every listener sees every message that is sent while it listens, in the order of numbers
+        as far as they become visible in that order. It listens from the first `anext` on, or from
+        `async with notifications.listen(queue) as messages`.
+
+        Args:
+            queue: Made when it is missing.
+            after: Begin behind the message of this number instead of with what comes now.
+
+        Raises:
+            InvalidValue: `queue_invalid`.
+        """
+        checked_queue(queue)
+        messages = Messages(
+            self._database,
+            self._listener,
+            queue,
+            after=after,
+            poll_seconds=self._poll_seconds,
+            prepare=lambda: self._ensure(queue),
+        )
+        alive = [one for one in self._listening.get(queue, []) if not one.closed]
+        self._listening[queue] = [*alive, messages]
+        return messages
+
+    async def unlisten(self, queue: str) -> None:
+        """End every listener of a queue that came from this object."""
+        for messages in self._listening.pop(queue, []):
+            messages.close()
+
+    async def receive(
+        self, queue: str, *, limit: int = 1, visibility_timeout: str | float | timedelta = 30
+    ) -> list[Message]:
+        """Take up to `limit` messages that no other consumer has, without waiting.
+
+        A message comes back to the queue when it is not acknowledged within
+        `visibility_timeout`.
+
+        Raises:
+            InvalidValue: `queue_invalid`, or a number out of range.
+        """
+        checked_queue(queue)
+        seconds = _parsed(visibility_timeout, "/visibility_timeout")
+        if not 1 <= limit <= 1000:
+            raise InvalidValue("a limit lies between 1 and 1000", pointer="/limit")
+        if not 0 < seconds <= _LONGEST_INVISIBLE:
+            raise InvalidValue(
+                "a visibility timeout is positive and at most seven days",
+                pointer="/visibility_timeout",
+            )
+        await self._ensure(queue)
+        rows = await self._database.fetch_all(_RECEIVE, (queue, int(-(-seconds // 1)), limit))
+        return [
+            Message(
+                id=row["msg_id"],
+                queue=queue,
+                payload=row["message"],
+                enqueued_at=row["enqueued_at"],
+            )
+            for row in rows
+        ]
+
+    async def acknowledge(self, queue: str, msg_id: int) -> bool:
+        """Archive a received message. False: there is none of this number in the queue."""
+        checked_queue(queue)
+        await self._ensure(queue)
+        row = await self._database.fetch_one(_ARCHIVE, (queue, msg_id))
+        return bool(row and row["done"])
+
+    async def health(self) -> JsonObject:
+        """Return whether the database answers and notifications come through.
+
+        `{database, listening, channels, reconnects, queue_usage, latency_ms}`; `listening` is
+        None while nobody listens, `queue_usage` is how full PostgreSQL's queue is, 0 to 1.
+        """
+        began = time.perf_counter()
+        channels = self._listener.channels
+        health: JsonObject = {
+            "database": True,
+            "listening": self._listener.connected if channels else None,
+            "channels": list(channels),
+            "reconnects": self._listener.reconnects,
+            "queue_usage": None,
+            "latency_ms": None,
+        }
+        try:
+            row = await self._database.fetch_one(_HEALTH)
+        except FlowBuilderError as error:
+            return {**health, "database": False, "error": error.message}
+        health["queue_usage"] = row["usage"] if row else None
+        health["latency_ms"] = round((time.perf_counter() - began) * 1000, 3)
+        return health
+
+    # -- wake-ups ---------------------------------------------------------------------------
+
+    def signal(self, ids: Iterable[str], *, ready: bool = False) -> None:
+        """Announce new events of these runs or plans, and work when `ready`, without waiting."""
+        self._announcer.signal(ids, ready=ready)
+
+    async def announce(self, ids: Iterable[str], *, ready: bool = False) -> None:
+        """Announce as `signal` does, and return when it is sent. Never fails."""
+        await self._announcer.announce(ids, ready=ready)
+
+    def on_work(self, callback: Callable[[], None]) -> Callable[[], None]:
+        """Call back whenever there may be work, until the returned function is called."""
+        return self._listener.hear(WORK_CHANNEL, lambda _payload: callback())
+
+    def on_events(self, callback: Callable[[frozenset[str] | None], None]) -> Callable[[], None]:
+        """Call back with the ids of runs and plans that have new events.
+
+        None instead of ids: notifications may have been missed, look at everything. The
+        callback must not block; it stays until the returned function is called.
+        """
+
+        def heard(payload: str | None) -> None:
+            callback(None if payload is None else frozenset(payload.split(",")))
+
+        return self._listener.hear(EVENTS_CHANNEL, heard)
+
+    # -- inside -----------------------------------------------------------------------------
+
+    async def _store(self, queue: str, body: Jsonb, seconds: float) -> int:
+        await self._ensure(queue)
+        try:
+            row = await self._database.fetch_one(_SEND, (queue, body, seconds))
+        except DatabaseError as error:
+            if error.code != "schema_missing":
+                raise
+            self._known.discard(queue)  # somebody has dropped it since
+            await self._ensure(queue)
+            row = await self._database.fetch_one(_SEND, (queue, body, seconds))
+        assert row is not None
+        return int(row["id"])
+
+    async def _ensure(self, queue: str) -> None:
+        if queue not in self._known:
+            await self._database.execute(_CREATE, (queue, queue))
+            self._known.add(queue)
+
+    async def _notify(self, queue: str, number: int) -> bool:
+        payload = json.dumps({"queue": queue, "msg_id": number})
+        try:
+            await self._database.execute(_NOTIFY, (queue, payload))
+        except FlowBuilderError as error:
+            log.warning("message %s of %s is stored but not announced: %s", number, queue, error)
+            return False
+        return True
+
+
+def checked_queue(queue: Any) -> str:
+    """Return a queue's name if pgmq and LISTEN can use it.
+
+    Raises:
+        InvalidValue: `queue_invalid` or `queue_reserved`.
+    """
+    if not isinstance(queue, str) or len(queue) > LONGEST_QUEUE_NAME or not _QUEUE.fullmatch(queue):
+        raise InvalidValue(
+            f"{str(queue)[:80]!r} is no queue name",
+            pointer="/queue",
+            code="queue_invalid",
+            hint=f"Use 1 to {LONGEST_QUEUE_NAME} lower case letters, digits and underscores, with "
+            "single dots or hyphens between them.",
+        )
+    if queue.startswith(_RESERVED):
+        raise InvalidValue(
+            f"queue names that begin with {_RESERVED} are used inside",
+            pointer="/queue",
+            code="queue_reserved",
+        )
+    return queue
+
+
+def _checked_payload(payload: Any) -> Jsonb:
+    if not isinstance(payload, dict):
+        raise InvalidValue("a message is a JSON object", pointer="", code="payload_invalid")
+    return Jsonb(check(payload, limits=Limits(bytes=_LARGEST_MESSAGE)))
+
+
+def _delay_seconds(delay: str | float | timedelta | None) -> float:
+    return 0.0 if delay is None else _parsed(delay, "/delay")
+
+
+def _parsed(value: str | float | timedelta, pointer: str) -> float:
+    try:
+        return parse_duration(value).total_seconds()
+    except (ValueError, TypeError, AttributeError) as error:
+        raise InvalidValue(str(error), pointer=pointer, code="duration_invalid") from None

@@ -1,0 +1,365 @@
+"""The commands: each reads its arguments and hands them on."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from flowbuilder.cli.failures import finish, perform
+from flowbuilder.cli.options import Options, hoist
+
+EPILOG = (
+    "--json, --no-json, --tools, --database-url, --data-dir and --debug may stand before or after "
+    "the command. Without --json or --no-json, output is JSON lines exactly when standard output "
+    "is no terminal. Exit codes: 0 ok, 1 failed run or problems, 2 wrong usage, 3 waiting for a "
+    "person, 130 interrupted."
+)
+
+app = typer.Typer(
+    name="flowbuilder",
+    help="From a goal in plain language to a flow that runs durably on PostgreSQL.",
+    epilog=EPILOG,
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+model_app = typer.Typer(help="A real language model on this machine.", no_args_is_help=True)
+eval_app = typer.Typer(help="Measure planning and execution.", no_args_is_help=True)
+app.add_typer(model_app, name="model")
+app.add_typer(eval_app, name="eval")
+
+Input = Annotated[
+    str | None,
+    typer.Option("--input", "-i", help="The run's input: JSON, @file or @- for standard input."),
+]
+RunId = Annotated[str, typer.Argument(metavar="RUN", help="Id of a run.")]
+ApprovalId = Annotated[str, typer.Argument(metavar="APPROVAL", help="Id of an approval.")]
+By = Annotated[str | None, typer.Option("--by", help="Who decides; default: your login name.")]
+Comment = Annotated[str | None, typer.Option("--comment", help="Why, in words.")]
+Limit = Annotated[int, typer.Option("--limit", min=1, max=1000, help="How many at most.")]
+
+
+def run_app(arguments: Sequence[str] | None = None) -> None:
+    """Run the command that the arguments name."""
+    for stream in (sys.stdout, sys.stderr):
+        reconfigure = getattr(stream, "reconfigure", None)
+        if reconfigure is not None:  # a terminal without UTF-8 gets `?` instead of a traceback
+            reconfigure(errors="replace")
+    app(args=hoist(sys.argv[1:] if arguments is None else arguments), prog_name="flowbuilder")
+
+
+@app.callback()
+def common(
+    context: typer.Context,
+    json: Annotated[
+        bool | None, typer.Option("--json/--no-json", help="JSON lines, or text for people.")
+    ] = None,
+    tools: Annotated[
+        list[str] | None, typer.Option("--tools", help="A module with @tool functions; repeatable.")
+    ] = None,
+    database_url: Annotated[
+        str | None, typer.Option("--database-url", help="PostgreSQL instead of the embedded one.")
+    ] = None,
+    data_dir: Annotated[
+        Path | None, typer.Option("--data-dir", help="Where the embedded PostgreSQL lives.")
+    ] = None,
+    debug: Annotated[bool, typer.Option("--debug", help="Show where an error happened.")] = False,
+    version: Annotated[bool, typer.Option("--version", help="Show the version and end.")] = False,
+) -> None:
+    """Read the options that every command understands."""
+    if version:
+        from flowbuilder import __version__
+
+        typer.echo(__version__)
+        raise typer.Exit
+    context.obj = Options(
+        json=json,
+        tools=tuple(tools or ()),
+        database_url=database_url,
+        data_dir=data_dir,
+        debug=debug,
+    )
+
+
+@app.command()
+def run(
+    context: typer.Context,
+    target: Annotated[str, typer.Argument(metavar="GOAL|FILE|SLUG|PLAN", help="What to run.")],
+    input: Input = None,
+    yes: Annotated[
+        bool, typer.Option("--yes", "-y", help="Give the approvals that are yours, unasked.")
+    ] = False,
+    worker: Annotated[
+        bool | None,
+        typer.Option("--worker/--no-worker", help="Run tasks here; default: if nobody else does."),
+    ] = None,
+    key: Annotated[
+        str | None, typer.Option("--idempotency-key", help="The same key gives the same run.")
+    ] = None,
+    local_model: Annotated[
+        bool, typer.Option("--local-model", help="Fetch a small model and plan with it.")
+    ] = False,
+) -> None:
+    """Plan a goal (or take a flow file, a stored flow, a plan) and run it to its end."""
+    from flowbuilder.cli import running
+
+    request = running.RunRequest(
+        target=target, input=input, yes=yes, worker=worker, key=key, local_model=local_model
+    )
+    perform(context.obj.printer(), running.run(context.obj, request))
+
+
+@app.command()
+def plan(
+    context: typer.Context,
+    goal: Annotated[str, typer.Argument(metavar="GOAL", help="What is to be done.")],
+    input: Input = None,
+    local_model: Annotated[
+        bool, typer.Option("--local-model", help="Fetch a small model and plan with it.")
+    ] = False,
+) -> None:
+    """Turn a goal into a plan, show it and keep it; nothing is run."""
+    from flowbuilder.cli import running
+
+    perform(context.obj.printer(), running.plan(context.obj, goal, input, local_model))
+
+
+@app.command()
+def validate(
+    context: typer.Context,
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="A flow document, YAML or JSON.")],
+) -> None:
+    """Check a flow document and list every problem; needs no database."""
+    from flowbuilder.cli import reading
+
+    finish(context.obj.printer(), lambda: reading.validate(context.obj, file))
+
+
+@app.command()
+def flows(context: typer.Context) -> None:
+    """List the stored flows."""
+    from flowbuilder.cli import reading
+
+    perform(context.obj.printer(), reading.flows(context.obj))
+
+
+@app.command()
+def runs(
+    context: typer.Context,
+    flow: Annotated[str | None, typer.Option("--flow", help="Only of this flow.")] = None,
+    status: Annotated[str | None, typer.Option("--status", help="Only in this state.")] = None,
+    limit: Limit = 20,
+) -> None:
+    """List runs, newest first."""
+    from flowbuilder.cli import reading
+
+    perform(context.obj.printer(), reading.runs(context.obj, flow, status, limit))
+
+
+@app.command()
+def show(context: typer.Context, run: RunId) -> None:
+    """Show a run: its state, its steps, its result or error."""
+    from flowbuilder.cli import reading
+
+    perform(context.obj.printer(), reading.show(context.obj, run))
+
+
+@app.command()
+def events(
+    context: typer.Context,
+    run: RunId,
+    follow: Annotated[
+        bool, typer.Option("--follow", "-f", help="Go on to the end, working on the run if needed.")
+    ] = False,
+    after: Annotated[int, typer.Option("--after", min=0, help="Only later than this number.")] = 0,
+) -> None:
+    """Print the events of a run (or a plan)."""
+    from flowbuilder.cli import reading
+
+    perform(context.obj.printer(), reading.events(context.obj, run, follow=follow, after=after))
+
+
+@app.command()
+def approvals(
+    context: typer.Context,
+    run: Annotated[str | None, typer.Option("--run", help="Only of this run.")] = None,
+    every: Annotated[bool, typer.Option("--all", help="Decided ones too.")] = False,
+    limit: Limit = 200,
+) -> None:
+    """List the decisions that people are asked for."""
+    from flowbuilder.cli import deciding
+
+    perform(context.obj.printer(), deciding.approvals(context.obj, run, every=every, limit=limit))
+
+
+@app.command()
+def approve(
+    context: typer.Context,
+    approval: ApprovalId,
+    by: By = None,
+    comment: Comment = None,
+    edits: Annotated[
+        str | None, typer.Option("--edits", help="All arguments, changed: JSON or @file.")
+    ] = None,
+    value: Annotated[
+        str | None, typer.Option("--value", help="The value asked for: JSON or @file.")
+    ] = None,
+) -> None:
+    """Approve, for exactly the arguments shown."""
+    from flowbuilder.cli import deciding
+
+    decision = deciding.Decision(
+        approval_id=approval, approve=True, by=by, comment=comment, edits=edits, value=value
+    )
+    perform(context.obj.printer(), deciding.decide(context.obj, decision))
+
+
+@app.command()
+def reject(
+    context: typer.Context, approval: ApprovalId, by: By = None, comment: Comment = None
+) -> None:
+    """Reject: the step fails."""
+    from flowbuilder.cli import deciding
+
+    decision = deciding.Decision(approval_id=approval, approve=False, by=by, comment=comment)
+    perform(context.obj.printer(), deciding.decide(context.obj, decision))
+
+
+@app.command()
+def cancel(
+    context: typer.Context,
+    run: RunId,
+    reason: Annotated[str | None, typer.Option("--reason", help="Why, in words.")] = None,
+) -> None:
+    """Cancel a run."""
+    from flowbuilder.cli import deciding
+
+    perform(context.obj.printer(), deciding.change_run(context.obj, run, "cancel", reason))
+
+
+@app.command()
+def pause(context: typer.Context, run: RunId) -> None:
+    """Start no further task of a run until it is resumed."""
+    from flowbuilder.cli import deciding
+
+    perform(context.obj.printer(), deciding.change_run(context.obj, run, "pause"))
+
+
+@app.command()
+def resume(context: typer.Context, run: RunId) -> None:
+    """Let a paused run go on."""
+    from flowbuilder.cli import deciding
+
+    perform(context.obj.printer(), deciding.change_run(context.obj, run, "resume"))
+
+
+@app.command()
+def tools(
+    context: typer.Context,
+    words: Annotated[str | None, typer.Argument(help="Only those that fit these words.")] = None,
+) -> None:
+    """List the tools that plans and flows may use; a tool's full name shows its schemas."""
+    from flowbuilder.cli import reading
+
+    finish(context.obj.printer(), lambda: reading.tools(context.obj, words))
+
+
+@app.command()
+def worker(
+    context: typer.Context,
+    concurrency: Annotated[
+        int | None, typer.Option("--concurrency", min=1, max=1000, help="Tasks at once.")
+    ] = None,
+) -> None:
+    """Run tasks until a signal ends it; any number of workers may run at once."""
+    from flowbuilder.cli import serving
+
+    finish(context.obj.printer(), lambda: serving.worker(context.obj, concurrency))
+
+
+@app.command()
+def serve(
+    context: typer.Context,
+    host: Annotated[str | None, typer.Option("--host")] = None,
+    port: Annotated[int | None, typer.Option("--port", min=0, max=65535)] = None,
+    worker: Annotated[
+        bool | None,
+        typer.Option("--worker/--no-worker", help="Run tasks here; default: embedded database."),
+    ] = None,
+) -> None:
+    """Serve the HTTP API."""
+    from flowbuilder.cli import serving
+
+    finish(context.obj.printer(), lambda: serving.serve(context.obj, host, port, worker))
+
+
+@app.command()
+def migrate(context: typer.Context) -> None:
+    """Bring the database's schema up to date; safe to start from many places at once."""
+    from flowbuilder.cli import serving
+
+    perform(context.obj.printer(), serving.migrate(context.obj))
+
+
+@app.command()
+def doctor(context: typer.Context) -> None:
+    """Tell what is configured, reachable and wrong, and how to mend it."""
+    from flowbuilder.cli import serving
+
+    perform(context.obj.printer(), serving.doctor(context.obj))
+
+
+@app.command()
+def openapi(context: typer.Context) -> None:
+    """Print the HTTP API's OpenAPI document."""
+    from flowbuilder.cli import serving
+
+    finish(context.obj.printer(), lambda: serving.openapi(context.obj))
+
+
+@model_app.command("fetch")
+def model_fetch(
+    context: typer.Context,
+    file: Annotated[Path | None, typer.Option("--file", help="Take this file.")] = None,
+    url: Annotated[str | None, typer.Option("--url", help="Download from here only.")] = None,
+) -> None:
+    """Fetch the model's weights, checked by their official SHA-256."""
+    from flowbuilder.cli import modelling
+
+    finish(context.obj.printer(), lambda: modelling.fetch(context.obj, file, url))
+
+
+@model_app.command("serve")
+def model_serve(
+    context: typer.Context,
+    host: Annotated[str, typer.Option("--host")] = "127.0.0.1",
+    port: Annotated[int, typer.Option("--port", min=0, max=65535)] = 8081,
+) -> None:
+    """Serve the fetched model as an OpenAI-compatible endpoint."""
+    from flowbuilder.cli import modelling
+
+    finish(context.obj.printer(), lambda: modelling.serve(context.obj, host, port))
+
+
+@eval_app.command("run")
+def eval_run(
+    context: typer.Context,
+    suite: Annotated[str, typer.Argument(metavar="SUITE", help="Name of a suite, or its file.")],
+) -> None:
+    """Run an evaluation suite; 1 when a case fails."""
+    from flowbuilder.cli import measuring
+
+    perform(context.obj.printer(), measuring.run(context.obj, suite))
+
+
+@eval_app.command("list")
+def eval_list(context: typer.Context) -> None:
+    """List the evaluation suites."""
+    from flowbuilder.cli import measuring
+
+    finish(context.obj.printer(), lambda: measuring.suites(context.obj))

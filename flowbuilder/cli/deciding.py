@@ -1,0 +1,108 @@
+"""Approvals, and the verbs on runs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from flowbuilder.cli.failures import OK, UsageProblem
+from flowbuilder.cli.options import Options
+from flowbuilder.cli.output import row_json
+from flowbuilder.cli.questions import show_approval
+from flowbuilder.cli.sources import read_input
+from flowbuilder.cli.watching import has_worker
+
+COLUMNS = {
+    "id": "approval",
+    "flow": "flow",
+    "step_id": "step",
+    "tool": "tool",
+    "status": "status",
+    "asked_of": "asked of",
+    "args": "arguments",
+}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Decision:
+    """A decision as it was typed."""
+
+    approval_id: str
+    approve: bool
+    by: str | None = None
+    comment: str | None = None
+    edits: str | None = None
+    value: str | None = None
+
+
+async def approvals(options: Options, run: str | None, *, every: bool, limit: int) -> int:
+    """List approvals, those to be decided by default."""
+    printer = options.printer()
+    async with options.connect() as builder:
+        if run is not None:
+            await builder.get_run(run)
+        status = None if every else "pending"
+        found = await builder.approvals(status=status, run_id=run, limit=limit)
+    records = [row_json(row) for row in found]
+    if not printer.as_json:
+        for record, row in zip(records, found, strict=True):
+            record["asked_of"] = ", ".join(row.by) or "anyone"
+    printer.rows(records, COLUMNS, "Nobody is asked for anything.")
+    return OK
+
+
+async def decide(options: Options, decision: Decision) -> int:
+    """Give a decision and show what it was about."""
+    printer = options.printer()
+    edits = read_input(decision.edits)
+    if decision.edits is not None and not isinstance(edits, dict):
+        raise UsageProblem("--edits takes the whole arguments object")
+    value = read_input(decision.value)
+    async with options.connect() as builder:
+        if not printer.as_json:
+            show_approval(printer, await builder.get_approval(decision.approval_id))
+        if decision.approve:
+            row = await builder.approve(
+                decision.approval_id,
+                by=decision.by,
+                comment=decision.comment,
+                edits=edits if isinstance(edits, dict) else None,
+                value=value,
+            )
+        else:
+            row = await builder.reject(
+                decision.approval_id, by=decision.by, comment=decision.comment
+            )
+        working = await has_worker(builder)
+    if printer.as_json:
+        printer.line(row_json(row))
+    printer.say(f"{row.status.value} by {row.decided_by}")
+    if not working:
+        printer.say(
+            f"no worker is running; go on with: flowbuilder events {row.run_id} --follow", "dim"
+        )
+    return OK
+
+
+async def change_run(
+    options: Options,
+    run_id: str,
+    verb: Literal["cancel", "pause", "resume"],
+    reason: str | None = None,
+) -> int:
+    """Cancel, pause or resume a run."""
+    from flowbuilder.client.approvals import local_user
+
+    printer, user = options.printer(), local_user()
+    async with options.connect() as builder:
+        run = await builder.get_run(run_id)
+        if verb == "cancel":
+            row = await run.cancel(by=user, reason=reason)
+        elif verb == "pause":
+            row = await run.pause(by=user)
+        else:
+            row = await run.resume(by=user)
+    if printer.as_json:
+        printer.line(row_json(row))
+    printer.say(f"run {row.id} is {row.status.value}")
+    return OK

@@ -1,0 +1,104 @@
+"""A plan as a person reads it: steps, tools, arguments, effects, approvals."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from flowbuilder.cli.failures import show_problems
+from flowbuilder.cli.output import Printer, shorten
+from flowbuilder.flow import Flow, Step
+from flowbuilder.plan import Plan
+from flowbuilder.tools import ToolRegistry
+
+
+def show_plan(printer: Printer, plan: Plan, registry: ToolRegistry) -> None:
+    """Print a plan: as a line in JSON mode, otherwise as a table with what there is to know."""
+    if printer.as_json:
+        printer.line({"type": "plan", "plan": plan.as_json()})
+    else:
+        tell_plan(printer, plan, registry)
+
+
+def tell_plan(printer: Printer, plan: Plan, registry: ToolRegistry) -> None:
+    """Print a plan for a person."""
+    talk = printer.talk
+    talk.print(f"[bold]goal:[/] {escape(plan.goal)}")
+    talk.print(f"[bold]planner:[/] {escape(plan.planner)}" + _planner_note(plan))
+    if plan.flow is not None:
+        tell_flow(talk, plan.flow, registry)
+    if plan.input not in (None, {}):
+        talk.print(f"[bold]input:[/] {escape(shorten(plan.input, 400))}")
+    for note in plan.notes:
+        talk.print(f"[bold]note:[/] {escape(note)}")
+    if not plan.certain:
+        talk.print("[bold yellow]This plan is uncertain: read it before you run it.[/]")
+    for question in plan.questions:
+        options = f" ({', '.join(question.options)})" if question.options else ""
+        talk.print(f"[bold yellow]question:[/] {escape(question.text + options)}")
+    show_problems(printer, plan.problems)
+    talk.print(f"[dim]{escape(_estimate(plan))}[/]")
+
+
+def tell_flow(talk: Console, flow: Flow, registry: ToolRegistry) -> None:
+    """Print the steps of a flow as a table."""
+    made = Table(box=None, header_style="bold", pad_edge=False, title=f"flow {flow.slug}")
+    made.title_justify = "left"
+    made.title_style = "bold"
+    for heading in ("#", "step", "tool", "arguments", "effects", "approval"):
+        made.add_column(heading, overflow="fold")
+    for number, step in enumerate(flow.steps, 1):
+        made.add_row(
+            str(number),
+            escape(step.id),
+            escape(step.tool),
+            escape(_arguments(step)),
+            effects_of(step, registry),
+            escape(_approval(step)),
+        )
+    talk.print(made)
+
+
+def effects_of(step: Step, registry: ToolRegistry) -> str:
+    """Return what a step does to the world, `?` when its tool is not loaded."""
+    tool = registry.get(step.tool)
+    return tool.effects.value if tool else "?"
+
+
+def _arguments(step: Step) -> str:
+    lines = [f"{key}: {shorten(value, 120)}" for key, value in step.args.items()]
+    if step.for_each is not None:
+        lines.insert(0, f"for each of {shorten(step.for_each, 100)}")
+    if step.when:
+        lines.insert(0, f"only when {step.when}")
+    if step.depends_on:
+        lines.append(f"after {', '.join(step.depends_on)}")
+    return "\n".join(lines) or "-"
+
+
+def _approval(step: Step) -> str:
+    if step.approval is not None:
+        return "yes: " + (", ".join(step.approval.by) or "anyone")
+    return "asks a person" if step.tool.startswith("human.") else "-"
+
+
+def _planner_note(plan: Plan) -> str:
+    if plan.planner == "rules":
+        return " [dim](no model is configured: the goal's words were matched to tools by rules)[/]"
+    return f" [dim]({escape(plan.model)})[/]" if plan.model else ""
+
+
+def _estimate(plan: Plan) -> str:
+    estimate: dict[str, Any] = plan.estimate
+    parts = [f"{estimate['steps']} steps", f"{estimate['approvals']} approvals"]
+    if estimate["model_calls"]:
+        parts.append(f"{estimate['model_calls']} model calls")
+    usage = plan.usage
+    if usage.calls:
+        parts.append(f"planned with {usage.prompt_tokens + usage.completion_tokens} tokens")
+    if usage.cost_usd is not None:
+        parts.append(f"${usage.cost_usd:.4f}")
+    return ", ".join(parts)

@@ -1,0 +1,221 @@
+"""`flowbuilder run` and `plan`: from what was typed to a finished run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from flowbuilder.cli.failures import FAILED, OK, WAITING
+from flowbuilder.cli.options import Options
+from flowbuilder.cli.output import Printer, shorten
+from flowbuilder.cli.plan_view import show_plan, tell_flow, tell_plan
+from flowbuilder.cli.questions import confirm, is_interactive
+from flowbuilder.cli.sources import (
+    SUFFIXES,
+    Source,
+    example_input,
+    find_source,
+    read_document,
+    read_input,
+)
+from flowbuilder.cli.watching import Watch, has_worker
+from flowbuilder.client.checking import parse_document
+from flowbuilder.plan import Plan
+from flowbuilder.planner.base import PlanEventType
+from flowbuilder.types import JsonObject, JsonValue
+
+if TYPE_CHECKING:
+    from flowbuilder.client import FlowBuilder, Run
+    from flowbuilder.settings import Settings
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RunRequest:
+    """What `flowbuilder run` was asked to do."""
+
+    target: str
+    input: str | None = None
+    yes: bool = False
+    worker: bool | None = None
+    """None: exactly when there is no other worker."""
+    key: str | None = None
+    local_model: bool = False
+
+
+async def run(options: Options, request: RunRequest) -> int:
+    """Run a goal, a file, a stored flow or a plan, and watch it to its end."""
+    printer = options.printer()
+    given = read_input(request.input)
+    async with options.connect(local_model=request.local_model) as builder:
+        source = await find_source(builder, request.target)
+        started = await _begin(builder, printer, source, given, request)
+        if isinstance(started, int):
+            return started
+        return await watch_here(builder, printer, started, yes=request.yes, worker=request.worker)
+
+
+async def watch_here(
+    builder: FlowBuilder,
+    printer: Printer,
+    run: Run,
+    *,
+    yes: bool = False,
+    worker: bool | None = None,
+    after: int = 0,
+) -> int:
+    """Watch a run to its end, working on it in this process when nobody else does."""
+    watch = Watch(builder, printer, run, yes=yes, after=after)
+    if worker is None:
+        worker = builder.settings.database_url is None or not await has_worker(builder)
+    if not worker:
+        return await watch.to_end()
+    async with builder.worker():
+        return await watch.to_end()
+
+
+async def plan(
+    options: Options, goal: str, input_text: str | None, local_model: bool = False
+) -> int:
+    """Plan a goal and show the plan; 1 when it could not run as it is."""
+    printer = options.printer()
+    given = read_input(input_text)
+    async with options.connect(local_model=local_model) as builder:
+        made = await make_plan(builder, printer, goal, given)
+        show_plan(printer, made, builder.tools)
+        if made.valid:
+            printer.say(f"run it with: flowbuilder run {made.id}", "dim")
+        return OK if made.valid else FAILED
+
+
+async def make_plan(builder: FlowBuilder, printer: Printer, goal: str, given: JsonValue) -> Plan:
+    """Plan a goal; a model's steps are told as they come."""
+    found: Plan | None = None
+    announced = False
+    async for event in builder.plan_stream(goal, input=given):
+        if printer.as_json and event.plan is None:
+            printer.line({"type": event.type.value, "data": event.data})
+        elif event.type is PlanEventType.STEP_ADDED and builder.planner.name != "rules":
+            if not announced:
+                printer.say("planning …", "dim")
+                announced = True
+            step: Any = event.data.get("step")
+            if isinstance(step, dict):
+                printer.say(f"  + {step.get('id')}  {step.get('tool')}", "dim")
+        found = event.plan or found
+    if found is None:
+        raise AssertionError("a planner ends with a plan or an error")
+    return found
+
+
+async def _begin(
+    builder: FlowBuilder, printer: Printer, source: Source, given: JsonValue, request: RunRequest
+) -> Run | int:
+    """Start the run of what was given; an exit code when it is not to be started."""
+    if source.goal is not None:
+        made = await make_plan(builder, printer, source.goal, given)
+        return await _begin_plan(builder, printer, made, given, request)
+    if source.plan_id is not None:
+        made = await builder.get_plan(source.plan_id)
+        return await _begin_plan(builder, printer, made, given, request)
+    slug = source.slug
+    if source.file is not None:
+        slug = await _save_file(builder, printer, source.file)
+    assert slug is not None
+    flow = (await builder.get_flow(slug)).draft
+    if not printer.as_json:
+        tell_flow(printer.out, flow, builder.tools)
+    value = given
+    if request.input is None:
+        has_example, example = example_input(flow)
+        if has_example:
+            value = example
+            printer.say(f"input: the example of the flow, {shorten(example, 200)}", "dim")
+    return await builder.execute(slug, value, idempotency_key=request.key)
+
+
+async def _begin_plan(
+    builder: FlowBuilder, printer: Printer, made: Plan, given: JsonValue, request: RunRequest
+) -> Run | int:
+    show_plan(printer, made, builder.tools)
+    if not made.valid:
+        printer.err.print("[bold red]This plan cannot run as it is; nothing was started.[/]")
+        return FAILED
+    agreed = await _agreed(builder, printer, made, yes=request.yes)
+    if agreed is None:
+        printer.err.print(
+            "[yellow]Nobody is there to agree to the plan; nothing was started.[/]\n"
+            f"Read it, then: flowbuilder run {made.id}"
+        )
+        return WAITING
+    if not agreed:
+        printer.err.print("Not started.")
+        return FAILED
+    if request.key is not None or request.input is not None:
+        return await builder.execute(made, given, idempotency_key=request.key)
+    return await builder.accept_plan(made)
+
+
+async def _agreed(builder: FlowBuilder, printer: Printer, made: Plan, *, yes: bool) -> bool | None:
+    """Whether to run a plan: a certain one is only asked about where a person sits.
+
+    What is risky in it asks for its own approval when its time has come, with the arguments as
+    they are then. None: the plan is uncertain and nobody answers.
+    """
+    if made.certain and (yes or not is_interactive()):
+        return True
+    if printer.as_json:
+        tell_plan(printer, made, builder.tools)
+    question = "Run this plan?" if made.certain else "This plan is uncertain. Run it all the same?"
+    return await confirm(printer, question, default=True if made.certain else None)
+
+
+async def _save_file(builder: FlowBuilder, printer: Printer, path: Path) -> str:
+    """Save the flow of a file, with the flows beside it that it calls, and return its name."""
+    slug = ""
+    for file, document in with_children(path, builder.settings):
+        saved = await builder.save_flow(document)
+        slug = saved.slug
+        if file != path:
+            await builder.publish(slug)
+            printer.say(f"child flow {slug} saved from {file}", "dim")
+    return slug
+
+
+def with_children(path: Path, settings: Settings) -> list[tuple[Path, JsonObject]]:
+    """Return a flow document after the documents beside it that its `flow.run` steps name.
+
+    Raises:
+        DefinitionError, InvalidValue: A file is no document.
+    """
+    found: dict[Path, tuple[Path, JsonObject]] = {}
+    open_files: set[Path] = set()
+
+    def add(file: Path) -> None:
+        place = file.resolve()
+        if place in found or place in open_files:
+            return
+        open_files.add(place)
+        document = parse_document(read_document(file), settings, name=str(file))
+        for slug in called_flows(document):
+            beside = (file.with_name(slug + suffix) for suffix in sorted(SUFFIXES))
+            child = next((item for item in beside if item.is_file()), None)
+            if child is not None:
+                add(child)
+        found[place] = (file, document)
+
+    add(path)
+    return list(found.values())
+
+
+def called_flows(document: Any) -> list[str]:
+    """Return the names of the flows that a document's `flow.run` steps call."""
+    steps = document.get("steps") if isinstance(document, dict) else None
+    found: list[str] = []
+    for step in steps if isinstance(steps, list) else []:
+        if isinstance(step, dict) and str(step.get("tool", "")).split("@")[0] == "flow.run":
+            args = step.get("args")
+            name = args.get("flow") if isinstance(args, dict) else None
+            if isinstance(name, str) and "/" not in name and "$" not in name and name not in found:
+                found.append(name)
+    return found

@@ -1,0 +1,97 @@
+"""Commands that keep the system running: worker, service, migrations, doctor."""
+
+from __future__ import annotations
+
+from flowbuilder.cli.failures import FAILED, OK
+from flowbuilder.cli.options import Options
+from flowbuilder.cli.output import row_json, to_text
+from flowbuilder.doctor import examine
+
+
+def worker(options: Options, concurrency: int | None) -> int:
+    """Run tasks until SIGTERM or SIGINT; what is running then gets time to end."""
+    from flowbuilder.client.connection import run_worker_process
+
+    settings = options.settings()
+    if concurrency is not None:
+        settings = settings.model_copy(update={"concurrency": concurrency})
+    printer = options.printer()
+    printer.err.print("worker: starting", style="dim")
+    run_worker_process(settings)
+    printer.err.print("worker: stopped", style="dim")
+    return OK
+
+
+def serve(options: Options, host: str | None, port: int | None, with_worker: bool | None) -> int:
+    """Serve the HTTP API until a signal says stop."""
+    import asyncio
+
+    from flowbuilder.api.server import serve as serve_api
+
+    settings = options.settings()
+    given = {"host": host, "port": port}
+    update = {name: value for name, value in given.items() if value is not None}
+    settings = settings.model_copy(update=update)
+    if with_worker is None:
+        with_worker = settings.database_url is None
+    options.printer().err.print(
+        f"serving http://{settings.host}:{settings.port}/api/v1"
+        + (", running tasks here" if with_worker else ", tasks are left to `flowbuilder worker`"),
+        style="dim",
+    )
+    asyncio.run(serve_api(settings, worker=with_worker))
+    return OK
+
+
+async def migrate(options: Options) -> int:
+    """Bring the schema up to date and tell what was done."""
+    from contextlib import AsyncExitStack
+
+    from flowbuilder.client.connection import reach_database
+    from flowbuilder.executor import migrator
+
+    printer = options.printer()
+    async with AsyncExitStack() as stack:
+        server = await reach_database(stack, options.settings())
+        report = await migrator.migrate(server.dsn)
+    if printer.as_json:
+        printer.line({"type": "migrated", **row_json(report)})
+        return OK
+    for name in report.applied:
+        printer.say(f"applied {name}")
+    if report.functions:
+        printer.say(f"functions: {len(report.functions)} brought up to date")
+    for name in report.dropped:
+        printer.say(f"dropped function {name}")
+    if not (report.applied or report.functions or report.dropped):
+        printer.say("nothing to do, the schema is up to date")
+    if report.newer:
+        printer.say(f"the database is ahead of this version: {', '.join(report.newer)}", "yellow")
+    return OK
+
+
+async def doctor(options: Options) -> int:
+    """Examine everything and tell how to mend what is wrong; 1 when something is."""
+    printer = options.printer()
+    report = await examine(options.settings())
+    if printer.as_json:
+        for check in report.checks:
+            printer.line(check.as_json())
+        return OK if report.healthy else FAILED
+    marks = {"ok": ("✓", "green"), "warning": ("!", "yellow"), "wrong": ("✗", "red")}
+    for check in report.checks:
+        mark, style = marks[check.state.value]
+        printer.say(f"{mark} {check.name:16} {check.finding}", style)
+        if check.mend:
+            printer.say(f"  {'':16} {check.mend}", "dim")
+    printer.say("All is well." if report.healthy else "Something is wrong; see above.")
+    return OK if report.healthy else FAILED
+
+
+def openapi(options: Options) -> int:
+    """Print the OpenAPI document; needs no database."""
+    from flowbuilder.api.app import create_app
+
+    text = to_text(create_app(options.settings()).openapi())
+    options.printer().out.file.write(text + "\n")
+    return OK

@@ -1,0 +1,9 @@
+"""What users hold: `FlowBuilder`, flow handles, runs and their events."""
+
+from __future__ import annotations
+
+from flowbuilder.client.builder import FlowBuilder
+from flowbuilder.client.flows import FlowHandle
+from flowbuilder.client.runs import Run
+
+__all__ = ["FlowBuilder", "FlowHandle", "Run"]

@@ -1,0 +1,170 @@
+"""`FlowBuilder`: plan, build, execute and watch flows; the composition root of the library."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+
+from flowbuilder.client.connection import open_session, open_worker
+from flowbuilder.client.deciding import Approvals
+from flowbuilder.client.flows import Flows
+from flowbuilder.client.plans import Plans
+from flowbuilder.client.session import Session
+from flowbuilder.client.starting import Runs
+from flowbuilder.executor.notifications import Notifications
+from flowbuilder.executor.records import DEFAULT_WORKSPACE, WorkerRow
+from flowbuilder.executor.store import Store
+from flowbuilder.planner.base import Planner
+from flowbuilder.settings import Settings
+from flowbuilder.tools import Tool, ToolRegistry
+from flowbuilder.types import JsonObject
+
+if TYPE_CHECKING:
+    from flowbuilder.doctor import Report
+    from flowbuilder.executor.worker import Worker
+
+
+class FlowBuilder(Plans, Flows, Runs, Approvals):
+    """The library's front door: one connection to everything that flowbuilder does.
+
+    `async with FlowBuilder.connect() as fb:`, or `fb = await FlowBuilder.connect().open()` and
+    later `await fb.close()`.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        tools: Iterable[Tool | Callable[..., Any]] = (),
+        registry: ToolRegistry | None = None,
+        worker: bool | None = None,
+        planner: Planner | None = None,
+        workspace: str = DEFAULT_WORKSPACE,
+    ) -> None:
+        self.settings = settings
+        self._given_tools = tuple(tools)
+        self._given_registry = registry
+        self._wants_worker = worker
+        self._planner = planner
+        self._workspace = workspace
+        self._opened: Session | None = None
+        self._closing = AsyncExitStack()
+
+    @classmethod
+    def connect(
+        cls,
+        dsn: str | None = None,
+        *,
+        settings: Settings | None = None,
+        tools: Iterable[Tool | Callable[..., Any]] = (),
+        registry: ToolRegistry | None = None,
+        worker: bool | None = None,
+        planner: Planner | None = None,
+        workspace: str = DEFAULT_WORKSPACE,
+    ) -> FlowBuilder:
+        """Return a FlowBuilder to open: nothing is started or connected yet.
+
+        Args:
+            dsn: PostgreSQL to use; by default `settings.database_url`, and without that an
+                embedded server in `settings.data_dir`.
+            settings: Default: read from `FLOWBUILDER_*`.
+            tools: Further tools, or plain functions to be made into some.
+            registry: All the tools there are, instead of the starter tools and the modules that
+                the settings name.
+            worker: Run tasks inside this process. Default: with the embedded server only.
+            planner: Default: the model's when one is configured, else the one by rules.
+            workspace: Id of the workspace to work in.
+
+        Raises:
+            SettingsError: A setting is wrong.
+        """
+        found = settings or Settings.load()
+        if dsn is not None:
+            from pydantic import SecretStr
+
+            found = found.model_copy(update={"database_url": SecretStr(dsn)})
+        return cls(
+            found,
+            tools=tools,
+            registry=registry,
+            worker=worker,
+            planner=planner,
+            workspace=workspace,
+        )
+
+    async def open(self) -> Self:
+        """Start or reach the database, bring its schema up to date, and start the worker.
+
+        Raises:
+            DatabaseUnavailable, EmbeddedServerError, MigrationError: No usable database.
+            SettingsError, DefinitionError: A tools module or a tool is wrong.
+        """
+        if self._opened is not None:
+            return self
+        async with AsyncExitStack() as stack:
+            session = await open_session(
+                stack,
+                self.settings,
+                tools=self._given_tools,
+                registry=self._given_registry,
+                workspace=self._workspace,
+            )
+            wanted = session.embedded if self._wants_worker is None else self._wants_worker
+            if wanted:
+                await stack.enter_async_context(open_worker(session))
+            self._closing = stack.pop_all()
+        self._opened = session
+        return self
+
+    async def close(self) -> None:
+        """Stop the worker, hand back what it holds, and close every connection."""
+        self._opened = None
+        await self._closing.aclose()
+
+    async def __aenter__(self) -> Self:
+        return await self.open()
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self.close()
+
+    @property
+    def tools(self) -> ToolRegistry:
+        """The tools that flows may use."""
+        return self._session.registry
+
+    @property
+    def store(self) -> Store:
+        """The typed calls of the database's functions."""
+        return self._session.store
+
+    @property
+    def notifications(self) -> Notifications:
+        """LISTEN and NOTIFY: `send_with_notify(channel, payload)`, `listen(channel)`."""
+        return self._session.notifications
+
+    # -- workers and health -----------------------------------------------------------------
+
+    def worker(self, *, concurrency: int | None = None) -> AbstractAsyncContextManager[Worker]:
+        """Return a context in which this process runs tasks."""
+        return open_worker(self._session, concurrency=concurrency)
+
+    async def workers(self) -> list[WorkerRow]:
+        """Return the workers seen lately, live ones first."""
+        return await self.store.workers()
+
+    async def queue_depth(self) -> JsonObject:
+        """Return how much is queued, delayed, running and waiting, and for how long."""
+        return await self.store.queue_depth()
+
+    async def doctor(self) -> Report:
+        """Return what is configured, reachable and wrong, and how to mend it."""
+        from flowbuilder.doctor import examine
+
+        return await examine(self.settings)

@@ -1,0 +1,120 @@
+"""Documents and values held against their rules, before anything is stored."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, TypeAlias, cast
+
+from flowbuilder.client.session import Session
+from flowbuilder.errors import DefinitionError, InvalidValue, Problem
+from flowbuilder.flow import Flow
+from flowbuilder.schemas import value_problems, with_defaults
+from flowbuilder.settings import Settings
+from flowbuilder.strictjson import DOCUMENT_LIMITS, Limits, check, load_document
+from flowbuilder.tools import ToolRegistry
+from flowbuilder.types import JsonObject, JsonSchema, JsonValue
+from flowbuilder.validation import Validation, validate
+
+Document: TypeAlias = Flow | Mapping[str, Any]
+#: Findings about one value beyond which more would not help.
+MOST_PROBLEMS = 50
+#: The tool that starts a child run.
+CHILD_TOOL = "flow.run"
+
+
+def parse_document(
+    document: Document | str, settings: Settings, *, name: str = "the document"
+) -> JsonObject:
+    """Return a flow document as plain JSON; text is YAML, or JSON where `name` ends so.
+
+    Raises:
+        InvalidValue: It is no JSON value, too deep, too large, or no object.
+    """
+    value: Any
+    if isinstance(document, str):
+        value = load_document(document, name=name)
+    elif isinstance(document, Flow):
+        value = document.document()
+    else:
+        limits = Limits(depth=settings.max_json_depth, bytes=DOCUMENT_LIMITS.bytes)
+        value = check(dict(document), limits=limits)
+    if not isinstance(value, dict):
+        raise InvalidValue("a flow document is an object", code="document_invalid")
+    return cast(JsonObject, value)
+
+
+def check_text(
+    text: str, name: str, registry: ToolRegistry, settings: Settings
+) -> tuple[Flow | None, list[Problem]]:
+    """Check the text of a file without a database: which flows exist is not looked at."""
+    try:
+        parsed = parse_document(text, settings, name=name)
+    except InvalidValue as error:
+        return None, [error.as_problem()]
+    found = validate(parsed, registry, max_steps=settings.max_steps)
+    return found.flow, list(found.problems)
+
+
+async def check_document(
+    session: Session,
+    document: Document | str,
+    *,
+    registry: ToolRegistry | None = None,
+    children: bool = True,
+) -> Validation:
+    """Return every problem of a document, and its flow if there is no error among them.
+
+    `children`: the flows that `flow.run` steps name have to exist by now.
+    """
+    try:
+        parsed = parse_document(document, session.settings)
+    except InvalidValue as error:
+        return Validation(None, (error.as_problem(),))
+    return validate(
+        parsed,
+        registry or session.registry,
+        flows=await _known_flows(session, parsed) if children else None,
+        max_steps=session.settings.max_steps,
+    )
+
+
+async def _known_flows(session: Session, document: JsonObject) -> frozenset[str] | None:
+    """Return the names of all flows where it matters, the document's own among them."""
+    if CHILD_TOOL not in str(document.get("steps")):
+        return None
+    stored = {row.slug for row in await session.store.list_flows()}
+    return frozenset({*stored, str(document.get("flow"))})
+
+
+def fitting_input(input: JsonValue, schema: JsonSchema, settings: Settings) -> JsonValue:
+    """Return a run's input with the schema's defaults; None is `{}` where null does not fit.
+
+    Raises:
+        DefinitionError: It does not fit (input_invalid), with a pointer for each finding.
+        InvalidValue: It is no JSON value.
+    """
+    if input is None and value_problems(schema, None, code="", pointer=""):
+        input = {}
+    return _checked(with_defaults(schema, input), schema, settings, "the input", "input_invalid")
+
+
+def require_fit(value: JsonValue, schema: JsonSchema, settings: Settings, what: str) -> JsonValue:
+    """Return a value that fits a schema. Raises: DefinitionError (value_invalid), InvalidValue."""
+    return _checked(value, schema, settings, what, "value_invalid")
+
+
+def limits_of(settings: Settings) -> Limits:
+    """Return the bounds of a single value."""
+    return Limits(depth=settings.max_json_depth, bytes=settings.max_value_bytes)
+
+
+def _checked(
+    value: JsonValue, schema: JsonSchema, settings: Settings, what: str, code: str
+) -> JsonValue:
+    clean = check(value, limits=limits_of(settings))
+    problems = value_problems(schema, clean, code=code, pointer="")[:MOST_PROBLEMS]
+    if problems:
+        raise DefinitionError(
+            f"{what} does not fit: {problems[0].message}", problems=problems, code=code
+        )
+    return clean

@@ -1,0 +1,118 @@
+"""From settings to an open session: the server, its schema, the tools, a worker."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from collections.abc import AsyncIterator, Callable, Iterable
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from flowbuilder.client.session import Session
+from flowbuilder.executor.database import Database
+from flowbuilder.executor.migrator import migrate
+from flowbuilder.executor.notifications import Notifications
+from flowbuilder.executor.records import DEFAULT_WORKSPACE
+from flowbuilder.executor.store import Store
+from flowbuilder.settings import Settings
+from flowbuilder.tools import Tool, ToolRegistry, tool
+
+if TYPE_CHECKING:
+    from flowbuilder.executor.worker import Worker
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Server:
+    """A PostgreSQL that can be connected to."""
+
+    dsn: str
+    embedded: bool
+
+
+async def reach_database(stack: AsyncExitStack, settings: Settings) -> Server:
+    """Return the configured server, or start the embedded one until the stack closes.
+
+    Raises:
+        EmbeddedServerError: It does not start.
+    """
+    if settings.database_url is not None:
+        return Server(dsn=settings.database_url.get_secret_value(), embedded=False)
+    from flowbuilder.executor import embedded
+
+    limit = settings.database_start_timeout.total_seconds()
+    running = await embedded.start_async(settings.data_dir, timeout=limit)
+    stack.push_async_callback(asyncio.to_thread, running.stop)
+    return Server(dsn=running.dsn, embedded=True)
+
+
+async def open_session(
+    stack: AsyncExitStack,
+    settings: Settings,
+    *,
+    tools: Iterable[Tool | Callable[..., Any]] = (),
+    registry: ToolRegistry | None = None,
+    workspace: str,
+) -> Session:
+    """Reach the database, migrate it, load the tools, start to listen.
+
+    Raises:
+        DatabaseUnavailable, EmbeddedServerError, MigrationError, SettingsError, DefinitionError.
+    """
+    if registry is None:
+        from flowbuilder.toolkit import load_registry
+
+        registry = load_registry(settings, settings.tools)
+    found = registry.merged([item if isinstance(item, Tool) else tool(item) for item in tools])
+    server = await reach_database(stack, settings)
+    database = await stack.enter_async_context(
+        await Database.open(server.dsn, size=settings.pool_size)
+    )
+    await migrate(database)
+    notifications = await stack.enter_async_context(
+        Notifications(database, poll_interval=settings.poll_interval)
+    )
+    return Session(
+        settings=settings,
+        registry=found,
+        store=Store(database, workspace=workspace),
+        notifications=notifications,
+        embedded=server.embedded,
+    )
+
+
+@asynccontextmanager
+async def open_worker(session: Session, *, concurrency: int | None = None) -> AsyncIterator[Worker]:
+    """Run tasks in this process while the context is open."""
+    from flowbuilder.executor.worker import Worker
+
+    settings = session.settings
+    if concurrency is not None:
+        settings = settings.model_copy(update={"concurrency": concurrency})
+    worker = Worker(session.store, session.registry, settings, notifications=session.notifications)
+    async with worker:
+        session.workers.append(worker)
+        try:
+            yield worker
+        finally:
+            session.workers.remove(worker)
+
+
+def run_worker_process(settings: Settings) -> None:
+    """Run tasks in this process until SIGTERM or SIGINT; what is running then gets time to end.
+
+    Raises:
+        What `open_session` raises.
+    """
+    asyncio.run(_work_until_signal(settings))
+
+
+async def _work_until_signal(settings: Settings) -> None:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    async with AsyncExitStack() as stack:
+        session = await open_session(stack, settings, workspace=DEFAULT_WORKSPACE)
+        await stack.enter_async_context(open_worker(session))
+        await stop.wait()

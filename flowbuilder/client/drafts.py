@@ -1,0 +1,170 @@
+"""Changes of a flow's draft: each is checked at once, and none is lost to another."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from flowbuilder.client.checking import Document, check_document
+from flowbuilder.client.session import Session
+from flowbuilder.errors import Conflict, DefinitionError, Problem, Severity
+from flowbuilder.executor.records import FlowRow, VersionRow
+from flowbuilder.flow import ApprovalPolicy, Flow, OnError, RetryPolicy, TriggerRule
+from flowbuilder.tools import ToolRegistry
+from flowbuilder.types import JsonObject, JsonSchema, JsonValue
+
+Change = Callable[[JsonObject], JsonObject]
+#: How often a change is made anew because another process changed the draft meanwhile.
+TRIES = 50
+#: The problem of a flow without steps, which a draft may have.
+NO_STEPS = "no_steps"
+
+
+def new_document(
+    slug: str, input_schema: JsonSchema | None, description: str | None, output: JsonValue
+) -> JsonObject:
+    """Return the document of a flow without steps."""
+    document: JsonObject = {"flow": slug}
+    if description is not None:
+        document["description"] = description
+    if input_schema is not None:
+        document["input"] = input_schema
+    if output is not None:
+        document["output"] = output
+    return document
+
+
+def step_document(
+    step_id: str,
+    tool: str,
+    *,
+    args: Mapping[str, Any] | None,
+    depends_on: Iterable[str],
+    for_each: str | list[Any] | None,
+    when: str | None,
+    retry: RetryPolicy | Mapping[str, Any] | int | None,
+    timeout: object,
+    on_error: OnError | str | None,
+    trigger_rule: TriggerRule | str | None,
+    approval: ApprovalPolicy | Mapping[str, Any] | bool | None,
+    concurrency: int | None,
+    description: str | None,
+) -> JsonObject:
+    """Return a step of the flow document from the arguments of `add_step`."""
+    given: dict[str, Any] = {
+        "id": step_id,
+        "tool": tool,
+        "args": dict(args) if args is not None else None,
+        "depends_on": [depends_on] if isinstance(depends_on, str) else list(depends_on) or None,
+        "for_each": for_each,
+        "when": when,
+        "retry": _policy({"max_attempts": retry} if isinstance(retry, int) else retry),
+        "timeout": timeout,
+        "on_error": on_error,
+        "trigger_rule": trigger_rule,
+        "approval": _policy({} if approval is True else approval or None),
+        "concurrency": concurrency,
+        "description": description,
+    }
+    return {key: value for key, value in given.items() if value is not None}
+
+
+def _policy(value: RetryPolicy | ApprovalPolicy | Mapping[str, Any] | None) -> object:
+    if isinstance(value, RetryPolicy | ApprovalPolicy):
+        return value.model_dump(mode="json", exclude_defaults=True)
+    return value if value is None else dict(value)
+
+
+async def change(session: Session, slug: str, apply: Change) -> FlowRow:
+    """Read the draft, change it, check it and store it, again when somebody else was faster.
+
+    Raises:
+        NotFound: There is no such flow.
+        DefinitionError: The changed draft has problems; the stored one stays as it was.
+        Conflict: Others changed it all the time (draft_changed).
+    """
+    for _ in range(TRIES - 1):
+        try:
+            return await _change_once(session, slug, apply)
+        except Conflict as error:
+            if error.code != "draft_changed":
+                raise
+    return await _change_once(session, slug, apply)
+
+
+async def _change_once(session: Session, slug: str, apply: Change) -> FlowRow:
+    async with session.draft_lock(slug):
+        row = await session.store.get_flow(slug)
+        flow = await checked_draft(session, apply(row.draft))
+        return await session.store.save_draft(flow.document(), expected=row.draft)
+
+
+async def add_step(session: Session, slug: str, step: JsonObject) -> FlowRow:
+    """Add a step at the end of a draft."""
+    return await change(session, slug, lambda document: _with_step(document, step))
+
+
+async def set_output(session: Session, slug: str, output: JsonValue) -> FlowRow:
+    """Set what a run of a flow returns."""
+    return await change(session, slug, lambda document: {**document, "output": output})
+
+
+async def save(session: Session, document: Document | str) -> FlowRow:
+    """Create a flow or replace its draft, all of it valid. Raises: DefinitionError."""
+    flow = await checked(session, document, children=False)
+    try:
+        return await session.store.create_flow(flow.document())
+    except Conflict:
+        return await session.store.save_draft(flow.document())
+
+
+async def publish(session: Session, slug: str) -> VersionRow:
+    """Make a version of the draft; the same content gives the same version again."""
+    row = await session.store.get_flow(slug)
+    return await session.store.register_version(await checked(session, row.draft), session.registry)
+
+
+async def checked(
+    session: Session,
+    document: Document | str,
+    *,
+    registry: ToolRegistry | None = None,
+    children: bool = True,
+) -> Flow:
+    """Return the flow of a document that could run. Raises: DefinitionError with every problem."""
+    found = await check_document(session, document, registry=registry, children=children)
+    if found.flow is None:
+        raise _refused(found.problems)
+    return found.flow
+
+
+async def checked_draft(session: Session, document: JsonObject) -> Flow:
+    """Return the flow of a draft: it may lack steps, what it has is right.
+
+    Raises:
+        DefinitionError: With every problem.
+    """
+    found = await check_document(session, document, children=False)
+    if found.flow is not None:
+        return found.flow
+    problems = [item for item in found.problems if item.code != NO_STEPS]
+    if any(item.severity is Severity.ERROR for item in problems):
+        raise _refused(problems)
+    return Flow.model_validate(document)
+
+
+def _refused(problems: Iterable[Problem]) -> DefinitionError:
+    errors = [item for item in problems if item.severity is Severity.ERROR]
+    return DefinitionError(_summary(errors), problems=errors)
+
+
+def _with_step(document: JsonObject, step: JsonObject) -> JsonObject:
+    steps = document.get("steps") or []
+    return {**document, "steps": [*(steps if isinstance(steps, list) else []), step]}
+
+
+def _summary(problems: list[Problem]) -> str:
+    if len(problems) == 1:
+        where = f" ({problems[0].pointer})" if problems[0].pointer else ""
+        return problems[0].message + where
+    return f"the flow has {len(problems)} problems"

@@ -1,0 +1,147 @@
+"""Planning with a memory: the chosen planner's events are passed on, its plan is stored."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import AsyncIterator, Iterable
+from typing import Any, cast
+
+from flowbuilder.client.session import Session
+from flowbuilder.errors import DefinitionError, Fix, InvalidValue, PlanningError, Problem, Severity
+from flowbuilder.flow import Flow
+from flowbuilder.plan import Plan, PlanStatus, Question, Usage
+from flowbuilder.planner.base import PlanEvent, Planner, PlanRequest
+from flowbuilder.strictjson import check
+from flowbuilder.types import JsonObject, JsonSchema, JsonValue
+
+#: More than a person writes, less than a model or a rule should chew on.
+LONGEST_GOAL = 20_000
+
+
+def choose_planner(session: Session) -> Planner:
+    """Return the planner that the settings ask for: the model's, or the one by rules."""
+    if session.settings.model:
+        from flowbuilder.planner.model import ModelPlanner
+
+        return ModelPlanner(session.settings)
+    from flowbuilder.planner.rules import RulePlanner
+
+    return RulePlanner(session.settings)
+
+
+async def stream_plan(
+    session: Session,
+    planner: Planner,
+    goal: str,
+    *,
+    input: JsonValue = None,
+    input_schema: JsonSchema | None = None,
+) -> AsyncIterator[PlanEvent]:
+    """Plan and yield each event; plan and events are stored before the last one is yielded.
+
+    Raises:
+        PlanningError, ModelError: No plan came out; nothing is stored.
+    """
+    request = PlanRequest(
+        id=str(uuid.uuid4()),
+        goal=_checked_goal(goal),
+        registry=session.registry,
+        input=input,
+        input_schema=input_schema,
+        flows=tuple(row.slug for row in await session.store.list_flows()),
+    )
+    seen: list[PlanEvent] = []
+    async for event in planner.stream(request):
+        seen.append(event)
+        if event.plan is not None:
+            await _store(session, event.plan, seen)
+        yield event
+
+
+async def make_plan(events: AsyncIterator[PlanEvent]) -> Plan:
+    """Follow planning to its end and return the plan."""
+    plan: Plan | None = None
+    async for event in events:
+        plan = event.plan or plan
+    if plan is None:
+        raise PlanningError("the planner ended without a plan")
+    return plan
+
+
+def plan_from_json(document: JsonObject) -> Plan:
+    """Return the plan that `Plan.as_json()` wrote."""
+    raw = cast("dict[str, Any]", document)
+    usage = raw.get("usage") or {}
+    return Plan(
+        id=raw["id"],
+        goal=raw["goal"],
+        planner=raw["planner"],
+        model=raw.get("model"),
+        flow=Flow.model_validate(raw["flow"]) if raw.get("flow") else None,
+        input=raw.get("input"),
+        certain=raw.get("certain", True),
+        notes=tuple(raw.get("notes") or ()),
+        problems=tuple(_problem(item) for item in raw.get("problems") or ()),
+        questions=tuple(_question(item) for item in raw.get("questions") or ()),
+        usage=Usage(**usage),
+        status=PlanStatus(raw["status"]),
+    )
+
+
+def require_valid(plan: Plan) -> Flow:
+    """Return the flow of a plan that can run. Raises: DefinitionError with its problems."""
+    if plan.flow is not None and plan.valid:
+        return plan.flow
+    asked = [
+        Problem(code="answer_needed", pointer=item.pointer, message=item.text)
+        for item in plan.questions
+    ]
+    raise DefinitionError(
+        "the plan cannot run yet: "
+        + ("it has questions" if asked and not plan.problems else "it has problems"),
+        problems=(*plan.problems, *asked),
+        code="plan_not_ready",
+        hint="Word the goal anew with what is missing, or edit the flow by hand.",
+    )
+
+
+async def _store(session: Session, plan: Plan, events: Iterable[PlanEvent]) -> None:
+    await session.store.save_plan(plan.as_json())
+    for event in events:
+        await session.store.append_plan_event(plan.id, event.type.value, event.data)
+
+
+def _checked_goal(goal: str) -> str:
+    text = goal.strip()
+    if not text:
+        raise PlanningError("the goal is empty", code="goal_empty", hint="Say what is to be done.")
+    if len(text) > LONGEST_GOAL:
+        raise PlanningError(
+            f"the goal has {len(text)} characters, at most {LONGEST_GOAL} are read",
+            code="goal_too_long",
+        )
+    try:
+        check(text)
+    except InvalidValue as error:
+        raise PlanningError(f"the goal is no text: {error.message}", code="goal_invalid") from None
+    return text
+
+
+def _problem(item: dict[str, Any]) -> Problem:
+    return Problem(
+        code=item["code"],
+        pointer=item["pointer"],
+        message=item["message"],
+        hint=item.get("hint"),
+        severity=Severity(item.get("severity", "error")),
+        fix=Fix(item.get("fix", "user")),
+    )
+
+
+def _question(item: dict[str, Any]) -> Question:
+    return Question(
+        id=item["id"],
+        text=item["text"],
+        pointer=item["pointer"],
+        options=tuple(item.get("options") or ()),
+    )

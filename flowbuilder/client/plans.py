@@ -1,0 +1,76 @@
+"""Planning as FlowBuilder offers it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+from flowbuilder.client import execution, planning
+from flowbuilder.client.runs import Run
+from flowbuilder.client.session import Connected
+from flowbuilder.executor.records import PlanRow
+from flowbuilder.plan import Plan
+from flowbuilder.planner.base import PlanEvent, Planner
+from flowbuilder.types import JsonSchema, JsonValue
+
+
+class Plans(Connected):
+    """From a goal to a plan, and from a plan to its run."""
+
+    _planner: Planner | None
+
+    @property
+    def planner(self) -> Planner:
+        """Who turns goals into plans."""
+        if self._planner is None:
+            self._planner = planning.choose_planner(self._session)
+        return self._planner
+
+    async def plan(
+        self, goal: str, *, input: JsonValue = None, input_schema: JsonSchema | None = None
+    ) -> Plan:
+        """Turn a goal into a stored plan; it may carry problems or questions.
+
+        Raises:
+            PlanningError: No plan came out (NoFittingTool: no tool does a part of it).
+            ModelError: The model's provider failed. Nothing is stored then.
+        """
+        return await planning.make_plan(
+            self.plan_stream(goal, input=input, input_schema=input_schema)
+        )
+
+    def plan_stream(
+        self, goal: str, *, input: JsonValue = None, input_schema: JsonSchema | None = None
+    ) -> AsyncIterator[PlanEvent]:
+        """Plan like `plan`, event by event; everything is stored before `plan_completed`."""
+        return planning.stream_plan(
+            self._session, self.planner, goal, input=input, input_schema=input_schema
+        )
+
+    async def get_plan(self, plan_id: str) -> Plan:
+        """Return a stored plan. Raises: NotFound (plan_not_found)."""
+        return planning.plan_from_json((await self._session.store.get_plan(plan_id)).document)
+
+    async def plans(self, *, limit: int = 50) -> list[PlanRow]:
+        """Return stored plans, newest first."""
+        return await self._session.store.list_plans(limit=limit)
+
+    async def accept_plan(
+        self,
+        plan: Plan | str,
+        *,
+        input: JsonValue = None,
+        idempotency_key: str | None = None,
+        by: str | None = None,
+    ) -> Run:
+        """Start the run of a plan, once: accepting it again gives the same run.
+
+        `input` replaces the plan's own when it is not None.
+
+        Raises:
+            NotFound: There is no such plan.
+            DefinitionError: The plan has problems or questions (plan_not_ready), or the input
+                does not fit (input_invalid).
+        """
+        return await execution.accept_plan(
+            self._session, plan, input, idempotency_key=idempotency_key, by=by
+        )

@@ -1,0 +1,130 @@
+"""A run as its user holds it: events, result, steps, and the verbs on it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+
+from flowbuilder.client.session import Session
+from flowbuilder.errors import RunCancelled, RunFailed, WaitTimeout
+from flowbuilder.executor.records import ApprovalRow, EventRow, RunRow, StepRow, TaskRow
+from flowbuilder.executor.states import RunStatus
+from flowbuilder.flow import Flow
+from flowbuilder.types import JsonObject, JsonValue
+
+
+class Run:
+    """A handle on one run. It keeps the row it last read; every verb works by the id alone."""
+
+    def __init__(self, session: Session, row: RunRow, *, created: bool = False) -> None:
+        self._session = session
+        self.row = row
+        self.created = created
+        """Whether this call started the run; False when an idempotency key found it."""
+
+    def __repr__(self) -> str:
+        return f"Run(id={self.id!r}, flow={self.row.flow!r}, status={self.row.status.value!r})"
+
+    @property
+    def id(self) -> str:
+        """The run's id, UUID text."""
+        return self.row.id
+
+    async def refresh(self) -> RunRow:
+        """Read the run's row anew and return it."""
+        self.row = await self._session.store.get_run(self.id)
+        return self.row
+
+    async def status(self) -> RunStatus:
+        """Return the present state."""
+        return (await self.refresh()).status
+
+    async def document(self) -> Flow:
+        """Return the flow as this run executes it."""
+        version = await self._session.store.get_version_by_id(self.row.version_id)
+        return Flow.model_validate(version.document)
+
+    async def steps(self) -> list[StepRow]:
+        """Return the run's steps in the order of the flow."""
+        return await self._session.store.run_steps(self.id)
+
+    async def tasks(self, *, limit: int = 1000, after: int = 0) -> list[TaskRow]:
+        """Return tasks with an id greater than `after`, lowest first."""
+        return await self._session.store.run_tasks(self.id, limit=limit, after=after)
+
+    async def approvals(self) -> list[ApprovalRow]:
+        """Return every approval that the run has asked for, decided or not."""
+        return await self._session.store.approvals(status=None, run_id=self.id)
+
+    async def events(self, after: int = 0) -> AsyncIterator[EventRow]:
+        """Yield the events with a number greater than `after`, up to the terminal one.
+
+        Gapless and in order. Stop and start again with the last number seen: nothing is lost
+        or doubled.
+        """
+        async for event in self._session.follow(self.id, after=after):
+            yield event
+
+    async def result(self, timeout: float | None = None) -> JsonValue:
+        """Wait for the end and return the run's output.
+
+        Raises:
+            RunFailed: With the failing step, attempt and error.
+            RunCancelled: The run was cancelled.
+            WaitTimeout: `timeout` seconds are over; the run goes on.
+        """
+        try:
+            async with asyncio.timeout(timeout):
+                row = await self._finished()
+        except TimeoutError:
+            raise WaitTimeout(
+                f"run {self.id} has not ended within {timeout:g} seconds; it goes on"
+                if timeout is not None
+                else f"run {self.id} has not ended"
+            ) from None
+        return outcome_of(row)
+
+    async def _finished(self) -> RunRow:
+        row = await self.refresh()
+        while not row.status.terminal:
+            async for _event in self._session.follow(self.id, after=row.last_seq):
+                pass
+            row = await self.refresh()
+        return row
+
+    async def cancel(self, *, by: str | None = None, reason: str | None = None) -> RunRow:
+        """Cancel the run. Raises: InvalidTransition when it has ended."""
+        self.row = await self._session.store.cancel_run(self.id, actor=by, reason=reason)
+        await self._session.announce_run(self.id)
+        return self.row
+
+    async def pause(self, *, by: str | None = None) -> RunRow:
+        """Start no further task until `resume`; what runs already goes on."""
+        self.row = await self._session.store.pause_run(self.id, actor=by)
+        await self._session.announce_run(self.id)
+        return self.row
+
+    async def resume(self, *, by: str | None = None) -> RunRow:
+        """Go on after `pause`."""
+        self.row = await self._session.store.resume_run(self.id, actor=by)
+        await self._session.announce_run(self.id)
+        return self.row
+
+
+def outcome_of(row: RunRow) -> JsonValue:
+    """Return the output of an ended run. Raises: RunFailed, RunCancelled."""
+    if row.status is RunStatus.COMPLETED:
+        return row.output
+    error: JsonObject = row.error or {}
+    if row.status is RunStatus.CANCELLED:
+        reason = error.get("message")
+        raise RunCancelled(f"run {row.id} was cancelled" + (f": {reason}" if reason else ""))
+    step, attempt = error.get("step"), error.get("attempt")
+    where = f"step {step}" if step else "the run"
+    raise RunFailed(
+        f"{where} failed: {error.get('message') or error.get('code') or 'no reason recorded'}",
+        run_id=row.id,
+        step=step if isinstance(step, str) else None,
+        attempt=attempt if isinstance(attempt, int) else None,
+        error=error,
+    )

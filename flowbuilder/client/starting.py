@@ -1,0 +1,119 @@
+"""Executing and finding runs as FlowBuilder offers it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Mapping
+from typing import Any
+
+from flowbuilder.client import execution
+from flowbuilder.client.checking import Document
+from flowbuilder.client.flows import FlowHandle
+from flowbuilder.client.runs import Run
+from flowbuilder.client.session import Connected
+from flowbuilder.executor.records import EventRow
+from flowbuilder.executor.states import RunStatus
+from flowbuilder.plan import Plan
+from flowbuilder.types import JsonValue
+
+
+class Runs(Connected):
+    """Starting runs, finding them again, and reading event streams."""
+
+    async def execute(
+        self,
+        flow: FlowHandle | str | Plan | Document,
+        input: JsonValue = None,
+        *,
+        idempotency_key: str | None = None,
+        version: int | None = None,
+        timeout: str | float | None = None,
+        by: str | None = None,
+    ) -> Run:
+        """Start a run and return its handle at once.
+
+        A flow or its slug runs as its draft stands, published now, or as the given `version`. A
+        plan, a `Flow` or a document runs as it is and is not saved among the flows.
+
+        Args:
+            flow: What to run.
+            input: Has to fit the flow's input schema; None is an empty object where the schema
+                asks for an object.
+            idempotency_key: The same key gives the same run.
+            version: Number of a published version.
+            timeout: When the run fails at the latest: `"10m"` or seconds.
+            by: Who starts it, for the record.
+
+        Raises:
+            NotFound: No such flow or version.
+            DefinitionError: The flow has problems, or the input does not fit (input_invalid).
+            Conflict: The key was used for something else (idempotency_mismatch).
+        """
+        return await execution.execute(
+            self._session,
+            flow.slug if isinstance(flow, FlowHandle) else flow,
+            input,
+            idempotency_key=idempotency_key,
+            version=version,
+            timeout=timeout,
+            by=by,
+        )
+
+    async def execute_dynamic(
+        self,
+        flow: FlowHandle | str | Document,
+        input: JsonValue = None,
+        *,
+        functions: Mapping[str, Callable[..., Any]] | None = None,
+        idempotency_key: str | None = None,
+        timeout: str | float | None = None,
+        by: str | None = None,
+    ) -> Run:
+        """Start a run of an unsaved graph whose steps may be functions of this process.
+
+        `functions` maps step ids to callables; such a step needs no `tool`, its arguments are the
+        function's. The run fails with `function_gone` when this process ends before it does.
+
+        Raises:
+            DefinitionError: The graph has problems, or a function cannot be a tool.
+            ExecutionError: This process has no worker to run the functions (no_worker).
+        """
+        return await execution.execute_dynamic(
+            self._session,
+            flow.slug if isinstance(flow, FlowHandle) else flow,
+            input,
+            functions=functions or {},
+            idempotency_key=idempotency_key,
+            timeout=timeout,
+            by=by,
+        )
+
+    async def get_run(self, run_id: str) -> Run:
+        """Return a handle on a run. Raises: NotFound (run_not_found)."""
+        return Run(self._session, await self._session.store.get_run(run_id))
+
+    async def run(self, run_id: str) -> Run:
+        """Return a handle on a run, as `get_run` does."""
+        return await self.get_run(run_id)
+
+    async def runs(
+        self,
+        *,
+        flow: str | None = None,
+        status: RunStatus | str | None = None,
+        limit: int = 50,
+        before: str | None = None,
+    ) -> list[Run]:
+        """Return runs, newest first; `before` is the id of the last one of the page before."""
+        wanted = None if status is None else RunStatus(status)
+        found = await self._session.store.list_runs(
+            flow=flow, status=wanted, limit=limit, before=before
+        )
+        return [Run(self._session, row) for row in found]
+
+    async def events(self, stream: str, *, after: int = 0, limit: int = 500) -> list[EventRow]:
+        """Return one page of a run's or a plan's events, without waiting for more."""
+        return await self._session.store.events(stream, after=after, limit=limit)
+
+    def follow(self, stream: str, *, after: int = 0) -> AsyncIterator[EventRow]:
+        """Yield a run's or a plan's events up to the terminal one, as they come."""
+        return self._session.follow(stream, after=after)

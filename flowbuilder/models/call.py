@@ -1,0 +1,214 @@
+"""One call of a model: time limit, retries, length bound, usage. Everything goes through here.
+
+litellm's and instructor's own retries are off, so that tries do not multiply. The time limit
+holds for all tries together and for the reading of a stream.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import random
+import time
+from collections.abc import AsyncIterator
+from typing import Any
+
+from flowbuilder.errors import ModelError
+from flowbuilder.models.endpoint import Endpoint
+from flowbuilder.models.failures import classify, retry_after, timed_out, truncated
+from flowbuilder.models.library import Libraries
+from flowbuilder.plan import Usage
+from flowbuilder.settings import Settings
+from flowbuilder.types import JsonSchema
+
+#: No tokenizer writes more characters a token than this on average.
+_CHARACTERS_PER_TOKEN = 16
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 8.0
+
+
+class Call:
+    """The state of one call; `complete` has the shape of litellm's `acompletion`."""
+
+    def __init__(
+        self,
+        libraries: Libraries,
+        found: Endpoint,
+        settings: Settings,
+        *,
+        schema: JsonSchema | None = None,
+    ) -> None:
+        self._libraries = libraries
+        self._endpoint = found
+        self._deadline = asyncio.get_running_loop().time() + settings.model_timeout.total_seconds()
+        self._started = time.monotonic()
+        self._tries_left = settings.model_retries
+        self._tries = 0
+        self._schema = schema
+        self._max_tokens = settings.model_max_tokens
+        self.failure: ModelError | None = None
+        self.text = ""
+        self.finish_reason: str | None = None
+        self._usage = Usage()
+
+    @property
+    def usage(self) -> Usage:
+        """What all tries have consumed so far."""
+        spent = Usage(seconds=time.monotonic() - self._started)
+        return self._usage + spent
+
+    async def complete(self, **request: Any) -> Any:
+        """Send a request, again after failures that may pass; return the response or its stream.
+
+        Raises:
+            ModelError: Also noted as `failure`, since instructor wraps what it meets.
+        """
+        request = self._prepare(request)
+        while True:
+            try:
+                return await self._send(request)
+            except Exception as error:
+                await self.pause_after(error)
+
+    async def pause_after(self, error: Exception) -> None:
+        """Wait before the next try.
+
+        Raises:
+            ModelError: There is no next try: the error is final, or tries or time are used up.
+        """
+        failure = self.fail(error)
+        if not failure.retryable or self._tries_left <= 0 or failure.code == "model_timeout":
+            raise failure from None
+        self._tries_left -= 1
+        pause = min(_LONGEST_PAUSE, _FIRST_PAUSE * 2**self._tries) * random.uniform(0.5, 1)
+        self._tries += 1
+        asked = retry_after(error)
+        if asked is not None:
+            pause = max(pause, asked)
+        if asyncio.get_running_loop().time() + pause >= self._deadline:
+            raise failure from None
+        self.failure = None
+        await asyncio.sleep(pause)
+
+    def fail(self, error: BaseException) -> ModelError:
+        """Note and return the typed error."""
+        self.failure = classify(error, model=self._endpoint.model, key=self._endpoint.api_key)
+        return self.failure
+
+    def _prepare(self, request: dict[str, Any]) -> dict[str, Any]:
+        request = {**request, **self._endpoint.arguments()}
+        request.setdefault("max_tokens", self._max_tokens)
+        self._max_tokens = request["max_tokens"]
+        request.update(max_retries=0, num_retries=0, drop_params=True)
+        if self._schema is not None:
+            _put_schema(request, self._schema)
+        if request.get("stream"):
+            request["stream_options"] = {"include_usage": True}
+        return request
+
+    async def _send(self, request: dict[str, Any]) -> Any:
+        self.text, self.finish_reason = "", None
+        remaining = self._deadline - asyncio.get_running_loop().time()
+        if remaining <= 0:
+            raise timed_out(self._endpoint.model)
+        async with asyncio.timeout_at(self._deadline):
+            response = await self._libraries.litellm.acompletion(timeout=remaining, **request)
+        if request.get("stream"):
+            return self._watch(response)
+        self._note(response)
+        return response
+
+    def _note(self, response: Any) -> None:
+        choice = response.choices[0] if getattr(response, "choices", None) else None
+        if choice is None:
+            raise ValueError("an answer without choices")
+        self.finish_reason = choice.finish_reason
+        self.text = _text_of(choice.message)
+        self._count(getattr(response, "usage", None))
+
+    async def _watch(self, stream: Any) -> AsyncIterator[Any]:
+        """Pass chunks on while noting them; end at the time limit and at the length bound."""
+        chunks = aiter(stream)
+        counted = False
+        try:
+            while True:
+                try:
+                    async with asyncio.timeout_at(self._deadline):
+                        chunk = await anext(chunks)
+                except StopAsyncIteration:
+                    break
+                usage = getattr(chunk, "usage", None)
+                if usage and not counted:
+                    self._count(usage)
+                    counted = True
+                self._note_chunk(chunk)
+                yield chunk
+        except Exception as error:
+            raise self.fail(error) from None
+        finally:
+            if not counted:
+                self._count(None)
+            await _close(stream)
+
+    def _note_chunk(self, chunk: Any) -> None:
+        for choice in getattr(chunk, "choices", None) or []:
+            self.text += _text_of(choice.delta)
+            self.finish_reason = choice.finish_reason or self.finish_reason
+        if len(self.text) > self._max_tokens * _CHARACTERS_PER_TOKEN:
+            raise truncated(self._endpoint.model)
+
+    def _count(self, usage: Any) -> None:
+        prompt = int(getattr(usage, "prompt_tokens", 0) or 0)
+        completion = int(getattr(usage, "completion_tokens", 0) or 0)
+        self._usage += Usage(
+            calls=1,
+            prompt_tokens=prompt,
+            completion_tokens=completion,
+            cost_usd=self._cost(prompt, completion),
+        )
+
+    def _cost(self, prompt: int, completion: int) -> float | None:
+        if not prompt and not completion:
+            return None
+        try:
+            costs = self._libraries.litellm.cost_per_token(
+                model=self._endpoint.model, prompt_tokens=prompt, completion_tokens=completion
+            )
+            return float(costs[0] + costs[1])
+        except Exception:  # a model without a known price is the normal case for local servers
+            return None
+
+
+def _text_of(message: Any) -> str:
+    """Return the text of a message or a piece of one; in tools mode it is the call's arguments."""
+    if message is None:
+        return ""
+    text: str = getattr(message, "content", None) or ""
+    for tool_call in getattr(message, "tool_calls", None) or []:
+        text += getattr(tool_call.function, "arguments", None) or ""
+    return text
+
+
+def _put_schema(request: dict[str, Any], schema: JsonSchema) -> None:
+    """Replace the schema that instructor derived by the exact one."""
+    response_format = request.get("response_format")
+    if isinstance(response_format, dict) and "json_schema" in response_format:
+        named = {**response_format["json_schema"], "schema": schema}
+        request["response_format"] = {**response_format, "json_schema": named}
+    elif isinstance(response_format, dict) and response_format.get("type") == "json_object":
+        asked = f"Answer with one JSON object of this JSON Schema: {json.dumps(schema)}"
+        request["messages"] = [*request["messages"], {"role": "user", "content": asked}]
+    if request.get("tools"):
+        first = request["tools"][0]
+        function = {**first["function"], "parameters": schema}
+        request["tools"] = [{**first, "function": function}]
+
+
+async def _close(stream: Any) -> None:
+    close = getattr(stream, "aclose", None)
+    if close is None:
+        return
+    try:
+        async with asyncio.timeout(1):
+            await close()
+    except Exception:  # the answer is already in hand, or its failure already known
+        return

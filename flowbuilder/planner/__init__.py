@@ -1,0 +1,1 @@
+"""Planners: from a goal in words to a typed plan."""

@@ -1,0 +1,226 @@
+"""Judge a model's answer: everything that is wrong with it, at once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from flowbuilder.errors import Fix, ModelOutputError, Problem, Severity
+from flowbuilder.flow import Flow
+from flowbuilder.plan import Question
+from flowbuilder.planner import prompting
+from flowbuilder.planner.base import PlanRequest
+from flowbuilder.planner.coercion import coerce
+from flowbuilder.planner.literals import invented_addresses, lost_literals
+from flowbuilder.planner.mending import mend
+from flowbuilder.planner.wire import Draft, draft, read_answer, to_answer
+from flowbuilder.planner.wording import write_out
+from flowbuilder.types import JsonObject, JsonSchema, JsonValue
+from flowbuilder.validation import validate
+
+#: An address or file of the goal is in no step, or a step is referred to that is not there.
+_FORGOTTEN = {"literal_lost", "unknown_step_reference"}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Judgement:
+    """An answer as a document, and all its problems."""
+
+    answer: str
+    """What the model is shown as its own answer when it is asked again."""
+    document: JsonObject | None = None
+    flow: Flow | None = None
+    problems: tuple[Problem, ...] = ()
+    questions: tuple[Question, ...] = ()
+    unfit: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    @property
+    def errors(self) -> tuple[Problem, ...]:
+        """What keeps the plan from being used."""
+        return tuple(item for item in self.problems if item.severity is Severity.ERROR)
+
+    @property
+    def to_mend(self) -> tuple[Problem, ...]:
+        """What the model is asked to mend: every error, and lost literals."""
+        return tuple(
+            item
+            for item in self.problems
+            if item.severity is Severity.ERROR or item.fix is Fix.MODEL
+        )
+
+    @property
+    def rank(self) -> tuple[int, int, int]:
+        """How bad it is; the smallest is the best."""
+        return (self.document is None, len(self.errors), len(self.problems))
+
+    @property
+    def forgotten_step(self) -> bool:
+        """Whether something is missing that a further step would bring."""
+        return any(item.code in _FORGOTTEN for item in self.errors)
+
+    @property
+    def size(self) -> int:
+        """How many steps it has."""
+        steps = self.document.get("steps") if self.document else None
+        return len(steps) if isinstance(steps, list) else 0
+
+    def same_as(self, other: Judgement) -> bool:
+        """Whether nothing has changed: asking once more would not help."""
+        if self.document is None:
+            return other.document is None and self.answer == other.answer
+        return self.document == other.document
+
+
+def judge(text: str, request: PlanRequest) -> Judgement:
+    """Read an answer and check it: graph, references, arguments, the goal's literals."""
+    try:
+        steps = read_answer(text)
+    except ModelOutputError as error:
+        problem = Problem(
+            code="answer_invalid",
+            pointer="",
+            message=error.message,
+            hint='Answer with one JSON object {"tasks": [...]} and nothing else.',
+            fix=Fix.MODEL,
+        )
+        return Judgement(answer=text[:4000] or "(empty)", problems=(problem,))
+    made = draft(steps, goal=request.goal, input_schema=input_schema_of(request))
+    if made.unfit:
+        return Judgement(answer=text[:4000], document=made.document, unfit=made.unfit)
+    return judge_draft(made, request)
+
+
+def judge_draft(made: Draft, request: PlanRequest) -> Judgement:
+    """Check a document."""
+    notes = coerce(made.document, request.registry)
+    if not made.questions:  # their pointers count the steps
+        notes += mend(made.document, request.registry, request.goal)
+    notes += write_out(made.document, request.registry)
+    questions = _needed(made.questions, made.document, request)
+    checked = validate(made.document, request.registry, flows=request.flows)
+    asked = {question.pointer for question in questions}
+    problems = [item for item in checked.problems if not _answers_later(item, asked)]
+    problems += lost_literals(request.goal, made.document, request.registry)
+    problems += invented_addresses(request.goal, made.document, request.input)
+    return Judgement(
+        answer=prompting.dump(to_answer(made.document, questions)),
+        document=made.document,
+        flow=checked.flow or (_shape_of(made.document) if questions else None),
+        problems=tuple(problems),
+        questions=tuple(questions),
+        notes=tuple(notes),
+    )
+
+
+def step_problems(
+    steps: Sequence[JsonObject], position: int, request: PlanRequest
+) -> tuple[JsonObject, list[Problem]]:
+    """Return the step at `position` under its final name, and what is wrong with it so far."""
+    made = draft(steps, goal=request.goal, input_schema=input_schema_of(request))
+    written = made.document["steps"]
+    assert isinstance(written, list)
+    if position >= len(written):
+        return dict(steps[position]), []
+    coerce(made.document, request.registry)
+    write_out(made.document, request.registry)
+    pointer = f"/steps/{position}"
+    asked = {question.pointer for question in made.questions}
+    problems = [
+        item
+        for item in validate(made.document, request.registry, flows=request.flows).problems
+        if (item.pointer == pointer or item.pointer.startswith(f"{pointer}/"))
+        and not _answers_later(item, asked)
+    ]
+    step = written[position]
+    assert isinstance(step, dict)
+    return step, problems
+
+
+def question_invented(judgement: Judgement) -> Judgement:
+    """Turn invented addresses into questions: they are asked for, never sent to."""
+    invented = [item for item in judgement.problems if item.code == "literal_invented"]
+    if not invented or judgement.document is None or judgement.flow is None:
+        return judgement
+    document: dict[str, Any] = judgement.flow.document()
+    questions = list(judgement.questions)
+    for item in invented:
+        _, _, index, _, name = item.pointer.split("/", 4)
+        name = name.replace("~1", "/").replace("~0", "~")
+        step = document["steps"][int(index)]
+        step["args"].pop(name, None)
+        text = f"Which {name} should {step['id']} use? The goal names none."
+        questions.append(Question(id=f"{step['id']}.{name}", text=text, pointer=item.pointer))
+    return replace(
+        judgement,
+        document=document,
+        flow=_shape_of(document),
+        problems=tuple(item for item in judgement.problems if item not in invented),
+        questions=tuple(questions),
+    )
+
+
+def input_schema_of(request: PlanRequest) -> JsonSchema | None:
+    """Return the run's input schema, made from the given input where none is declared."""
+    if request.input_schema is not None:
+        return request.input_schema
+    if isinstance(request.input, dict) and request.input:
+        properties = {name: _schema_of(value) for name, value in request.input.items()}
+        return {"type": "object", "properties": properties, "required": sorted(properties)}
+    return None
+
+
+def _schema_of(value: JsonValue) -> JsonSchema:
+    if isinstance(value, bool):
+        return {"type": "boolean"}
+    if isinstance(value, int | float):
+        return {"type": "number"}
+    if isinstance(value, str):
+        return {"type": "string"}
+    if isinstance(value, list):
+        return {"type": "array"}
+    if isinstance(value, dict):
+        return {
+            "type": "object",
+            "properties": {name: _schema_of(item) for name, item in value.items()},
+        }
+    return {}
+
+
+def _needed(
+    questions: Sequence[Question], document: JsonObject, request: PlanRequest
+) -> list[Question]:
+    """Keep the questions about required arguments; an optional one is simply left out."""
+    steps = document["steps"]
+    assert isinstance(steps, list)
+    kept = []
+    for question in questions:
+        _, _, index, _, name = question.pointer.split("/", 4)
+        step = steps[int(index)]
+        tool_name = step.get("tool") if isinstance(step, dict) else None
+        tool = request.registry.get(tool_name) if isinstance(tool_name, str) else None
+        if tool is None or name in tool.input_schema.get("required", ()):
+            kept.append(question)
+    return kept
+
+
+def _answers_later(problem: Problem, asked: set[str]) -> bool:
+    """Whether a problem is only that an argument is missing which the person is asked for."""
+    if problem.code != "missing_argument":
+        return False
+    names = {pointer.rpartition("/")[2] for pointer in asked if _above(problem.pointer, pointer)}
+    return any(problem.message.endswith(repr(name)) for name in names)
+
+
+def _above(parent: str, pointer: str) -> bool:
+    return pointer.rpartition("/")[0] == parent
+
+
+def _shape_of(document: JsonObject) -> Flow | None:
+    from pydantic import ValidationError
+
+    try:
+        return Flow.model_validate(document)
+    except ValidationError:
+        return None

@@ -1,0 +1,166 @@
+"""Check a plan against the goal's own words: addresses, names, numbers and quoted texts.
+
+A model that drops a step usually drops its literals too, and one that invents an address puts one
+in that nobody named. Both are seen without understanding anything.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass
+
+from flowbuilder.errors import Fix, Problem, Severity
+from flowbuilder.tools import ToolRegistry
+from flowbuilder.types import JsonObject, JsonValue
+
+_URL = re.compile(r"https?://[^\s\"'<>,;]+")
+_EMAIL = re.compile(r"[\w.+-]+@[\w-]+(?:\.[\w-]+)+")
+_FILE = re.compile(r"(?<![\w@/.])(?:[\w-]+/)*[\w-]+(?:\.[\w-]+)*\.[A-Za-z][A-Za-z0-9]{0,4}\b(?!@)")
+_QUOTED = re.compile(r"\"([^\"]{1,300})\"|“([^”]{1,300})”|(?<!\w)'([^']{1,300})'(?!\w)")
+_NUMBER = re.compile(r"(?<![\w.,:/-])\d+(?:[.,]\d+)*(?![\w:/-])")
+#: Arguments that take a literal of a kind.
+_ARGUMENTS = {
+    "address": {"url", "uri", "link", "address", "endpoint"},
+    "e-mail address": {"to", "email", "recipient", "recipients", "address", "cc", "mail"},
+    "file name": {"path", "file", "filename", "file_name", "file_path", "target", "output"},
+}
+_MOST_NAMED = 3
+#: What a dotted word must end in to be surely a file and not `Node.js` or `example.com`.
+_FILES = (
+    "txt md rst csv tsv json jsonl ndjson yaml yml xml html htm pdf doc docx odt rtf xls xlsx ods "
+    "ppt pptx png jpg jpeg gif svg webp tif tiff bmp mp3 mp4 wav ogg flac mov avi zip tar gz log "
+    "sql py ini cfg toml parquet ics eml bak db sqlite tex"
+)
+_ENDINGS = frozenset(_FILES.split())
+_ABBREVIATIONS = {"e.g", "i.e", "a.m", "p.m", "vs.", "u.s", "u.k"}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Literal:
+    """A piece of the goal that a right plan must carry on word for word."""
+
+    kind: str
+    text: str
+
+    @property
+    def severity(self) -> Severity:
+        """A lost address makes a plan wrong; a lost number may have become part of a unit."""
+        hard = self.kind in {"address", "e-mail address", "file name"}
+        return Severity.ERROR if hard else Severity.WARNING
+
+
+def literals(goal: str) -> list[Literal]:
+    """Return the goal's literals, each once, in order of kind."""
+    found: list[Literal] = []
+    rest = goal
+    for kind, pattern in (
+        ("address", _URL),
+        ("e-mail address", _EMAIL),
+        ("quoted text", _QUOTED),
+        ("file name", _FILE),
+        ("number", _NUMBER),
+    ):
+        for match in pattern.finditer(rest):
+            text = next((group for group in match.groups() if group), match.group(0))
+            text = text.rstrip(".,;:!?)") if kind != "quoted text" else text
+            if text.lower() not in _ABBREVIATIONS:
+                surely = kind != "file name" or text.rpartition(".")[2].lower() in _ENDINGS
+                found.append(Literal(kind=kind if surely else "name", text=text))
+        rest = pattern.sub(" ", rest)
+    return list(dict.fromkeys(found))
+
+
+def lost_literals(goal: str, document: JsonObject, registry: ToolRegistry) -> list[Problem]:
+    """Return a problem for each literal of the goal that no step carries."""
+    carried = _texts(document.get("steps"))
+    return [
+        Problem(
+            code="literal_lost",
+            pointer="",
+            message=f"the {literal.kind} {literal.text} of the goal is in no step's args",
+            hint=_hint(literal, registry),
+            severity=literal.severity,
+            fix=Fix.MODEL,
+        )
+        for literal in literals(goal)
+        if not _is_carried(literal, carried)
+    ]
+
+
+def _hint(literal: Literal, registry: ToolRegistry) -> str:
+    """Name the tools that take such a thing: usually the step that uses one was forgotten."""
+    wanted = _ARGUMENTS.get(literal.kind, set())
+    fitting = [
+        tool.name for tool in registry if wanted & set(tool.input_schema.get("properties", ()))
+    ]
+    if 0 < len(fitting) <= _MOST_NAMED:
+        return f"Add a step of {' or '.join(fitting)} whose args hold {literal.text}."
+    return f"Some step is missing, or its args must hold {literal.text} as it stands."
+
+
+def invented_addresses(goal: str, document: JsonObject, known: JsonValue) -> list[Problem]:
+    """Return a problem for each e-mail address in a plan that neither goal nor input names."""
+    allowed = (goal + json.dumps(known)).lower()
+    steps = document.get("steps")
+    problems = []
+    for index, step in enumerate(steps if isinstance(steps, list) else []):
+        arguments = step.get("args") if isinstance(step, dict) else None
+        for name, value in (arguments if isinstance(arguments, dict) else {}).items():
+            for found in _EMAIL.findall(value) if isinstance(value, str) else ():
+                if found.lower() not in allowed:
+                    problems.append(_invented(index, name, found))
+    return problems
+
+
+def _invented(index: int, name: str, found: str) -> Problem:
+    return Problem(
+        code="literal_invented",
+        pointer=f"/steps/{index}/args/{name.replace('~', '~0').replace('/', '~1')}",
+        message=f"the address {found} is not in the goal",
+        hint="Use a value of the goal, or write ${{ ask: the question }} in its place.",
+        fix=Fix.MODEL,
+    )
+
+
+def _texts(steps: JsonValue) -> list[str]:
+    """Return every text and number that stands in the steps' arguments and conditions."""
+    found: list[str] = []
+    for step in steps if isinstance(steps, list) else []:
+        if isinstance(step, dict):
+            for key in ("args", "for_each", "when"):
+                _collect(step.get(key), found)
+    return found
+
+
+def _collect(value: JsonValue, found: list[str]) -> None:
+    if isinstance(value, str):
+        found.append(value)
+    elif isinstance(value, bool):
+        return
+    elif isinstance(value, int | float):
+        found.append(json.dumps(value))
+    elif isinstance(value, list):
+        for item in value:
+            _collect(item, found)
+    elif isinstance(value, dict):
+        for key, item in value.items():
+            found.append(key)
+            _collect(item, found)
+
+
+def _is_carried(literal: Literal, carried: list[str]) -> bool:
+    if literal.kind == "number":
+        return any(_same_number(literal.text, text) for text in carried)
+    wanted = " ".join(literal.text.lower().split())
+    return any(wanted in " ".join(text.lower().split()) for text in carried)
+
+
+def _same_number(wanted: str, text: str) -> bool:
+    spellings = {wanted, wanted.replace(",", ""), wanted.replace(",", ".")}
+    values = {float(item) for item in spellings if re.fullmatch(r"\d+(\.\d+)?", item)}
+    values |= {value / 100 for value in set(values)}
+    if any(spelling in text for spelling in spellings):
+        return True
+    found = {float(item) for item in re.findall(r"\d+(?:\.\d+)?", text)}
+    return bool(values & found)

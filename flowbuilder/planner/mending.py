@@ -1,0 +1,190 @@
+"""Mend references and steps that are wrong in ways a small model is known for.
+
+Each change is certain enough to be made without asking: a field is corrected only where one
+reading is left, a step is left out only if nothing of it comes from the goal and nothing uses it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+from flowbuilder.tools import Effects, Tool, ToolRegistry
+from flowbuilder.types import JsonObject, JsonValue
+
+_REFERENCE = re.compile(r"\$\{\{ steps\.([A-Za-z_]\w*)((?:\.\w+|\[\d+\])*) \}\}")
+#: Template filters behind a path: a habit from other languages, references have none.
+_FILTERED = re.compile(r"\$\{\{ (steps\.[\w.\[\]]+)\s*\|[^{}]*\}\}")
+_FIELD = re.compile(r"^\.(\w+)(.*)$")
+_WORD = re.compile(r"[^\W_]+")
+#: Letters that two words must share at their beginning to count as the same.
+_STEM = 4
+#: Names that models give to the whole of a list.
+_COLLECTIVE = {
+    "data", "entries", "hits", "items", "list", "matches", "output", "records", "result",
+    "results", "rows",
+}  # fmt: skip
+_SCALARS = {"string", "number", "integer", "boolean"}
+
+
+def mend(document: JsonObject, registry: ToolRegistry, goal: str) -> list[str]:
+    """Mend a document in place; return one sentence for each change."""
+    steps = [step for step in _steps(document) if isinstance(step.get("args"), dict)]
+    by_id = {str(step.get("id")): step for step in steps}
+    notes: list[str] = []
+    for step in steps:
+        step["args"] = _map(step["args"], _Corrector(by_id, registry, step, notes).correct)
+    return notes + _leave_out(document, registry, goal)
+
+
+class _Corrector:
+    """Corrects the references in one step's arguments."""
+
+    def __init__(
+        self,
+        by_id: dict[str, JsonObject],
+        registry: ToolRegistry,
+        step: JsonObject,
+        notes: list[str],
+    ) -> None:
+        self._by_id, self._registry, self._step, self._notes = by_id, registry, step, notes
+
+    def correct(self, text: str) -> str:
+        """Return the text with its references corrected."""
+        return _REFERENCE.sub(self._replace, _FILTERED.sub(self._unfiltered, text))
+
+    def _unfiltered(self, match: re.Match[str]) -> str:
+        plain = f"${{{{ {match.group(1)} }}}}"
+        self._notes.append(f"{self._step.get('id')}: {match.group(0)} was read as {plain}.")
+        return plain
+
+    def _replace(self, match: re.Match[str]) -> str:
+        source = self._by_id.get(match.group(1))
+        tool = _tool_of(source, self._registry)
+        if source is None or tool is None or source is self._step:
+            return match.group(0)
+        found = self._path(source, tool, match.group(2))
+        if found is None:
+            return match.group(0)
+        corrected = f"${{{{ {found} }}}}"
+        self._notes.append(f"{self._step.get('id')}: {match.group(0)} was read as {corrected}.")
+        return corrected
+
+    def _path(self, source: JsonObject, tool: Tool, tail: str) -> str | None:
+        """Return the corrected path, None if it is right or cannot be told."""
+        name, output = str(source.get("id")), tool.output_schema
+        field = _FIELD.match(tail)
+        if output.get("type") in _SCALARS:
+            return f"steps.{name}" if field else None
+        if output.get("type") == "array" and field:
+            whole = field.group(1) in _COLLECTIVE and not _has_field(output, field.group(1))
+            return f"steps.{name}{field.group(2)}" if whole else None
+        properties = output.get("properties")
+        if not isinstance(properties, dict) or not properties or tail.startswith("["):
+            return None
+        if field and field.group(1) in properties:
+            return None
+        if field and (passed := _passed_on(source, field.group(1))):
+            return passed
+        only = next(iter(properties)) if len(properties) == 1 else None
+        if only is None or (not field and _is_structured(properties[only])):
+            return None
+        return f"steps.{name}.{only}{field.group(2) if field else ''}"
+
+
+def _passed_on(source: JsonObject, field: str) -> str | None:
+    """Return the reference that a step was given under this field's name.
+
+    A model that lets a file be written and then mailed refers to the text of the writing step.
+    """
+    arguments = source.get("args")
+    found = set()
+    for name, value in (arguments if isinstance(arguments, dict) else {}).items():
+        match = _REFERENCE.fullmatch(value) if isinstance(value, str) else None
+        if match and (name == field or match.group(2).endswith(f".{field}")):
+            found.add(f"steps.{match.group(1)}{match.group(2)}")
+    return found.pop() if len(found) == 1 else None
+
+
+def _leave_out(document: JsonObject, registry: ToolRegistry, goal: str) -> list[str]:
+    """Leave out harmless steps that share no word with the goal and that nothing refers to."""
+    notes = []
+    known = _stems(goal)
+    for step in reversed(_steps(document)):
+        tool = _tool_of(step, registry)
+        kept = _steps(document)
+        if tool is None or tool.effects not in {Effects.PURE, Effects.READ} or len(kept) < 2:
+            continue
+        late = _follows_effects(step, kept, registry)
+        if _is_used(step, kept) or not _is_invented(step, known, late=late):
+            continue
+        document["steps"] = [item for item in kept if item is not step]
+        notes.append(f"{step.get('id')} was left out: the goal says nothing of it.")
+    return notes
+
+
+def _follows_effects(step: JsonObject, steps: list[JsonObject], registry: ToolRegistry) -> bool:
+    before = steps[: next(index for index, item in enumerate(steps) if item is step)]
+    tools = [_tool_of(item, registry) for item in before]
+    return any(tool and tool.effects not in {Effects.PURE, Effects.READ} for tool in tools)
+
+
+def _is_invented(step: JsonObject, known: set[str], *, late: bool) -> bool:
+    """Whether no literal of a step comes from the goal.
+
+    A step that works on another's result counts only behind the last thing the goal wanted done.
+    """
+    texts: list[str] = []
+
+    def note(text: str) -> str:
+        texts.append(text)
+        return text
+
+    _map(step.get("args"), note)
+    written = [text for text in texts if text.strip() and not _REFERENCE.search(text)]
+    if not written or (len(written) < len(texts) and not late):
+        return False
+    return not any(_stems(text) & known for text in written)
+
+
+def _is_used(step: JsonObject, steps: list[JsonObject]) -> bool:
+    name = re.escape(str(step.get("id")))
+    others = [item for item in steps if item is not step]
+    return bool(re.search(rf"steps\.{name}\b|'{name}'", repr(others)))
+
+
+def _stems(text: str) -> set[str]:
+    return {word[:_STEM] for word in _WORD.findall(text.lower()) if len(word) > 2 or word.isdigit()}
+
+
+def _has_field(output: Any, field: str) -> bool:
+    """Whether the elements of a list have such a field, as far as the schema shows."""
+    items = output.get("items")
+    if isinstance(items, dict) and "$ref" in items:
+        items = output.get("$defs", {}).get(str(items["$ref"]).rpartition("/")[2])
+    return isinstance(items, dict) and field in items.get("properties", {})
+
+
+def _is_structured(shape: Any) -> bool:
+    return isinstance(shape, dict) and shape.get("type") not in _SCALARS
+
+
+def _tool_of(step: JsonObject | None, registry: ToolRegistry) -> Tool | None:
+    name = step.get("tool") if step else None
+    return registry.get(name) if isinstance(name, str) else None
+
+
+def _steps(document: JsonObject) -> list[JsonObject]:
+    steps = document.get("steps")
+    return [step for step in steps if isinstance(step, dict)] if isinstance(steps, list) else []
+
+
+def _map(value: JsonValue, change: Callable[[str], str]) -> JsonValue:
+    if isinstance(value, str):
+        return change(value)
+    if isinstance(value, list):
+        return [_map(item, change) for item in value]
+    if isinstance(value, dict):
+        return {key: _map(item, change) for key, item in value.items()}
+    return value

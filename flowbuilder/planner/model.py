@@ -1,0 +1,222 @@
+"""Plan with a language model: stream the steps, judge the whole, let the model mend it.
+
+The model proposes, everything else decides: names of tools are closed by the schema, the document
+is validated like any other, approvals are inserted by policy after the model has spoken.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field, replace
+
+from flowbuilder.errors import (
+    FlowBuilderError,
+    ModelError,
+    ModelOutputError,
+    NoFittingTool,
+    PlanningError,
+    Problem,
+)
+from flowbuilder.models import LanguageModel, Message, ModelClient, Reply
+from flowbuilder.plan import Plan, PlanStatus, Usage
+from flowbuilder.planner import prompting
+from flowbuilder.planner.base import PlanEvent, PlanEventType, PlanRequest
+from flowbuilder.planner.judging import Judgement, judge, question_invented, step_problems
+from flowbuilder.planner.schema import answer_schema
+from flowbuilder.policy import apply_policy
+from flowbuilder.settings import Settings
+from flowbuilder.tools import Tool
+from flowbuilder.types import JsonObject, JsonSchema, JsonValue
+
+#: Characters of one text in an answer of a server of one's own, where small models run on.
+_LONGEST_TEXT = 600
+
+
+@dataclass(kw_only=True)
+class _Work:
+    """One goal being planned."""
+
+    request: PlanRequest
+    messages: list[Message]
+    schema: JsonSchema
+    tools: list[Tool]
+    attempts: int = 0
+    usage: Usage = field(default_factory=Usage)
+
+    def judge(self, reply: Reply) -> Judgement:
+        self.attempts += 1
+        self.usage += reply.usage
+        if reply.truncated:
+            raise ModelOutputError(
+                "the model did not end its answer within the length limit",
+                code="model_output_truncated",
+                hint="FLOWBUILDER_MODEL_MAX_TOKENS sets the limit.",
+            )
+        return judge(reply.text, self.request)
+
+
+class ModelPlanner:
+    """A `Planner` over a language model."""
+
+    name = "model"
+
+    def __init__(self, settings: Settings, model: LanguageModel | None = None) -> None:
+        self._settings = settings
+        self._model: LanguageModel = model or ModelClient(settings)
+
+    async def stream(self, request: PlanRequest) -> AsyncIterator[PlanEvent]:
+        """Plan, telling each step as the model writes it."""
+        started: JsonObject = {
+            "goal": request.goal,
+            "planner": self.name,
+            "model": self._model.name,
+        }
+        yield PlanEvent(type=PlanEventType.STARTED, data=started)
+        try:
+            async for event in self._plan(request):
+                yield event
+        except FlowBuilderError as error:
+            yield _failed(error)
+            raise
+
+    async def _plan(self, request: PlanRequest) -> AsyncIterator[PlanEvent]:
+        work = self._begin(request)
+        steps = self._model.stream_steps(work.messages, work.schema)
+        raw: list[JsonObject] = []
+        shown = 0
+        async for position, step in steps:
+            raw[position:] = [step]
+            if position >= shown:
+                shown = position + 1
+                yield _step_added(raw, position, request)
+        judgement = work.judge(steps.reply)
+        best = judgement
+        for number in range(1, self._settings.plan_repairs + 1):
+            if judgement.unfit or not judgement.to_mend:
+                break
+            mended = await self._mend(work, judgement, best, fresh=number > 1)
+            if mended is None:
+                break
+            yield _repaired(number, judgement.to_mend, mended.notes)
+            best = min(best, mended, key=lambda item: item.rank)
+            if number > 1 and mended.same_as(judgement):
+                break
+            judgement = mended
+        plan = self._finish(work, best)
+        yield PlanEvent(type=PlanEventType.COMPLETED, data={"plan": plan.as_json()}, plan=plan)
+
+    def _begin(self, request: PlanRequest) -> _Work:
+        tools: list[Tool] = prompting.select_tools(request)
+        if not tools:
+            raise NoFittingTool("there are no tools to plan with", code="no_fitting_tool")
+        messages = prompting.plan_messages(request, tools)
+        return _Work(request=request, messages=messages, schema=self._schema(tools), tools=tools)
+
+    def _schema(self, tools: list[Tool], *, min_steps: int = 1) -> JsonSchema:
+        return answer_schema(
+            tools,
+            max_steps=self._settings.max_steps,
+            longest_text=_LONGEST_TEXT if self._settings.model_api_base else None,
+            min_steps=min_steps,
+        )
+
+    async def _mend(
+        self, work: _Work, judged: Judgement, best: Judgement, *, fresh: bool
+    ) -> Judgement | None:
+        """Ask again with all problems; None when that failed but a usable plan is in hand."""
+        schema = work.schema
+        if fresh and judged.forgotten_step:
+            schema = self._schema(work.tools, min_steps=judged.size + 1)
+        if fresh:
+            messages = prompting.fresh_messages(work.request, work.tools, judged.to_mend)
+        else:
+            follow_up = prompting.repair_messages(judged.answer, judged.to_mend)
+            messages = [*work.messages, *follow_up]
+        try:
+            reply = await self._model.complete_steps(messages, schema)
+            return work.judge(reply)
+        except ModelError:
+            if best.rank[0] or best.errors:
+                raise
+            return None
+
+    def _finish(self, work: _Work, best: Judgement) -> Plan:
+        """Make the plan of the best answer.
+
+        Raises:
+            ModelOutputError: No answer could be read.
+            NoFittingTool: The model says so.
+            PlanningError: Problems remain.
+        """
+        if best.unfit:
+            raise NoFittingTool(
+                f"No tool fits a part of the goal: {best.unfit[0]}",
+                attempts=work.attempts,
+                usage=work.usage.as_json(),
+                hint="Name the tools with --tools, or leave that part out.",
+            )
+        if best.document is None:
+            raise ModelOutputError(
+                f"{self._model.name}: {best.problems[0].message}", code="model_output_invalid"
+            )
+        best = question_invented(best)
+        if best.flow is None or best.errors:
+            raise PlanningError(
+                f"the model's plan still has {len(best.errors)} problems "
+                f"after {work.attempts} attempts",
+                problems=best.problems,
+                attempts=work.attempts,
+                usage=work.usage.as_json(),
+                hint="Word the goal in smaller steps, or use a more capable model.",
+            )
+        return self._ready(work, best)
+
+    def _ready(self, work: _Work, best: Judgement) -> Plan:
+        assert best.flow is not None
+        plan = Plan(
+            id=work.request.id,
+            goal=work.request.goal,
+            planner=self.name,
+            model=self._model.name,
+            flow=best.flow,
+            input=work.request.input,
+            certain=not best.problems,
+            notes=best.notes + tuple(_sentence(problem) for problem in best.problems),
+            problems=best.problems,
+            questions=best.questions,
+            usage=work.usage,
+            status=PlanStatus.NEEDS_ANSWERS if best.questions else PlanStatus.READY,
+        )
+        flow, notes = apply_policy(best.flow, work.request.registry)
+        return replace(plan, flow=flow, notes=plan.notes + tuple(notes))
+
+
+def _step_added(raw: list[JsonObject], position: int, request: PlanRequest) -> PlanEvent:
+    step, problems = step_problems(raw, position, request)
+    data: JsonObject = {"step": step, "position": position, "problems": _as_json(problems)}
+    return PlanEvent(type=PlanEventType.STEP_ADDED, data=data)
+
+
+def _repaired(number: int, problems: tuple[Problem, ...], notes: tuple[str, ...]) -> PlanEvent:
+    listed: list[JsonValue] = list(notes)
+    data: JsonObject = {"round": number, "problems": _as_json(problems), "notes": listed}
+    return PlanEvent(type=PlanEventType.REPAIRED, data=data)
+
+
+def _failed(error: FlowBuilderError) -> PlanEvent:
+    problems = getattr(error, "problems", ())
+    data: JsonObject = {
+        "code": error.code,
+        "message": error.message,
+        "problems": _as_json(problems),
+    }
+    return PlanEvent(type=PlanEventType.FAILED, data=data)
+
+
+def _as_json(problems: tuple[Problem, ...] | list[Problem]) -> list[JsonValue]:
+    return [problem.as_json() for problem in problems]
+
+
+def _sentence(problem: Problem) -> str:
+    text = problem.message[:1].upper() + problem.message[1:]
+    return text if text.endswith(".") else f"{text}."

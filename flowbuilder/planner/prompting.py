@@ -1,0 +1,208 @@
+"""Build the planner's messages from the files in `prompts/`; the only reader of that folder.
+
+The long part (rules, examples, catalogue) comes first and is the same for every goal over the
+same tools, so that a server which caches prefixes reads it once. The goal comes last.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import orjson
+import yaml
+
+from flowbuilder.errors import Problem
+from flowbuilder.models.base import Message
+from flowbuilder.planner.base import PlanRequest
+from flowbuilder.tools import Tool, ToolRegistry
+from flowbuilder.types import JsonSchema, JsonValue
+
+_FOLDER = Path(__file__).resolve().parent.parent / "prompts"
+_LINKED = Path(__file__).resolve().parent.parent.parent / "prompts"
+#: A catalogue up to this size is shown whole; of a larger one only what fits the goal.
+WHOLE_CATALOGUE = 30
+SHORTLIST = 24
+_DEPTH = 3
+_LONGEST_DESCRIPTION = 80
+#: Tools that serve only goals which speak of such things; small models misuse them.
+_OCCASIONAL = {
+    "human.approve": ("approv", "confirm", "review", "permission", "sign off", "agree", "check"),
+    "human.input": ("ask", "input", "enter", "tell me", "person", "question"),
+    "time.sleep": ("wait", "sleep", "pause", "delay", "later", "second", "minute", "hour"),
+    "flow.run": ("flow",),
+}
+
+
+@cache
+def _read(name: str) -> str:
+    folder = _FOLDER if _FOLDER.is_dir() else _LINKED
+    return (folder / name).read_text(encoding="utf-8").strip()
+
+
+@cache
+def _examples() -> tuple[Message, ...]:
+    """Return the examples as a conversation about tools that do not exist."""
+    tools = [_example_tool(item) for item in yaml.safe_load(_read("examples/tools.yaml"))]
+    catalogue = _read("catalogue.md").replace("{tools}", "\n".join(tools))
+    messages: list[Message] = []
+    for number, example in enumerate(yaml.safe_load(_read("examples/goals.yaml"))):
+        question = _goal(example["goal"])
+        answer = dump({"tasks": example["tasks"]})
+        messages.append(
+            Message(role="user", content=question if number else f"{catalogue}\n\n{question}")
+        )
+        messages.append(Message(role="assistant", content=answer))
+    return tuple(messages)
+
+
+def dump(answer: JsonValue | dict[str, Any]) -> str:
+    """Write an answer as the model should write it."""
+    return orjson.dumps(answer).decode()
+
+
+def select_tools(request: PlanRequest) -> list[Tool]:
+    """Return the tools to show for a goal: all of a small catalogue, else what fits best."""
+    goal = request.goal.lower()
+    tools = list(request.registry)
+    if len(tools) > WHOLE_CATALOGUE:
+        named = [tool for tool in tools if tool.name.lower() in goal]
+        found = request.registry.search(request.goal, SHORTLIST)
+        keep = {tool.name for tool in (*named, *found)}
+        tools = [tool for tool in tools if tool.name in keep] or tools[:SHORTLIST]
+    occasional = [tool for tool in tools if tool.name in _OCCASIONAL]
+    serving = [tool for tool in occasional if _serves(tool, goal, request.flows)]
+    return [tool for tool in tools if tool.name not in _OCCASIONAL] + serving
+
+
+def _serves(tool: Tool, goal: str, flows: Iterable[str]) -> bool:
+    if tool.name == "flow.run":
+        return any(slug.lower() in goal for slug in flows)
+    return any(word in goal for word in _OCCASIONAL[tool.name])
+
+
+def plan_messages(request: PlanRequest, tools: Sequence[Tool]) -> list[Message]:
+    """Return the conversation that asks for a plan."""
+    return [*_prefix(), Message(role="user", content=_last(tools, _request_text(request)))]
+
+
+def warm_up_messages(registry: ToolRegistry) -> list[Message]:
+    """Return a conversation with the beginning that every goal over these tools shares."""
+    request = PlanRequest(id="", goal="", registry=registry)
+    return plan_messages(request, select_tools(request))
+
+
+def repair_messages(answer: str, problems: Sequence[Problem]) -> list[Message]:
+    """Return what follows on an answer with problems: the answer, and all of them."""
+    listed = "\n".join(_problem_line(problem) for problem in problems)
+    asked = _read("repair.md").replace("{problems}", listed)
+    return [
+        Message(role="assistant", content=answer),
+        Message(role="user", content=asked),
+    ]
+
+
+def fresh_messages(
+    request: PlanRequest, tools: Sequence[Tool], problems: Sequence[Problem]
+) -> list[Message]:
+    """Return the conversation anew, with the problems in the place of the answer that had them.
+
+    A small model that sees its own answer tends to repeat it.
+    """
+    listed = "\n".join(_problem_line(problem) for problem in problems)
+    mind = _read("again.md").replace("{problems}", listed)
+    text = f"{_request_text(request)}\n{mind}"
+    return [*_prefix(), Message(role="user", content=_last(tools, text))]
+
+
+def _prefix() -> list[Message]:
+    return [Message(role="system", content=_read("planner.md")), *_examples()]
+
+
+def _last(tools: Sequence[Tool], goal: str) -> str:
+    lines = "\n".join(tool_line(tool) for tool in tools)
+    return f"{_read('catalogue.md').replace('{tools}', lines)}\n\n{goal}"
+
+
+def _request_text(request: PlanRequest) -> str:
+    text = _goal(request.goal)
+    shape = request.input_schema
+    properties = shape.get("properties") if shape else None
+    if isinstance(properties, dict) and properties:
+        return f"Input of the run, as ${{{{ input.NAME }}}}: {_type(shape or {}, 0)}\n{text}"
+    if isinstance(request.input, dict) and request.input:
+        names = ", ".join(sorted(request.input))
+        return f"Input of the run, as ${{{{ input.NAME }}}}: {names}\n{text}"
+    return text
+
+
+def _goal(goal: str) -> str:
+    return _read("goal.md").replace("{goal}", " ".join(goal.split()))
+
+
+def _problem_line(problem: Problem) -> str:
+    hint = f" {problem.hint}" if problem.hint else ""
+    where = problem.pointer or "the plan"
+    return f"- {where}: {problem.message}{hint}"
+
+
+def tool_line(tool: Tool) -> str:
+    """Describe a tool in one line: signature, what it does, what it returns."""
+    return _line(tool.name, tool.summary, tool.input_schema, tool.output_schema)
+
+
+def _example_tool(item: dict[str, Any]) -> str:
+    required = [name for name in item["input"] if name not in item.get("optional", ())]
+    inputs = {"type": "object", "properties": item["input"], "required": required}
+    outputs = {"type": "object", "properties": item["output"]}
+    return _line(item["name"], item["summary"], inputs, outputs)
+
+
+def _line(name: str, summary: str, inputs: JsonSchema, outputs: JsonSchema) -> str:
+    definitions = inputs.get("$defs", {})
+    required = set(inputs.get("required", ()))
+    arguments = ", ".join(
+        f"{key}{'' if key in required else '?'}: {_argument(shape, definitions)}"
+        for key, shape in inputs.get("properties", {}).items()
+    )
+    result = _type(outputs, 0, outputs.get("$defs", {}))
+    if outputs and outputs.get("type") != "object" and "properties" not in outputs:
+        result += ", as ${{ steps.ID }}"
+    return f"- {name}({arguments}): {summary.rstrip('.')}. Returns {result}"
+
+
+def _argument(shape: Any, definitions: JsonSchema) -> str:
+    text = _type(shape, 1, definitions)
+    if isinstance(shape, dict) and shape.get("default") is not None:
+        text += f" = {dump(shape['default'])}"
+    description = shape.get("description", "") if isinstance(shape, dict) else ""
+    if description and len(description) <= _LONGEST_DESCRIPTION:
+        return f"{text} ({description.rstrip('.')})"
+    return text
+
+
+def _type(shape: Any, depth: int, definitions: JsonSchema | None = None) -> str:
+    if not isinstance(shape, dict) or not shape or depth > _DEPTH:
+        return "any"
+    definitions = definitions or {}
+    if "$ref" in shape:
+        return _type(definitions.get(str(shape["$ref"]).split("/")[-1]), depth + 1, definitions)
+    if "enum" in shape or "const" in shape:
+        values = shape.get("enum", [shape.get("const")])
+        return "|".join(dump(value) for value in values)
+    options = shape.get("anyOf") or shape.get("oneOf")
+    if options:
+        return "|".join(dict.fromkeys(_type(option, depth, definitions) for option in options))
+    kind = shape.get("type", "any")
+    if kind == "array":
+        return f"[{_type(shape.get('items'), depth + 1, definitions)}]"
+    if kind == "object" and shape.get("properties"):
+        fields = shape["properties"].items()
+        return (
+            "{"
+            + ", ".join(f"{key}: {_type(value, depth + 1, definitions)}" for key, value in fields)
+            + "}"
+        )
+    return "|".join(kind) if isinstance(kind, list) else str(kind)

@@ -1,0 +1,92 @@
+"""Objects that are tasks of their own: "email *the weather in Paris* to …"."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+
+from flowbuilder.planner.rules.binding import bind
+from flowbuilder.planner.rules.clauses import Clause
+from flowbuilder.planner.rules.literals import Kind
+from flowbuilder.planner.rules.matching import Profile
+from flowbuilder.planner.rules.outputs import StepDraft
+from flowbuilder.planner.rules.phrases import is_reference
+from flowbuilder.planner.rules.slots import SlotKind
+
+_CONTENT = frozenset({SlotKind.TEXT, SlotKind.RECORDS, SlotKind.ANY})
+_OBJECT = re.compile(
+    r"(?:^|\s)(?P<lead>from\s+|with\s+|of\s+)?(?:the|a|an)\s+(?P<core>[^\x01\x02,]+?(?:\s+(?:of|in|for|about|at|on|from|into|to)\s+"
+    r"[^\x01\x02,]+?)?)(?=\s+(?:to|as|into|in|by|via|on)\s+(?:\x02|my\b|the\b|a\b)|\s*\x02|\s*,|\s*$)",
+    re.IGNORECASE,
+)
+_LINK = re.compile(
+    r"\b(?:containing|whose|with|of|in|for|about|at|on|from|into|between)\s+\S", re.IGNORECASE
+)
+
+
+def object_clause(clause: Clause, profile: Profile, steps: list[StepDraft]) -> Clause | None:
+    """Return the noun phrase of a clause that another tool may have to work out first.
+
+    Only for tools that take content which the clause does not give as a literal, and only for
+    phrases that say more than a pointer to an earlier result.
+    """
+    binding = bind(profile, clause, steps)
+    open_content = [
+        slot
+        for slot in profile.slots
+        if slot.kind in _CONTENT
+        and (slot.name not in binding.args or "${{" in str(binding.args[slot.name]))
+    ]
+    if not open_content or clause.verb is None:
+        return None
+    own = [
+        item
+        for item in clause.literals
+        if any(start <= item.start < end for start, end in binding.used)
+        and item.kind not in (Kind.QUOTED, Kind.CURRENCY, Kind.LANGUAGE, Kind.NUMBER)
+    ]
+    masked = list(clause.text)
+    for item in own:
+        for place in range(item.start - clause.start, item.end - clause.start):
+            masked[place] = "\x02"
+    text = "".join(masked)
+    match = None
+    place = clause.verb.end - clause.start
+    while found := _OBJECT.search(text, place):
+        if _LINK.search(found.group("core")):
+            match = found
+        place = found.start("core")
+    if match is None:
+        return None
+    core = match.group("core")
+    if is_reference(re.split(r"\b(?:of|in|for|about|at|on|from)\b", core)[0]) and steps:
+        return None
+    start = clause.start + match.start("core")
+    return _piece(clause, start, start + len(core.rstrip()))
+
+
+def _piece(clause: Clause, start: int, end: int) -> Clause:
+    text = clause.text[start - clause.start : end - clause.start]
+    return Clause(
+        text=text,
+        start=start,
+        end=end,
+        words=tuple(word for word in clause.words if start <= word.start < end),
+        literals=tuple(item for item in clause.literals if start <= item.start < end),
+        nominal=True,
+    )
+
+
+def emptied(clause: Clause, inner: Clause) -> Clause:
+    """Return a clause with an inner object replaced by a pronoun."""
+    width = inner.end - inner.start
+    pronoun = "it".ljust(width)[:width] if width > 2 else "it"
+    start, end = inner.start - clause.start, inner.end - clause.start
+    return replace(
+        clause,
+        text=clause.text[:start] + pronoun + clause.text[end:],
+        words=tuple(word for word in clause.words if not inner.start <= word.start < inner.end),
+        literals=tuple(
+            item for item in clause.literals if not inner.start <= item.start < inner.end
+        ),
+    )

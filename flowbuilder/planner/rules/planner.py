@@ -1,0 +1,210 @@
+"""The planner that needs no model: it reads a goal by rules and says what it is unsure of."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import AsyncIterator, Sequence
+from typing import Any
+
+from pydantic import ValidationError
+
+from flowbuilder.errors import NoFittingTool, PlanningError, Problem
+from flowbuilder.flow import Flow
+from flowbuilder.plan import Plan, PlanStatus
+from flowbuilder.planner.base import PlanEvent, PlanEventType, PlanRequest
+from flowbuilder.planner.rules.clauses import MAX_CLAUSES, split_goal
+from flowbuilder.planner.rules.composer import Composer, Composition
+from flowbuilder.planner.rules.lexicon import lexicon, words
+from flowbuilder.planner.rules.matching import ToolIndex
+from flowbuilder.planner.rules.outputs import StepDraft
+from flowbuilder.policy import apply_policy
+from flowbuilder.settings import Settings
+from flowbuilder.types import JsonObject
+from flowbuilder.validation import validate
+
+#: More than a person writes as one goal.
+LONGEST_GOAL = 20_000
+ABOUT_RULES = "Planned by rules, without a language model: the words were matched with the tools."
+
+
+class RulePlanner:
+    """Plans by clause splitting, lexical match and typed slots. Deterministic."""
+
+    name = "rules"
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+
+    async def stream(self, request: PlanRequest) -> AsyncIterator[PlanEvent]:
+        """Plan, telling each step as it is found.
+
+        Raises:
+            NoFittingTool: A clause fits no tool; its name stands in the message.
+            PlanningError: The goal is empty or too long, or holds no task.
+        """
+        started: JsonObject = {"goal": request.goal, "planner": self.name, "model": None}
+        yield PlanEvent(type=PlanEventType.STARTED, data=started)
+        try:
+            composer = self._composer(request)
+            clauses = self._clauses(request, composer)
+            told = 0
+            for clause in clauses:
+                composer.add(clause)
+                while told < len(composer.plan.steps):
+                    yield _step_event(composer.plan.steps[told], told)
+                    told += 1
+            composition = composer.finish()
+            for position in range(told, len(composition.steps)):
+                yield _step_event(composition.steps[position], position)
+            plan = self._plan(request, composition)
+        except PlanningError as error:
+            problems = [problem.as_json() for problem in error.problems]
+            data: JsonObject = {
+                "code": error.code, "message": error.message, "problems": [*problems]
+            }  # fmt: skip
+            yield PlanEvent(type=PlanEventType.FAILED, data=data)
+            raise
+        yield PlanEvent(type=PlanEventType.COMPLETED, data={"plan": plan.as_json()}, plan=plan)
+
+    def _composer(self, request: PlanRequest) -> Composer:
+        if not request.goal.strip():
+            raise PlanningError(
+                "the goal is empty", code="goal_empty", hint="Say in a sentence what is to be done."
+            )
+        _refuse_unreadable(request.goal)
+        if len(request.goal) > LONGEST_GOAL:
+            raise PlanningError(
+                f"the goal has {len(request.goal)} characters, at most {LONGEST_GOAL} are read",
+                code="goal_too_long",
+                hint="Say in a few sentences what is to be done.",
+            )
+        if not len(request.registry):
+            raise NoFittingTool("there are no tools to plan with")
+        return Composer(request, ToolIndex(request.registry))
+
+    def _clauses(self, request: PlanRequest, composer: Composer) -> list[Any]:
+        found = split_goal(request.goal, composer.index.verbs)
+        if not found:
+            raise NoFittingTool(
+                "the goal names nothing that a tool could do",
+                hint="Say in a plain English sentence what is to be done.",
+            )
+        if len(found) > MAX_CLAUSES:
+            raise PlanningError(
+                f"the goal asks for more than {MAX_CLAUSES} things",
+                code="goal_too_long",
+                hint="Plan it in parts.",
+            )
+        return found
+
+    def _plan(self, request: PlanRequest, made: Composition) -> Plan:
+        if not made.steps:
+            raise NoFittingTool(
+                "the goal asks for nothing to be done",
+                hint="; ".join(made.doubts) or "Say what is to be done.",
+            )
+        document = _document(request, made)
+        questions = tuple(made.asked())
+        checked = validate(document, request.registry, max_steps=self._settings.max_steps)
+        asked = {question.pointer for question in questions}
+        problems = tuple(item for item in checked.problems if not _answered_later(item, asked))
+        if len(made.steps) > self._settings.max_steps:
+            raise PlanningError(f"the plan has more than {self._settings.max_steps} steps")
+        flow = checked.flow or _shape(document, problems)
+        flow, asked_for = apply_policy(flow, request.registry)
+        plan = Plan(
+            id=request.id,
+            goal=request.goal,
+            planner=self.name,
+            flow=flow,
+            input=request.input,
+            certain=not made.doubts and not questions and not problems,
+            notes=(ABOUT_RULES, *dict.fromkeys((*made.notes, *asked_for, *made.doubts))),
+            problems=problems,
+            questions=questions,
+            status=PlanStatus.NEEDS_ANSWERS if questions else PlanStatus.READY,
+        )
+        if plan.valid or questions:
+            return plan
+        raise PlanningError("the plan that came out is not valid", problems=problems)
+
+
+def _refuse_unreadable(goal: str) -> None:
+    """Refuse what could not be stored, or would become a live reference inside an argument."""
+    try:
+        goal.encode()
+    except UnicodeEncodeError:
+        raise PlanningError(
+            "the goal has half a character (a lone surrogate)",
+            code="goal_invalid",
+            hint="Send the goal as well-formed Unicode.",
+        ) from None
+    if "${{" in goal:
+        raise PlanningError(
+            "the goal holds a reference, ${{ … }}; goals are plain words",
+            code="goal_invalid",
+            hint="Say in words which result is meant, or write the flow by hand.",
+        )
+
+
+def _shape(document: dict[str, Any], problems: Sequence[Problem]) -> Flow:
+    """Return a flow that does not compile yet. Raises: PlanningError: it is no flow at all."""
+    try:
+        return Flow.model_validate(document)
+    except ValidationError:
+        raise PlanningError("the plan that came out is not valid", problems=problems) from None
+
+
+def _answered_later(problem: Problem, asked: set[str]) -> bool:
+    """Whether a problem is only that an argument is missing which is being asked for."""
+    return (
+        any(
+            pointer == problem.pointer or pointer.startswith(f"{problem.pointer}/")
+            for pointer in asked
+        )
+        and problem.code == "argument_missing"
+    )
+
+
+def _document(request: PlanRequest, made: Composition) -> dict[str, Any]:
+    document: dict[str, Any] = {
+        "format": "flow.v1",
+        "flow": _slug(request.goal),
+        "description": request.goal.replace("\x00", " ")[:4000],
+        "steps": [step_document(step) for step in made.steps],
+    }
+    if request.input_schema is not None:
+        document["input"] = request.input_schema
+    elif isinstance(request.input, dict) and request.input:
+        document["input"] = {"type": "object", "properties": {name: {} for name in request.input}}
+    if made.output is not None:
+        document["output"] = made.output
+    return document
+
+
+def step_document(step: StepDraft) -> dict[str, Any]:
+    """Return a step as it stands in the flow document."""
+    written: dict[str, Any] = {"id": step.id, "tool": step.profile.tool.name, "args": step.args}
+    if step.for_each is not None:
+        written["for_each"] = step.for_each
+    if step.when is not None:
+        written["when"] = step.when
+    if step.depends_on:
+        written["depends_on"] = step.depends_on
+    if step.approval:
+        written["approval"] = {"message": f"Approve {step.profile.tool.name} before it runs."}
+    return written
+
+
+def _step_event(step: StepDraft, position: int) -> PlanEvent:
+    data: JsonObject = {"step": step_document(step), "position": position, "problems": []}
+    return PlanEvent(type=PlanEventType.STEP_ADDED, data=data)
+
+
+def _slug(goal: str) -> str:
+    """Return a name for the flow made of the goal's first telling words."""
+    known = lexicon()
+    telling = [word.lower for word in words(goal) if word.stem not in known.fillers]
+    ascii_only = [re.sub(r"[^a-z0-9]+", "-", word).strip("-") for word in telling]
+    slug = "-".join(part for part in ascii_only if part)[:48].strip("-")
+    return slug or "plan"

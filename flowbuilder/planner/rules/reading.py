@@ -1,0 +1,105 @@
+"""Small judgements about a clause that the composer makes on its way."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+from flowbuilder.planner.rules.binding import Binding, bind
+from flowbuilder.planner.rules.choice import Choice
+from flowbuilder.planner.rules.clauses import Clause
+from flowbuilder.planner.rules.instructions import instructs
+from flowbuilder.planner.rules.lexicon import lexicon, stem, stems
+from flowbuilder.planner.rules.literals import Kind, Literal
+from flowbuilder.planner.rules.outputs import StepDraft, output_fields
+from flowbuilder.planner.rules.slots import SlotKind
+
+_LOADING = stems("read get load open take use fetch download view import retrieve pull grab see")
+
+
+def points_back(clause: Clause) -> bool:
+    """Whether a clause speaks of an earlier result: "it", "the totals"."""
+    if any(word.stem in _POINTERS for word in clause.words):
+        return True
+    named = re.findall(r"\bthe ([a-z]+)$|\bthe ([a-z]+)(?= (?:to|in|as|by)\b)", clause.text)
+    return any(stem(word) in lexicon().references for pair in named for word in pair if word)
+
+
+def only_loads(clause: Clause) -> bool:
+    """Whether a clause asks for nothing but having a file or page at hand."""
+    known = lexicon()
+    if clause.verb is not None and not clause.question and clause.verb.stem not in _LOADING:
+        return False
+    return clause.question or all(
+        word is clause.verb
+        or word.stem in known.fillers
+        or word.stem in known.references
+        or any(item.start <= word.start < item.end for item in clause.literals)
+        for word in clause.words
+    )
+
+
+def explained(inner: Clause, choice: Choice) -> bool:
+    """Whether the outer tool's own words account for the inner object: "count the words in"."""
+    head = re.split(r"\b(?:of|in|for|about|at|on|from|into|between)\b", inner.text)[0]
+    nouns = [
+        word
+        for word in inner.words
+        if word.start < inner.start + len(head) and word.stem not in lexicon().fillers
+    ]
+    return all(word.start in choice.match.explained for word in nouns)
+
+
+def fits_inside(found: Choice, inner: Clause, steps: list[StepDraft]) -> bool:
+    """Whether everything that a tool for an inner object needs stands in its words."""
+    if instructs(found.profile):
+        return False
+    binding = bind(found.profile, inner, steps)
+    literal = any(item.kind in (Kind.PATH, Kind.URL) for item in inner.literals)
+    return all(literal and slot.kind is SlotKind.TEXT for slot in binding.missing)
+
+
+def without(clause: Clause, used: Sequence[tuple[int, int]]) -> Clause:
+    """Return a clause without the comparison that begins at "whose", "where", "that", "with"."""
+    spans = [span for span in used if clause.start <= span[0] < clause.end]
+    if not spans:
+        return clause
+    first, last = min(span[0] for span in spans), max(span[1] for span in spans)
+    lead = re.search(
+        r"\b(?:(?:the|all|only|those)\s+)*(?:rows?|records?|entries|ones|lines|items)?\s*"
+        r"(?:whose|where|that|which|with|having)\b(?:(?!\b(?:whose|where|that|with)\b).)*$",
+        clause.text[: first - clause.start], re.IGNORECASE,
+    )  # fmt: skip
+    start = clause.start + lead.start() if lead else first
+    blank = " " * (last - start)
+    text = clause.text[: start - clause.start] + blank + clause.text[last - clause.start :]
+    return replace(
+        clause,
+        text=text,
+        words=tuple(word for word in clause.words if not start <= word.start < last),
+        literals=tuple(item for item in clause.literals if not start <= item.start < last),
+    )
+
+
+def is_target(item: Literal, clause: Clause) -> bool:
+    """Whether a path is where something goes: "to x.csv", "as x.csv"."""
+    before = clause.text[: max(item.start - clause.start, 0)]
+    return re.search(r"\b(?:to|as|into|onto)\s+(?:the\s+)?(?:file\s+)?$", before, re.I) is not None
+
+
+def spent(item: Literal, binding: Binding) -> bool:
+    """Whether an argument holds a literal already."""
+    inside = any(start <= item.start < end for start, end in binding.used)
+    return inside or any(item.value in values for values in binding.repeats.values())
+
+
+def gives_records(step: StepDraft) -> bool:
+    """Whether a step gives records as they are."""
+    return any(item.is_records for item in output_fields(step.profile))
+
+
+_POINTERS = stems("it them these those result output outcome")
+SILENCE = Clause(text="", start=0, end=0, words=(), literals=())
+NOBODY: Any = None

@@ -1,0 +1,285 @@
+"""Arguments about tables: conditions, measures, columns, order, for any tool shaped like one."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from flowbuilder.planner.rules.clauses import Clause
+from flowbuilder.planner.rules.lexicon import listed, stem
+from flowbuilder.planner.rules.literals import Kind
+from flowbuilder.planner.rules.matching import Profile
+from flowbuilder.planner.rules.outputs import StepDraft
+from flowbuilder.planner.rules.slots import Slot, SlotKind, resolve
+from flowbuilder.planner.rules.tables import Comparison, TableWords
+
+_CONDITION_NAMES = listed("where condition conditions filter predicate criteria")
+_SIGNS = {"gt": ">", "gte": ">=", "lt": "<", "lte": "<=", "eq": "==", "ne": "!="}
+_OPERATOR_WORDS = {
+    "gt": (">", "gt", "greater_than", "greater", "above", "more_than"),
+    "gte": (">=", "gte", "ge", "at_least", "greater_or_equal"),
+    "lt": ("<", "lt", "less_than", "less", "below"),
+    "lte": ("<=", "lte", "le", "at_most", "less_or_equal"),
+    "eq": ("=", "==", "eq", "equals", "equal", "is"),
+    "ne": ("!=", "ne", "not_equal", "not_equals", "not"),
+    "contains": ("contains", "includes", "like"),
+    "starts_with": ("starts_with", "startswith", "prefix"),
+    "ends_with": ("ends_with", "endswith", "suffix"),
+    "in": ("in",),
+    "not_in": ("not_in",),
+}
+
+
+@dataclass
+class TableArguments:
+    """Arguments found, what of the goal they used, and what a person should know."""
+
+    values: dict[str, Any] = field(default_factory=dict)
+    used: list[tuple[int, int]] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    computed: dict[str, str] = field(default_factory=dict)
+    doubts: list[str] = field(default_factory=list)
+
+
+def condition_slot(profile: Profile) -> Slot | None:
+    """Return the parameter that takes conditions on records, if the tool has one."""
+    for slot in profile.slots:
+        if slot.name in _CONDITION_NAMES:
+            return slot
+    names = {slot.name: slot for slot in profile.slots}
+    if "operator" in names or ("op" in names and "value" in names):
+        return names.get("operator") or names["op"]
+    return None
+
+
+def works_on_records(profile: Profile) -> bool:
+    """Whether a tool takes records."""
+    return any(slot.kind is SlotKind.RECORDS for slot in profile.slots)
+
+
+def table_arguments(profile: Profile, clause: Clause, before: list[StepDraft]) -> TableArguments:
+    """Fill the parameters that are about rows and columns."""
+    found = TableArguments()
+    if not works_on_records(profile):
+        return found
+    table = TableWords(clause)
+    known = _computed_columns(before)
+    _conditions(profile, table, clause, found, known)
+    for slot in profile.slots:
+        if slot.name in found.values:
+            continue
+        if _is_measures(profile, slot):
+            _measures(slot, table, found, known)
+        elif slot.kind in (SlotKind.COLUMN, SlotKind.NAME) or _takes_columns(slot):
+            _columns(profile, slot, table, found, known)
+        elif slot.kind is SlotKind.BOOLEAN and "descend" in {stem(part) for part in slot.stems}:
+            if table.descending:
+                found.values[slot.name] = True
+        elif slot.kind is SlotKind.NUMBER and slot.name in ("limit", "n", "top", "count", "first"):
+            _limit(slot, table, clause, found)
+        elif slot.kind is SlotKind.ENUM:
+            _option(slot, table, found)
+    return found
+
+
+def _computed_columns(before: list[StepDraft]) -> dict[str, str]:
+    return next((step.computed for step in reversed(before) if step.computed), {})
+
+
+def _resolved(name: str, known: Mapping[str, str]) -> str:
+    """Return a column's real name: "the total" may be the computed `total_amount`."""
+    return name if name in known.values() else known.get(name.lower(), name)
+
+
+def _conditions(
+    profile: Profile, table: TableWords, clause: Clause, found: TableArguments,
+    known: Mapping[str, str],
+) -> None:  # fmt: skip
+    slot = condition_slot(profile)
+    if slot is None:
+        return
+    comparisons = table.comparisons()
+    if not comparisons:
+        return
+    if table.unresolved():
+        found.doubts.append("a comparison in it names no column")
+    if slot.name in _CONDITION_NAMES:
+        whole = slot.schema.get("type") != "string"
+        found.values[slot.name] = (
+            _as_object(comparisons, known) if whole else _as_text(comparisons, table, known)
+        )
+        match = next((other for other in profile.slots if other.name == "match"), None)
+        if table.any_of and len(comparisons) > 1:
+            if match is not None and "any" in match.options:
+                found.values["match"] = "any"
+            elif whole:
+                found.doubts.append("it joins its conditions by 'or'")
+    else:
+        _spread(profile, slot, comparisons, found, known)
+    _mark_used(clause, comparisons, found)
+
+
+def _mark_used(clause: Clause, comparisons: list[Comparison], found: TableArguments) -> None:
+    starts = {start for item in comparisons for start in item.used}
+    found.used += [(item.start, item.end) for item in clause.literals if item.start in starts]
+    for item in comparisons:
+        words = {item.field.lower(), str(item.value).lower()}
+        words |= (
+            {str(part).lower() for part in item.value} if isinstance(item.value, list) else set()
+        )
+        found.used += [(word.start, word.end) for word in clause.words if word.lower in words]
+
+
+def _as_object(comparisons: list[Comparison], known: Mapping[str, str]) -> dict[str, Any]:
+    where: dict[str, Any] = {}
+    for item in comparisons:
+        row = where.setdefault(_resolved(item.field, known), {})
+        row[item.operator] = item.value
+    return where
+
+
+def _as_text(comparisons: list[Comparison], table: TableWords, known: Mapping[str, str]) -> str:
+    parts = []
+    for item in comparisons:
+        value = item.value
+        written = (
+            "null"
+            if value is None
+            else str(value).lower()
+            if isinstance(value, bool)
+            else (f'"{value}"' if isinstance(value, str) else str(value))
+        )
+        sign = _SIGNS.get(item.operator, item.operator)
+        parts.append(f"{_resolved(item.field, known)} {sign} {written}")
+    return (" or " if table.any_of else " and ").join(parts)
+
+
+def _spread(
+    profile: Profile, slot: Slot, comparisons: list[Comparison], found: TableArguments,
+    known: Mapping[str, str],
+) -> None:  # fmt: skip
+    """Fill `column`, `operator`, `value` parameters from one comparison."""
+    item = comparisons[0]
+    if len(comparisons) > 1:
+        found.doubts.append("it has several conditions and the tool takes one")
+    words = _OPERATOR_WORDS.get(item.operator, (item.operator,))
+    options = slot.options
+    operator = next((word for word in words if word in options), None) if options else words[0]
+    if operator is None:
+        found.doubts.append(f"the tool has no operator for {item.operator!r}")
+        return
+    found.values[slot.name] = operator
+    for other in profile.slots:
+        if other.kind is SlotKind.COLUMN:
+            found.values[other.name] = _resolved(item.field, known)
+        elif other.name in ("value", "threshold", "target"):
+            text_only = other.schema.get("type") == "string"
+            found.values[other.name] = str(item.value) if text_only else item.value
+
+
+def takes_measures(profile: Profile) -> bool:
+    """Whether a tool computes named measures such as sums of columns."""
+    return any(_is_measures(profile, slot) for slot in profile.slots)
+
+
+def _is_measures(profile: Profile, slot: Slot) -> bool:
+    """Whether a parameter is an object of `{name: {fn, of}}`."""
+    inner = slot.schema.get("additionalProperties")
+    if not isinstance(inner, dict):
+        return False
+    definitions = profile.tool.input_schema.get("$defs") or {}
+    return {"fn", "of"} <= set(resolve(inner, definitions).get("properties") or {})
+
+
+def _measures(
+    slot: Slot, table: TableWords, found: TableArguments, known: Mapping[str, str]
+) -> None:
+    wanted: dict[str, Any] = {}
+    for wish in table.measures():
+        column = _resolved(wish.field, known) if wish.field else None
+        name = (
+            f"{wish.word}_{re.sub(r'[^0-9A-Za-z_]+', '_', wish.field)}" if wish.field else "count"
+        )
+        wanted[name] = {"fn": wish.function, **({"of": column} if column else {})}
+        found.computed.setdefault(wish.word, name)
+        if wish.field:
+            found.computed.setdefault(wish.field.lower(), name)
+        for word in _SYNONYMS.get(wish.function, ()):
+            found.computed.setdefault(word, name)
+    if wanted:
+        found.values[slot.name] = wanted
+
+
+_SYNONYMS = {
+    "sum": ("total", "sum", "totals", "amount"),
+    "mean": ("average", "mean", "avg"),
+    "count": ("count", "number", "frequency"),
+    "max": ("maximum", "max", "highest"),
+    "min": ("minimum", "min", "lowest"),
+    "median": ("median",),
+}
+
+
+def _takes_columns(slot: Slot) -> bool:
+    return slot.many and bool({"field", "column", "drop"} & slot.stems)
+
+
+def _columns(
+    profile: Profile, slot: Slot, table: TableWords, found: TableArguments, known: Mapping[str, str]
+) -> None:
+    names: list[str] = []
+    if slot.name == "on":
+        names = table.on()
+    elif slot.name in ("by", "group_by", "groupby", "key", "keys", "sort_by", "order_by"):
+        names = table.by()
+    elif slot.name in ("left_on", "right_on", "rename"):
+        return
+    elif slot.many:
+        dropping = bool(
+            re.search(r"\b(?:drop|remove|without|leave out|exclude)\b", table.text, re.I)
+        )
+        if dropping is ("drop" in slot.stems):
+            names = table.columns()
+    else:
+        names = _single_column(profile, slot, table)
+    resolved = [_resolved(name, known) for name in names]
+    if resolved:
+        one = len(resolved) == 1 and not slot.many
+        found.values[slot.name] = resolved[0] if one else resolved
+
+
+def _single_column(profile: Profile, slot: Slot, table: TableWords) -> list[str]:
+    """Return the column for a tool with `column` or `field`: what is summed or sorted by."""
+    measured = [wish.field for wish in table.measures() if wish.field]
+    return (measured or table.by() or table.columns())[:1]
+
+
+def _limit(slot: Slot, table: TableWords, clause: Clause, found: TableArguments) -> None:
+    limit = table.limit()
+    if limit is None:
+        return
+    found.values[slot.name] = limit
+    found.used += [
+        (item.start, item.end)
+        for item in clause.literals
+        if item.kind is Kind.NUMBER and item.value == limit
+    ]
+
+
+def _option(slot: Slot, table: TableWords, found: TableArguments) -> None:
+    """Choose among options such as `asc`/`desc` or `sum`/`mean` by the clause's words."""
+    options = {str(option).lower(): option for option in slot.options}
+    if {"asc", "desc"} <= set(options) or {"ascending", "descending"} <= set(options):
+        if table.descending is not None:
+            wanted = "desc" if table.descending else "asc"
+            found.values[slot.name] = next(
+                value for key, value in options.items() if key.startswith(wanted)
+            )
+        return
+    for wish in table.measures():
+        for word in (wish.function, wish.word, *_SYNONYMS.get(wish.function, ())):
+            if word in options:
+                found.values[slot.name] = options[word]
+                return

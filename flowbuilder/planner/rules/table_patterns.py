@@ -1,0 +1,161 @@
+"""How people word comparisons, totals, grouping and order, as patterns.
+
+Literals are replaced by `⟦n⟧` before these are applied.
+"""
+
+from __future__ import annotations
+
+import re
+
+from flowbuilder.planner.rules.lexicon import listed, stems
+
+TOKEN = re.compile(r"⟦(\d+)⟧")
+FIELD = r"(?P<field>⟦\d+⟧|[A-Za-z_][\w.]*)"
+VALUE = r"(?P<value>⟦\d+⟧|[+-]?\d[\d.,]*|[A-Za-z_][\w-]*)"
+IS = r"(?:is|are|was|were|has|have|be|being|of)"
+#: Comparisons in words, the longer before the shorter; `0` marks those with no value.
+OPERATORS: tuple[tuple[str, str], ...] = (
+    ("empty", rf"{IS}\s+(?:empty|missing|blank|null|none|not (?:set|given|known|present))\b"),
+    ("filled", rf"{IS}\s+(?:not (?:empty|missing|blank|null|none)|set|given|present|known)\b"),
+    ("gte", r"at least|no less than|not less than|not below|>=|≥|a minimum of|from"),
+    ("lte", r"at most|no more than|not more than|not above|<=|≤|up to|a maximum of"),
+    ("gt", r"above|over|greater than|more than|higher than|larger than|bigger than|exceed(?:s|ing)?"
+           r"|longer than|older than|later than|>|beyond|after"),
+    ("lt", r"below|under|less than|lower than|smaller than|fewer than|shorter than|younger than|"
+           r"cheaper than|earlier than|<|before"),
+    ("ne", r"not equal to|does not equal|do(?:es)?n['’]t equal|not|isn['’]t|!=|≠|other than|"
+           r"differs? from|different from"),
+    ("contains", r"contain(?:s|ing)?|includ(?:es?|ing)|mention(?:s|ing)?"),
+    ("starts_with", r"start(?:s|ing)? with|begin(?:s|ning)? with"),
+    ("ends_with", r"end(?:s|ing)? (?:with|in)"),
+    ("eq", r"equals?(?: to)?|exactly|==|=|matches|matching"),
+)  # fmt: skip
+COMPARISONS = tuple(
+    (name, re.compile(
+        rf"\b{FIELD}\s+{words}" if name in ("empty", "filled")
+        else rf"{FIELD}\s*(?:\b(?:that\s+)?{IS}\b\s*)?(?:\b(?:{words})(?<=\w)\b|"
+             rf"(?:{words})(?<=[<>=≥≤≠]))\s*"
+             rf"(?:the\s+|a\s+|an\s+)?{VALUE}(?P<more>\s+or\s+(?:more|above|higher|less|below|fewer|lower))?",
+        re.IGNORECASE,
+    ))
+    for name, words in OPERATORS
+)  # fmt: skip
+BETWEEN = re.compile(
+    rf"{FIELD}\s+(?:{IS}\s+)?between\s+{VALUE}\s+and\s+(?P<upper>⟦\d+⟧|\d[\d.,]*)", re.IGNORECASE
+)
+EQUAL = re.compile(
+    rf"{FIELD}\s+(?:is|are|was|equals?|=|==)\s+(?:either\s+|one of\s+|in\s+)?(?:the\s+)?{VALUE}"
+    r"(?P<more>\s+or\s+(?:more|above|higher|less|below|fewer|lower))?"
+    r"(?P<others>(?:(?:\s*,\s*or\s+|\s*,\s*|\s+or\s+)(?:⟦\d+⟧|[\w-]+)"
+    r"(?!\s*(?:is|are|was|has|>|<|=|above|below|over|under|equals|contains)\b))*)",
+    re.IGNORECASE,
+)
+#: "with more than 5 points": the column comes last.
+TRAILING = re.compile(
+    r"\b(?:with|having|have|has|that have|who have|of)\s+(?:(?P<gte>at least|no less than)|"
+    r"(?P<lte>at most|no more than|up to)"
+    r"|(?P<gt>more than|over|above)|(?P<lt>less than|fewer than|under|below))\s+"
+    rf"{VALUE}\s+(?:in\s+|of\s+)?(?P<field>[A-Za-z_][\w.]*)",
+    re.IGNORECASE,
+)
+COMPARING = re.compile(
+    r"\b(?:above|over|below|under|(?:more|less|greater|higher|lower|larger|smaller|fewer|older|younger|"
+    r"longer|shorter|bigger|cheaper|earlier|later) than|at least|at most|between|"
+    r"exceed\w*)\s+(?:⟦\d+⟧|\d)|[<>]=?\s*(?:⟦\d+⟧|\d)",
+    re.I,
+)
+MARK = re.compile(
+    r"\b(?:where|whose|which|that|with|if|when|only|having|have|has|having|rows?|records?)\b", re.I
+)
+OR_MORE = {"more": "gte", "above": "gte", "higher": "gte", "less": "lte", "below": "lte",
+            "fewer": "lte", "lower": "lte"}  # fmt: skip
+OPPOSITE = {
+    "gt": "lte",
+    "lte": "gt",
+    "lt": "gte",
+    "gte": "lt",
+    "eq": "ne",
+    "ne": "eq",
+    "in": "not_in",
+}
+REMOVE = re.compile(
+    r"\b(?:exclud|leave out|leaving out|remov|drop|discard|omit|skip|delet|throw away|ignor|"
+    r"get rid of|without)",
+    re.I,
+)
+EXCEPT = re.compile(r"\b(?:except|but|other than|everything else)\b", re.I)
+#: Words that name the rows themselves and never a column.
+ROWS = stems(
+    "row rows record records entry entries item items one ones those them it everything all "
+    "line lines element elements result results data table list and or with where whose that "
+    "which is are not only keep products value values be the a an of for if when there has have "
+    "people person orders customers users how many more much"
+)
+MEASURES: tuple[tuple[str, str], ...] = (
+    ("sum", r"total(?:s|ling)?|sum(?:s|med)?(?: up)?|add(?: up)?|overall"),
+    ("mean", r"average|mean|avg"),
+    ("median", r"median"),
+    ("max", r"max(?:imum)?|highest|largest|biggest|greatest|most expensive"),
+    ("min", r"min(?:imum)?|lowest|smallest|least"),
+    ("distinct", r"distinct|unique|different"),
+)
+MEASURE = tuple(
+    (name, re.compile(
+        rf"\b(?P<word>{words})\s+(?:of\s+)?(?:the\s+|all\s+|its\s+|each\s+)*"
+        rf"(?:values? (?:of|in)\s+|column\s+|field\s+|for\s+)*(?P<field>⟦\d+⟧|"
+        rf"[A-Za-z_][\w.]*)", re.IGNORECASE))
+    for name, words in MEASURES
+)  # fmt: skip
+PAIRED = re.compile(
+    rf"\b(?P<word>{'|'.join(words for _, words in MEASURES)})\s*(?:,|\band\b)\s*(?:the\s+)?"
+    rf"(?={'|'.join(words for _, words in MEASURES)})",
+    re.IGNORECASE,
+)
+COUNT = re.compile(
+    r"\b(?:count|how many|number of|tally)\b(?!\s+of\s+(?:different|distinct|unique))", re.I
+)
+BY = re.compile(
+    r"\b(?:grouped by|group by|by|per|for each|for every|in each|within each|each|"
+    r"every)\s+(?:the\s+|each\s+)?"
+    r"(?:column\s+|field\s+)?(?P<fields>(?:⟦\d+⟧|[A-Za-z_][\w.]*)(?:(?:\s*,\s*|\s+and\s+(?:by\s+)?)(?:⟦\d+⟧|[A-Za-z_][\w.]*))*)",
+    re.IGNORECASE,
+)
+DOWN = re.compile(
+    r"\b(?:descend\w*|desc|highest|largest|biggest|most|greatest|newest|latest|longest|top|best|"
+    r"reverse\w*|decreasing|oldest|expensive|max\w*)\b|\bz[ -]to[ -]a\b|\bhigh(?:est)? to low",
+    re.I,
+)
+UP = re.compile(
+    r"\b(?:ascend\w*|asc|lowest (?:to|first)|smallest|least|cheapest|earliest|shortest|fewest|"
+    r"increasing|alphabetical\w*|youngest|bottom|lowest|worst)\b|\ba[ -]to[ -]z\b|"
+    r"\blow(?:est)? to high",
+    re.I,
+)
+LIMIT = re.compile(
+    r"\b(?:top|first|best|bottom|last|only|the|limit(?:ed)? to|at most|show me|"
+    r"keep)\s+(?:the\s+)?(?P<n>⟦\d+⟧|\d+)(?!\s*(?:%|percent))"
+    r"|^(?:show|list|give|get|keep|find|take)?\s*(?:me\s+)?(?:the\s+)?(?P<m>⟦\d+⟧|\d+)\s+(?:\w+\s+)?(?:cheapest|highest|lowest|largest|smallest|biggest|newest|oldest|best|worst|most|rows|records)",
+    re.IGNORECASE,
+)
+COLUMNS = re.compile(
+    r"\b(?:columns?|fields?|only|just|select|pick|keep|choose|project|drop|remove)\s+(?:only\s+|just\s+)?(?:the\s+)?(?:columns?\s+|fields?\s+)?(?:called\s+|named\s+)?"
+    r"(?P<fields>(?:⟦\d+⟧|[A-Za-z_][\w.]*)(?:(?:\s*,\s*(?:and\s+)?|\s+and\s+)(?:the\s+)?(?:⟦\d+⟧|[A-Za-z_][\w.]*))*)",
+    re.IGNORECASE,
+)
+ON = re.compile(
+    rf"\b(?:on|by|using|via|matching on|through)\s+(?:the\s+)?(?:column\s+|field\s+|"
+    rf"common\s+|shared\s+)*{FIELD}",
+    re.I,
+)
+
+
+FUNCTION_WORDS = listed(
+    "the a an of to in on at by per and or for from as with then into it them this that each every "
+    "total average mean sum count highest lowest first last order descending ascending columns "
+    "column fields field rows only up number most least value top best"
+)
+NO_GROUP = stems(
+    "row rows record records entry entries item items one ones those them it everything all "
+    "the a an of to in on at by per and or for from as with then into this that each every "
+    "descending ascending first last highest lowest data table list result results order"
+)

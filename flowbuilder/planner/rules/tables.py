@@ -1,0 +1,290 @@
+"""What a clause says about rows and columns: comparisons, totals, grouping, order, columns."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+from flowbuilder.planner.rules.clauses import Clause
+from flowbuilder.planner.rules.lexicon import stem
+from flowbuilder.planner.rules.literals import Kind, Literal, parse_number
+from flowbuilder.planner.rules.table_patterns import (
+    BETWEEN,
+    BY,
+    COLUMNS,
+    COMPARING,
+    COMPARISONS,
+    COUNT,
+    DOWN,
+    EQUAL,
+    EXCEPT,
+    FUNCTION_WORDS,
+    LIMIT,
+    MARK,
+    MEASURE,
+    MEASURES,
+    NO_GROUP,
+    ON,
+    OPPOSITE,
+    OR_MORE,
+    PAIRED,
+    REMOVE,
+    ROWS,
+    TOKEN,
+    TRAILING,
+    UP,
+)
+from flowbuilder.types import JsonValue
+
+
+def _overlaps(match: re.Match[str], taken: list[tuple[int, int]]) -> bool:
+    end = match.end("value" if "value" in match.re.groupindex else 0)
+    return any(first < end and match.start("field") < last for first, last in taken)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Comparison:
+    """`field operator value`; operators as in `gt`, `eq`, `contains`, value null for empty."""
+
+    field: str
+    operator: str
+    value: JsonValue
+    start: int
+    end: int
+    used: tuple[int, ...] = ()
+    """Start places of the literals it took in."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class MeasureWish:
+    """One number to be computed of a column: `word` is what the goal calls it."""
+
+    function: str
+    field: str | None
+    word: str
+
+
+class TableWords:
+    """A clause read as words about a table."""
+
+    def __init__(self, clause: Clause) -> None:
+        self._literals = [
+            item
+            for item in clause.literals
+            if item.kind not in (Kind.PATH, Kind.URL, Kind.LANGUAGE, Kind.EMAIL)
+        ]
+        text = clause.text
+        for index, item in reversed(list(enumerate(self._literals))):
+            start, end = item.start - clause.start, item.end - clause.start
+            text = f"{text[:start]}⟦{index}⟧{text[end:]}"
+        for item in clause.literals:
+            if item.kind in (Kind.PATH, Kind.URL, Kind.EMAIL):
+                text = re.sub(
+                    rf"(?:\b(?:of|in|from|to|into|as)\s+)?{re.escape(item.text)}", ", ", text
+                )
+        self.text = text
+
+    def comparisons(self) -> list[Comparison]:
+        """Return the comparisons of columns with values, turned round where rows are removed."""
+        found: list[Comparison] = []
+        taken: list[tuple[int, int]] = []
+
+        for match in BETWEEN.finditer(self.text):
+            taken.append(match.span())
+            found += [
+                self._comparison(match, "gte", match.group("value")),
+                self._comparison(match, "lte", match.group("upper")),
+            ]
+        for match in TRAILING.finditer(self.text):
+            if stem(match.group("field")) not in ROWS:
+                taken.append(match.span())
+                operator = next(name for name in ("gte", "lte", "gt", "lt") if match.group(name))
+                found.append(self._comparison(match, operator, match.group("value")))
+        for operator, pattern in COMPARISONS:
+            for match in pattern.finditer(self.text):
+                if not _overlaps(match, taken) and self._is_field(match.group("field")):
+                    found += self._worded(operator, match, taken)
+        found += self._equalities(taken)
+        removing = bool(REMOVE.search(self.text)) and not EXCEPT.search(self.text)
+        if removing:
+            found = [self._turned(item) for item in found]
+        return sorted(found, key=lambda item: item.start)
+
+    def _worded(
+        self, operator: str, match: re.Match[str], taken: list[tuple[int, int]]
+    ) -> Iterator[Comparison]:
+        if operator in ("empty", "filled"):
+            taken.append(match.span())
+            yield self._comparison(match, "eq" if operator == "empty" else "ne", None)
+        elif self._is_value(operator, match.group("value")):
+            taken.append(match.span())
+            yield self._comparison(match, operator, match.group("value"))
+
+    def _equalities(self, taken: list[tuple[int, int]]) -> Iterator[Comparison]:
+        if not MARK.search(self.text):
+            return
+        for match in EQUAL.finditer(self.text):
+            inside = any(start < match.end() and match.start() < end for start, end in taken)
+            if inside or not self._is_field(match.group("field")):
+                continue
+            found = self._comparison(match, "eq", match.group("value"))
+            others = re.findall(r"⟦\d+⟧|[\w-]+", re.sub(r"\bor\b", " ", match.group("others")))
+            if others:
+                values: list[JsonValue] = [found.value, *(self.value(other) for other in others)]
+                used = (*found.used, *self.used(match.group("others")))
+                found = replace(found, operator="in", value=values, used=used)
+            yield found
+
+    def unresolved(self) -> bool:
+        """Whether a comparison is worded whose column could not be made out."""
+        places = [(item.start, item.end) for item in self.comparisons()]
+        return any(
+            not any(start <= match.start() < end for start, end in places)
+            for match in COMPARING.finditer(self.text)
+        )
+
+    def _is_field(self, text: str) -> bool:
+        token = TOKEN.fullmatch(text)
+        if token:
+            kind = self._literals[int(token.group(1))].kind
+            return kind in (Kind.IDENTIFIER, Kind.DOTTED, Kind.QUOTED)
+        return stem(text) not in ROWS
+
+    def _is_value(self, operator: str, text: str) -> bool:
+        if operator in ("gt", "gte", "lt", "lte"):
+            return bool(TOKEN.fullmatch(text)) or text[:1].isdigit() or text[:1] in "+-"
+        return True
+
+    def _comparison(self, match: re.Match[str], operator: str, value: str | None) -> Comparison:
+        more = match.groupdict().get("more")
+        if more:
+            operator = OR_MORE[more.split()[-1].lower()]
+        used = [
+            self._literals[int(token)].start
+            for part in (match.group("field"), value or "", match.groupdict().get("value") or "")
+            for token in TOKEN.findall(part)
+        ]
+        return Comparison(
+            field=self.name(match.group("field")),
+            operator=operator,
+            value=None if value is None else self.value(value),
+            start=match.start(),
+            end=match.end(),
+            used=tuple(used),
+        )
+
+    def _turned(self, item: Comparison) -> Comparison:
+        opposite = OPPOSITE.get(item.operator)
+        return replace(item, operator=opposite) if opposite else item
+
+    @property
+    def any_of(self) -> bool:
+        """Whether one of several comparisons is enough."""
+        return bool(
+            re.search(r"\bor\b(?!\s+(?:more|above|higher|less|below|fewer|lower))", self.text)
+        )
+
+    def name(self, text: str) -> str:
+        """Return the column name that a word or a literal stands for."""
+        token = TOKEN.fullmatch(text)
+        return str(self._literals[int(token.group(1))].value) if token else text
+
+    def value(self, text: str) -> JsonValue:
+        """Return the JSON value that a word or a literal stands for."""
+        token = TOKEN.fullmatch(text)
+        if token:
+            return self._literal_value(self._literals[int(token.group(1))])
+        if re.fullmatch(r"[+-]?\d[\d,]*(?:\.\d+)?", text):
+            return parse_number(text)
+        return {"true": True, "false": False, "yes": True, "no": False}.get(text.lower(), text)
+
+    @staticmethod
+    def _literal_value(literal: Literal) -> JsonValue:
+        if literal.kind is Kind.DURATION:
+            number = re.match(r"[\d.]+", literal.text)
+            return parse_number(number.group()) if number else literal.value
+        return literal.value
+
+    def used(self, text: str) -> list[int]:
+        """Return the start places of the literals inside a matched text."""
+        return [self._literals[int(token)].start for token in TOKEN.findall(text)]
+
+    def measures(self) -> list[MeasureWish]:
+        """Return what is to be computed."""
+        found: list[tuple[int, MeasureWish]] = []
+        for function, pattern in MEASURE:
+            for match in pattern.finditer(self.text):
+                field = match.group("field")
+                word = re.split(r"\s", match.group("word"))[0].lower()
+                ranks = function in ("max", "min") and self.limit() is not None
+                if self._is_column(field) and not ranks:
+                    wish = MeasureWish(function=function, field=self.name(field), word=word)
+                    found.append((match.start(), wish))
+        for match in PAIRED.finditer(self.text):
+            function = next(
+                name for name, words in MEASURES if re.fullmatch(words, match.group("word"), re.I)
+            )
+            following = [wish for place, wish in found if place >= match.end()]
+            if following and all(wish.function != function for _, wish in found):
+                word = match.group("word").lower()
+                found.append((match.start(), replace(following[0], function=function, word=word)))
+        if COUNT.search(self.text):
+            found.append((999, MeasureWish(function="count", field=None, word="count")))
+        return [wish for _, wish in sorted(found, key=lambda pair: pair[0])]
+
+    def _groups(self, text: str) -> bool:
+        return stem(text) not in NO_GROUP
+
+    def _is_column(self, text: str) -> bool:
+        return bool(TOKEN.fullmatch(text)) or (
+            stem(text) not in NO_GROUP and text.lower() not in FUNCTION_WORDS
+        )
+
+    def by(self) -> list[str]:
+        """Return the columns after "by", "per", "for each"."""
+        found: list[str] = []
+        for match in BY.finditer(self.text):
+            for part in re.split(r"\s*,\s*|\s+and\s+(?:by\s+)?", match.group("fields")):
+                if self._groups(part) and self.name(part) not in found:
+                    found.append(self.name(part))
+        return found
+
+    @property
+    def descending(self) -> bool | None:
+        """Largest first, smallest first, or not said."""
+        down, up = DOWN.search(self.text), UP.search(self.text)
+        if down and up:
+            return down.start() < up.start()
+        return True if down else False if up else None
+
+    def limit(self) -> int | None:
+        """Return N of "top N", "the 3 cheapest", "first ten"."""
+        match = LIMIT.search(self.text)
+        if not match:
+            return None
+        value = self.value(match.group("n") or match.group("m"))
+        return value if isinstance(value, int) and not isinstance(value, bool) else None
+
+    def columns(self) -> list[str]:
+        """Return the columns listed after "columns", "only", "select"."""
+        match = COLUMNS.search(self.text)
+        if not match:
+            match = re.search(
+                r"(?P<fields>(?:⟦\d+⟧|\w+)(?:\s*,\s*(?:⟦\d+⟧|\w+))*(?:,?\s+and\s+(?:⟦\d+⟧|\w+))?)\s+(?:columns?|fields?)\b",
+                self.text,
+                re.IGNORECASE,
+            )
+        if not match:
+            return []
+        parts = re.split(r"\s*,\s*(?:and\s+)?|\s+and\s+", match.group("fields"))
+        cleaned = [re.sub(r"^the\s+", "", part) for part in parts]
+        return [self.name(part) for part in cleaned if part and self._is_column(part)]
+
+    def on(self) -> list[str]:
+        """Return the columns two tables share: "on customer_id", "by id"."""
+        return [
+            self.name(match.group("field"))
+            for match in ON.finditer(self.text)
+            if self._is_column(match.group("field"))
+        ][:1]

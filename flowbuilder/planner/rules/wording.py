@@ -1,0 +1,142 @@
+"""Words for people: questions, subjects, and what in a clause is left unexplained."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from flowbuilder.planner.rules.binding import Binding
+from flowbuilder.planner.rules.clauses import Clause
+from flowbuilder.planner.rules.fitting import BOUNDS
+from flowbuilder.planner.rules.lexicon import Word, lexicon, stems, words
+from flowbuilder.planner.rules.literals import STRONG, Kind
+from flowbuilder.planner.rules.matching import PLAIN_VERBS, Match, Profile
+from flowbuilder.planner.rules.outputs import StepDraft
+from flowbuilder.planner.rules.slots import Slot, SlotKind
+from flowbuilder.planner.rules.table_arguments import works_on_records
+
+
+def question_text(slot: Slot, step: StepDraft) -> str:
+    """Return the question for a parameter that the goal says nothing about."""
+    name = slot.name.replace("_", " ")
+    described = str(slot.schema.get("description") or "").strip()
+    detail = f" ({described.rstrip('.')})" if described else ""
+    return f"What is the “{name}” of {step.profile.tool.name}?{detail}"
+
+
+def subject_from(profile: Profile, steps: list[StepDraft], binding: Binding) -> None:
+    """Take a message's required subject from the goal's own words."""
+    for slot in list(binding.missing):
+        if slot.kind is not SlotKind.TITLE or not binding.refers:
+            continue
+        clause = next((step.clause for step in reversed(steps) if step.clause), None)
+        if clause is None:
+            continue
+        text = clause.text.strip()
+        binding.args[slot.name] = text[:1].upper() + text[1:120]
+        binding.missing.remove(slot)
+        binding.notes.append(f"{slot.name} is in the goal's own words")
+
+
+def known_words(steps: Sequence[StepDraft]) -> set[str]:
+    """Return what earlier steps have loaded, and the stems of the columns they name."""
+    found = {step.origin for step in steps if step.origin}
+    for step in steps:
+        if works_on_records(step.profile):
+            found |= {word.stem for word in words(str(step.args))}
+    return found
+
+
+def leftovers(
+    clause: Clause,
+    match: Match,
+    binding: Binding,
+    loaded: set[str],
+    steps: Sequence[StepDraft],
+) -> list[str]:
+    """Return the words and literals of a clause that no part of the step accounts for."""
+    spans = list(binding.used)
+    found = []
+    for item in clause.literals:
+        spans.append((item.start, item.end))
+        kept = any(start <= item.start < end for start, end in binding.used)
+        carried = str(item.value) in loaded or _in_arguments(item.value, binding)
+        if item.kind in STRONG and not kept and not carried and not _weak(item.kind, match):
+            found.append(item.text)
+    outside = [
+        word
+        for word in clause.words
+        if not any(start <= word.start < end for start, end in spans)
+        and word.start not in match.explained
+    ]
+    return found + [
+        word.text
+        for word in outside
+        if not _says_nothing(word, clause, match, binding)
+        and not (binding.refers and _stands_for(word.stem, steps))
+        and not (
+            works_on_records(match.profile) and (_in_table(word, binding) or word.stem in loaded)
+        )
+    ]
+
+
+def _says_nothing(word: Word, clause: Clause, match: Match, binding: Binding) -> bool:
+    """Whether a word asks for nothing of its own: an article, a unit, the parameter's name."""
+    if word.stem in lexicon().fillers or word.stem in _EMPTY or word.text.isdigit():
+        return True
+    if any(word.stem in slot.stems for slot in match.profile.slots):
+        return True
+    if word is clause.verb and word.stem in PLAIN_VERBS and match.verb >= 0.35:
+        return True
+    near_literal = any(0 < begin - word.end < 8 for begin, _ in binding.used)
+    return word.stem in _BOUNDING and near_literal
+
+
+def _stands_for(word: str, steps: Sequence[StepDraft]) -> bool:
+    """Whether a noun such as "summary" can mean what some step so far gives."""
+    if word not in lexicon().references:
+        return False
+    if word in _GENERIC or word in lexicon().pronouns:
+        return True
+    near = lexicon().nearness
+    return any(
+        near(word, other) >= 0.55 for step in steps for other in step.profile.weights
+    ) or any(word == said.stem for step in steps if step.clause for said in step.clause.words)
+
+
+#: Nouns for any result at all.
+_GENERIC = stems(
+    "result output answer response outcome everything all list table text content page data row "
+    "record value reply file line item entry document body finding info information detail "
+    "report figure number"
+)
+
+
+def _in_arguments(value: object, binding: Binding) -> bool:
+    if isinstance(value, str):
+        return value in str(binding.args)
+    return any(value in row for row in binding.repeats.values())
+
+
+def _weak(kind: Kind, match: Match) -> bool:
+    """Whether a literal of this kind may be part of the tool's own name: "SMS", "English text"."""
+    return kind is Kind.LANGUAGE and match.verb >= 0.9 and not match.profile.takes(kind)
+
+
+def _in_table(word: Word, binding: Binding) -> bool:
+    if word.stem in _TABLE or word.stem == "how mani":
+        return True
+    return word.lower in str(binding.args).lower()
+
+
+_BOUNDING = BOUNDS["max"] | BOUNDS["min"]
+_TABLE = stems(
+    "row record column field where whose which that with only keep above over below under more "
+    "less than greater at least most descending ascending first last highest lowest largest "
+    "smallest top order by per each total average sum count equal empty between not entry item "
+    "list table data number everything except line from cheapest exceed leave"
+)
+_EMPTY = stems(
+    "file text message document page website address number short quick brief version word "
+    "line data information info detail sentence paragraph pixel unit amount value list person "
+    "language currency city channel format kind type sort way look time people"
+)

@@ -1,0 +1,135 @@
+"""The JSON Schema that a model's answer is decoded by: one shape of step for every tool.
+
+It closes the set of tools and argument names. Wherever a typed value stands, a reference may
+stand too. Bounds, formats and texts are left out: they slow a grammar down, and validation checks
+them anyway.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from flowbuilder.tools import Tool
+from flowbuilder.types import JsonSchema
+
+#: The tool that a model names when nothing fits.
+NO_TOOL = "none"
+REFERENCE: JsonSchema = {"type": "string", "pattern": r"^\$\{\{ [^{}\n]{1,100} \}\}$"}
+_STEP_ID: JsonSchema = {"type": "string", "pattern": "^[a-z][a-z0-9_]{0,30}$"}
+_DEPTH = 4
+
+
+def answer_schema(
+    tools: Sequence[Tool], *, max_steps: int, longest_text: int | None, min_steps: int = 1
+) -> JsonSchema:
+    """Return the schema of `{"tasks": [step, …]}` over these tools.
+
+    `longest_text` bounds every text in characters, so that a small model cannot run on.
+    """
+    steps = [_step(tool.name, _arguments(tool.input_schema, longest_text)) for tool in tools]
+    reason = {"reason": _text(longest_text)}
+    steps.append(_step(NO_TOOL, _object(reason, ["reason"])))
+    items: JsonSchema = {"anyOf": steps}
+    tasks = {"type": "array", "items": items, "minItems": min_steps}
+    tasks["maxItems"] = max(min_steps, min(max_steps, 100))
+    return _object({"tasks": tasks}, ["tasks"])
+
+
+def _step(name: str, arguments: JsonSchema) -> JsonSchema:
+    properties: dict[str, JsonSchema] = {
+        "id": _STEP_ID,
+        "tool": {"type": "string", "enum": [name]},
+    }
+    if name != NO_TOOL:
+        properties["for_each"] = REFERENCE
+        properties["when"] = {"type": "string", "maxLength": 200}
+    properties["args"] = arguments
+    if name != NO_TOOL:
+        properties["after"] = {"type": "array", "items": _STEP_ID, "maxItems": 5}
+    return _object(properties, ["id", "tool", "args"])
+
+
+def _object(properties: dict[str, JsonSchema], required: list[str]) -> JsonSchema:
+    return {
+        "type": "object",
+        "properties": properties,
+        "required": required,
+        "additionalProperties": False,
+    }
+
+
+def _text(longest: int | None) -> JsonSchema:
+    return {"type": "string", "maxLength": longest} if longest else {"type": "string"}
+
+
+def _arguments(schema: JsonSchema, longest: int | None) -> JsonSchema:
+    definitions = schema.get("$defs", {})
+    properties = {
+        name: _value(shape, definitions, longest, 1)
+        for name, shape in schema.get("properties", {}).items()
+    }
+    if not properties and schema.get("additionalProperties", True) is not False:
+        return {"type": "object"}
+    return _object(properties, [name for name in schema.get("required", ()) if name in properties])
+
+
+def _value(shape: Any, definitions: JsonSchema, longest: int | None, depth: int) -> JsonSchema:
+    """Return the shape of a value that may also be a reference."""
+    loose = _loosened(shape, definitions, longest, depth)
+    if not loose or (loose.get("type") == "string" and "enum" not in loose):
+        return loose
+    options = loose["anyOf"] if set(loose) == {"anyOf"} else [loose]
+    if any(option == _text(longest) for option in options):
+        return {"anyOf": options}
+    return {"anyOf": [*options, REFERENCE]}
+
+
+def _loosened(shape: Any, definitions: JsonSchema, longest: int | None, depth: int) -> JsonSchema:
+    if not isinstance(shape, dict) or depth > _DEPTH:
+        return {}
+    if "$ref" in shape:
+        target = definitions.get(str(shape["$ref"]).split("/")[-1])
+        return _loosened(target, definitions, longest, depth + 1)
+    if "enum" in shape:
+        return {"enum": shape["enum"]}
+    if "const" in shape:
+        return {"enum": [shape["const"]]}
+    options = shape.get("anyOf") or shape.get("oneOf")
+    if options:
+        found = [_loosened(option, definitions, longest, depth) for option in options]
+        return {} if {} in found else {"anyOf": found}
+    return _by_type(shape, definitions, longest, depth)
+
+
+def _by_type(
+    shape: JsonSchema, definitions: JsonSchema, longest: int | None, depth: int
+) -> JsonSchema:
+    kind = shape.get("type")
+    if kind == "string":
+        return _text(longest)
+    if kind == "array":
+        items = _value(shape.get("items", {}), definitions, longest, depth + 1)
+        return {"type": "array", "items": items} if items else {"type": "array"}
+    if kind == "object":
+        return _nested(shape, definitions, longest, depth)
+    if isinstance(kind, list):
+        return {
+            "anyOf": [_by_type({**shape, "type": one}, definitions, longest, depth) for one in kind]
+        }
+    return {"type": kind} if isinstance(kind, str) else {}
+
+
+def _nested(
+    shape: JsonSchema, definitions: JsonSchema, longest: int | None, depth: int
+) -> JsonSchema:
+    properties = shape.get("properties")
+    if not properties:
+        return {"type": "object"}
+    found = {
+        name: _value(value, definitions, longest, depth + 1) for name, value in properties.items()
+    }
+    nested = _object(found, [name for name in shape.get("required", ()) if name in found])
+    if shape.get("additionalProperties", True) is not False:
+        nested.pop("additionalProperties")
+    return nested

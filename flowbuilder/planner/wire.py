@@ -1,0 +1,250 @@
+"""Between a model's answer and a flow document: read leniently, name steps, rewrite references.
+
+A model writes `{"tasks": [{"id", "tool", "args", "for_each"?, "when"?, "after"?}, …]}`. Nothing is
+judged here: whatever cannot stand in a flow is left for validation to name.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from flowbuilder.errors import ModelOutputError
+from flowbuilder.flow import FORMAT, STEP_ID_PATTERN
+from flowbuilder.plan import Question
+from flowbuilder.planner.schema import NO_TOOL
+from flowbuilder.types import JsonObject, JsonSchema, JsonValue
+
+_PLACEHOLDER = re.compile(r"\$?\{\{\s*(.*?)\s*\}\}", re.DOTALL)
+_ASK = re.compile(r"\$?\{\{\s*ask\s*:\s*(.*?)\s*\}\}", re.IGNORECASE)
+_NUMBERED = re.compile(r"^(?:s|step|task|t)[_-]?\d+$", re.IGNORECASE)
+_WORDS = re.compile(r"[A-Za-z0-9]+")
+_FILLERS = "a an the and or of to in on at for with from by it its is are be my me"
+_SLUG_FILLERS = frozenset(_FILLERS.split())
+_SLUG_WORDS, _SLUG_LENGTH = 7, 60
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Draft:
+    """A document made from an answer, and what the answer says besides."""
+
+    document: JsonObject
+    questions: tuple[Question, ...] = ()
+    unfit: tuple[str, ...] = field(default_factory=tuple)
+    """The reasons of steps by which the model says that no tool fits."""
+
+
+def read_answer(text: str) -> list[JsonObject]:
+    """Return the steps of an answer, in the shapes that models are known to choose.
+
+    Raises:
+        ModelOutputError: `model_output_invalid`; the text holds no list of steps.
+    """
+    body = text.strip()
+    fenced = re.search(r"```(?:json)?\s*(.*?)```", body, re.DOTALL)
+    if fenced and not body.startswith(("{", "[")):
+        body = fenced.group(1)
+    try:
+        answer = json.loads(body, parse_constant=_no_constant, object_pairs_hook=_no_duplicates)
+    except (ValueError, RecursionError) as error:
+        reason = str(error)[:200]
+        raise ModelOutputError(
+            f"the answer is no JSON document ({reason})", code="model_output_invalid"
+        ) from None
+    steps = _steps_of(answer)
+    if not steps or not all(isinstance(step, dict) for step in steps):
+        raise ModelOutputError(
+            'the answer has no list of steps under "tasks"', code="model_output_invalid"
+        )
+    return steps
+
+
+def _steps_of(answer: Any) -> list[Any] | None:
+    if isinstance(answer, dict):
+        for key in ("tasks", "steps", "plan"):
+            if isinstance(answer.get(key), dict | list):
+                return _steps_of(answer[key])
+        return [answer] if "tool" in answer else None
+    return answer if isinstance(answer, list) else None
+
+
+def _no_constant(name: str) -> None:
+    raise ValueError(f"{name} is no JSON value")
+
+
+def _no_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise ValueError("an object has the same key twice")
+    return found
+
+
+def draft(steps: Sequence[JsonObject], *, goal: str, input_schema: JsonSchema | None) -> Draft:
+    """Turn the steps of an answer into a flow document with names for its steps."""
+    names = _names(steps)
+    written = [_step(step, names) for step in steps if step.get("tool") != NO_TOOL]
+    questions = [
+        question for index, step in enumerate(written) for question in _take_questions(index, step)
+    ]
+    document: JsonObject = {"format": FORMAT, "flow": slug(goal)}
+    document["description"] = goal[:4000]
+    if input_schema:
+        document["input"] = input_schema
+    document["steps"] = list(written)
+    return Draft(document=document, questions=tuple(questions), unfit=_reasons(steps))
+
+
+def slug(goal: str) -> str:
+    """Return a flow's name made of the goal's first telling words."""
+    text = re.sub(r"\S*(?:://|@)\S*", " ", goal.lower())
+    words = [word for word in _WORDS.findall(text) if word not in _SLUG_FILLERS]
+    return "-".join(words[:_SLUG_WORDS])[:_SLUG_LENGTH].strip("-") or "plan"
+
+
+def to_answer(document: JsonObject, questions: Sequence[Question] = ()) -> JsonObject:
+    """Write a document back as an answer, so that a model sees its plan under the final names."""
+    asked = {question.pointer: question.text for question in questions}
+    tasks: list[JsonValue] = []
+    steps = document.get("steps")
+    for index, step in enumerate(steps if isinstance(steps, list) else []):
+        assert isinstance(step, dict)
+        task: JsonObject = {key: step[key] for key in ("id", "tool") if key in step}
+        task.update({key: step[key] for key in ("for_each", "when") if key in step})
+        given = step.get("args")
+        arguments: JsonObject = dict(given) if isinstance(given, dict) else {}
+        prefix = f"/steps/{index}/args/"
+        for pointer, text in asked.items():
+            if pointer.startswith(prefix):
+                arguments[pointer.removeprefix(prefix)] = f"${{{{ ask: {text} }}}}"
+        task["args"] = arguments
+        if step.get("depends_on"):
+            task["after"] = step["depends_on"]
+        tasks.append(task)
+    return {"tasks": tasks}
+
+
+def _reasons(steps: Sequence[JsonObject]) -> tuple[str, ...]:
+    found = []
+    for step in steps:
+        if step.get("tool") == NO_TOOL:
+            arguments = step.get("args")
+            reason = arguments.get("reason") if isinstance(arguments, dict) else None
+            found.append(str(reason or "No tool does this.")[:500])
+    return tuple(found)
+
+
+def _names(steps: Sequence[JsonObject]) -> dict[str, str]:
+    """Map the answer's ids to telling ones: `s1` becomes `weather_lookup`."""
+    names: dict[str, str] = {}
+    for step in steps:
+        given = step.get("id")
+        if not isinstance(given, str) or given in names:
+            continue
+        telling = re.match(STEP_ID_PATTERN, given) and not _NUMBERED.match(given)
+        wanted = given if telling else _name_of(step.get("tool"), given)
+        name, number = wanted, 2
+        while name in names.values():
+            name, number = f"{wanted}_{number}", number + 1
+        names[given] = name
+    return names
+
+
+def _name_of(tool: JsonValue, given: str) -> str:
+    words = _WORDS.findall(tool.partition("@")[0]) if isinstance(tool, str) else []
+    name = "_".join(words).lower()[:40]
+    return name if re.match(STEP_ID_PATTERN, name) else given
+
+
+def _step(raw: JsonObject, names: dict[str, str]) -> JsonObject:
+    rewrite = _rewriter(names)
+    given = raw.get("id")
+    step: JsonObject = {
+        "id": names.get(given, given) if isinstance(given, str) else given,
+        "tool": raw.get("tool"),
+        "args": _map_texts(raw.get("args", {}), rewrite),
+    }
+    if raw.get("for_each") not in (None, ""):
+        step["for_each"] = _map_texts(raw["for_each"], rewrite)
+    when = raw.get("when")
+    if isinstance(when, str) and when.strip():
+        step["when"] = _condition(when, names)
+    after = raw.get("after", raw.get("depends_on"))
+    if isinstance(after, list) and after:
+        step["depends_on"] = [
+            names.get(item, item) if isinstance(item, str) else item for item in after
+        ]
+    # Approvals are for policy to set, never for a model.
+    known = {"id", "tool", "args", "for_each", "when", "after", "depends_on", "approval"}
+    step.update({key: value for key, value in raw.items() if key not in known})
+    return step
+
+
+def _rewriter(names: dict[str, str]) -> Callable[[str], str]:
+    def replace(match: re.Match[str]) -> str:
+        inner = match.group(1)
+        if inner.lower().startswith("ask:"):
+            return match.group(0)
+        return "${{ " + _path(inner, names) + " }}"
+
+    return lambda text: _PLACEHOLDER.sub(replace, text)
+
+
+def _path(path: str, names: dict[str, str]) -> str:
+    """Return a reference's path under the final names, `steps.` supplied where it is missing."""
+    head, _, rest = path.partition(".")
+    if head == "steps":
+        step, dot, tail = rest.partition(".")
+        name, bracket, index = step.partition("[")
+        return f"steps.{names.get(name, name)}{bracket}{index}{dot}{tail}"
+    name, bracket, index = head.partition("[")
+    if name in names and name not in {"input", "item", "index", "run"}:
+        dot = "." if rest else ""
+        return f"steps.{names[name]}{bracket}{index}{dot}{rest}"
+    return path
+
+
+def _condition(text: str, names: dict[str, str]) -> str:
+    bare = _PLACEHOLDER.sub(lambda match: match.group(1), text.strip())
+    return re.sub(
+        r"\bsteps\.([A-Za-z_]\w*)",
+        lambda match: f"steps.{names.get(match.group(1), match.group(1))}",
+        bare,
+    )
+
+
+def _map_texts(value: JsonValue, change: Callable[[str], str]) -> JsonValue:
+    if isinstance(value, str):
+        return change(value)
+    if isinstance(value, list):
+        return [_map_texts(item, change) for item in value]
+    if isinstance(value, dict):
+        return {key: _map_texts(item, change) for key, item in value.items()}
+    return value
+
+
+def _take_questions(index: int, step: JsonObject) -> list[Question]:
+    """Take arguments that ask for a value out of a step and return their questions."""
+    arguments = step.get("args")
+    if not isinstance(arguments, dict):
+        return []
+    asked = [(name, _question_in(value)) for name, value in arguments.items()]
+    questions = []
+    for name, text in asked:
+        if text is not None:
+            del arguments[name]
+            escaped = name.replace("~", "~0").replace("/", "~1")
+            pointer = f"/steps/{index}/args/{escaped}"
+            questions.append(Question(id=f"{step.get('id')}.{name}", text=text, pointer=pointer))
+    return questions
+
+
+def _question_in(value: JsonValue) -> str | None:
+    if isinstance(value, str):
+        found = _ASK.search(value)
+        return (found.group(1) or "Which value?") if found else None
+    items = value if isinstance(value, list) else ()
+    items = list(value.values()) if isinstance(value, dict) else items
+    return next((text for item in items if (text := _question_in(item)) is not None), None)

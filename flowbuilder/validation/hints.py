@@ -1,0 +1,53 @@
+"""Did-you-mean, at a bounded price.
+
+Comparing names is slow, and a document may be wrong all over.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from flowbuilder.tools import ToolRegistry
+
+#: Comparisons of a name with another one in one validation; ten thousand take a tenth of a second.
+_MOST_COMPARISONS = 20_000
+_LONGEST_NAME = 100
+_LISTED = 15
+
+
+@dataclass(slots=True)
+class Hints:
+    """Finds what a misspelt name may have meant."""
+
+    left: int = _MOST_COMPARISONS
+
+    def near(self, name: object, known: Sequence[str]) -> str | None:
+        """Return the known name most like this one, None when there is none, or none is sought."""
+        self.left -= len(known)
+        if self.left < 0 or not isinstance(name, str) or len(name) > _LONGEST_NAME:
+            return None
+        return next(iter(difflib.get_close_matches(name, known, 1)), None)
+
+    def meant(self, name: object, known: Sequence[str], otherwise: str = "There is") -> str | None:
+        """Return a sentence: the nearest name, else the first ones that there are."""
+        near = self.near(name, known)
+        if near is not None:
+            return f"Did you mean {near!r}?"
+        if not known:
+            return None
+        more = ", ..." if len(known) > _LISTED else ""
+        return f"{otherwise} {', '.join(shorten(item) for item in known[:_LISTED])}{more}."
+
+    def tool(self, name: str, registry: ToolRegistry) -> str | None:
+        """Return a sentence that names the tools most like this one."""
+        self.left -= 2 * len(registry)
+        near = registry.near(name) if self.left >= 0 else []
+        return f"Did you mean {' or '.join(near)}?" if near else None
+
+
+def shorten(text: object, length: int = 60) -> str:
+    """Return a text that fits into a message."""
+    shown = str(text)
+    return shown if len(shown) <= length else f"{shown[: length - 3]}..."

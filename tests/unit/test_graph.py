@@ -1,0 +1,108 @@
+"""Graphs of steps: order, cycles, and who depends on whom."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from flowbuilder.flow import Flow, Step
+from flowbuilder.graph import (
+    ancestors,
+    cycles,
+    dependencies,
+    dependents,
+    descendants,
+    layers,
+    leaves,
+    order,
+    roots,
+    width,
+)
+
+DIAMOND = {"a": (), "b": ("a",), "c": ("a",), "d": ("b", "c")}
+_NAMES = "abcdef"
+_GRAPHS = st.fixed_dictionaries(
+    {name: st.lists(st.sampled_from(_NAMES), max_size=3, unique=True) for name in _NAMES}
+)
+
+
+def test_dependencies_come_from_lists_references_and_conditions() -> None:
+    flow = Flow(
+        flow="x",
+        steps=[
+            Step(id="last", tool="t", args={"v": ["${{ steps.one.a }}"]}, depends_on=["two"]),
+            Step(id="one", tool="t"),
+            Step(id="two", tool="t", for_each="${{ steps.one }}", when="steps.three == 1"),
+            Step(id="three", tool="t", args={"v": "$${{ steps.one }}", "broken": "${{ steps"}),
+        ],
+    )
+    assert dependencies(flow) == {
+        "last": ("one", "two"),
+        "one": (),
+        "two": ("one", "three"),
+        "three": (),
+    }
+
+
+def test_order_is_stable() -> None:
+    assert order(DIAMOND) == ["a", "b", "c", "d"]
+    assert order({"z": (), "a": (), "m": ("z",)}) == ["z", "a", "m"]
+    assert order({"b": ("a",), "a": ("unknown",)}) == ["a", "b"]
+
+
+def test_neighbours() -> None:
+    assert dependents(DIAMOND) == {"a": ["b", "c"], "b": ["d"], "c": ["d"], "d": []}
+    assert descendants(DIAMOND, ["b"]) == {"d"}
+    assert descendants(DIAMOND, ["a"]) == {"b", "c", "d"}
+    assert ancestors(DIAMOND, ["d"]) == {"a", "b", "c"}
+    assert (roots(DIAMOND), leaves(DIAMOND)) == (["a"], ["d"])
+    assert [sorted(layer) for layer in layers(DIAMOND)] == [["a"], ["b", "c"], ["d"]]
+    assert width(DIAMOND) == 2
+    assert (order({}), cycles({}), width({})) == ([], [], 0)
+
+
+def test_a_cycle_names_its_path() -> None:
+    assert cycles({"a": ("b",), "b": ("a",)}) in ([["a", "b", "a"]], [["b", "a", "b"]])
+    assert cycles({"a": ("a",)}) == [["a", "a"]]
+    assert cycles(DIAMOND) == []
+    assert cycles({"a": ("b",), "b": ("c",), "c": ("b",)}) in (
+        [["b", "c", "b"]],
+        [["c", "b", "c"]],
+    )
+
+
+def test_separate_cycles_are_all_reported() -> None:
+    found = cycles({"a": ("b",), "b": ("a",), "c": ("d",), "d": ("c",), "e": ("a", "c")})
+    assert sorted(sorted(set(path)) for path in found) == [["a", "b"], ["c", "d"]]
+
+
+def test_ten_thousand_steps_are_no_depth() -> None:
+    names = [f"s{number}" for number in range(10_000)]
+    chain = {names[0]: (), **{after: (before,) for before, after in pairwise(names)}}
+    assert order(chain) == names
+    assert len(descendants(chain, [names[0]])) == 9_999
+    ring = {**chain, names[0]: (names[-1],)}
+    assert len(cycles(ring)[0]) == 10_001
+
+
+@given(_GRAPHS)
+def test_order_respects_dependencies_and_leaves_out_only_what_waits_for_a_cycle(
+    graph: dict[str, list[str]],
+) -> None:
+    ordered = order(graph)
+    for name in ordered:
+        assert all(ordered.index(other) < ordered.index(name) for other in graph[name])
+    found = cycles(graph)
+    for path in found:
+        assert path[0] == path[-1]
+        # every step of a path waits for the one before it, or for the one after it
+        edges = list(pairwise(path))
+        forward = all(after in graph[before] for before, after in edges)
+        backward = all(before in graph[after] for before, after in edges)
+        assert forward or backward
+    stuck = set(graph) - set(ordered)
+    looped = {name for path in found for name in path}
+    assert stuck == looped | (descendants(graph, looped) & stuck)
+    assert bool(stuck) == bool(found)
