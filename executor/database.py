@@ -6,6 +6,7 @@ dictionaries, JSON columns are decoded.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import select
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -20,7 +21,7 @@ from psycopg.rows import DictRow, dict_row
 from psycopg.types.json import set_json_dumps, set_json_loads
 from psycopg_pool import AsyncConnectionPool
 
-from flowbuilder.errors import DatabaseError, DatabaseUnavailable, FlowBuilderError
+from flowbuilder.errors import DatabaseError, DatabaseUnavailable
 from flowbuilder.executor.sqlstates import UNREACHABLE_HINT, map_error
 
 Connection: TypeAlias = AsyncConnection[DictRow]
@@ -123,11 +124,17 @@ class Database:
     @asynccontextmanager
     async def connection(self) -> AsyncIterator[Connection]:
         """Lend a connection; every statement on it commits by itself."""
+        task = asyncio.current_task()
+        before = task.cancelling() if task is not None else 0
         try:
             async with self._pool.connection() as connection:
                 yield connection
         except psycopg.Error as error:
             raise map_error(error, secret=password_of(self._dsn)) from error
+        # The pool may swallow a cancellation that arrives while it hands a connection out or
+        # takes it back; who was cancelled would then go on as if nothing had been.
+        if task is not None and task.cancelling() > before:
+            raise asyncio.CancelledError
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Connection]:
@@ -179,7 +186,7 @@ async def connect(dsn: str, *, application_name: str = "flowbuilder") -> Connect
     try:
         _check_server(connection)
         await _configure(connection)
-    except (psycopg.Error, FlowBuilderError) as error:
+    except BaseException as error:  # a cancellation too must not leave the connection behind
         await connection.close()
         if isinstance(error, psycopg.Error):
             raise map_error(error, secret=password_of(dsn)) from error

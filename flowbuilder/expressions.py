@@ -98,6 +98,8 @@ class Expression:
             raise self._failure("cel_type", _TYPES_DIFFER) from None
         except (RuntimeError, ValueError, ArithmeticError) as error:
             raise self._failed(str(error)) from None
+        except BaseException as error:
+            raise _unless_panic(error, self._failure("cel_failed", _PANIC)) from None
         return self._json(value)
 
     def _variables(self, scope: Mapping[str, JsonValue]) -> dict[str, Any]:
@@ -136,7 +138,9 @@ class Expression:
         if not self.macros:
             return
         # A list may also stand in the expression itself.
-        largest = max([_largest(value) for value in variables.values()] + [self.text.count(",") + 1])
+        largest = max(
+            [_largest(value) for value in variables.values()] + [self.text.count(",") + 1]
+        )
         visits = self.loops * largest**self.macros
         if visits > MOST_VISITS or (self.copies and visits * largest > MOST_COPIES):
             raise self._failure(
@@ -206,8 +210,15 @@ def _program(text: str) -> Program:
         program = cel.compile(_CODE.sub(lambda match: _renamed(match, text), text))
     except (ValueError, TypeError, RuntimeError) as error:
         place = _PLACE.search(str(error))
-        why = place.group(0) if place else (str(error).splitlines() or ["it cannot be read"])[0]
+        why = (
+            place.group(0).partition(" expecting {")[0]
+            if place
+            else (str(error).splitlines() or ["it cannot be read"])[0]
+        )
         raise InvalidValue(f"{text[:120]!r} is no CEL: {why[:300]}", code="cel_syntax") from None
+    except BaseException as error:
+        failure = InvalidValue(f"{text[:120]!r}: {_PANIC}", code="cel_syntax")
+        raise _unless_panic(error, failure) from None
     for name in program.functions():
         if name.isidentifier() and name != "_" and name not in _FUNCTIONS:
             near = difflib.get_close_matches(name, _FUNCTIONS - {_SIZE} | {"size", "has"}, 1)
@@ -217,6 +228,11 @@ def _program(text: str) -> Program:
                 hint=f"Did you mean {near[0]!r}?" if near else None,
             )
     return program
+
+
+def _unless_panic(error: BaseException, failure: InvalidValue) -> BaseException:
+    """Return the failure for a panic of the library, which is no `Exception`, else the error."""
+    return failure if type(error).__name__ == "PanicException" else error
 
 
 def _renamed(match: re.Match[str], text: str) -> str:
@@ -260,6 +276,7 @@ _OURS: dict[str, Callable[[Any], Any]] = {
     "upperAscii": _on_text(str.upper),
     "trim": _on_text(str.strip),
 }
+_PANIC = "the expression is more than the library can do"
 _PLACE = re.compile(r"<input>:\d+:\d+: [^\n]*")
 _TYPES_DIFFER = (
     "the operands do not go together: a text with a number, null with anything, or a whole number "

@@ -124,7 +124,7 @@ class Step(_Model):
     """JSON values; strings may hold references such as `${{ steps.fetch.items }}`."""
     for_each: str | list[Any] | None = None
     """A reference to an array, or a literal array: one task per element (`item`, `index`)."""
-    concurrency: Whole | None = Field(default=None, ge=1, le=10_000)
+    concurrency: Annotated[int, Field(ge=1, le=10_000), BeforeValidator(_whole)] | None = None
     """How many tasks of a mapped step may run at once; None for no limit."""
     when: str | None = Field(default=None, min_length=1, max_length=2000)
     """A CEL condition over `input`, `steps`, `run`; false skips the step."""

@@ -110,7 +110,7 @@ def _parse_known(text: str) -> Template:
 def _parse(text: str) -> Template:
     parts: list[str | Reference] = []
     literal = ""
-    at = 0
+    at = found = 0
     while (start := text.find(OPEN, at)) >= 0:
         if start > at and text[start - 1] == "$":
             literal += text[at : start - 1] + OPEN
@@ -123,7 +123,8 @@ def _parse(text: str) -> Template:
         if literal:
             parts.append(literal)
             literal = ""
-        if len(parts) >= 2 * MOST_REFERENCES:
+        found += 1
+        if found > MOST_REFERENCES:
             raise ReferenceSyntax(f"a text holds at most {MOST_REFERENCES} references")
         parts.append(_path(text[start + len(OPEN) : end].strip()))
         at = end + len(CLOSE)

@@ -205,7 +205,7 @@ def property_of(schema: JsonSchema, name: str, root: JsonSchema, at: int = 0) ->
     if isinstance(more, dict):
         return Hit(more, root)
     if more is False or (more is None and properties):
-        return Missing(at, tuple(properties), "object")
+        return Missing(at, tuple(properties), "an object")
     return UNKNOWN
 
 

@@ -24,7 +24,7 @@ from pydantic_core import SchemaValidator, core_schema
 from referencing import Registry
 from referencing.exceptions import Unresolvable
 
-from flowbuilder.errors import Problem
+from flowbuilder.errors import Fix, Problem
 from flowbuilder.graph import cycles
 from flowbuilder.schemapaths import (
     UNKNOWN,
@@ -90,8 +90,8 @@ def _meta_problems(schema: Any, pointer: str) -> list[Problem]:
         Draft202012Validator.check_schema(schema)
     except SchemaError as error:
         return [_bad_schema(pointer + path_of(error), _cut(error.message, 300))]
-    except (RecursionError, OverflowError) as error:  # of a pattern, in Python's own compiler
-        return [_bad_schema(pointer, f"a pattern cannot be read: {error}")]
+    except (RecursionError, OverflowError):  # in Python's compiler of patterns
+        return [_bad_schema(pointer, "it holds a pattern that is nested too deep or too large")]
     return []
 
 
@@ -182,7 +182,7 @@ def _validator(schema: bytes) -> Validator:
 
 
 def _bad_schema(pointer: str, message: str) -> Problem:
-    return Problem(code="input_schema_invalid", pointer=pointer, message=message)
+    return Problem(code="input_schema_invalid", pointer=pointer, message=message, fix=Fix.MODEL)
 
 
 def _cut(text: str, length: int) -> str:

@@ -104,6 +104,7 @@ def load_document(text: str | bytes, *, name: str, limits: Limits = DOCUMENT_LIM
         return loads(decoded, limits=limits)
     from flowbuilder.yamlreader import read_yaml  # not needed where no file is read
 
+    _text(decoded, "")  # the reader of YAML knows neither NUL nor half a surrogate pair
     return check(read_yaml(decoded, name=name, depth=limits.depth), limits=limits)
 
 

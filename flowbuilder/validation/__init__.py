@@ -7,9 +7,9 @@ the document, its graph, and for every step its tool, arguments, references and 
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from flowbuilder.errors import DefinitionError, InvalidValue, Problem, Severity
+from flowbuilder.errors import DefinitionError, Fix, InvalidValue, Problem, Severity
 from flowbuilder.flow import Flow
 from flowbuilder.schemas import value_problems
 from flowbuilder.strictjson import DOCUMENT_LIMITS, Limits, check
@@ -60,7 +60,7 @@ def validate(
     try:
         checked = check(_plain(document, limits), limits=limits)
     except InvalidValue as error:
-        return Validation(None, (error.as_problem(),))
+        return Validation(None, (replace(error.as_problem(), fix=Fix.MODEL),))
     shape = read_shape(checked, max_steps=max_steps)
     problems = list(shape.problems)
     if shape.steps is not None:

@@ -16,11 +16,12 @@ from jsonschema.exceptions import ValidationError
 from flowbuilder.errors import Fix, Problem
 from flowbuilder.flow import Step
 from flowbuilder.references import Found, texts
+from flowbuilder.schemapaths import listed
 from flowbuilder.schemas import Hit, is_usable, lookup, mismatch, path_of, validator
 from flowbuilder.strictjson import escape
 from flowbuilder.tools import Tool
 from flowbuilder.types import JsonValue
-from flowbuilder.validation.hints import Hints, shorten
+from flowbuilder.validation.hints import Hints, shorten, shown
 from flowbuilder.validation.scope import DataScope
 
 #: Words of a schema that look at the whole value, holes included.
@@ -110,7 +111,7 @@ def _problems(error: ValidationError, tool: Tool, pointer: str, hints: Hints) ->
         Problem(
             code="argument_type",
             pointer=pointer + at,
-            message=f"{tool.name}: {_message(error)}",
+            message=": ".join(filter(None, [tool.name, ".".join(_names(at)), _message(error)])),
             fix=Fix.MODEL,
         )
     ]
@@ -139,13 +140,27 @@ def _unknown(error: ValidationError, tool: Tool, pointer: str, hints: Hints) -> 
 
 
 def _message(error: ValidationError) -> str:
-    message = error.message
-    if error.validator in ("anyOf", "oneOf") and error.context:
-        wanted = sorted({str(item.validator_value) for item in error.context
-                         if item.validator == "type"})  # fmt: skip
-        if wanted:
-            return f"{shorten(error.instance, 80)!r} is not of type {' or '.join(wanted)}"
-    return message if len(message) <= 300 else f"{message[:297]}..."
+    wanted = _wanted_types(error)
+    if wanted:
+        return f"{shown(error.instance)} is not {listed(wanted)}"
+    if error.validator == "enum" and isinstance(error.validator_value, list):
+        allowed = ", ".join(shown(value) for value in error.validator_value[:15])
+        return f"{shown(error.instance)} is none of {allowed}"
+    return shorten(error.message, 300)
+
+
+def _wanted_types(error: ValidationError) -> set[str]:
+    """Return the types that would do, when the type is what is wrong."""
+    found = [error]
+    if error.validator in ("anyOf", "oneOf"):
+        found = [item for item in error.context or () if item.validator == "type"]
+    elif error.validator != "type":
+        return set()
+    wanted: set[str] = set()
+    for item in found:
+        named = item.validator_value
+        wanted |= set(named) if isinstance(named, list) else {str(named)}
+    return wanted
 
 
 def _names(pointer: str) -> list[str]:

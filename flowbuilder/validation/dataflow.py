@@ -9,6 +9,7 @@ from flowbuilder.errors import Fix, InvalidValue, Problem
 from flowbuilder.expressions import compile_expression, step_paths
 from flowbuilder.flow import Step
 from flowbuilder.references import OPEN, Found, Reference, find, texts
+from flowbuilder.schemapaths import listed
 from flowbuilder.schemas import Hit, Missing, type_names
 from flowbuilder.strictjson import escape
 from flowbuilder.types import JsonValue
@@ -99,7 +100,7 @@ def _elements(step: Step, pointer: str, scope: DataScope) -> list[Problem]:
             Problem(
                 code="for_each_not_array",
                 pointer=where,
-                message=f"{found[0].reference} is {' or '.join(sorted(kinds))}, not an array",
+                message=f"{found[0].reference} is {listed(kinds)}, not an array",
                 fix=Fix.MODEL,
             )
         ]

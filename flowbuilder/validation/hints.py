@@ -8,7 +8,9 @@ from __future__ import annotations
 import difflib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
+from flowbuilder.strictjson import dumps
 from flowbuilder.tools import ToolRegistry
 
 #: Comparisons of a name with another one in one validation; ten thousand take a tenth of a second.
@@ -49,5 +51,14 @@ class Hints:
 
 def shorten(text: object, length: int = 60) -> str:
     """Return a text that fits into a message."""
-    shown = str(text)
-    return shown if len(shown) <= length else f"{shown[: length - 3]}..."
+    whole = str(text)
+    return whole if len(whole) <= length else f"{whole[: length - 3]}..."
+
+
+def shown(value: Any) -> str:
+    """Write a checked value as JSON, cut to what fits into a message."""
+    if isinstance(value, str):
+        value = shorten(value)
+    if isinstance(value, list | dict) and len(value) > 10:
+        return f"{'a list' if isinstance(value, list) else 'an object'} of {len(value)}"
+    return shorten(dumps(value).decode())

@@ -14,9 +14,9 @@ from pydantic import BaseModel, ValidationError
 from flowbuilder.errors import Fix, Problem
 from flowbuilder.flow import FORMAT, ApprovalPolicy, Flow, RetryPolicy, Step
 from flowbuilder.schemas import schema_problems
-from flowbuilder.strictjson import dumps, escape
+from flowbuilder.strictjson import escape
 from flowbuilder.types import JsonObject, JsonValue
-from flowbuilder.validation.hints import Hints, shorten
+from flowbuilder.validation.hints import Hints, shorten, shown
 
 #: What was expected, by pydantic's name of the error.
 _TYPE_ERRORS = {
@@ -28,6 +28,14 @@ _TYPE_ERRORS = {
     "int_from_float": "a whole number",
     "bool_type": "true or false",
 }
+#: What pydantic says, said shorter.
+_WORDING = (
+    ("Value error, ", ""),
+    ("Input should be ", "it is "),
+    ("String should have", "it has"),
+    ("List should have", "it has"),
+    (" after validation", ""),
+)
 #: More keys than any step has: its unknown keys are not listed one by one.
 _MOST_KEYS = 50
 _PATTERNS = {
@@ -176,18 +184,19 @@ def _problem(model: type[BaseModel], error: dict[str, Any], pointer: str, hints:
     if kind == "string_pattern_mismatch":
         owner = next((str(part) for part in reversed(parts) if isinstance(part, str)), name)
         code, rule = _PATTERNS.get(owner, ("bad_value", str(error["msg"])))
-        return _made(code, where, f"{_shown(given)} does not do: {rule}")
+        return _made(code, where, f"{shown(given)} does not do: {rule}")
     if name == "format" and kind == "literal_error":
-        return _made("bad_value", where, f"only {FORMAT!r} is known, not {_shown(given)}")
+        return _made("bad_value", where, f"only {FORMAT!r} is known, not {shown(given)}")
     if name == "for_each" and kind in _TYPE_ERRORS:
         wanted = "a list, or a reference to an array such as ${{ steps.fetch.items }}"
         return _wrong_type(where, name, wanted, given)
     if kind in _TYPE_ERRORS:
         return _wrong_type(where, _label(parts), _TYPE_ERRORS[kind], given)
-    message = (
-        str(error["msg"]).removeprefix("Value error, ").replace("Input should be ", "allowed: ")
-    )
-    return _made("bad_value", where, f"{_label(parts)}: {message}; given: {_shown(given)}")
+    message = str(error["msg"])
+    for wordy, short in _WORDING:
+        message = message.replace(wordy, short)
+    instead = "" if kind == "value_error" else f", not {shown(given)}"
+    return _made("bad_value", where, f"{_label(parts)}: {message}{instead}")
 
 
 def _keys(location: Sequence[str | int]) -> list[str | int]:
@@ -214,17 +223,8 @@ def _parent(parts: Sequence[object]) -> str:
 
 
 def _wrong_type(pointer: str, label: str, wanted: str, value: JsonValue) -> Problem:
-    return _made("wrong_type", pointer, f"{label} is {wanted}, not {_shown(value)}")
+    return _made("wrong_type", pointer, f"{label} is {wanted}, not {shown(value)}")
 
 
 def _made(code: str, pointer: str, message: str, hint: str | None = None) -> Problem:
     return Problem(code=code, pointer=pointer, message=message, hint=hint, fix=Fix.MODEL)
-
-
-def _shown(value: JsonValue) -> str:
-    """Write a value as JSON, cut to what fits into a message."""
-    if isinstance(value, str):
-        value = shorten(value)
-    if isinstance(value, list | dict) and len(value) > 10:
-        return f"{'a list' if isinstance(value, list) else 'an object'} of {len(value)}"
-    return shorten(dumps(value).decode())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -196,3 +197,35 @@ def test_any_text_compiles_or_is_refused(text: str) -> None:
         assert error.code.startswith("cel_")
     else:
         assert expression.text == text
+
+
+def test_lists_in_the_expression_count_as_well() -> None:
+    ones = "[" + ",".join("1" * 480) + "]"
+    with pytest.raises(InvalidValue) as caught:
+        compile_expression(f"{ones}.all(x, {ones}.map(y, y) != [])").evaluate({})
+    assert caught.value.code == "cel_cost"
+
+
+class PanicException(BaseException):
+    """What a panic of the library looks like."""
+
+
+def test_a_panic_of_the_library_is_an_error_of_the_expression() -> None:
+    class Panicking:
+        def execute(self, _: object) -> None:
+            raise PanicException("index out of bounds")
+
+    expression = replace(compile_expression("1 == 1"), program=Panicking())  # type: ignore[arg-type]
+    with pytest.raises(InvalidValue) as caught:
+        expression.evaluate({})
+    assert caught.value.code == "cel_failed"
+
+
+def test_stopping_the_program_is_not_taken_for_a_panic() -> None:
+    class Stopping:
+        def execute(self, _: object) -> None:
+            raise KeyboardInterrupt
+
+    expression = replace(compile_expression("1 == 1"), program=Stopping())  # type: ignore[arg-type]
+    with pytest.raises(KeyboardInterrupt):
+        expression.evaluate({})

@@ -106,3 +106,53 @@ def test_order_respects_dependencies_and_leaves_out_only_what_waits_for_a_cycle(
     looped = {name for path in found for name in path}
     assert stuck == looped | (descendants(graph, looped) & stuck)
     assert bool(stuck) == bool(found)
+
+
+def test_a_cycle_behind_another_is_reported_too() -> None:
+    found = cycles({"a": ["b"], "b": ["a"], "c": ["a", "d"], "d": ["c"], "e": ["e", "c"]})
+    assert found == [["a", "b", "a"], ["c", "d", "c"], ["e", "e"]]
+
+
+def test_the_shortest_way_round_is_named() -> None:
+    ring = {"a": ["b"], "b": ["c"], "c": ["d"], "d": ["a", "b"]}
+    assert cycles(ring) == [["a", "b", "c", "d", "a"]]
+    assert cycles({**ring, "b": ["c", "a"]}) == [["a", "b", "a"]]
+
+
+def test_layers_are_in_document_order() -> None:
+    names = [f"s{number}" for number in range(50)]
+    graph = {"first": [], **{name: ["first"] for name in names}}
+    assert layers(graph) == [["first"], names]
+
+
+def _reaches(graph: dict[str, list[str]], start: str, goal: str) -> bool:
+    found: set[str] = set()
+    waiting = list(graph[start])
+    while waiting:
+        name = waiting.pop()
+        if name not in found:
+            found.add(name)
+            waiting += graph[name]
+    return goal in found
+
+
+@given(_GRAPHS)
+def test_each_group_of_mutual_dependents_has_one_cycle(graph: dict[str, list[str]]) -> None:
+    looping = {name for name in graph if _reaches(graph, name, name)}
+    groups = {
+        frozenset(
+            other for other in looping
+            if other == name or (_reaches(graph, name, other) and _reaches(graph, other, name))
+        )
+        for name in looping
+    }  # fmt: skip
+    found = cycles(graph)
+    assert len(found) == len(groups)
+    for path in found:
+        assert all(after in graph[before] for before, after in pairwise(path))
+        assert any(set(path) <= group for group in groups)
+        assert len(set(path)) == len(path) - 1
+    assert set(order(graph)) == {
+        name for name in graph
+        if name not in looping and not any(_reaches(graph, name, other) for other in looping)
+    }  # fmt: skip

@@ -30,7 +30,8 @@ from flowbuilder.settings import Settings
 from flowbuilder.strictjson import check
 from flowbuilder.tools import ToolRegistry
 from flowbuilder.types import JsonObject, JsonValue
-from tests.support.handlers import TOOLS, Recursive, Untellable
+from tests.support.handlers import CALLED, TOOLS, Recursive, Untellable
+from tests.support.waiting import eventually
 
 RUN: JsonObject = {"id": "r1", "flow": "f", "version": 1, "started_at": None}
 
@@ -161,16 +162,18 @@ async def test_a_reference_that_leads_nowhere_is_final_and_says_where(attempts: 
 
 
 @pytest.mark.parametrize("args", [{}, {"text": 1}, {"text": "a", "more": 1}, {"text": None}])
-async def test_bad_arguments_never_reach_the_function(
-    attempts: Attempts, args: JsonObject, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_bad_arguments_never_reach_the_function(attempts: Attempts, args: JsonObject) -> None:
+    CALLED.clear()
     outcome = await outcome_of(attempts, leased("text.double", args))
     assert outcome.kind is OutcomeKind.FAILED
     assert code_of(outcome) == "argument_invalid"
+    assert CALLED == []
+    assert (await outcome_of(attempts, leased("text.double", {"text": ""}))).output == ""
+    assert CALLED == [""]
 
 
 @pytest.mark.parametrize(
-    "kind", ["nan", "infinity", "nul", "surrogate", "deep", "large", "object", "huge", "key"]
+    "kind", ["nan", "infinity", "nul", "surrogate", "deep", "large", "object", "huge"]
 )
 async def test_a_result_that_is_no_clean_json_fails_the_step(attempts: Attempts, kind: str) -> None:
     outcome = await outcome_of(attempts, leased("bad.output", {"kind": kind}))
@@ -203,7 +206,7 @@ async def test_a_tool_that_is_not_here_fails_the_step(attempts: Attempts) -> Non
 async def test_conditions_decide_where_they_should(
     attempts: Attempts, kind: TaskKind, index: int | None, holds: bool, expected: OutcomeKind
 ) -> None:
-    mapped = {} if index is None and kind is TaskKind.STEP else {"for_each": [1]}
+    mapped: dict[str, Any] = {} if index is None and kind is TaskKind.STEP else {"for_each": [1]}
     task = leased(
         args={"value": 1}, when="input.go", kind=kind, index=index, input={"go": holds}, **mapped
     )
@@ -370,9 +373,7 @@ async def test_a_time_limit_stops_the_handler(attempts: Attempts, way: str, tmp_
     mark = tmp_path / "mark"
     outcome = await outcome_of(attempts, leased(way, {"mark": str(mark)}, timeout="50ms"))
     assert (outcome.kind, code_of(outcome)) == (OutcomeKind.RETRY, "attempt_timeout")
-    async with asyncio.timeout(10):
-        while not mark.exists():
-            await asyncio.sleep(0.005)
+    await eventually(mark.exists)
 
 
 async def test_a_time_limit_kills_the_process_of_a_tool(attempts: Attempts, tmp_path: Path) -> None:
@@ -380,9 +381,7 @@ async def test_a_time_limit_kills_the_process_of_a_tool(attempts: Attempts, tmp_
     task = leased("hang.process", {"mark": str(mark)}, timeout="200ms")
     outcome = await outcome_of(attempts, task)
     assert code_of(outcome) == "attempt_timeout"
-    async with asyncio.timeout(10):
-        while _alive(int(mark.read_text())):
-            await asyncio.sleep(0.005)
+    await eventually(lambda: not _alive(int(mark.read_text())))
 
 
 def _alive(pid: int) -> bool:
@@ -414,9 +413,7 @@ async def test_cancelling_an_attempt_tells_its_handler(
     with pytest.raises(asyncio.CancelledError):
         await work
     assert context.cancelled
-    async with asyncio.timeout(10):
-        while way == "hang.plain" and not mark.exists():
-            await asyncio.sleep(0.005)
+    await eventually(lambda: way == "hang.async" or mark.exists())
 
 
 # -- the context ------------------------------------------------------------------------------
@@ -471,9 +468,7 @@ async def test_progress_is_passed_on_sparingly_and_the_newest_is_not_lost() -> N
     for number in range(100):
         report({"fraction": number / 100, "message": None})
         await asyncio.sleep(0)
-    async with asyncio.timeout(10):
-        while written[-1]["fraction"] != 0.99:
-            await asyncio.sleep(0.005)
+    await eventually(lambda: written[-1]["fraction"] == 0.99)
     assert len(written) < 50
     report.close()
     report({"fraction": 1.0, "message": "too late"})

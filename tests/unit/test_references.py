@@ -8,7 +8,10 @@ from hypothesis import strategies as st
 
 from flowbuilder.errors import InvalidValue
 from flowbuilder.references import (
+    LONGEST_TEXT,
+    MOST_REFERENCES,
     Reference,
+    ReferenceSyntax,
     Scope,
     find,
     parse,
@@ -140,7 +143,29 @@ def test_resolving_leaves_the_arguments_alone() -> None:
 def test_any_text_parses_or_is_refused(text: str) -> None:
     try:
         template = parse(text)
-    except InvalidValue as error:
+    except ReferenceSyntax as error:
         assert error.code in {"reference_syntax", "reference_root"}
     else:
         assert template.parts
+
+
+def test_a_text_holds_so_many_references() -> None:
+    many = "${{ input.zero }}" * MOST_REFERENCES
+    assert resolve(many, SCOPE) == "0" * MOST_REFERENCES
+    with pytest.raises(ReferenceSyntax, match="at most"):
+        parse(f"{many}${{{{ index }}}}")
+
+
+def test_a_text_cannot_grow_without_end() -> None:
+    scope = Scope(input="x" * (LONGEST_TEXT // 10), steps={}, run={})
+    assert len(str(resolve("${{ input }}" * 10, scope))) == 10 * (LONGEST_TEXT // 10)
+    with pytest.raises(InvalidValue) as caught:
+        resolve(["${{ input }}" * 11], scope, "/args")
+    assert (caught.value.code, caught.value.pointer) == ("json_size", "/args/0")
+
+
+def test_long_texts_are_parsed_like_short_ones() -> None:
+    text = f"{'x' * 1_000_000}${{{{ input.zero }}}}$${{{{"
+    assert resolve(text, SCOPE) == f"{'x' * 1_000_000}0${{{{"
+    assert parse(text) is not parse(text)  # kept nowhere
+    assert parse("${{ index }}") is parse("${{ index }}")

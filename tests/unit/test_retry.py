@@ -12,7 +12,9 @@ from flowbuilder.executor.retry import delay, exhausted
 from flowbuilder.flow import Backoff, RetryPolicy
 
 
-def policy(backoff: Backoff, *, base: float = 1, most: float = 60, jitter: bool = False) -> RetryPolicy:
+def policy(
+    backoff: Backoff, *, base: float = 1, most: float = 60, jitter: bool = False
+) -> RetryPolicy:
     return RetryPolicy(
         backoff=backoff,
         base_delay=timedelta(seconds=base),

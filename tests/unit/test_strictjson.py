@@ -281,3 +281,18 @@ def test_a_json_file_is_read_as_json() -> None:
 
 def test_an_empty_yaml_file_is_null() -> None:
     assert load_document("", name="flow.yaml") is None
+
+
+@pytest.mark.parametrize(
+    ("text", "code"), [("a: \x00", "json_nul"), ("a: \ud800", "json_surrogate")]
+)
+def test_characters_that_yaml_does_not_know_are_named(text: str, code: str) -> None:
+    with pytest.raises(InvalidValue) as caught:
+        load_document(text, name="x.yaml")
+    assert caught.value.code == code
+
+
+def test_one_large_text_many_times_is_refused_before_it_is_written() -> None:
+    with pytest.raises(InvalidValue) as caught:
+        check(["a" * 1_000_000] * 1_000_000)
+    assert caught.value.code == "json_size"
