@@ -5,7 +5,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-GOAL ?=
+GOAL ?= Read examples/data/penguins.csv, keep the rows where body_mass_g is above 4000, \
+average body_mass_g by species, sort by the average descending, and save the table as \
+out/heavy-penguins.md
 YES ?=
 LOCAL_MODEL ?=
 
@@ -26,14 +28,18 @@ $(STAMP): requirements.lock pyproject.toml
 	@env -u PYTHONDONTWRITEBYTECODE $(BIN)/python -m compileall -q -j 0 $(VENV)/lib >/dev/null || true
 	@touch $@
 
+LOCK := --quiet --upgrade --generate-hashes --allow-unsafe --strip-extras \
+  --resolver backtracking --no-header --no-annotate --no-emit-index-url \
+  --no-emit-find-links --no-emit-trusted-host
+
 .PHONY: lock
 lock: ## write requirements.lock anew from pyproject.toml
 	rm -rf build/lock && $(PYTHON) -m venv build/lock
 	build/lock/bin/python -m pip install --quiet 'pip-tools>=7.5'
-	build/lock/bin/python -m piptools compile --quiet --upgrade --extra dev --generate-hashes \
-	  --allow-unsafe --strip-extras --resolver backtracking --no-header --no-annotate \
-	  --no-emit-index-url --no-emit-find-links --no-emit-trusted-host \
+	build/lock/bin/python -m piptools compile $(LOCK) --extra dev \
 	  --output-file requirements.lock pyproject.toml
+	echo 'xllamacpp>=2026.10' | build/lock/bin/python -m piptools compile $(LOCK) \
+	  --output-file requirements-local.lock -
 	rm -rf build/lock
 
 .PHONY: test
@@ -61,9 +67,17 @@ imports: dev ## who may import whom
 .PHONY: check
 check: lint types imports test ## everything that .ci/run checks
 
+# What the local model runs on is an extra: installed when it is asked for.
+LOCAL_STAMP := $(VENV)/.installed-local
+$(LOCAL_STAMP): $(STAMP)
+	$(BIN)/python -m pip install -qq --no-deps --require-hashes -r requirements-local.lock
+	@touch $@
+
+# The goal reaches the shell as a variable, so that it may hold any quotes.
 .PHONY: demo
-demo: dev ## run a goal: make demo GOAL='...' [YES=1] [LOCAL_MODEL=1]
-	$(BIN)/python -m flowbuilder.cli run "$(GOAL)" $(if $(YES),--yes) $(if $(LOCAL_MODEL),--local-model)
+demo: export FLOWBUILDER_DEMO_GOAL := $(GOAL)
+demo: dev $(if $(LOCAL_MODEL),$(LOCAL_STAMP)) ## plan and run a goal: GOAL='...' YES=1 LOCAL_MODEL=1
+	@$(BIN)/flowbuilder --no-json run "$$FLOWBUILDER_DEMO_GOAL" $(if $(YES),--yes) $(if $(LOCAL_MODEL),--local-model)
 
 .PHONY: clean
 clean: ## remove the environment and the caches

@@ -43,6 +43,7 @@ _STEP = re.compile(
     r"""(?<![\w.])(?<!\.\s)steps\s*(?:\.\s*(?P<name>[A-Za-z_]\w*)|\[\s*[\"'](?P<key>\w+)[\"']\s*\])"""
     r"(?P<path>(?:\s*\.\s*[A-Za-z_]\w*)*)"
 )
+_ROOT = re.compile(r"(?<![\w.])(?<!\.\s)(?P<root>input|run)(?P<path>(?:\s*\.\s*[A-Za-z_]\w*)+)")
 _STEPS = re.compile(r"(?<![\w.])(?<!\.\s)steps\b")
 _MACRO = re.compile(r"\.\s*(all|exists|exists_one|map|filter)\s*\(\s*(\w*)")
 _COPIES = re.compile(r"\.\s*(?:map|filter)\s*\(|\bin\b")
@@ -191,13 +192,26 @@ def step_paths(text: str) -> list[tuple[str, tuple[str, ...]]]:
     The last name of a method call, as in `steps.a.text.startsWith("x")`, is no part of the path.
     """
     bare = _bare(text)
-    found = []
-    for match in _STEP.finditer(bare):
-        names = re.findall(r"\w+", match["path"])
-        if names and bare[match.end() :].lstrip().startswith("("):
-            names = names[:-1]
-        found.append((match["name"] or match["key"], tuple(names)))
-    return found
+    return [
+        (match["name"] or match["key"], _plain_path(match, bare)) for match in _STEP.finditer(bare)
+    ]
+
+
+def root_paths(text: str) -> list[tuple[str, tuple[str, ...]]]:
+    """Return `(root, path)` for every plain path behind `input` and `run`; see `step_paths`."""
+    bare = _bare(text)
+    named = {name for _, name in _MACRO.findall(bare)}
+    return [
+        (match["root"], _plain_path(match, bare))
+        for match in _ROOT.finditer(bare)
+        if match["root"] not in named
+    ]
+
+
+def _plain_path(match: re.Match[str], bare: str) -> tuple[str, ...]:
+    names = re.findall(r"\w+", match["path"])
+    is_call = bare[match.end() :].lstrip().startswith("(")
+    return tuple(names[:-1] if is_call else names)
 
 
 def _program(text: str) -> Program:

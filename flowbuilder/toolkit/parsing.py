@@ -64,7 +64,8 @@ def csv_parse(
         Literal["auto", "text"],
         Field(
             description="auto: a column whose cells are all numbers or all true/false becomes "
-            "typed, empty cells and NA among numbers null; codes such as 007 stay text. text: everything stays text."
+            "typed, empty cells and NA among numbers null; codes such as 007 stay text. "
+            "text: everything stays text."
         ),
     ] = "auto",
 ) -> CsvRecords:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Collection, Iterator
 
 from flowbuilder.errors import Fix, InvalidValue, Problem
-from flowbuilder.expressions import compile_expression, step_paths
+from flowbuilder.expressions import compile_expression, root_paths, step_paths
 from flowbuilder.flow import Step
 from flowbuilder.references import OPEN, Found, Reference, find, texts
 from flowbuilder.schemapaths import listed
@@ -149,17 +149,25 @@ def _condition(step: Step, pointer: str, scope: DataScope) -> list[Problem]:
 
 
 def _condition_paths(text: str, where: str, scope: DataScope, unknown: set[str]) -> list[Problem]:
+    # has(steps.a.b) asks whether the field is there: that may well be in doubt.
+    if _ASKS.search(text):
+        return []
     problems = []
-    for name, path in step_paths(text):
-        # has(steps.a.b) asks whether the field is there: that may well be in doubt.
-        if name in unknown or _ASKS.search(text):
+    for reference in _plain_references(text):
+        if reference.step in unknown:
             continue
-        reference = Reference("steps", path, ".".join(["steps", name, *path]), name)
         if isinstance(scope.look(reference, None), Missing):
             problem = scope.reference_problem(Found(reference, where, False), None)
             if problem is not None:
                 problems.append(problem)
     return problems
+
+
+def _plain_references(text: str) -> Iterator[Reference]:
+    for name, path in step_paths(text):
+        yield Reference("steps", path, ".".join(["steps", name, *path]), name)
+    for root, path in root_paths(text):
+        yield Reference(root, path, ".".join([root, *path]))
 
 
 def _unknown_tool(step: Step, pointer: str, scope: DataScope) -> Problem:

@@ -377,6 +377,11 @@ BROKEN: dict[str, tuple[object, str, str]] = {
         "unknown_step_reference",
         "/steps/1/when",
     ),
+    "condition on an unknown input": (
+        {**_when("size(input.nmaes) > 0"), "input": {"properties": {"names": {}}}},
+        "unknown_input_field",
+        "/steps/1/when",
+    ),
     "condition on an unknown field": (
         _when("steps.get.sttus == 200"),
         "unknown_output_field",

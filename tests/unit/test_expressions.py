@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from flowbuilder.errors import InvalidValue
-from flowbuilder.expressions import compile_expression, step_names, step_paths
+from flowbuilder.expressions import compile_expression, root_paths, step_names, step_paths
 
 SCOPE: dict[str, Any] = {
     "input": {
@@ -180,6 +180,12 @@ def test_steps_are_found_without_compiling(text: str, steps: set[str]) -> None:
 def test_paths_stop_where_they_are_no_longer_plain() -> None:
     text = "steps.a.b.c == 1 && steps.a.b.startsWith('x') && steps.d[0].e && steps.f.all(x, x)"
     assert step_paths(text) == [("a", ("b", "c")), ("a", ("b",)), ("d", ()), ("f", ())]
+
+
+def test_paths_of_the_other_roots() -> None:
+    text = "input.a.b == run . id && x.input.c && input.d.exists(i, i.input.e) && input['f'] == 1"
+    assert root_paths(text) == [("input", ("a", "b")), ("run", ("id",)), ("input", ("d",))]
+    assert root_paths("steps.a.all(input, input.x)") == []
 
 
 def test_names_of_macros_are_no_variables() -> None:

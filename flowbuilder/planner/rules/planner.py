@@ -12,7 +12,7 @@ from flowbuilder.errors import NoFittingTool, PlanningError, Problem
 from flowbuilder.flow import Flow
 from flowbuilder.plan import Plan, PlanStatus
 from flowbuilder.planner.base import PlanEvent, PlanEventType, PlanRequest
-from flowbuilder.planner.rules.clauses import MAX_CLAUSES, split_goal
+from flowbuilder.planner.rules.clauses import MAX_CLAUSES, Clause, split_goal
 from flowbuilder.planner.rules.composer import Composer, Composition
 from flowbuilder.planner.rules.lexicon import lexicon, words
 from flowbuilder.planner.rules.matching import ToolIndex
@@ -22,8 +22,12 @@ from flowbuilder.settings import Settings
 from flowbuilder.types import JsonObject
 from flowbuilder.validation import validate
 
-#: More than a person writes as one goal.
-LONGEST_GOAL = 20_000
+#: Rules read everyday goals of a few sentences; what is longer is a model's business.
+LONGEST_GOAL = 4_000
+#: A longer run of letters, digits or brackets is no word (addresses have marks in between).
+_RUN = re.compile(r"\w{200}|([^\w\s])\1{40}")
+#: More words without a full stop or another verb than a clause has.
+_LONGEST_CLAUSE = 800
 ABOUT_RULES = "Planned by rules, without a language model: the words were matched with the tools."
 
 
@@ -71,19 +75,25 @@ class RulePlanner:
             raise PlanningError(
                 "the goal is empty", code="goal_empty", hint="Say in a sentence what is to be done."
             )
-        _refuse_unreadable(request.goal)
         if len(request.goal) > LONGEST_GOAL:
             raise PlanningError(
                 f"the goal has {len(request.goal)} characters, at most {LONGEST_GOAL} are read",
                 code="goal_too_long",
                 hint="Say in a few sentences what is to be done.",
             )
+        _refuse_unreadable(request.goal)
         if not len(request.registry):
             raise NoFittingTool("there are no tools to plan with")
         return Composer(request, ToolIndex(request.registry))
 
-    def _clauses(self, request: PlanRequest, composer: Composer) -> list[Any]:
+    def _clauses(self, request: PlanRequest, composer: Composer) -> list[Clause]:
         found = split_goal(request.goal, composer.index.verbs)
+        if any(len(clause.text) - _quoted(clause) > _LONGEST_CLAUSE for clause in found):
+            raise PlanningError(
+                f"one part of the goal has more than {_LONGEST_CLAUSE} characters",
+                code="goal_too_long",
+                hint="Say it in shorter sentences.",
+            )
         if not found:
             raise NoFittingTool(
                 "the goal names nothing that a tool could do",
@@ -129,6 +139,11 @@ class RulePlanner:
         raise PlanningError("the plan that came out is not valid", problems=problems)
 
 
+def _quoted(clause: Clause) -> int:
+    """Return how many characters of a clause are inside literals."""
+    return sum(item.end - item.start for item in clause.literals)
+
+
 def _refuse_unreadable(goal: str) -> None:
     """Refuse what could not be stored, or would become a live reference inside an argument."""
     try:
@@ -139,6 +154,12 @@ def _refuse_unreadable(goal: str) -> None:
             code="goal_invalid",
             hint="Send the goal as well-formed Unicode.",
         ) from None
+    if _RUN.search(goal):
+        raise PlanningError(
+            "the goal holds a run of characters that is no word",
+            code="goal_invalid",
+            hint="Say in a few sentences what is to be done.",
+        )
     if "${{" in goal:
         raise PlanningError(
             "the goal holds a reference, ${{ … }}; goals are plain words",
