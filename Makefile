@@ -75,7 +75,7 @@ $(LOCAL_STAMP): $(STAMP)
 
 # The goal reaches the shell as a variable, so that it may hold any quotes.
 .PHONY: demo
-demo: export FLOWBUILDER_DEMO_GOAL := $(GOAL)
+demo: export FLOWBUILDER_DEMO_GOAL := $(value GOAL)
 demo: dev $(if $(LOCAL_MODEL),$(LOCAL_STAMP)) ## plan and run a goal: GOAL='...' YES=1 LOCAL_MODEL=1
 	@$(BIN)/flowbuilder --no-json run "$$FLOWBUILDER_DEMO_GOAL" $(if $(YES),--yes) $(if $(LOCAL_MODEL),--local-model)
 

@@ -107,7 +107,11 @@ class Worker:
         """Register and begin to claim tasks."""
         self._loop = asyncio.get_running_loop()
         await self._lock.hold(self.id)
-        await self._register()
+        try:
+            await self._register()
+        except BaseException:
+            await self._lock.release()
+            raise
         self._leases.start(self.id)
         self._unhear = self._notifications.on_work(self._heard_of_work)
         self._tasks = [

@@ -8,7 +8,6 @@ called with JSON. The result turns validated JSON arguments into what the parame
 from __future__ import annotations
 
 import inspect
-import re
 import types
 import typing
 from collections.abc import Callable, Iterator, Mapping
@@ -23,11 +22,9 @@ from pydantic.json_schema import GenerateJsonSchema, JsonSchemaWarningKind
 from pydantic_core import PydanticSerializationError
 
 from flowbuilder.errors import DefinitionError, InvalidValue
+from flowbuilder.tools.docstrings import parameter_texts, summary_of
 from flowbuilder.types import JsonObject, JsonSchema, JsonValue
 
-_SECTION = re.compile(r"^(args|arguments|parameters|params):$", re.IGNORECASE)
-_ENTRY = re.compile(r"^\*{0,2}(\w+)\s*(?:\([^)]*\))?\s*:\s*(.*)$")
-_SPHINX = re.compile(r"^:param(?:\s+[^:]+)?\s+(\w+)\s*:\s*(.*)$")
 #: NaN stays NaN in a dump, so that the gate behind it sees and refuses it.
 _KEEP_NAN = ConfigDict(ser_json_inf_nan="constants")
 _ANYTHING: TypeAdapter[Any] = TypeAdapter(Any, config=_KEEP_NAN)
@@ -132,7 +129,7 @@ def describe_function(
         DefinitionError: The function cannot be called with JSON arguments; the message says why.
     """
     hints = _hints(function, {context_type.__name__: context_type, **local_names})
-    texts = _parameter_texts(inspect.getdoc(function) or "")
+    texts = parameter_texts(inspect.getdoc(function) or "")
     fields: dict[str, Any] = {}
     parameters: list[Parameter] = []
     context: str | None = None
@@ -164,7 +161,7 @@ def describe_function(
     model, input_schema = _arguments(function, fields, parameters)
     output, output_schema = _output(function, hints.get("return", Any), wait_type)
     return Signature(
-        summary=_summary(function),
+        summary=summary_of(function, _name(function)),
         input_schema=input_schema,
         output_schema=output_schema,
         parameters=tuple(parameters),
@@ -355,44 +352,6 @@ def _refuse_remote(function: Callable[..., Any], schema: JsonSchema) -> None:
                 code="tool_invalid",
                 hint="A tool's schemas must be self-contained.",
             )
-
-
-def _summary(function: Callable[..., Any]) -> str:
-    lines = _own_doc(function).splitlines()
-    if lines:
-        return lines[0].strip()
-    words = _name(function).replace("_", " ").replace(".", " ").strip("<> ")
-    return words[:1].upper() + words[1:] + "."
-
-
-def _own_doc(function: Callable[..., Any]) -> str:
-    if not (inspect.isroutine(function) or hasattr(function, "__wrapped__")):
-        return ""  # what getdoc would find is the doc of the callable's class
-    return inspect.getdoc(function) or ""
-
-
-def _parameter_texts(doc: str) -> dict[str, str]:
-    """Return `{parameter: description}` from a Google-style section or `:param name:` lines."""
-    texts: dict[str, str] = {}
-    current: str | None = None
-    section_indent: int | None = None
-    entry_indent: int | None = None
-    for line in doc.splitlines():
-        text, indent = line.strip(), len(line) - len(line.lstrip())
-        if sphinx := _SPHINX.match(text):
-            texts[sphinx[1]] = sphinx[2]
-        elif _SECTION.match(text):
-            section_indent, entry_indent, current = indent, None, None
-        elif section_indent is None or not text:
-            continue
-        elif indent <= section_indent:
-            section_indent = None
-        elif entry_indent in (None, indent) and (entry := _ENTRY.match(text)):
-            entry_indent, current = indent, entry[1]
-            texts[current] = entry[2]
-        elif current:
-            texts[current] = f"{texts[current]} {text}".strip()
-    return {name: text for name, text in texts.items() if text}
 
 
 def _name(function: Callable[..., Any]) -> str:

@@ -113,32 +113,38 @@ async def test_a_broken_connection_loses_and_doubles_nothing(
 
 
 async def test_without_any_notification_polling_finds_the_messages(database: Database) -> None:
-    async with Notifications(database, poll_interval=OFTEN) as notifications:
-        async with notifications.listen("q") as messages:
-            for n in range(3):
-                await database.execute(b"select pgmq.send('q', %s::jsonb)", (f'{{"n": {n}}}',))
-            assert await numbers(messages, 3) == [0, 1, 2]
+    async with (
+        Notifications(database, poll_interval=OFTEN) as notifications,
+        notifications.listen("q") as messages,
+    ):
+        for n in range(3):
+            await database.execute(b"select pgmq.send('q', %s::jsonb)", (f'{{"n": {n}}}',))
+        assert await numbers(messages, 3) == [0, 1, 2]
 
 
 async def test_a_message_that_commits_after_a_later_one_is_not_lost(database: Database) -> None:
-    async with Notifications(database, poll_interval=OFTEN) as notifications:
-        async with notifications.listen("q") as messages:
-            async with database.transaction() as slow:
-                await slow.execute("""select pgmq.send('q', '{"n": "early number"}'::jsonb)""")
-                await notifications.send_with_notify("q", {"n": "later number"})
-                assert await numbers(messages, 1) == ["later number"]
-            assert await numbers(messages, 1) == ["early number"]
+    async with (
+        Notifications(database, poll_interval=OFTEN) as notifications,
+        notifications.listen("q") as messages,
+    ):
+        async with database.transaction() as slow:
+            await slow.execute("""select pgmq.send('q', '{"n": "early number"}'::jsonb)""")
+            await notifications.send_with_notify("q", {"n": "later number"})
+            assert await numbers(messages, 1) == ["later number"]
+        assert await numbers(messages, 1) == ["early number"]
 
 
 async def test_a_delayed_message_is_seen_when_its_time_has_come(database: Database) -> None:
-    async with Notifications(database, poll_interval=OFTEN) as notifications:
-        async with notifications.listen("q") as messages:
-            number = await notifications.send_with_notify("q", {"n": "delayed"}, delay="1h")
-            await notifications.send_with_notify("q", {"n": "now"})
-            assert await numbers(messages, 1) == ["now"]
-            assert await notifications.receive("q", limit=10) != []
-            await database.execute(b"select pgmq.set_vt('q', %s::bigint, 0)", (number,))
-            assert await numbers(messages, 1) == ["delayed"]
+    async with (
+        Notifications(database, poll_interval=OFTEN) as notifications,
+        notifications.listen("q") as messages,
+    ):
+        number = await notifications.send_with_notify("q", {"n": "delayed"}, delay="1h")
+        await notifications.send_with_notify("q", {"n": "now"})
+        assert await numbers(messages, 1) == ["now"]
+        assert await notifications.receive("q", limit=10) != []
+        await database.execute(b"select pgmq.set_vt('q', %s::bigint, 0)", (number,))
+        assert await numbers(messages, 1) == ["delayed"]
 
 
 async def test_consumers_share_messages_and_listeners_still_see_them(

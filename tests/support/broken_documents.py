@@ -338,11 +338,6 @@ BROKEN: dict[str, tuple[object, str, str]] = {
         "wrong_type",
         "/steps/0/depends_on/0",
     ),
-    "dependency that is no id": (
-        flow_of(step_of(depends_on=["a b"])),
-        "bad_step_id",
-        "/steps/0/depends_on/0",
-    ),
     "no concurrency": (flow_of(step_of(concurrency=0)), "bad_value", "/steps/0/concurrency"),
     "unknown trigger rule": (
         flow_of(step_of(trigger_rule="any")),
