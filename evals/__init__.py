@@ -9,8 +9,9 @@ from __future__ import annotations
 if __name__ != "flowbuilder.evals":
     raise ImportError("import flowbuilder.evals, not evals")
 
-from flowbuilder.evals.dataset import Case, Dataset, Expectation, find_suites, load_suite
-from flowbuilder.evals.evaluators import Evaluator, Finding
+from flowbuilder.evals.dataset import Case, Dataset, Expectation
+from flowbuilder.evals.evaluators import Evaluator, Finding, judge
+from flowbuilder.evals.loading import find_suites, load_suite
 from flowbuilder.evals.report import CaseReport, Report
 from flowbuilder.evals.runner import Observation, run_suite
 
@@ -24,6 +25,7 @@ __all__ = [
     "Observation",
     "Report",
     "find_suites",
+    "judge",
     "load_suite",
     "run_suite",
 ]

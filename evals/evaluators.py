@@ -1,24 +1,26 @@
 """Evaluators: each looks at one side of what was observed and gives a finding.
 
 A finding's value is a bool (a requirement), a number from 0 to 1 (a score) or a text (a label).
-A case passes when every bool is true and every score is 1.
+A case passes when every bool is true and every score is 1. `judge` calls them all.
 """
 
 from __future__ import annotations
 
+import math
+import re
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 import orjson
 
-from flowbuilder.flow import Flow
+from flowbuilder.flow import Flow, Step
 from flowbuilder.graph import dependencies
-from flowbuilder.types import JsonObject
+from flowbuilder.types import JsonObject, JsonValue
 
 if TYPE_CHECKING:
-    from flowbuilder.evals.dataset import Expectation
+    from flowbuilder.evals.dataset import Expectation, FileExpectation
     from flowbuilder.evals.runner import Observation
 
 
@@ -48,36 +50,43 @@ class Evaluator(Protocol):
         ...
 
 
-def outcome(expect: Expectation, seen: Observation) -> Finding:
-    """A valid plan, a refusal or a question, as expected; never a plan with errors."""
-    return Finding(
-        evaluator="outcome",
-        value=seen.outcome == expect.outcome,
-        reason="" if seen.outcome == expect.outcome else f"{seen.outcome}: {seen.reason}",
-    )
+def judge(expect: Expectation, seen: Observation) -> tuple[Finding, ...]:
+    """Return what every evaluator has to say, and whether the plan was honest about itself."""
+    found = [evaluator(expect, seen) for evaluator in EVALUATORS]
+    findings = [finding for finding in found if finding is not None]
+    if seen.outcome == "plan":
+        wrong = [finding.evaluator for finding in findings if not finding.passed]
+        findings.insert(1, _honest(wrong, certain=seen.certain))
+    return tuple(findings)
 
 
-def honest(expect: Expectation, seen: Observation) -> Finding | None:
-    """A plan with other tools than expected must not be called certain."""
-    if seen.flow is None or expect.tools is None:
-        return None
-    wrong = tools_of(seen.flow) != list(expect.tools)
+def _honest(wrong: list[str], *, certain: bool) -> Finding:
+    """A plan that is wrong in anything must not have been called certain."""
+    deceives = bool(wrong) and certain
     return Finding(
         evaluator="honest",
-        value=not (wrong and seen.certain),
-        reason="a wrong plan was called certain" if wrong and seen.certain else "",
+        value=not deceives,
+        reason="a wrong plan was called certain" if deceives else "",
     )
+
+
+def outcome(expect: Expectation, seen: Observation) -> Finding:
+    """A valid plan, a refusal or a question, as expected; never a plan with errors."""
+    same = seen.outcome == expect.outcome
+    told = f"{seen.outcome}: {seen.reason}" if seen.reason else seen.outcome
+    return Finding(evaluator="outcome", value=same, reason="" if same else told)
 
 
 def tools(expect: Expectation, seen: Observation) -> Finding | None:
-    """The tools of the steps, in order, exactly."""
-    if expect.tools is None or expect.outcome != "plan":
+    """The tools of the steps, in order, exactly as in one of the sequences that are right."""
+    if not expect.sequences:
         return None
     found = tools_of(seen.flow) if seen.flow else []
+    right = found in expect.sequences and seen.flow is not None
     return Finding(
         evaluator="tools",
-        value=found == list(expect.tools),
-        reason="" if found == list(expect.tools) else f"planned {' → '.join(found) or 'nothing'}",
+        value=right,
+        reason="" if right else f"planned {' → '.join(found) or 'nothing'}",
     )
 
 
@@ -85,36 +94,34 @@ def edges(expect: Expectation, seen: Observation) -> Finding | None:
     """F1 of the expected edges against the planned ones, as multisets of pairs of tools."""
     if expect.edges is None:
         return None
+    if seen.flow and tools_of(seen.flow) in expect.alternatives:
+        return None
     wanted = Counter(expect.edges)
     found = Counter(edges_of(seen.flow)) if seen.flow else Counter[tuple[str, str]]()
     common = (wanted & found).total()
     total = wanted.total() + found.total()
-    missing = [f"{a} → {b}" for a, b in (wanted - found)]
-    extra = [f"{a} → {b}" for a, b in (found - wanted)]
+    missing = [f"{a} → {b}" for a, b in (wanted - found).elements()]
+    extra = [f"{a} → {b}" for a, b in (found - wanted).elements()]
+    told = [("missing", missing), ("extra", extra)]
     return Finding(
         evaluator="edges",
         value=2 * common / total if total else 1.0,
-        reason="; ".join(
-            part
-            for part in (
-                f"missing {', '.join(missing)}" if missing else "",
-                f"extra {', '.join(extra)}" if extra else "",
-            )
-            if part
-        ),
+        reason="; ".join(f"{word} {', '.join(pairs)}" for word, pairs in told if pairs),
     )
 
 
 def literals(expect: Expectation, seen: Observation) -> Finding | None:
-    """Share of the expected literals that stand in some argument."""
+    """Share of the expected literals that stand in an argument or a condition of some step."""
     if not expect.literals:
         return None
-    arguments = [arguments_text(step.args) for step in seen.flow.steps] if seen.flow else []
-    missing = [text for text in expect.literals if not any(text in args for args in arguments)]
+    values = [value for step in seen.flow.steps for value in _values(step)] if seen.flow else []
+    missing = [
+        wanted for wanted in expect.literals if not any(_stands_in(wanted, v) for v in values)
+    ]
     return Finding(
         evaluator="literals",
         value=1 - len(missing) / len(expect.literals),
-        reason=f"nowhere in the arguments: {', '.join(missing)}" if missing else "",
+        reason=f"nowhere in the arguments: {', '.join(map(str, missing))}" if missing else "",
     )
 
 
@@ -122,16 +129,11 @@ def approvals(expect: Expectation, seen: Observation) -> Finding | None:
     """As many decisions asked of people as expected."""
     if expect.approvals is None:
         return None
-    found = sum(
-        1
-        for step in (seen.flow.steps if seen.flow else [])
-        if asks_a_person(step.tool, step.approval)
-    )
-    return Finding(
-        evaluator="approvals",
-        value=found == expect.approvals,
-        reason="" if found == expect.approvals else f"the plan asks {found} times",
-    )
+    steps = seen.flow.steps if seen.flow else []
+    found = sum(1 for step in steps if asks_a_person(step.tool, step.approval))
+    same = found == expect.approvals
+    reason = "" if same else f"{found} steps ask a person, not {expect.approvals}"
+    return Finding(evaluator="approvals", value=same, reason=reason)
 
 
 def result(expect: Expectation, seen: Observation) -> Finding | None:
@@ -139,12 +141,12 @@ def result(expect: Expectation, seen: Observation) -> Finding | None:
     if "result" not in expect.model_fields_set:
         return None
     if not seen.ran:
-        return Finding(evaluator="result", value=False, reason=seen.reason or "it did not run")
-    same = canonical(seen.output) == canonical(expect.result)
+        return Finding(evaluator="result", value=False, reason=_why_not_run(seen))
+    same = same_json(seen.output, expect.result)
     return Finding(
         evaluator="result",
         value=same,
-        reason="" if same else f"got {canonical(seen.output)[:300].decode(errors='replace')}",
+        reason="" if same else f"got {_shown(canonical(seen.output).decode())}",
     )
 
 
@@ -152,31 +154,18 @@ def files(expect: Expectation, seen: Observation) -> Finding | None:
     """The files that really running the plan has left."""
     if not expect.files:
         return None
-    wrong = []
-    for path, wanted in expect.files.items():
-        text = seen.files.get(path)
-        if text is None:
-            wrong.append(f"{path} is not there")
-        elif wanted.equals is not None and text != wanted.equals:
-            wrong.append(f"{path} holds something else")
-        else:
-            wrong += [f"{path} lacks {part!r}" for part in wanted.contains if part not in text]
     if not seen.ran:
-        wrong.insert(0, seen.reason or "it did not run")
+        return Finding(evaluator="files", value=False, reason=_why_not_run(seen))
+    wrong = [
+        f"{path} {reason}"
+        for path, wanted in expect.files.items()
+        for reason in _file_faults(wanted, seen.files.get(path))
+    ]
     return Finding(evaluator="files", value=not wrong, reason="; ".join(wrong))
 
 
-#: In the order of a report's columns.
-EVALUATORS: tuple[Evaluator, ...] = (
-    outcome,
-    honest,
-    tools,
-    edges,
-    literals,
-    approvals,
-    result,
-    files,
-)
+#: In the order of a report's scores; `honest` is made of what they find.
+EVALUATORS: tuple[Evaluator, ...] = (outcome, tools, edges, literals, approvals, result, files)
 
 
 def tools_of(flow: Flow) -> list[str]:
@@ -198,15 +187,89 @@ def asks_a_person(tool: str, approval: object) -> bool:
     return approval is not None or tool.partition("@")[0].startswith("human.")
 
 
-def arguments_text(arguments: object) -> str:
-    """Return arguments as text in which literals can be looked for: keys and leaves, unescaped."""
-    if isinstance(arguments, dict):
-        return "\n".join(f"{key}\n{arguments_text(value)}" for key, value in arguments.items())
-    if isinstance(arguments, list):
-        return "\n".join(arguments_text(value) for value in arguments)
-    return arguments if isinstance(arguments, str) else canonical(arguments).decode()
+def leaves(value: object) -> Iterator[str | int | float | bool | None]:
+    """Yield the keys and leaves of a JSON value; references are no literals and left out."""
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            yield key
+            yield from leaves(inner)
+    elif isinstance(value, list):
+        for inner in value:
+            yield from leaves(inner)
+    elif isinstance(value, str):
+        yield _REFERENCE.sub("\n", value)
+    elif value is None or isinstance(value, bool | int | float):
+        yield value
 
 
-def canonical(value: object) -> bytes:
+def same_json(found: object, wanted: object) -> bool:
+    """Whether two JSON values are the same; 3 and 3.0 are, 1 and true are not."""
+    if isinstance(found, dict) and isinstance(wanted, dict):
+        return found.keys() == wanted.keys() and all(
+            same_json(found[key], inner) for key, inner in wanted.items()
+        )
+    if isinstance(found, list) and isinstance(wanted, list):
+        return len(found) == len(wanted) and all(map(same_json, found, wanted))
+    if isinstance(found, bool) or isinstance(wanted, bool):
+        return found is wanted
+    if isinstance(found, int | float) and isinstance(wanted, int | float):
+        return found == wanted or math.isclose(found, wanted, rel_tol=1e-9)
+    return found == wanted
+
+
+def canonical(value: JsonValue) -> bytes:
     """Return JSON with sorted keys, so that equal values have equal bytes."""
     return orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
+
+
+_REFERENCE = re.compile(r"\$\{\{.*?\}\}", re.DOTALL)
+
+
+def _values(step: Step) -> Iterator[str | int | float | bool | None]:
+    yield from leaves(step.args)
+    if step.when is not None:
+        yield step.when
+
+
+def _stands_in(wanted: str | int | float, value: str | int | float | bool | None) -> bool:
+    """Whether a literal is a value or stands in it as a word of its own."""
+    if value is None or isinstance(value, bool):
+        return str(wanted).lower() == {None: "null", True: "true", False: "false"}[value]
+    if isinstance(value, int | float):
+        return _number(wanted) == value
+    pattern = rf"(?<!\w){re.escape(str(wanted))}(?!\w)"
+    return str(wanted) == value or re.search(pattern, value) is not None
+
+
+def _number(text: str | int | float) -> float | None:
+    try:
+        return float(text)
+    except ValueError:
+        return None
+
+
+def _file_faults(wanted: FileExpectation | None, text: str | None) -> list[str]:
+    """Return what is wrong with one file."""
+    if wanted is None:
+        return [] if text is None else ["is there"]
+    if text is None:
+        return ["is not there"]
+    faults = [f"lacks {part!r}" for part in wanted.contains if part not in text]
+    faults += [f"holds {part!r}" for part in wanted.lacks if part in text]
+    if wanted.equals is not None and text != wanted.equals:
+        faults.append(f"holds something else: {_shown(text)!r}")
+    position = 0
+    for part in wanted.in_order:
+        found = text.find(part, position)
+        if found < 0:
+            return [*faults, f"lacks {part!r} in its place"]
+        position = found + len(part)
+    return faults
+
+
+def _why_not_run(seen: Observation) -> str:
+    return seen.reason or "the plan was not run"
+
+
+def _shown(text: str, limit: int = 300) -> str:
+    return text if len(text) <= limit else text[: limit - 1] + "…"

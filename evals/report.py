@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 
+from rich.console import Group
 from rich.table import Table
+from rich.text import Text
 
 from flowbuilder.evals.evaluators import Finding
 from flowbuilder.plan import Usage
@@ -28,6 +31,14 @@ class CaseReport:
     def passed(self) -> bool:
         """Whether every finding is as it should be."""
         return all(finding.passed for finding in self.findings)
+
+    def faults(self) -> list[str]:
+        """Return a line for each finding that is not as it should be."""
+        return [
+            f"{finding.evaluator}: {finding.reason or finding.value}"
+            for finding in self.findings
+            if not finding.passed
+        ]
 
     def as_json(self) -> JsonObject:
         """Return the case as JSON."""
@@ -84,34 +95,32 @@ class Report:
             "cases": cases,
         }
 
-    def table(self) -> Table:
-        """Return the report as a table for a terminal: a row a case, a column an evaluator."""
-        names = list(self.scores())
-        title = f"{self.suite} · planner: {self.planner}" + (
-            f" ({self.model})" if self.model else ""
-        )
-        table = Table(title=title, title_justify="left")
-        table.add_column("case")
-        for name in names:
-            table.add_column(name, justify="right")
-        table.add_column("why not", overflow="fold")
+    def table(self) -> Group:
+        """Return the report for a terminal: a row a case, and below a row an evaluator."""
+        passed = f"{sum(case.passed for case in self.cases)} of {len(self.cases)} passed"
+        planner = f"{self.planner} ({self.model})" if self.model else self.planner
+        title = Text(f"{self.suite} · planner: {planner} · {passed}", style="bold")
+        return Group(title, Text(), self._cases_table(), Text(), self._scores_table())
+
+    def _cases_table(self) -> Table:
+        table = Table(box=None, header_style="bold", pad_edge=False)
+        table.add_column("case", no_wrap=True)
+        table.add_column("passed")
+        table.add_column("seconds", justify="right")
+        table.add_column("what is wrong", overflow="fold")
         for case in self.cases:
-            by_name = {finding.evaluator: finding for finding in case.findings}
-            reasons = [f.reason for f in case.findings if not f.passed and f.reason]
-            cells = [_cell(by_name.get(name)) for name in names]
             style = "" if case.passed else "bold"
-            table.add_row(case.name, *cells, "; ".join(reasons), style=style)
-        means = [f"{value:.2f}" for value in self.scores().values()]
-        table.add_section()
-        table.add_row(
-            f"{sum(c.passed for c in self.cases)} of {len(self.cases)} passed", *means, ""
-        )
+            passed = "yes" if case.passed else "NO"
+            faults = Text("\n".join(case.faults()))
+            table.add_row(Text(case.name), passed, f"{case.seconds:.2f}", faults, style=style)
         return table
 
-
-def _cell(finding: Finding | None) -> str:
-    if finding is None:
-        return "–"
-    if isinstance(finding.value, bool):
-        return "yes" if finding.value else "NO"
-    return finding.value if isinstance(finding.value, str) else f"{finding.value:.2f}"
+    def _scores_table(self) -> Table:
+        counts = Counter(finding.evaluator for case in self.cases for finding in case.findings)
+        table = Table(box=None, header_style="bold", pad_edge=False)
+        table.add_column("evaluator")
+        table.add_column("mean", justify="right")
+        table.add_column("cases", justify="right")
+        for name, mean in self.scores().items():
+            table.add_row(Text(name), f"{mean:.2f}", str(counts[name]))
+        return table

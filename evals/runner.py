@@ -1,31 +1,39 @@
 """Runs a suite: every goal is planned for real and, where a result is expected, executed for real.
 
-Each case has a workspace folder of its own. Approvals that the plan asks for are given by the
-suite itself: its workspace is the only thing a plan can touch.
+All cases share one database, each has a workspace folder of its own. Approvals that a plan asks
+for are given by the suite itself: the workspace is the only thing that a plan can touch, unless
+its case says otherwise.
 """
 
 from __future__ import annotations
 
-import tempfile
+import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from flowbuilder.client.builder import FlowBuilder
-from flowbuilder.errors import FlowBuilderError, NoFittingTool
+from flowbuilder.client.runs import Run
+from flowbuilder.errors import ExecutionError, FlowBuilderError, NoFittingTool
 from flowbuilder.evals.dataset import Case, Dataset
-from flowbuilder.evals.evaluators import EVALUATORS, tools_of
+from flowbuilder.evals.evaluators import judge, tools_of
+from flowbuilder.evals.loading import require_tools
 from flowbuilder.evals.report import CaseReport, Report
+from flowbuilder.evals.scratch import open_scratch
 from flowbuilder.flow import Flow
 from flowbuilder.plan import Plan, Usage
 from flowbuilder.planner.base import Planner
 from flowbuilder.settings import Settings
-from flowbuilder.tools import ToolRegistry
+from flowbuilder.toolkit import load_registry
+from flowbuilder.tools import Effects, ToolRegistry
 from flowbuilder.types import JsonValue
 
 #: Seconds that one plan may take to run; a suite's flows are small.
 RUN_TIMEOUT = 120.0
+#: Who decides when a step asks anybody.
+DECIDER = "user:eval"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -42,7 +50,7 @@ class Observation:
     """Whether the plan ran to a completed end."""
     output: JsonValue = None
     files: dict[str, str] = field(default_factory=dict)
-    """Text files in the workspace after the run: path → text."""
+    """Of the files that the case expects, those that are there after the run: path → text."""
 
 
 async def run_suite(
@@ -51,90 +59,112 @@ async def run_suite(
     *,
     registry: ToolRegistry | None = None,
     planner: Planner | None = None,
+    search_path: Path | None = None,
+    on_start: Callable[[Case], None] | None = None,
     on_case: Callable[[CaseReport], None] | None = None,
 ) -> Report:
     """Run every case and return the report.
 
     Args:
         dataset: The suite.
-        settings: Database, model and limits; the workspace folder is replaced for each case.
+        settings: Model and limits. The database, when one is set, should be nobody else's: its
+            workers would take the cases' tasks. Without one a server is started for the suite.
         registry: All the tools there are; by default the starter tools and the suite's modules.
         planner: By default the one that the settings ask for.
+        search_path: Where the suite's modules are looked for first.
+        on_start: Told of each case before it is tried.
         on_case: Told of each case as it is done.
 
     Raises:
         SettingsError: A module of the suite cannot be loaded.
+        DefinitionError: The suite expects a tool that does not exist.
         DatabaseError: No usable database.
     """
+    tools = registry or _registry(dataset, settings, search_path)
+    require_tools(dataset, tools)
     reports = []
-    model = settings.model
-    for case in dataset.cases:
-        started = time.monotonic()
-        seen = await _observe(case, dataset, settings, registry, planner)
-        found = [evaluator(case.expect, seen) for evaluator in EVALUATORS]
-        report = CaseReport(
-            name=case.name,
-            goal=case.goal,
-            findings=tuple(finding for finding in found if finding is not None),
-            planned=tuple(tools_of(seen.flow)) if seen.flow else (),
-            certain=seen.certain,
-            usage=seen.usage,
-            seconds=time.monotonic() - started,
-        )
-        reports.append(report)
-        if on_case is not None:
-            on_case(report)
-    name = planner.name if planner is not None else ("model" if model else "rules")
+    async with open_scratch(settings) as scratch:
+        for case in dataset.cases:
+            if on_start is not None:
+                on_start(case)
+            workspace = scratch.folder / "cases" / case.name
+            bench = _Bench(case, scratch.settings, workspace, tools, planner)
+            report = await _try_case(bench)
+            reports.append(report)
+            if on_case is not None:
+                on_case(report)
+    name = planner.name if planner is not None else ("model" if settings.model else "rules")
+    model = settings.model if planner is None else None
     return Report(suite=dataset.suite, planner=name, model=model, cases=tuple(reports))
 
 
-async def _observe(
-    case: Case,
-    dataset: Dataset,
-    settings: Settings,
-    registry: ToolRegistry | None,
-    planner: Planner | None,
-) -> Observation:
-    with tempfile.TemporaryDirectory(prefix="flowbuilder-eval-") as folder:
-        workspace = Path(folder)
-        for name, text in case.files.items():
-            path = workspace / name
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(text, encoding="utf-8")
-        own = settings.model_copy(
-            update={"workspace_dir": workspace, "tools": [*settings.tools, *dataset.tools]}
-        )
-        builder = FlowBuilder.connect(
-            settings=own,
-            registry=registry or _only(dataset, own),
-            planner=planner,
-            worker=case.expect.runs,
-        )
-        async with builder as fb:
-            seen = await _plan(fb, case)
-            if case.expect.runs and seen.outcome == "plan" and seen.flow is not None:
-                seen = await _run(fb, case, seen, seen.flow)
-        return replace(seen, files=_texts(workspace))
+@dataclass(frozen=True, slots=True)
+class _Bench:
+    """One case and what it is tried with."""
+
+    case: Case
+    settings: Settings
+    workspace: Path
+    registry: ToolRegistry
+    planner: Planner | None
 
 
-def _only(dataset: Dataset, settings: Settings) -> ToolRegistry | None:
-    """Return the registry of a suite that plans with its own tools alone."""
-    return ToolRegistry.from_modules(settings.tools) if dataset.only_tools else None
+def _registry(dataset: Dataset, settings: Settings, search_path: Path | None) -> ToolRegistry:
+    if dataset.only_tools:
+        return ToolRegistry.from_modules(dataset.tools, search_path=search_path)
+    return load_registry(settings, dataset.tools, search_path=search_path)
 
 
-async def _plan(fb: FlowBuilder, case: Case) -> Observation:
+async def _try_case(bench: _Bench) -> CaseReport:
+    started = time.monotonic()
+    seen = await _observe(bench)
+    return CaseReport(
+        name=bench.case.name,
+        goal=bench.case.goal,
+        findings=judge(bench.case.expect, seen),
+        planned=tuple(tools_of(seen.flow)) if seen.flow else (),
+        certain=seen.certain,
+        usage=seen.usage,
+        seconds=time.monotonic() - started,
+    )
+
+
+async def _observe(bench: _Bench) -> Observation:
+    case, expect = bench.case, bench.case.expect
+    await asyncio.to_thread(_write_texts, bench.workspace, case.files)
+    builder = FlowBuilder.connect(
+        settings=bench.settings.model_copy(update={"workspace_dir": bench.workspace}),
+        registry=bench.registry,
+        planner=bench.planner,
+        worker=expect.runs,
+    )
+    async with builder as fb:
+        stored = [await fb.save_flow(document) for document in case.flows]
+        try:
+            plan, seen = await _plan(fb, case)
+            if expect.runs and plan is not None and seen.outcome == "plan":
+                seen = await _run(fb, case, plan, seen)
+        finally:
+            for flow in stored:  # the next case does not know it
+                await fb.delete_flow(flow.slug)
+    texts = await asyncio.to_thread(_read_texts, bench.workspace, expect.files)
+    return replace(seen, files=texts)
+
+
+async def _plan(fb: FlowBuilder, case: Case) -> tuple[Plan | None, Observation]:
     try:
         plan = await fb.plan(case.goal, input=case.input)
     except NoFittingTool as error:
-        return Observation(outcome="refusal", reason=error.message)
+        return None, Observation(outcome="refusal", reason=error.message)
     except FlowBuilderError as error:
-        return Observation(outcome="failure", reason=f"{error.code}: {error.message}")
-    return Observation(
+        return None, Observation(outcome="failure", reason=f"{error.code}: {error.message}")
+    except Exception as error:  # a planner that breaks at one goal does not end the suite
+        return None, Observation(outcome="failure", reason=f"{type(error).__name__}: {error}")
+    told = [question.text for question in plan.questions]
+    told += [f"{problem.code}: {problem.message}" for problem in plan.problems]
+    return plan, Observation(
         outcome=_outcome(plan),
-        reason="; ".join(
-            [question.text for question in plan.questions]
-            + [f"{problem.code}: {problem.message}" for problem in plan.problems]
-        ),
+        reason="; ".join(told),
         flow=plan.flow,
         certain=plan.certain,
         usage=plan.usage,
@@ -147,22 +177,71 @@ def _outcome(plan: Plan) -> str:
     return "plan" if plan.valid else "failure"
 
 
-async def _run(fb: FlowBuilder, case: Case, seen: Observation, flow: Flow) -> Observation:
-    run = await fb.execute(flow, case.input, timeout=RUN_TIMEOUT)
+async def _run(fb: FlowBuilder, case: Case, plan: Plan, seen: Observation) -> Observation:
+    """Execute a plan, deciding what it asks; the reason tells why there is no output."""
+    acting = _acts_outside(plan, fb.tools)
+    if acting and not case.external:
+        return replace(seen, reason=f"not run: {acting} acts outside of the workspace")
     try:
-        async for event in run.events():
-            if event.type == "approval_requested":
-                await fb.approve(str(event.data["approval_id"]), by="user:eval")
-        return replace(seen, ran=True, output=await run.result(timeout=RUN_TIMEOUT))
+        run = await fb.execute(plan, case.input, timeout=RUN_TIMEOUT)
+    except FlowBuilderError as error:
+        return replace(seen, reason=f"the run did not start: {error.code}: {error.message}")
+    try:
+        async with asyncio.timeout(RUN_TIMEOUT):
+            await _decide(fb, case, run)
+            return replace(seen, ran=True, output=await run.result())
+    except TimeoutError:
+        return replace(seen, reason=f"the run had not ended after {RUN_TIMEOUT:g} seconds")
     except FlowBuilderError as error:
         return replace(seen, reason=f"the run ended with {error.code}: {error.message}")
+    finally:
+        with suppress(FlowBuilderError):  # it has ended, as a rule
+            await run.cancel(by=DECIDER, reason="the case is over")
 
 
-def _texts(workspace: Path) -> dict[str, str]:
-    found = {}
-    for path in sorted(workspace.rglob("*")):
-        if path.is_file() and path.stat().st_size < 1_000_000:
-            found[path.relative_to(workspace).as_posix()] = path.read_text(
-                encoding="utf-8", errors="replace"
-            )
-    return found
+def _acts_outside(plan: Plan, registry: ToolRegistry) -> str | None:
+    """Return the first tool of a plan that changes something nobody can throw away afterwards."""
+    for step in plan.flow.steps if plan.flow else []:
+        tool = registry.get(step.tool)
+        if tool is not None and tool.effects in (Effects.EXTERNAL, Effects.IRREVERSIBLE):
+            return tool.name
+    return None
+
+
+async def _decide(fb: FlowBuilder, case: Case, run: Run) -> None:
+    """Follow a run to its end, approving what it asks and answering with the case's values.
+
+    Raises:
+        ExecutionError: It asks for more values than the case has (answer_missing).
+    """
+    answers = iter(case.answers)
+    async for event in run.events():
+        if event.type != "approval_requested":
+            continue
+        asked = await fb.get_approval(str(event.data["approval_id"]))
+        value: JsonValue = None
+        if asked.kind == "input":
+            try:
+                value = next(answers)
+            except StopIteration:
+                raise ExecutionError(
+                    f"step {asked.step_id} asks for a value and the case has no answer",
+                    code="answer_missing",
+                ) from None
+        await fb.approve(asked.id, by=asked.by[0] if asked.by else DECIDER, value=value)
+
+
+def _write_texts(workspace: Path, texts: dict[str, str]) -> None:
+    workspace.mkdir(parents=True)
+    for name, text in texts.items():
+        path = workspace / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(text.encode())
+
+
+def _read_texts(workspace: Path, names: Iterable[str]) -> dict[str, str]:
+    return {
+        name: (workspace / name).read_bytes().decode(errors="replace")
+        for name in names
+        if (workspace / name).is_file()
+    }

@@ -106,9 +106,8 @@ class Worker:
     async def start(self) -> None:
         """Register and begin to claim tasks."""
         self._loop = asyncio.get_running_loop()
-        await self._lock.hold(self.id)
         try:
-            await self._register()
+            await self._join()
         except BaseException:
             await self._lock.release()
             raise
@@ -150,6 +149,16 @@ class Worker:
         self._attempts.registry = self._attempts.registry.merged(tools)
         await self._register()
         self._wake.set()
+
+    async def _join(self) -> None:
+        """Become known as alive.
+
+        Upkeep skips the rows of workers that are busy, so it looks at this one before there is
+        work: a lock that nobody has ever seen would not be missed when the process is gone.
+        """
+        await self._lock.hold(self.id)
+        await self._register()
+        await self._upkeep()
 
     async def _register(self) -> None:
         await self._store.register_worker(
@@ -313,8 +322,7 @@ class Worker:
         while True:
             try:
                 self.id = str(uuid.uuid4())
-                await self._lock.hold(self.id)
-                await self._register()
+                await self._join()
                 self._leases.rename(self.id)
                 return
             except DatabaseError:
@@ -345,12 +353,9 @@ class Worker:
             self._due.clear()
             wait = interval * random.uniform(0.8, 1.2)
             try:
-                done = await self._store.tick(self.id)
-                self._notifications.signal(done.touched, ready=done.ready)
-                if done.ready:
-                    self._wake.set()
-                if done.next_due_seconds is not None:
-                    wait = min(wait, max(done.next_due_seconds, 0.005))
+                due = await self._upkeep()
+                if due is not None:
+                    wait = min(wait, max(due, 0.005))
             except FlowBuilderError as error:
                 log.debug("upkeep failed, it comes round again: %s", error.message)
             except Exception:
@@ -363,6 +368,14 @@ class Worker:
                 continue
             # A retry was set just now: look when the next thing is due, but not in a busy loop.
             await asyncio.sleep(max(0.005 - (time.monotonic() - began), 0))
+
+    async def _upkeep(self) -> float | None:
+        """Do one round and return the seconds until something is due, if anything is."""
+        done = await self._store.tick(self.id)
+        self._notifications.signal(done.touched, ready=done.ready)
+        if done.ready:
+            self._wake.set()
+        return done.next_due_seconds
 
 
 def _is_about_a_value(error: FlowBuilderError) -> bool:

@@ -179,7 +179,10 @@ create table flowbuilder.tasks (
 create index tasks_held on flowbuilder.tasks (worker_id) where status = 'running';
 create index tasks_due on flowbuilder.tasks (available_at)
     where status in ('queued', 'waiting') and message_id is null;
-create index tasks_owned on flowbuilder.tasks (owner_id) where owner_id is not null;
+create index tasks_pending on flowbuilder.tasks (run_id, position, element)
+    where status = 'pending';
+create index tasks_owned on flowbuilder.tasks (owner_id)
+    where owner_id is not null and finished_at is null;
 
 create table flowbuilder.approvals (
     id           uuid primary key default gen_random_uuid(),

@@ -114,9 +114,9 @@ def _context_parameter(tool: Tool) -> str | None:
 
 
 def _refuse(errors: Iterable[ValidationError], code: str, tool: Tool) -> None:
-    from jsonschema.exceptions import relevance
+    from jsonschema.exceptions import best_match
 
-    error = max(errors, key=relevance, default=None)
+    error = best_match(errors)
     if error is None:
         return
     pointer = pointer_to(error.absolute_path)

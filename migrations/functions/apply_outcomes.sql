@@ -16,7 +16,8 @@ begin
         select o.value, o.place, t.attempt >= coalesce(v.max_attempts, 3) as exhausted, case
             when t.fence is distinct from (o.value ->> 'fence')::integer
                  or t.worker_id is distinct from p_worker or t.status = 'cancelled' then 'fenced'
-            when t.status = 'running' then 'accepted'
+            when t.status = 'running' and row_number() over (
+                partition by t.id order by o.place) = 1 then 'accepted'
             else 'already' end as verdict
         from jsonb_array_elements(p_outcomes) with ordinality as o (value, place)
         left join flowbuilder.tasks t on t.id = (o.value ->> 'task_id')::bigint
@@ -34,7 +35,9 @@ begin
         perform flowbuilder.return_tasks(v_accepted);
         perform flowbuilder.suspend_tasks(v_accepted);
         select array_agg(((o ->> 'task_id')::bigint, o ->> 'kind', o -> 'output',
-            nullif(o -> 'error', 'null'), o ->> 'reason')::flowbuilder.task_result order by place)
+            case when o ->> 'kind' = 'failed' then coalesce(nullif(o -> 'error', 'null'),
+                '{"code": "failed", "message": "the worker gave no reason"}') end,
+            o ->> 'reason')::flowbuilder.task_result order by place)
         into v_results
         from jsonb_array_elements(v_accepted) with ordinality as a (o, place)
         where o ->> 'kind' in ('completed', 'failed', 'skipped');

@@ -7,7 +7,7 @@ as $$
 declare
     v_now     timestamptz := flowbuilder.now();
     v_worker  record;
-    v_touched uuid[] := '{}';
+    v_dead    uuid[] := '{}';
 begin
     for v_worker in
         select w.id, w.suspect_at, w.lock_seen, w.last_seen_at,
@@ -24,9 +24,9 @@ begin
             update flowbuilder.workers set suspect_at = v_now where id = v_worker.id;
         elsif v_worker.suspect_at <= v_now - interval '1 second'
            or not v_worker.lock_seen and v_worker.last_seen_at < v_now - interval '1 minute' then
-            v_touched := v_touched || flowbuilder.retire_worker(v_worker.id, 'dead');
+            v_dead := v_dead || v_worker.id;
         end if;
     end loop;
-    return v_touched;
+    return flowbuilder.retire_workers(v_dead, 'dead');
 end
 $$;

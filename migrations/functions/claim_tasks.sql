@@ -1,5 +1,5 @@
 -- queued → running for up to `p_limit` visible tasks of the locked runs, and for tasks whose lease
--- has run out. Each claim raises the fence. A task that was claimed too often without an outcome
+-- has run out (its own the worker keeps). Each claim raises the fence. A task that was claimed too often without an outcome
 -- has taken its workers down: it fails as poison instead.
 create or replace function flowbuilder.claim_tasks(
     p_worker uuid, p_limit integer, p_lease interval, p_runs uuid[]
@@ -30,7 +30,8 @@ begin
           and r.status in ('queued', 'running')
           and (t.tool is null or t.tool = any (w.tools))
           and (t.owner_id is null or t.owner_id = p_worker)
-          and (t.status = 'queued' or t.status = 'running' and t.lease_until <= v_now)
+          and (t.status = 'queued' or t.status = 'running' and t.lease_until <= v_now
+               and t.worker_id <> p_worker)
         order by q.msg_id limit p_limit for update of q skip locked
     ) c;
     perform flowbuilder.finish_tasks(v_poison);
@@ -44,7 +45,8 @@ begin
         set status = 'running', worker_id = p_worker, lease_until = v_now + p_lease,
             fence = t.fence + 1, claims = t.claims + 1, started_at = v_now,
             attempt = t.attempt + case when t.status = 'queued' then 1 else 0 end
-        where t.id = any (v_chosen) and t.status in ('queued', 'running')
+        where t.id = any (v_chosen)
+          and (t.status = 'queued' or t.status = 'running' and t.lease_until <= v_now)
         returning t.*
     ),
     hidden as (

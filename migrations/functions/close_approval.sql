@@ -1,5 +1,5 @@
 -- pending → approved, rejected or expired, with what follows for the task. The caller holds the
--- run's lock. An expired approval follows its `on_deadline`.
+-- run's lock. An expired approval follows its `on_deadline`. One that is not pending stays as it is.
 create or replace function flowbuilder.close_approval(
     p_approval uuid, p_status text, p_by text, p_comment text, p_value jsonb
 ) returns void
@@ -14,6 +14,9 @@ begin
     set status = p_status, decided_at = flowbuilder.now(), decided_by = p_by, comment = p_comment,
         value = p_value
     where id = p_approval and status = 'pending' returning * into v_it;
+    if not found then
+        return;
+    end if;
     v_granted := p_status = 'approved' or p_status = 'expired' and v_it.on_deadline = 'approve';
     v_decision := jsonb_build_object('approved', v_granted, 'by', p_by, 'comment', p_comment,
                                      'value', p_value);

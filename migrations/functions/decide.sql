@@ -1,6 +1,6 @@
 -- Decide an approval, once. Approving a gate queues the task with exactly the arguments that were
 -- shown (or the edited ones); approving a question completes its task with the answer; rejecting
--- fails the task. The second decision is refused with who decided.
+-- fails the task. The second decision is refused with who decided, and so is one after the deadline.
 create or replace function flowbuilder.decide(
     p_workspace uuid, p_approval uuid, p_approve boolean, p_by text, p_comment text,
     p_value jsonb, p_args_hash text
@@ -23,6 +23,11 @@ begin
                    coalesce(' by ' || v_approval.decided_by, '')),
             jsonb_build_object('status', v_approval.status, 'decided_by', v_approval.decided_by,
                                'decided_at', v_approval.decided_at));
+    end if;
+    if v_approval.deadline_at <= flowbuilder.now() then
+        perform flowbuilder.refuse('conflict', 'already_decided',
+            'this has expired: nobody decided before the deadline',
+            jsonb_build_object('status', 'expired', 'decided_at', v_approval.deadline_at));
     end if;
     if p_args_hash is not null and p_args_hash <> v_approval.args_hash then
         perform flowbuilder.refuse('conflict', 'arguments_changed',

@@ -1,23 +1,25 @@
 -- End tasks of (locked) runs as completed, failed or skipped, and carry the runs on. What a
--- failure means is decided by the step's `on_error`.
+-- failure means is decided by the step's `on_error`. A task that has ended already counts for
+-- nothing.
 create or replace function flowbuilder.finish_tasks(p_results flowbuilder.task_result[])
 returns void
 language plpgsql set search_path = ''
 as $$
 declare
-    v_ended flowbuilder.place[];
-    v_task  record;
+    v_closed bigint[];
+    v_ended  flowbuilder.place[];
+    v_task   record;
 begin
     if coalesce(cardinality(p_results), 0) = 0 then
         return;
     end if;
-    perform flowbuilder.record_results(p_results);
-    v_ended := flowbuilder.count_results(array(select r.task_id from unnest(p_results) r));
+    v_closed := flowbuilder.record_results(p_results);
+    v_ended := flowbuilder.count_results(v_closed);
     for v_task in
         select t.run_id, t.position, t.kind, t.status, t.output, t.error, t.id, t.attempt
         from unnest(p_results) with ordinality as g (task_id, status, output, error, reason, place)
         join flowbuilder.tasks t on t.id = g.task_id
-        where t.kind <> 'step' or t.status <> 'completed'
+        where t.id = any (v_closed) and (t.kind <> 'step' or t.status <> 'completed')
         order by g.place
     loop
         if v_task.kind = 'finish' then

@@ -1,12 +1,13 @@
 -- The value that a mapped step goes over: a literal, a plain path into the run's input, or one
--- into the output of an earlier step. A skipped step gives an empty array.
+-- into the output of an earlier step. A step without an output of its own (skipped, forgiven, or
+-- not ended when `one_success` did not wait for it) gives an empty array.
 create or replace function flowbuilder.map_elements(p_place flowbuilder.place) returns jsonb
 language sql stable set search_path = ''
 as $$
     select case
         when v.for_each ? 'literal' then v.for_each -> 'literal'
         when v.for_each ->> 'root' = 'input' then r.input #> w.path
-        when s.status = 'skipped' then '[]'
+        when s.status <> 'completed' or s.error is not null then '[]'
         else s.output #> w.path
     end
     from flowbuilder.runs r

@@ -1,9 +1,11 @@
--- running, waiting or queued → completed, failed or skipped: the rows and their events.
+-- running, waiting or queued → completed, failed or skipped: the rows and their events. Returns the
+-- tasks that ended by this; one that had ended before stays as it is.
 create or replace function flowbuilder.record_results(p_results flowbuilder.task_result[])
-returns void
+returns bigint[]
 language plpgsql set search_path = ''
 as $$
 declare
+    v_closed bigint[];
     v_events flowbuilder.event_draft[];
 begin
     perform flowbuilder.drop_messages(array(select r.task_id from unnest(p_results) r));
@@ -16,7 +18,7 @@ begin
         where t.id = g.task_id and t.finished_at is null
         returning t.*, g.place
     )
-    select array_agg((c.run_id, 'task_' || c.status, s.step_id, c.id, c.attempt,
+    select array_agg(c.id), array_agg((c.run_id, 'task_' || c.status, s.step_id, c.id, c.attempt,
         jsonb_build_object('task_id', c.id, 'workflow_id', c.run_id, 'step_name', s.step_id)
         || case when c.element >= 0 then jsonb_build_object('index', c.element) else '{}' end
         || case c.status
@@ -25,13 +27,15 @@ begin
                      * 1000))
            else jsonb_build_object('error', c.error, 'retry_count', greatest(c.attempt - 1, 0))
            end)::flowbuilder.event_draft order by c.place)
-    into v_events
+               filter (where c.kind = 'step' and c.status = 'completed'
+                       or c.kind <> 'finish' and c.status = 'failed')
+    into v_closed, v_events
     from closed c
-    join flowbuilder.run_steps s on s.run_id = c.run_id and s.position = c.position
-    where c.kind = 'step' and c.status in ('completed', 'failed');
+    left join flowbuilder.run_steps s on s.run_id = c.run_id and s.position = c.position;
     if v_events is not null then
         perform flowbuilder.begin_runs(array(select distinct e.run_id from unnest(v_events) e));
         perform flowbuilder.append_events(v_events);
     end if;
+    return coalesce(v_closed, '{}');
 end
 $$;

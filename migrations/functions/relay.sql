@@ -6,11 +6,12 @@ as $$
 declare
     v_row     flowbuilder.outbox;
     v_task    flowbuilder.tasks;
-    v_child   uuid;
     v_touched uuid[];
 begin
-    delete from flowbuilder.outbox o using (
-        select id from flowbuilder.outbox order by id limit 1 for update skip locked) n
+    with next as materialized (
+        select id from flowbuilder.outbox order by id limit 1 for update skip locked
+    )
+    delete from flowbuilder.outbox o using next n
     where o.id = n.id returning o.* into v_row;
     if not found then
         return null;

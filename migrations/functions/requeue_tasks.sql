@@ -1,5 +1,6 @@
--- running → queued for what a worker held in the given (locked) runs; the lost try costs none.
-create or replace function flowbuilder.requeue_tasks(p_worker uuid, p_runs uuid[]) returns void
+-- running → queued for what workers held in the given (locked) runs; the lost try costs none.
+create or replace function flowbuilder.requeue_tasks(p_workers uuid[], p_runs uuid[])
+returns void
 language plpgsql set search_path = ''
 as $$
 declare
@@ -9,7 +10,7 @@ begin
         update flowbuilder.tasks t
         set status = 'queued', lease_until = null, available_at = flowbuilder.now(),
             attempt = greatest(t.attempt - 1, 0)
-        where t.worker_id = p_worker and t.status = 'running' and t.run_id = any (p_runs)
+        where t.worker_id = any (p_workers) and t.status = 'running' and t.run_id = any (p_runs)
         returning t.*
     ),
     shown as (

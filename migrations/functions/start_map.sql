@@ -1,5 +1,6 @@
 -- Make one task per element of a mapped step and admit the first of them. True when the step has
--- ended already: no elements, or a failure that its policy forgives.
+-- ended already: no elements, or a failure that its policy forgives. Does nothing in a run that
+-- ended a moment ago, in the same batch.
 create or replace function flowbuilder.start_map(p_place flowbuilder.place) returns boolean
 language plpgsql set search_path = ''
 as $$
@@ -13,7 +14,10 @@ begin
     from flowbuilder.runs r
     join flowbuilder.version_steps v
       on v.version_id = r.version_id and v.position = p_place.position
-    where r.id = p_place.run_id;
+    where r.id = p_place.run_id and r.finished_at is null;
+    if not found then
+        return false;
+    end if;
     if jsonb_typeof(v_elements) is distinct from 'array' then
         v_error := jsonb_build_object('code', 'for_each_not_array', 'message', format(
             'for_each needs an array, but there is %s',

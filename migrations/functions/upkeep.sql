@@ -8,7 +8,8 @@ declare
 begin
     v_touched := flowbuilder.bury_workers()
                  || flowbuilder.expire_runs(p_limit)
-                 || flowbuilder.wake_tasks(p_limit);
+                 || flowbuilder.wake_tasks(p_limit)
+                 || flowbuilder.sweep_orphans(p_limit);
     return jsonb_build_object(
         'touched', to_jsonb(array(select distinct t from unnest(v_touched) t)),
         'ready', cardinality(v_touched) > 0,

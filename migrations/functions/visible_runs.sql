@@ -13,6 +13,7 @@ as $$
         where w.id = p_worker and q.vt <= p_now and r.status in ('queued', 'running')
           and (t.tool is null or t.tool = any (w.tools))
           and (t.owner_id is null or t.owner_id = p_worker)
-          and (t.status = 'queued' or t.status = 'running' and t.lease_until <= p_now)
-        order by q.msg_id limit p_limit) c
+          and (t.status = 'queued' or t.status = 'running' and t.lease_until <= p_now
+               and t.worker_id <> p_worker)
+        order by q.msg_id limit greatest(p_limit, 0)) c
 $$;

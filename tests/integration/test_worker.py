@@ -437,6 +437,14 @@ async def test_a_broken_session_is_locked_again_before_the_worker_counts_as_dead
         assert worker.id == before
 
 
+async def test_a_worker_is_known_to_hold_its_lock_before_it_gets_any_work(bench: Bench) -> None:
+    async with bench.worker(poll_interval=timedelta(hours=1)) as worker:
+        row = await bench.database.fetch_one(
+            b"select lock_seen from flowbuilder.workers where id = %s::uuid", (worker.id,)
+        )
+    assert row == {"lock_seen": True}
+
+
 async def test_a_handler_that_holds_up_the_loop_keeps_its_lease(bench: Bench, dsn: str) -> None:
     @tool("block.loop")
     async def block_loop() -> bool:

@@ -358,7 +358,7 @@ def _callable(value: Callable[[], int]) -> None:
     raise NotImplementedError
 
 
-def _object(value: Iterator[object], other: BytesWarning) -> None:
+def _object(value: int, other: BytesWarning) -> None:
     raise NotImplementedError
 
 

@@ -1,0 +1,32 @@
+-- live → stopped or dead: what the workers held is queued again at no cost of attempts, and tasks
+-- whose function lived only there fail. Returns the runs touched. All workers first, then all runs
+-- in one go: one worker after the other would lock runs out of order.
+create or replace function flowbuilder.retire_workers(p_workers uuid[], p_status text)
+returns uuid[]
+language plpgsql set search_path = ''
+as $$
+declare
+    v_gone uuid[];
+    v_runs uuid[];
+begin
+    perform 1 from flowbuilder.workers w
+    where w.id = any (p_workers) order by w.id for no key update;
+    with gone as (
+        update flowbuilder.workers set status = p_status
+        where id = any (p_workers) and status = 'live' returning id
+    )
+    select array_agg(id) into v_gone from gone;
+    if v_gone is null then
+        return '{}';
+    end if;
+    v_runs := flowbuilder.lock_runs(array(
+        select t.run_id from flowbuilder.tasks t
+        where t.worker_id = any (v_gone) and t.status = 'running'
+        union
+        select t.run_id from flowbuilder.tasks t
+        where t.owner_id = any (v_gone) and t.finished_at is null));
+    perform flowbuilder.requeue_tasks(v_gone, v_runs);
+    perform flowbuilder.fail_orphans(v_runs);
+    return v_runs;
+end
+$$;

@@ -1,0 +1,29 @@
+-- Fail what waits for a function whose process has gone: tasks that were queued only after their
+-- worker was given up, behind a step that ended or an element that failed. Runs that somebody else
+-- holds are left for the next call.
+create or replace function flowbuilder.sweep_orphans(p_limit integer) returns uuid[]
+language plpgsql set search_path = ''
+as $$
+declare
+    v_runs uuid[];
+begin
+    with lost as materialized (
+        select t.run_id from flowbuilder.tasks t
+        where t.owner_id is not null and t.finished_at is null
+          and t.status in ('queued', 'waiting')
+          and not exists (select from flowbuilder.workers w
+                          where w.id = t.owner_id and w.status = 'live')
+        limit p_limit
+    ),
+    locked as materialized (
+        select r.id from flowbuilder.runs r
+        where r.id in (select l.run_id from lost l) and r.finished_at is null
+        order by r.id for update skip locked
+    )
+    select coalesce(array_agg(l.id), '{}') into v_runs from locked l;
+    if cardinality(v_runs) > 0 then
+        perform flowbuilder.fail_orphans(v_runs);
+    end if;
+    return v_runs;
+end
+$$;
