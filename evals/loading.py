@@ -170,7 +170,7 @@ def _with_files(case: Case, pointer: str, folder: Traversable, problems: list[Pr
     texts = dict(case.files)
     for path, source in case.copies.items():
         try:
-            texts[path] = folder.joinpath(source).read_text(encoding="utf-8")
+            texts[path] = folder.joinpath(source).read_bytes().decode()
         except (OSError, ValueError) as error:
             problems.append(_unreadable(f"{pointer}/copies/{escape(path)}", source, error))
     flows = []

@@ -1,7 +1,8 @@
 """What every test may ask for: a PostgreSQL, a fresh database, and no network by accident.
 
 With `FLOWBUILDER_TEST_DSN` (a URL, of a superuser) the tests run on that server instead of the
-embedded one: each makes a database of its own there and drops it again.
+embedded one: each makes a database of its own there and drops it again. With
+`FLOWBUILDER_TEST_ROUNDS` (1 by default) the tests with random programs try so many times as much.
 """
 
 from __future__ import annotations
@@ -12,13 +13,12 @@ import os
 # must go through httpx, where respx can see them.
 os.environ["LITELLM_LOCAL_MODEL_COST_MAP"] = "True"
 os.environ["DISABLE_AIOHTTP_TRANSPORT"] = "True"
-#: A server to run on instead of the embedded one; also read by `make test-postgres`.
+#: A server to run on instead of the embedded one; `make test-postgres DSN=...` sets it.
 GIVEN_DSN = os.environ.get("FLOWBUILDER_TEST_DSN") or None
 # What the developer has set for himself is no business of the tests.
 for _name in [name for name in os.environ if name.startswith("FLOWBUILDER_")]:
-    if _name == "FLOWBUILDER_TEST_DSN":
-        continue  # the workers of pytest-xdist inherit it
-    del os.environ[_name]
+    if not _name.startswith("FLOWBUILDER_TEST_"):  # those the workers of pytest-xdist inherit
+        del os.environ[_name]
 
 import asyncio  # noqa: E402
 import hashlib  # noqa: E402

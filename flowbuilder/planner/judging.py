@@ -12,8 +12,10 @@ from flowbuilder.plan import Question
 from flowbuilder.planner import prompting
 from flowbuilder.planner.base import PlanRequest
 from flowbuilder.planner.coercion import coerce
+from flowbuilder.planner.grounding import Ground, drop_options, unasked_steps
 from flowbuilder.planner.literals import invented_addresses, lost_literals
 from flowbuilder.planner.mending import mend
+from flowbuilder.planner.second_opinion import disagreement
 from flowbuilder.planner.wire import Draft, draft, read_answer, to_answer
 from flowbuilder.planner.wording import write_out
 from flowbuilder.types import JsonObject, JsonSchema, JsonValue
@@ -61,6 +63,11 @@ class Judgement:
         return any(item.code in _FORGOTTEN for item in self.errors)
 
     @property
+    def wrong_steps(self) -> bool:
+        """Whether the steps are known to be others than the goal asks for."""
+        return any(item.code == "steps_differ" for item in self.problems)
+
+    @property
     def size(self) -> int:
         """How many steps it has."""
         steps = self.document.get("steps") if self.document else None
@@ -73,8 +80,11 @@ class Judgement:
         return self.document == other.document
 
 
-def judge(text: str, request: PlanRequest) -> Judgement:
-    """Read an answer and check it: graph, references, arguments, the goal's literals."""
+def judge(text: str, request: PlanRequest, wanted: Sequence[str] = ()) -> Judgement:
+    """Read an answer and check it: graph, references, arguments, the goal's literals.
+
+    `wanted` are the tools that the goal is known to ask for, in order, if that is known.
+    """
     try:
         steps = read_answer(text)
     except ModelOutputError as error:
@@ -89,12 +99,14 @@ def judge(text: str, request: PlanRequest) -> Judgement:
     made = draft(steps, goal=request.goal, input_schema=input_schema_of(request))
     if made.unfit:
         return Judgement(answer=text[:4000], document=made.document, unfit=made.unfit)
-    return judge_draft(made, request)
+    return judge_draft(made, request, wanted)
 
 
-def judge_draft(made: Draft, request: PlanRequest) -> Judgement:
+def judge_draft(made: Draft, request: PlanRequest, wanted: Sequence[str] = ()) -> Judgement:
     """Check a document."""
+    ground = Ground(request.goal, request.input)
     notes = coerce(made.document, request.registry)
+    notes += drop_options(made.document, request.registry, ground)
     if not made.questions:  # their pointers count the steps
         notes += mend(made.document, request.registry, request.goal)
     notes += write_out(made.document, request.registry)
@@ -104,6 +116,8 @@ def judge_draft(made: Draft, request: PlanRequest) -> Judgement:
     problems = [item for item in checked.problems if not _answers_later(item, asked)]
     problems += lost_literals(request.goal, made.document, request.registry)
     problems += invented_addresses(request.goal, made.document, request.input)
+    problems += unasked_steps(made.document, request.registry, ground)
+    problems += disagreement(made.document, wanted)
     return Judgement(
         answer=prompting.dump(to_answer(made.document, questions)),
         document=made.document,

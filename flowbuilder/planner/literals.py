@@ -11,12 +11,13 @@ import re
 from dataclasses import dataclass
 
 from flowbuilder.errors import Fix, Problem, Severity
-from flowbuilder.tools import ToolRegistry
+from flowbuilder.tools import Effects, Tool, ToolRegistry
 from flowbuilder.types import JsonObject, JsonValue
 
 _URL = re.compile(r"https?://[^\s\"'<>,;]+")
 _EMAIL = re.compile(r"[\w.+-]+@[\w-]+(?:\.[\w-]+)+")
 _FILE = re.compile(r"(?<![\w@/.])(?:[\w-]+/)*[\w-]+(?:\.[\w-]+)*\.[A-Za-z][A-Za-z0-9]{0,4}\b(?!@)")
+_PHONE = re.compile(r"(?<![\w+])\+\d[\d ()./-]{5,20}\d")
 _QUOTED = re.compile(r"\"([^\"]{1,300})\"|“([^”]{1,300})”|(?<!\w)'([^']{1,300})'(?!\w)")
 _NUMBER = re.compile(r"(?<![\w.,:/-])\d+(?:[.,]\d+)*(?![\w:/-])")
 #: Arguments that take a literal of a kind.
@@ -24,6 +25,7 @@ _ARGUMENTS = {
     "address": {"url", "uri", "link", "address", "endpoint"},
     "e-mail address": {"to", "email", "recipient", "recipients", "address", "cc", "mail"},
     "file name": {"path", "file", "filename", "file_name", "file_path", "target", "output"},
+    "phone number": {"to", "phone", "number", "phone_number", "recipient", "mobile", "tel"},
 }
 _MOST_NAMED = 3
 #: What a dotted word must end in to be surely a file and not `Node.js` or `example.com`.
@@ -46,7 +48,7 @@ class Literal:
     @property
     def severity(self) -> Severity:
         """A lost address makes a plan wrong; a lost number may have become part of a unit."""
-        hard = self.kind in {"address", "e-mail address", "file name"}
+        hard = self.kind in {"address", "e-mail address", "file name", "phone number"}
         return Severity.ERROR if hard else Severity.WARNING
 
 
@@ -59,6 +61,7 @@ def literals(goal: str) -> list[Literal]:
         ("e-mail address", _EMAIL),
         ("quoted text", _QUOTED),
         ("file name", _FILE),
+        ("phone number", _PHONE),
         ("number", _NUMBER),
     ):
         for match in pattern.finditer(rest):
@@ -99,18 +102,38 @@ def _hint(literal: Literal, registry: ToolRegistry) -> str:
     return f"Some step is missing, or its args must hold {literal.text} as it stands."
 
 
+def takers(literal: Literal, registry: ToolRegistry) -> list[Tool]:
+    """Return the tools with an effect that take such a thing, such as what mails to an address."""
+    wanted = _ARGUMENTS.get(literal.kind, set())
+    return [
+        tool
+        for tool in registry
+        if tool.effects not in {Effects.PURE, Effects.READ}
+        and wanted & set(tool.input_schema.get("properties", ()))
+    ]
+
+
 def invented_addresses(goal: str, document: JsonObject, known: JsonValue) -> list[Problem]:
-    """Return a problem for each e-mail address in a plan that neither goal nor input names."""
+    """Return a problem for each address in a plan that neither goal nor input names.
+
+    Of a web address only the host has to be named: what stands behind it may be composed.
+    """
     allowed = (goal + json.dumps(known)).lower()
     steps = document.get("steps")
     problems = []
     for index, step in enumerate(steps if isinstance(steps, list) else []):
         arguments = step.get("args") if isinstance(step, dict) else None
         for name, value in (arguments if isinstance(arguments, dict) else {}).items():
-            for found in _EMAIL.findall(value) if isinstance(value, str) else ():
-                if found.lower() not in allowed:
-                    problems.append(_invented(index, name, found))
+            foreign = _foreign(value, allowed) if isinstance(value, str) else []
+            problems += [_invented(index, name, found) for found in foreign]
     return problems
+
+
+def _foreign(text: str, allowed: str) -> list[str]:
+    """Return the addresses in a text that are not allowed."""
+    mails = [found for found in _EMAIL.findall(text) if found.lower() not in allowed]
+    hosts = [(found, found.split("/")[2].lower()) for found in _URL.findall(text)]
+    return mails + [found for found, host in hosts if host and "{" not in host and host not in allowed]
 
 
 def _invented(index: int, name: str, found: str) -> Problem:

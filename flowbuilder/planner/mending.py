@@ -10,6 +10,7 @@ import re
 from collections.abc import Callable
 from typing import Any
 
+from flowbuilder.planner.grounding import Ground
 from flowbuilder.tools import Effects, Tool, ToolRegistry
 from flowbuilder.types import JsonObject, JsonValue
 
@@ -22,8 +23,9 @@ _WORD = re.compile(r"[^\W_]+")
 _STEM = 4
 #: Names that models give to the whole of a list.
 _COLLECTIVE = {
-    "data", "entries", "hits", "items", "list", "matches", "output", "records", "result",
-    "results", "rows",
+    "answer", "array", "body", "content", "data", "entries", "hits", "items", "json", "list",
+    "matches", "output", "records", "response", "result", "results", "return", "rows", "text",
+    "value", "values",
 }  # fmt: skip
 _SCALARS = {"string", "number", "integer", "boolean"}
 
@@ -78,7 +80,7 @@ class _Corrector:
         if output.get("type") in _SCALARS:
             return f"steps.{name}" if field else None
         if output.get("type") == "array" and field:
-            whole = field.group(1) in _COLLECTIVE and not _has_field(output, field.group(1))
+            whole = _is_collective(field.group(1), tool) and not _has_field(output, field.group(1))
             return f"steps.{name}{field.group(2)}" if whole else None
         properties = output.get("properties")
         if not isinstance(properties, dict) or not properties or tail.startswith("["):
@@ -91,6 +93,12 @@ class _Corrector:
         if only is None or (not field and _is_structured(properties[only])):
             return None
         return f"steps.{name}.{only}{field.group(2) if field else ''}"
+
+
+def _is_collective(field: str, tool: Tool) -> bool:
+    """Whether a name means the whole list: a general word, or one made of the tool's own words."""
+    own = _stems(f"{tool.name} {' '.join(tool.input_schema.get('properties', ()))}")
+    return field in _COLLECTIVE or bool(_stems(field.replace("_", " ")) & own)
 
 
 def _passed_on(source: JsonObject, field: str) -> str | None:
@@ -110,7 +118,7 @@ def _passed_on(source: JsonObject, field: str) -> str | None:
 def _leave_out(document: JsonObject, registry: ToolRegistry, goal: str) -> list[str]:
     """Leave out harmless steps that share no word with the goal and that nothing refers to."""
     notes = []
-    known = _stems(goal)
+    known = Ground(goal).stems | _stems(goal)
     for step in reversed(_steps(document)):
         tool = _tool_of(step, registry)
         kept = _steps(document)

@@ -92,6 +92,7 @@ _GLOBAL_6 = IPv6Network("2000::/3")
 _NAT64 = IPv6Network("64:ff9b::/96")
 _SIX_TO_FOUR = IPv6Network("2002::/16")
 _NUMERIC_HOST = re.compile(r"^(0[xX][0-9a-fA-F]*|[0-9]+)$")
+_AUTHORITY_END = re.compile(r"[/?#]")
 _BAD_URL_CHARACTER = re.compile(r"[\x00-\x20\x7f\\\ud800-\udfff]")
 
 
@@ -167,7 +168,7 @@ class EgressPolicy:
             raise EgressRefused(f"this is no URL: {error}") from None
         if url.scheme not in SCHEMES:
             raise EgressRefused("only http:// and https:// URLs can be requested")
-        if url.userinfo or "@" in url.netloc.decode("ascii", "replace"):
+        if url.userinfo or "@" in _AUTHORITY_END.split(text.partition("//")[2], maxsplit=1)[0]:
             raise EgressRefused("a URL with a user name or password in it is not requested")
         self._check_host(url)
         return url.copy_with(fragment=None)
@@ -176,7 +177,7 @@ class EgressPolicy:
         host = url.raw_host.decode("ascii")
         if not host or "%" in host:
             raise EgressRefused("the URL has no usable host")
-        if (url.port or 80) in CLOSED_PORTS or url.port == 0:
+        if url.port is not None and (url.port in CLOSED_PORTS or url.port > 65_535):
             raise EgressRefused(f"port {url.port} is not one for web requests")
         literal = _literal(host)
         if literal is not None:

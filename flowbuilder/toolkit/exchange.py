@@ -25,7 +25,7 @@ _HOP_HEADERS = frozenset(
         *("te", "trailer", "expect", "accept-encoding", "proxy-authorization", "proxy-connection"),
     }
 )
-_TOKEN = re.compile(r"^[!#$%&'*+.^_`|~0-9A-Za-z-]{1,200}$")
+_TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,200}")
 
 
 def has_header(headers: dict[str, str], name: str) -> bool:
@@ -72,7 +72,7 @@ def _check_headers(headers: dict[str, str]) -> None:
     if len(headers) > MAX_HEADERS:
         raise Fail(f"more than {MAX_HEADERS} headers", code="http_invalid")
     for name, value in headers.items():
-        if not _TOKEN.match(name):
+        if not _TOKEN.fullmatch(name):
             raise Fail(f"{name[:80]!r} is no header name", code="http_invalid")
         if name.lower() in _HOP_HEADERS:
             raise Fail(f"the header {name} is set by the client itself", code="http_invalid")

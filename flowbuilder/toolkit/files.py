@@ -93,8 +93,10 @@ def file_write(
     """Write a text, records or any value to a file in the workspace, formatted by its suffix."""
     if mode == "append" and PurePosixPath(path).suffix.lower() == ".json":
         raise Fail("a .json file holds one value; append to .jsonl instead", code="file_invalid")
-    data = render(PurePosixPath(path).suffix.lower(), content, header=mode != "append")
-    Workspace(context.settings.workspace_dir).write(path, data, mode)
+    workspace = Workspace(context.settings.workspace_dir)
+    continues = mode == "append" and workspace.size(path) > 0
+    data = render(PurePosixPath(path).suffix.lower(), content, header=not continues)
+    workspace.write(path, data, mode)
     return {"path": path, "bytes": len(data)}
 
 

@@ -129,7 +129,7 @@ def _measure(members: list[Record], measure: Measure) -> Any:
         return len(members)
     if name in _NUMERIC:
         found = numbers(members, field, name)
-        return _finite(_NUMERIC[name](found), name) if found or name == "sum" else None
+        return _numeric(name, found) if found or name == "sum" else None
     if name in _ORDERED:
         ordered = comparable(members, field, name)
         return _ORDERED[name](ordered) if ordered else None
@@ -152,7 +152,11 @@ _NUMERIC: dict[str, Callable[[list[Any]], Any]] = {
 _ORDERED: dict[str, Callable[[list[Any]], Any]] = {"min": min, "max": max}
 
 
-def _finite(value: Any, name: str) -> Any:
+def _numeric(name: str, values: list[Any]) -> Any:
+    try:
+        value = _NUMERIC[name](values)
+    except OverflowError:
+        value = math.inf
     if isinstance(value, float) and not math.isfinite(value):
         raise Fail(f"the {name} is too large for a number", code="measure_invalid")
     return value

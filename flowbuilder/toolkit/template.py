@@ -154,10 +154,10 @@ def _descend(value: Any, path: Sequence[str], name: str) -> JsonValue:
 def _formatted(value: JsonValue, tag: _Value) -> str:
     if tag.format is None:
         return as_text(value)
-    if is_number(value) and _NUMBER_FORMAT.match(tag.format):
+    if is_number(value) and _NUMBER_FORMAT.fullmatch(tag.format):
         return format(value, tag.format)
     known = _FORMATS.get(tag.format)
-    if known is None and not _NUMBER_FORMAT.match(tag.format):
+    if known is None and not _NUMBER_FORMAT.fullmatch(tag.format):
         raise Fail(
             f"unknown format {tag.format!r}; there are {', '.join(_FORMATS)} and .2f",
             code="template_invalid",

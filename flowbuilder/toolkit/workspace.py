@@ -84,6 +84,11 @@ class Workspace:
             else:
                 _place(folder, parts[-1], data, replace=mode == "overwrite")
 
+    def size(self, path: str) -> int:
+        """Return a file's size in bytes, 0 if there is none. Raises: Fail, `path_refused`."""
+        real = self._root.joinpath(*self.locate(path))
+        return real.stat().st_size if real.is_file() else 0
+
     def _refuse_special(self, path: str, name: str, folder: int) -> None:
         try:
             found = os.stat(name, dir_fd=folder, follow_symlinks=False)

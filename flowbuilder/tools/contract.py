@@ -203,7 +203,7 @@ class Tool:
 
     def __post_init__(self) -> None:
         """Refuse what no registry, flow or worker could use. Raises: DefinitionError."""
-        if not _NAME.match(self.name) or "@" in self.name or len(self.name) > _LONGEST_NAME:
+        if not _NAME.fullmatch(self.name) or "@" in self.name or len(self.name) > _LONGEST_NAME:
             raise DefinitionError(
                 f"{self.name[:80]!r} is no tool name",
                 code="tool_invalid",

@@ -48,8 +48,9 @@ def tool(name: Any = None, /, **options: Any) -> Any:
 
     Options: `effects` (`pure`, `read`, `write`, `external`, `irreversible`; pure unless declared),
     `untrusted_output`, `timeout` (`"30s"` or seconds), `version`, `process`, `needs_model`,
-    `keywords`, `examples`; `summary`, `input_schema` and `output_schema` replace what would be
-    read from the function; `untyped` lets parameters without a hint take anything.
+    `keywords` (a text may list several, with commas), `examples`; `summary`, `input_schema` and
+    `output_schema` replace what would be read from the function; `untyped` lets parameters
+    without a hint take anything.
 
     Raises:
         DefinitionError: The function cannot be a tool; the message says why.
@@ -96,7 +97,7 @@ def _declare(
         output_schema=signature.output_schema if output_schema is None else output_schema,
         effects=_effects(called, effects),
         timeout=_timeout(called, timeout),
-        keywords=_texts(called, "keywords", keywords),
+        keywords=_phrases(_texts(called, "keywords", keywords)),
         examples=_texts(called, "examples", examples),
         signature=signature,
         **options,
@@ -152,6 +153,12 @@ def _timeout(name: str, value: str | float | timedelta) -> timedelta:
         return parse_duration(value)
     except (ValueError, AttributeError) as error:
         raise DefinitionError(f"{name}: timeout: {error}", code="tool_invalid") from None
+
+
+def _phrases(texts: Sequence[str]) -> tuple[str, ...]:
+    """Return one phrase each: a text may list several, with commas between them."""
+    parts = (part.strip() for text in texts for part in text.split(","))
+    return tuple(dict.fromkeys(part for part in parts if part))
 
 
 def _texts(name: str, option: str, values: Sequence[str]) -> tuple[str, ...]:

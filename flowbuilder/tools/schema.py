@@ -10,7 +10,7 @@ from __future__ import annotations
 import inspect
 import types
 import typing
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Union, get_args, get_origin
 
@@ -130,10 +130,43 @@ def describe_function(
     """
     hints = _hints(function, {context_type.__name__: context_type, **local_names})
     texts = parameter_texts(inspect.getdoc(function) or "")
-    fields: dict[str, Any] = {}
-    parameters: list[Parameter] = []
-    context: str | None = None
-    context_positional = False
+    contexts, taken = _parameters(function, hints, context_type, untyped=untyped)
+    fields = {f"p{place}": _field(*found, texts) for place, found in enumerate(taken)}
+    parameters = tuple(
+        Parameter(
+            name=parameter.name,
+            field=field,
+            positional_only=parameter.kind is inspect.Parameter.POSITIONAL_ONLY,
+            default=parameter.default,
+        )
+        for field, (parameter, _) in zip(fields, taken, strict=True)
+    )
+    positional = [item for item in contexts if item.kind is inspect.Parameter.POSITIONAL_ONLY]
+    _refuse_unclear_context(function, contexts, bool(positional), parameters)
+    model, input_schema = _arguments(function, fields, parameters)
+    output, output_schema = _output(function, hints.get("return", Any), wait_type)
+    return Signature(
+        summary=summary_of(function, _name(function)),
+        input_schema=input_schema,
+        output_schema=output_schema,
+        parameters=parameters,
+        context=contexts[0].name if contexts else None,
+        context_positional=bool(positional),
+        model=model,
+        output=output,
+    )
+
+
+def _parameters(
+    function: Callable[..., Any],
+    hints: Mapping[str, Any],
+    context_type: type,
+    *,
+    untyped: bool,
+) -> tuple[list[inspect.Parameter], list[tuple[inspect.Parameter, Any]]]:
+    """Return the parameters that take the context, and the others with their hints."""
+    contexts: list[inspect.Parameter] = []
+    taken: list[tuple[inspect.Parameter, Any]] = []
     for parameter in inspect.signature(function).parameters.values():
         _refuse_variadic(function, parameter)
         hint = hints.get(parameter.name, Any if untyped else inspect.Parameter.empty)
@@ -143,33 +176,11 @@ def describe_function(
                 code="tool_invalid",
                 hint=_hint_for_missing(parameter.name),
             )
-        positional_only = parameter.kind is inspect.Parameter.POSITIONAL_ONLY
         if _bare(hint) is context_type:
-            context, context_positional = parameter.name, positional_only
-            continue
-        field = f"p{len(fields)}"
-        fields[field] = _field(function, parameter, hint, texts.get(parameter.name))
-        parameters.append(
-            Parameter(
-                name=parameter.name,
-                field=field,
-                positional_only=positional_only,
-                default=parameter.default,
-            )
-        )
-    _refuse_late_context(function, context_positional, parameters)
-    model, input_schema = _arguments(function, fields, parameters)
-    output, output_schema = _output(function, hints.get("return", Any), wait_type)
-    return Signature(
-        summary=summary_of(function, _name(function)),
-        input_schema=input_schema,
-        output_schema=output_schema,
-        parameters=tuple(parameters),
-        context=context,
-        context_positional=context_positional,
-        model=model,
-        output=output,
-    )
+            contexts.append(parameter)
+        else:
+            taken.append((parameter, hint))
+    return contexts, taken
 
 
 def local_references(schema: Any) -> Iterator[str]:
@@ -238,10 +249,17 @@ def _refuse_variadic(function: Callable[..., Any], parameter: inspect.Parameter)
         )
 
 
-def _refuse_late_context(
-    function: Callable[..., Any], context_positional: bool, parameters: list[Parameter]
+def _refuse_unclear_context(
+    function: Callable[..., Any],
+    contexts: Sequence[inspect.Parameter],
+    positional: bool,
+    parameters: Sequence[Parameter],
 ) -> None:
-    if context_positional and any(parameter.positional_only for parameter in parameters):
+    if len(contexts) > 1:
+        raise DefinitionError(
+            f"{_name(function)}: two parameters take the Context", code="tool_invalid"
+        )
+    if positional and any(parameter.positional_only for parameter in parameters):
         raise DefinitionError(
             f"{_name(function)}: a positional-only Context allows no other such parameter",
             code="tool_invalid",
@@ -265,14 +283,12 @@ def _bare(hint: Any) -> Any:
     return hint
 
 
-def _field(
-    function: Callable[..., Any], parameter: inspect.Parameter, hint: Any, text: str | None
-) -> tuple[Any, Any]:
+def _field(parameter: inspect.Parameter, hint: Any, texts: Mapping[str, str]) -> tuple[Any, Any]:
     extras = getattr(hint, "__metadata__", ())
     described = any(isinstance(part, FieldInfo) and part.description for part in extras)
     options: dict[str, Any] = {"alias": parameter.name}
-    if text and not described:
-        options["description"] = text
+    if parameter.name in texts and not described:
+        options["description"] = texts[parameter.name]
     if parameter.default is Ellipsis:  # optional, and no JSON value stands for its absence
         options["default_factory"] = lambda: Ellipsis
     elif parameter.default is not inspect.Parameter.empty:
@@ -281,7 +297,7 @@ def _field(
 
 
 def _arguments(
-    function: Callable[..., Any], fields: dict[str, Any], parameters: list[Parameter]
+    function: Callable[..., Any], fields: dict[str, Any], parameters: Sequence[Parameter]
 ) -> tuple[type[BaseModel], JsonSchema]:
     try:
         return _model(function, fields)

@@ -11,6 +11,7 @@ from flowbuilder.executor.database import Database
 from flowbuilder.executor.records import Outcome, OutcomeKind
 from flowbuilder.executor.states import RunStatus
 from tests.support.engine import Engine, done, flow_of, retry
+from tests.support.waiting import eventually
 
 
 @pytest.fixture
@@ -98,8 +99,7 @@ async def test_a_worker_whose_session_is_gone_is_dead_at_the_second_look(engine:
     await engine.store.tick()
     assert [row.status for row in await engine.store.workers()] == ["live"]
     await session.close()
-    while await _locked(engine):
-        await asyncio.sleep(0)
+    await eventually(lambda: _unlocked(engine))
     await engine.store.tick()  # suspect
     assert [row.status for row in await engine.store.workers()] == ["live"]
     await engine.jump(1.5)
@@ -109,12 +109,12 @@ async def test_a_worker_whose_session_is_gone_is_dead_at_the_second_look(engine:
     assert len((await engine.exchange()).tasks) == 1
 
 
-async def _locked(engine: Engine) -> bool:
+async def _unlocked(engine: Engine) -> bool:
     row = await engine.database.fetch_one(
         b"select flowbuilder.is_locked(%s::uuid) as locked", (engine.worker,)
     )
     assert row is not None
-    return bool(row["locked"])
+    return not row["locked"]
 
 
 async def test_a_task_that_takes_its_workers_down_fails_as_poison(engine: Engine) -> None:

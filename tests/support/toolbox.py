@@ -8,7 +8,6 @@ from typing import Any
 
 from flowbuilder.settings import Settings
 from flowbuilder.tools import Context, Tool, bind, check_output
-from flowbuilder.types import JsonObject
 
 
 class NoSecrets:
@@ -44,12 +43,12 @@ def context(workspace: Path | None = None, model: object | None = None, **settin
     return TaskContext(Settings(**settings), model)
 
 
-def call(tool: Tool, args: JsonObject, task: Context | None = None) -> Any:
+def call(tool: Tool, args: dict[str, Any], task: Context | None = None) -> Any:
     """Run a plain tool through both borders."""
     return check_output(tool, bind(tool, args, task or context())())
 
 
-async def acall(tool: Tool, args: JsonObject, task: Context | None = None) -> Any:
+async def acall(tool: Tool, args: dict[str, Any], task: Context | None = None) -> Any:
     """Run an async tool through both borders."""
     value = bind(tool, args, task or context())()
     assert inspect.isawaitable(value)

@@ -94,7 +94,7 @@ CELL = TEXT.filter(bool)
 )
 def test_texts_survive_a_round_trip(columns: list[str], data: st.DataObject) -> None:
     row = st.fixed_dictionaries(dict.fromkeys(columns, TEXT))
-    records = data.draw(st.lists(row, min_size=1, max_size=6))
+    records: Any = data.draw(st.lists(row, min_size=1, max_size=6))
     text = render(".csv", records).decode()
     assert parse(text, types="text", delimiter=",")["records"] == records
 

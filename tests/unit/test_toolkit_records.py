@@ -129,7 +129,7 @@ def test_select() -> None:
 
 
 def test_sort_puts_null_last_either_way() -> None:
-    records = [
+    records: list[dict[str, Any]] = [
         {"id": 0, "v": None},
         {"id": 1, "v": 2},
         {"id": 2},

@@ -3,7 +3,6 @@ from __future__ import annotations
 import enum
 import math
 import pickle
-from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
@@ -14,16 +13,14 @@ import pytest
 from jsonschema import Draft202012Validator
 from pydantic import BaseModel, Field
 
-from flowbuilder.errors import Conflict, DefinitionError, InvalidValue, NotFound, SettingsError
+from flowbuilder.errors import DefinitionError, InvalidValue
 from flowbuilder.tools import (
     Context,
     Effects,
     Tool,
-    ToolRegistry,
     Wait,
     bind,
     check_output,
-    import_tools,
     tool,
 )
 from flowbuilder.types import JsonObject, JsonValue
@@ -82,7 +79,7 @@ def paint(
     effects="external",
     timeout="5s",
     version=3,
-    keywords=["post"],
+    keywords=["post, write to", "post"],
     untrusted_output=True,
 )
 async def send(to: str, subject: str = "", *, copies: int = 0) -> list[Order]:
@@ -107,7 +104,11 @@ def test_options_of_the_decorator() -> None:
     assert send.ref == "mail.send@3"
     assert send.effects is Effects.EXTERNAL
     assert send.timeout == timedelta(seconds=5)
-    assert (send.keywords, send.untrusted_output, send.is_async) == (("post",), True, True)
+    assert (send.keywords, send.untrusted_output, send.is_async) == (
+        ("post", "write to"),
+        True,
+        True,
+    )
     assert send.output_schema["type"] == "array"
     assert send.describe()["effects"] == "external"
 
@@ -342,103 +343,6 @@ def test_output_is_held_against_its_schema() -> None:
     assert (caught.value.code, caught.value.pointer) == ("output_invalid", "/a")
 
 
-def _no_hint(value) -> None:  # type: ignore[no-untyped-def]
-    raise NotImplementedError
-
-
-def _stars(*values: int) -> None:
-    raise NotImplementedError
-
-
-def _options(**values: int) -> None:
-    raise NotImplementedError
-
-
-def _callable(value: Callable[[], int]) -> None:
-    raise NotImplementedError
-
-
-def _object(value: int, other: BytesWarning) -> None:
-    raise NotImplementedError
-
-
-def _bad_return() -> BytesWarning:
-    raise NotImplementedError
-
-
-def _bad_default(value: Any = object()) -> None:  # noqa: B008
-    raise NotImplementedError
-
-
-def _generator() -> Iterator[int]:
-    yield 1
-
-
-def _field_default(value: int = Field(default=3)) -> None:
-    raise NotImplementedError
-
-
-def _unresolved(value: Nowhere) -> None:  # type: ignore[name-defined]  # noqa: F821
-    raise NotImplementedError
-
-
-@pytest.mark.parametrize(
-    ("function", "words"),
-    [
-        (_no_hint, "'value' has no type hint"),
-        (_stars, r"\*values has no schema"),
-        (_options, r"\*\*values has no schema"),
-        (_callable, "'value' has no JSON form"),
-        (_object, "'other' has no JSON form"),
-        (_bad_return, "return type has no JSON form"),
-        (_bad_default, "'value' has no JSON form"),
-        (_generator, "does not yield"),
-        (_field_default, "is a Field"),
-        (_unresolved, "Nowhere"),
-        (lambda: 1, "needs a name"),
-        (Order, "not a"),
-        (3, "cannot be called"),
-    ],
-)
-def test_declarations_that_cannot_work(function: Any, words: str) -> None:
-    with pytest.raises(DefinitionError, match=words) as caught:
-        tool(function) if callable(function) else tool("x")(function)
-    assert caught.value.code == "tool_invalid"
-
-
-@pytest.mark.parametrize(
-    "options",
-    [
-        {"effects": "evil"},
-        {"timeout": "soon"},
-        {"timeout": 0},
-        {"version": 0},
-        {"keywords": "one"},
-        {"input_schema": {"type": "object", "$ref": "https://example.org/x.json"}},
-    ],
-)
-def test_options_that_cannot_work(options: dict[str, Any]) -> None:
-    with pytest.raises(DefinitionError):
-        tool("fine", **options)(lambda: 1)
-
-
-@pytest.mark.parametrize("name", ["", "a b", "a..b", "1a", "a@1", "a-b", "x" * 201, "os.system()"])
-def test_bad_names(name: str) -> None:
-    with pytest.raises(DefinitionError):
-        tool(name)(lambda: 1) if name else tool(name or "-")(lambda: 1)
-
-
-def test_method_in_a_class_body_says_what_to_do() -> None:
-    with pytest.raises(DefinitionError) as caught:
-
-        class Broken:
-            @tool
-            def run(self, value: int) -> int:
-                return value
-
-    assert "bound method" in (caught.value.hint or "")
-
-
 def test_hand_built_tool_gets_json_and_its_context() -> None:
     def handler(ctx: Context, **args: Any) -> dict[str, Any]:
         return {"args": args, "step": ctx.step_id}
@@ -470,143 +374,6 @@ def test_tools_pickle_by_name() -> None:
 
     assert pickle.loads(pickle.dumps(text_stats)) is text_stats
     assert importlib.import_module("flowbuilder.toolkit.text").text_stats is text_stats
-
-
-# -- registry ------------------------------------------------------------------------------
-
-
-def _make(name: str, version: int = 1, **options: Any) -> Tool:
-    return tool(name, version=version, **options)(lambda: None)
-
-
-def test_registry_finds_by_name_and_version() -> None:
-    first, second, other = _make("a.b"), _make("a.b", 10), _make("c")
-    registry = ToolRegistry([first, second, other])
-    assert registry.get("a.b") is second
-    assert registry.get("a.b@1") is first
-    assert registry.get("a.b@2") is None
-    assert registry.get("a.b@x") is None
-    assert registry.get("nothing") is None
-    assert (registry.names(), registry.refs()) == (["a.b", "c"], ["a.b@1", "a.b@10", "c@1"])
-    assert (list(registry), len(registry)) == ([second, other], 2)
-    assert "a.b" in registry
-    assert first in registry
-    assert "z" not in registry
-    assert 3 not in registry
-
-
-def test_registry_conflicts() -> None:
-    first = _make("a")
-    registry = ToolRegistry([first])
-    assert registry.add(first) is first
-    with pytest.raises(Conflict) as caught:
-        registry.add(_make("a"))
-    assert caught.value.code == "tool_exists"
-    assert registry.get("a") is first
-
-
-def test_copies_are_independent() -> None:
-    registry = ToolRegistry({"a": _make("a")})
-    more = registry.merged([_make("b"), _make("a", 2)])
-    assert (registry.refs(), more.refs()) == (["a@1"], ["a@1", "a@2", "b@1"])
-    registry.copy().add(_make("z"))
-    assert "z" not in registry
-
-
-def test_require_suggests() -> None:
-    registry = ToolRegistry([_make("mail.send"), _make("file.read")])
-    with pytest.raises(NotFound) as caught:
-        registry.require("mail.sent")
-    assert caught.value.code == "tool_unknown"
-    assert "mail.send" in (caught.value.hint or "")
-    with pytest.raises(NotFound) as caught:
-        registry.require("mail.send@7")
-    assert "version 1" in (caught.value.hint or "")
-    assert registry.require("file.read@1").name == "file.read"
-
-
-def test_search_ranks_by_words() -> None:
-    registry = ToolRegistry(
-        [
-            _make("mail.send", summary="Send an email.", keywords=["write to someone"]),
-            _make("page.fetch", summary="Get a page.", keywords=["download", "web pages"]),
-            _make("stats.mean", summary="Average of numbers.", keywords=["mean"]),
-        ]
-    )
-    assert [found.name for found in registry.search("downloading the pages")] == ["page.fetch"]
-    assert registry.search("averages")[0].name == "stats.mean"
-    assert registry.search("zzz") == []
-    assert registry.search("send mean", 1)[0].name in ("mail.send", "stats.mean")
-    assert registry.search("send", 0) == []
-    registry.add(_make("sms.send", summary="Send a text message."))
-    assert {found.name for found in registry.search("send")} == {"mail.send", "sms.send"}
-
-
-# -- modules of users ----------------------------------------------------------------------
-
-_MODULE = '''
-from flowbuilder import Context, tool
-
-seen = []
-
-@tool
-async def greet(name: str, ctx: Context, excited: bool = False) -> str:
-    """Greet somebody by name."""
-    seen.append(name)
-    return f"Hello {name}" + ("!" if excited else "")
-
-@tool("math.add", effects="pure")
-def add(a: int, b: int = 0) -> int:
-    """Add two numbers.
-
-    Args:
-        a: The first number.
-    """
-    seen.append(a)
-    return a + b
-'''
-
-
-async def test_a_users_module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "users_tools_one.py").write_text(_MODULE)
-    monkeypatch.setattr("sys.path", ["unchanged"])
-    monkeypatch.syspath_prepend(str(tmp_path))
-    registry = ToolRegistry.from_modules(["users_tools_one"], search_path=tmp_path)
-    assert registry.names() == ["greet", "math.add"]
-    add, greet = registry.require("math.add"), registry.require("greet")
-    assert add.input_schema["properties"]["a"]["description"] == "The first number."
-    with pytest.raises(InvalidValue):
-        bind(add, {"a": "1"}, context())
-    with pytest.raises(InvalidValue):
-        bind(greet, {"name": 1}, context())
-    import users_tools_one  # type: ignore[import-not-found]
-
-    assert users_tools_one.seen == []
-    assert call(add, {"a": 0}) == 0
-    assert await acall(greet, {"name": "Ada", "excited": True}) == "Hello Ada!"
-
-
-@pytest.mark.parametrize(
-    ("name", "text", "words"),
-    [
-        ("users_missing", None, "cannot be imported"),
-        ("users_empty", "x = 1", "has no tools"),
-        ("users_broken", "1 / 0", "ZeroDivisionError"),
-        ("users_exit", "raise SystemExit(3)", "SystemExit"),
-        ("users_syntax", "def (", "SyntaxError"),
-        ("users_hint", "from flowbuilder import tool\n@tool\ndef f(a): ...", "no type hint"),
-        ("users_file.py", "x = 1", "is a file"),
-    ],
-)
-def test_modules_that_do_not_work(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, text: str | None, words: str
-) -> None:
-    monkeypatch.syspath_prepend(str(tmp_path))
-    if text is not None:
-        (tmp_path / f"{name}.py").write_text(text)
-    with pytest.raises(SettingsError, match=words) as caught:
-        import_tools([name], search_path=tmp_path)
-    assert caught.value.code == "tools_module_invalid"
 
 
 def test_check_output_keeps_utc_times() -> None:

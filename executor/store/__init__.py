@@ -1,0 +1,20 @@
+"""The store: one typed method per SQL function or plain read, and nothing else.
+
+The state machine itself is the SQL under `migrations/functions`; reads are the statements of
+`executor.queries`. Every method may raise DatabaseUnavailable; the other errors come from checks
+in the database.
+"""
+
+from __future__ import annotations
+
+from flowbuilder.executor.store.approvals import ApprovalStore
+from flowbuilder.executor.store.flows import FlowStore
+from flowbuilder.executor.store.plans import PlanStore
+from flowbuilder.executor.store.runs import RunStore
+from flowbuilder.executor.store.workers import RELAYS_PER_TICK, WorkerStore
+
+__all__ = ["RELAYS_PER_TICK", "Store"]
+
+
+class Store(FlowStore, RunStore, ApprovalStore, PlanStore, WorkerStore):
+    """Typed calls of the SQL functions, for one workspace."""

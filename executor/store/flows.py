@@ -1,0 +1,117 @@
+"""Flows, their drafts and versions."""
+
+from __future__ import annotations
+
+from psycopg.types.json import Jsonb
+
+from flowbuilder.errors import NotFound
+from flowbuilder.executor import queries, rows
+from flowbuilder.executor.graphs import compile_output, compile_steps
+from flowbuilder.executor.records import FlowRow, VersionRow
+from flowbuilder.executor.store.base import StoreBase, as_uuid
+from flowbuilder.flow import Flow
+from flowbuilder.tools import ToolRegistry
+from flowbuilder.types import JsonObject, JsonValue
+
+
+class FlowStore(StoreBase):
+    """Drafts and published versions of flows."""
+
+    async def create_flow(self, draft: JsonObject) -> FlowRow:
+        """Store the draft of a new flow.
+
+        Raises:
+            Conflict: There is one of this name (`flow_exists`).
+        """
+        return rows.flow(await self._one(queries.CREATE_FLOW, self.workspace, Jsonb(draft)))
+
+    async def save_draft(self, draft: JsonObject, *, expected: JsonObject | None = None) -> FlowRow:
+        """Replace the draft of a flow, if it still is the `expected` one when that is given.
+
+        Raises:
+            NotFound: `flow_not_found`.
+            Conflict: Somebody else changed the draft meanwhile (`draft_changed`).
+        """
+        before = None if expected is None else Jsonb(expected)
+        return rows.flow(await self._one(queries.SAVE_DRAFT, self.workspace, Jsonb(draft), before))
+
+    async def get_flow(self, slug: str) -> FlowRow:
+        """Read a flow.
+
+        Raises:
+            NotFound: `flow_not_found`.
+        """
+        found = await self._all(queries.GET_FLOW, self.workspace, slug)
+        if not found:
+            raise NotFound(f"there is no flow {slug!r}", code="flow_not_found")
+        return rows.flow(found[0])
+
+    async def list_flows(self) -> list[FlowRow]:
+        """Read all flows by name."""
+        return [rows.flow(row) for row in await self._all(queries.LIST_FLOWS, self.workspace)]
+
+    async def delete_flow(self, slug: str) -> bool:
+        """Delete a flow; its runs and versions stay readable. False: there was none."""
+        return bool(await self._all(queries.DELETE_FLOW, self.workspace, slug))
+
+    async def register_version(
+        self,
+        flow: Flow,
+        registry: ToolRegistry,
+        *,
+        origin: str = "published",
+        owner: str | None = None,
+    ) -> VersionRow:
+        """Store a compiled flow; the same content and tools give the same version again.
+
+        Args:
+            flow: A valid flow.
+            registry: Where bare tool names are pinned to versions.
+            origin: `published` (the flow's new head) or `dynamic` (a graph that is not saved).
+            owner: Id of the worker in whose process `function.…` tools of this flow live.
+        """
+        compiled: list[JsonValue] = list(compile_steps(flow, registry))
+        output = compile_output(flow)
+        row = await self._one(
+            queries.REGISTER_VERSION,
+            self.workspace,
+            Jsonb(flow.document()),
+            flow.content_hash(),
+            Jsonb(compiled),
+            None if output is None else Jsonb(output),
+            origin,
+            owner,
+        )
+        return rows.version(row)
+
+    async def get_version(self, slug: str, version: int | None = None) -> VersionRow:
+        """Read a published version, the newest by default.
+
+        Raises:
+            NotFound: `flow_not_found` or `version_not_found`.
+        """
+        found = await self._all(queries.GET_VERSION, self.workspace, slug, version, version)
+        if found:
+            return rows.version(found[0])
+        if version is None:
+            await self.get_flow(slug)
+            raise NotFound(f"{slug!r} was never published", code="version_not_found")
+        raise NotFound(f"{slug!r} has no version {version}", code="version_not_found")
+
+    async def get_version_by_id(self, version_id: str) -> VersionRow:
+        """Read any version by its id.
+
+        Raises:
+            NotFound: `version_not_found`.
+        """
+        found = await self._all(queries.GET_VERSION_BY_ID, self.workspace, as_uuid(version_id))
+        if not found:
+            raise NotFound("there is no such version", code="version_not_found")
+        return rows.version(found[0])
+
+    async def list_versions(self, slug: str) -> list[VersionRow]:
+        """Read the published versions of a flow, newest first."""
+        return [
+            rows.version(row)
+            for row in await self._all(queries.LIST_VERSIONS, self.workspace, slug)
+        ]

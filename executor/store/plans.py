@@ -1,0 +1,68 @@
+"""Plans and their events."""
+
+from __future__ import annotations
+
+from psycopg.types.json import Jsonb
+
+from flowbuilder.errors import NotFound
+from flowbuilder.executor import queries, rows
+from flowbuilder.executor.records import EventRow, PlanRow
+from flowbuilder.executor.store.base import StoreBase, as_uuid
+from flowbuilder.types import JsonObject
+
+
+class PlanStore(StoreBase):
+    """What planners proposed."""
+
+    async def save_plan(self, document: JsonObject) -> PlanRow:
+        """Insert or replace a plan, given as `Plan.as_json()`."""
+        row = await self._one(
+            queries.SAVE_PLAN,
+            document["id"],
+            self.workspace,
+            document["goal"],
+            document["status"],
+            Jsonb(document),
+        )
+        return rows.plan(row)
+
+    async def get_plan(self, plan_id: str) -> PlanRow:
+        """Read a plan.
+
+        Raises:
+            NotFound: `plan_not_found`.
+        """
+        found = await self._all(queries.GET_PLAN, self.workspace, as_uuid(plan_id))
+        if not found:
+            raise NotFound(f"there is no plan {plan_id}", code="plan_not_found")
+        return rows.plan(found[0])
+
+    async def list_plans(self, *, limit: int = 50) -> list[PlanRow]:
+        """Read plans, newest first."""
+        found = await self._all(queries.LIST_PLANS, self.workspace, limit)
+        return [rows.plan(row) for row in found]
+
+    async def accept_plan(self, plan_id: str, run_id: str | None) -> PlanRow:
+        """Mark a plan accepted and remember the run that executes it.
+
+        Raises:
+            NotFound: `plan_not_found`.
+        """
+        run = None if run_id is None else as_uuid(run_id)
+        found = await self._all(queries.ACCEPT_PLAN, run, self.workspace, as_uuid(plan_id))
+        if not found:
+            raise NotFound(f"there is no plan {plan_id}", code="plan_not_found")
+        return rows.plan(found[0])
+
+    async def append_plan_event(self, plan_id: str, type: str, data: JsonObject) -> EventRow:
+        """Write one event of a stored plan's stream.
+
+        Raises:
+            NotFound: `plan_not_found`.
+        """
+        found = await self._all(
+            queries.APPEND_PLAN_EVENT, self.workspace, as_uuid(plan_id), type, Jsonb(data)
+        )
+        if not found:
+            raise NotFound(f"there is no plan {plan_id}", code="plan_not_found")
+        return rows.event(found[0])

@@ -1,0 +1,109 @@
+"""Runs with their steps, tasks and events."""
+
+from __future__ import annotations
+
+from psycopg.types.json import Jsonb
+
+from flowbuilder.errors import NotFound
+from flowbuilder.executor import queries, rows
+from flowbuilder.executor.records import EventRow, RunRow, StepRow, TaskRow
+from flowbuilder.executor.states import RunStatus
+from flowbuilder.executor.store.base import StoreBase, as_uuid
+from flowbuilder.types import JsonValue
+
+
+class RunStore(StoreBase):
+    """Runs and what is inside them."""
+
+    async def start_run(
+        self,
+        version_id: str,
+        input: JsonValue,
+        *,
+        timeout_seconds: float,
+        idempotency_key: str | None = None,
+        plan_id: str | None = None,
+        actor: str | None = None,
+    ) -> tuple[RunRow, bool]:
+        """Start a run; `(run, created)`. The same idempotency key gives the same run.
+
+        Raises:
+            NotFound: `version_not_found`.
+            Conflict: The key was used for another flow or input (`idempotency_mismatch`).
+        """
+        row = await self._one(
+            queries.START_RUN,
+            self.workspace,
+            as_uuid(version_id),
+            Jsonb(input),
+            idempotency_key,
+            timeout_seconds,
+            plan_id,
+            actor,
+        )
+        return await self.get_run(str(row["run_id"])), bool(row["created"])
+
+    async def get_run(self, run_id: str) -> RunRow:
+        """Read a run.
+
+        Raises:
+            NotFound: `run_not_found`, also for a text that is no id at all.
+        """
+        found = await self._all(queries.GET_RUN, self.workspace, as_uuid(run_id))
+        if not found:
+            raise NotFound(f"there is no run {run_id}", code="run_not_found")
+        return rows.run(found[0])
+
+    async def list_runs(
+        self,
+        *,
+        flow: str | None = None,
+        status: RunStatus | None = None,
+        limit: int = 50,
+        before: str | None = None,
+    ) -> list[RunRow]:
+        """Read runs, newest first; `before` is the id of the last run of the page before."""
+        cursor = None if before is None else as_uuid(before)
+        wanted = None if status is None else status.value
+        found = await self._all(queries.LIST_RUNS, self.workspace, flow, wanted, cursor, limit)
+        return [rows.run(row) for row in found]
+
+    async def run_steps(self, run_id: str) -> list[StepRow]:
+        """Read the steps of a run in the order of the document."""
+        found = await self._all(queries.RUN_STEPS, self.workspace, as_uuid(run_id))
+        return [rows.step(row) for row in found]
+
+    async def run_tasks(self, run_id: str, *, limit: int = 1000, after: int = 0) -> list[TaskRow]:
+        """Read the tasks of a run by id; `after` is the last id of the page before."""
+        found = await self._all(queries.RUN_TASKS, self.workspace, as_uuid(run_id), after, limit)
+        return [rows.task(row) for row in found]
+
+    async def cancel_run(
+        self, run_id: str, *, actor: str | None = None, reason: str | None = None
+    ) -> RunRow:
+        """Cancel a run with everything open in it.
+
+        Raises:
+            NotFound: `run_not_found`.
+            InvalidTransition: The run has ended.
+        """
+        return await self._change_run(run_id, "cancel", actor, reason)
+
+    async def pause_run(self, run_id: str, *, actor: str | None = None) -> RunRow:
+        """Stop handing out tasks of a run; running ones end normally. Raises as `cancel_run`."""
+        return await self._change_run(run_id, "pause", actor, None)
+
+    async def resume_run(self, run_id: str, *, actor: str | None = None) -> RunRow:
+        """Go on with a paused run. Raises as `cancel_run`."""
+        return await self._change_run(run_id, "resume", actor, None)
+
+    async def _change_run(
+        self, run_id: str, verb: str, actor: str | None, reason: str | None
+    ) -> RunRow:
+        await self._one(queries.CHANGE_RUN, self.workspace, as_uuid(run_id), verb, actor, reason)
+        return await self.get_run(run_id)
+
+    async def events(self, stream: str, *, after: int = 0, limit: int = 500) -> list[EventRow]:
+        """Read the events of a run or a plan with `seq` > after, in order."""
+        found = await self._all(queries.EVENTS, self.workspace, as_uuid(stream), after, limit)
+        return [rows.event(row) for row in found]

@@ -1,0 +1,104 @@
+"""What workers say to the database."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from psycopg.types.json import Jsonb
+
+from flowbuilder.executor import queries, rows
+from flowbuilder.executor.records import Exchange, Outcome, Upkeep, WorkerRow
+from flowbuilder.executor.store.base import StoreBase
+from flowbuilder.types import JsonObject
+
+#: Rows of the outbox handled in one tick; the next tick takes more.
+RELAYS_PER_TICK = 50
+
+
+class WorkerStore(StoreBase):
+    """Workers, their exchange and the upkeep."""
+
+    async def register_worker(
+        self,
+        worker_id: str,
+        *,
+        name: str,
+        pid: int,
+        host: str,
+        tools: Sequence[str],
+        concurrency: int,
+        max_claims: int = 10,
+    ) -> None:
+        """Make a worker known; again to change its tools (`name@version` each)."""
+        await self._one(
+            queries.REGISTER_WORKER,
+            worker_id,
+            name,
+            host,
+            pid,
+            list(tools),
+            concurrency,
+            max_claims,
+        )
+
+    async def stop_worker(self, worker_id: str) -> list[str]:
+        """Mark a worker stopped; what it still holds is queued again at once. Returns the runs."""
+        row = await self._one(queries.RETIRE_WORKER, worker_id, "stopped")
+        return [str(run) for run in row["runs"]]
+
+    async def workers(self) -> list[WorkerRow]:
+        """Read the workers seen lately, live ones first."""
+        return [rows.worker(row) for row in await self._all(queries.WORKERS)]
+
+    async def exchange(
+        self,
+        worker_id: str,
+        *,
+        held: Sequence[tuple[int, int]],
+        outcomes: Sequence[Outcome],
+        free: int,
+        lease_seconds: float,
+    ) -> Exchange:
+        """Report outcomes, extend what is held and lease up to `free` tasks, in one round trip.
+
+        Raises:
+            StaleTask: `worker_dead`: the database gave this worker up; what it held is fenced and
+                it must register under a new id.
+        """
+        row = await self._one(
+            queries.EXCHANGE,
+            worker_id,
+            Jsonb([list(key) for key in held]),
+            Jsonb([outcome.as_json() for outcome in outcomes]),
+            free,
+            lease_seconds,
+        )
+        return rows.exchange(row["answer"])
+
+    async def progress(self, worker_id: str, task_id: int, fence: int, data: JsonObject) -> bool:
+        """Write a task_progress event; False when the attempt is no longer this worker's."""
+        row = await self._one(queries.PROGRESS, worker_id, task_id, fence, Jsonb(data))
+        return bool(row["written"])
+
+    async def tick(self, worker_id: str | None = None) -> Upkeep:
+        """Do bounded upkeep: timers, deadlines, delayed retries, dead workers, child runs."""
+        answer = (await self._one(queries.UPKEEP))["answer"]
+        touched = [str(run) for run in answer["touched"]]
+        for _ in range(RELAYS_PER_TICK if answer["outbox"] else 0):
+            relayed = (await self._one(queries.RELAY))["answer"]
+            if relayed is None:
+                break
+            touched += [str(run) for run in relayed["touched"]]
+        return Upkeep(
+            touched=list(dict.fromkeys(touched)),
+            ready=bool(touched),
+            next_due_seconds=answer["next_due_seconds"],
+        )
+
+    async def queue_depth(self) -> JsonObject:
+        """Count tasks by state, messages, pending approvals and live workers.
+
+        `{queued, delayed, running, waiting, messages, oldest_seconds, approvals, workers}`
+        """
+        depth: JsonObject = (await self._one(queries.QUEUE_DEPTH))["answer"]
+        return depth

@@ -1,0 +1,143 @@
+"""What of a plan comes from the goal: options nobody asked for are left out, stray steps named."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from flowbuilder.errors import Fix, Problem, Severity
+from flowbuilder.planner.rules.literals import find_literals
+from flowbuilder.tools import Effects, Tool, ToolRegistry
+from flowbuilder.types import JsonObject, JsonValue
+
+_WORD = re.compile(r"[^\W_]+")
+_NUMBER = re.compile(r"\d+(?:\.\d+)?")
+_REFERENCE = re.compile(r"\$\{\{.*?\}\}", re.DOTALL)
+#: Letters that two words must share at their beginning to count as the same.
+_STEM = 4
+#: Arguments that a writer composes: what stands in them need not stand in the goal.
+_COMPOSED = {
+    "body", "caption", "comment", "content", "description", "headline", "message", "note",
+    "prompt", "subject", "summary", "text", "title",
+}  # fmt: skip
+_COUNTED = "zero one two three four five six seven eight nine ten eleven twelve".split()
+_SINGLE = ("once", "single", "first", "top", "best", "latest", "newest", "last")
+
+
+class Ground:
+    """The words, numbers and meanings of a goal."""
+
+    def __init__(self, goal: str, known: JsonValue = None) -> None:
+        self._text = goal.lower()
+        self.stems = stems(goal) | stems(repr(known) if known is not None else "")
+        self.numbers = {float(item) for item in _NUMBER.findall(goal.replace(",", ""))}
+        words = set(_WORD.findall(self._text))
+        self.numbers |= {float(n) for n, word in enumerate(_COUNTED) if word in words}
+        if words & set(_SINGLE):
+            self.numbers.add(1.0)
+        for literal in find_literals(goal):
+            self.stems |= stems(f"{literal.value} {literal.unit or ''}")
+
+    def holds(self, value: JsonValue) -> bool:
+        """Whether any part of a value comes from the goal or from another step."""
+        if isinstance(value, bool) or value is None:
+            return False
+        if isinstance(value, int | float):
+            return float(value) in self.numbers
+        if isinstance(value, str):
+            bare = value.strip().lower()
+            if _REFERENCE.search(value) or (len(bare) > 1 and bare in self._text):
+                return True
+            return bool(stems(value) & self.stems)
+        items = list(value.values()) + list(value) if isinstance(value, dict) else value
+        return any(self.holds(item) for item in items)
+
+
+def drop_options(document: JsonObject, registry: ToolRegistry, ground: Ground) -> list[str]:
+    """Leave out optional arguments that say nothing or that nobody asked for.
+
+    The options of pure tools are part of what they compute (`descending`, `how`), so those stay.
+    Return one sentence for each change that changes anything.
+    """
+    notes = []
+    for step in _steps(document):
+        tool, arguments = _tool_of(step, registry), step.get("args")
+        if tool is None or not isinstance(arguments, dict):
+            continue
+        required = set(tool.input_schema.get("required", ()))
+        for name, shape in tool.input_schema.get("properties", {}).items():
+            if name in required or name not in arguments:
+                continue
+            if "default" in shape and _same(shape["default"], arguments[name]):
+                del arguments[name]
+            elif _is_unasked(name, shape, arguments[name], tool, ground):
+                value = arguments.pop(name)
+                notes.append(f"{step.get('id')}: {name} {value!r} was left out: nobody asked.")
+    return notes
+
+
+def _is_unasked(name: str, shape: Any, value: JsonValue, tool: Tool, ground: Ground) -> bool:
+    if tool.effects is Effects.PURE or set(_WORD.findall(name.lower())) & _COMPOSED:
+        return False
+    described = f"{name.replace('_', ' ')} {shape.get('description', '')}"
+    return not ground.holds(value) and not stems(described) & ground.stems
+
+
+def unasked_steps(document: JsonObject, registry: ToolRegistry, ground: Ground) -> list[Problem]:
+    """Return a problem for each harmless step whose name and values are all foreign to the goal.
+
+    Only steps are named that pass on another step's result with a value of their own making, such
+    as a translation into a language that nobody mentioned.
+    """
+    problems = []
+    for index, step in enumerate(_steps(document)):
+        tool = _tool_of(step, registry)
+        if tool is None or tool.effects not in {Effects.PURE, Effects.READ}:
+            continue
+        own = _own_values(step, tool)
+        if own is None or stems(tool.name.replace(".", " ")) & ground.stems:
+            continue
+        if own and not any(ground.holds(value) for value in own):
+            problems.append(_unasked(index, step, own))
+    return problems
+
+
+def _own_values(step: JsonObject, tool: Tool) -> list[JsonValue] | None:
+    """Return the necessary values that a step adds to a result, None if it uses no result."""
+    arguments = step.get("args")
+    if not isinstance(arguments, dict) or "${{ steps." not in repr(arguments):
+        return None
+    required = tool.input_schema.get("required", ())
+    values = [arguments[name] for name in required if name in arguments]
+    return [value for value in values if not _REFERENCE.search(repr(value))]
+
+
+def _unasked(index: int, step: JsonObject, own: list[JsonValue]) -> Problem:
+    shown = ", ".join(str(value)[:60] for value in own)
+    return Problem(
+        code="step_unasked",
+        pointer=f"/steps/{index}",
+        message=f"nothing in the goal asks for {step.get('tool')} with {shown}",
+        hint="Leave the step out unless the goal needs it.",
+        severity=Severity.WARNING,
+        fix=Fix.MODEL,
+    )
+
+
+def stems(text: str) -> set[str]:
+    """Return the beginnings of a text's words; short words count as they are."""
+    return {word[:_STEM] for word in _WORD.findall(text.lower()) if len(word) > 2}
+
+
+def _same(default: JsonValue, value: JsonValue) -> bool:
+    return type(default) is type(value) and default == value
+
+
+def _tool_of(step: JsonObject, registry: ToolRegistry) -> Tool | None:
+    name = step.get("tool")
+    return registry.get(name) if isinstance(name, str) else None
+
+
+def _steps(document: JsonObject) -> list[JsonObject]:
+    steps = document.get("steps")
+    return [step for step in steps if isinstance(step, dict)] if isinstance(steps, list) else []

@@ -1,0 +1,115 @@
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import Field
+
+from flowbuilder.errors import DefinitionError
+from flowbuilder.tools import Context, tool
+
+
+def _no_hint(value) -> None:  # type: ignore[no-untyped-def]
+    raise NotImplementedError
+
+
+def _stars(*values: int) -> None:
+    raise NotImplementedError
+
+
+def _options(**values: int) -> None:
+    raise NotImplementedError
+
+
+def _callable(value: Callable[[], int]) -> None:
+    raise NotImplementedError
+
+
+def _object(value: int, other: BytesWarning) -> None:
+    raise NotImplementedError
+
+
+def _bad_return() -> BytesWarning:
+    raise NotImplementedError
+
+
+def _bad_default(value: Any = object()) -> None:  # noqa: B008
+    raise NotImplementedError
+
+
+def _generator() -> Iterator[int]:
+    yield 1
+
+
+def _field_default(value: int = Field(default=3)) -> None:
+    raise NotImplementedError
+
+
+def _two_contexts(one: Context, two: Context) -> None:
+    raise NotImplementedError
+
+
+def _unresolved(value: Nowhere) -> None:  # type: ignore[name-defined]  # noqa: F821
+    raise NotImplementedError
+
+
+@pytest.mark.parametrize(
+    ("function", "words"),
+    [
+        (_no_hint, "'value' has no type hint"),
+        (_stars, r"\*values has no schema"),
+        (_options, r"\*\*values has no schema"),
+        (_callable, "'value' has no JSON form"),
+        (_object, "'other' has no JSON form"),
+        (_bad_return, "return type has no JSON form"),
+        (_bad_default, "'value' has no JSON form"),
+        (_generator, "does not yield"),
+        (_field_default, "is a Field"),
+        (_unresolved, "Nowhere"),
+        (_two_contexts, "two parameters"),
+        (lambda: 1, "needs a name"),
+        (Path, "not a"),
+        (3, "cannot be called"),
+    ],
+)
+def test_declarations_that_cannot_work(function: Any, words: str) -> None:
+    with pytest.raises(DefinitionError, match=words) as caught:
+        tool(function) if callable(function) else tool("x")(function)
+    assert caught.value.code == "tool_invalid"
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"effects": "evil"},
+        {"timeout": "soon"},
+        {"timeout": 0},
+        {"version": 0},
+        {"keywords": "one"},
+        {"input_schema": {"type": "object", "$ref": "https://example.org/x.json"}},
+    ],
+)
+def test_options_that_cannot_work(options: dict[str, Any]) -> None:
+    with pytest.raises(DefinitionError):
+        tool("fine", **options)(lambda: 1)
+
+
+@pytest.mark.parametrize(
+    "name", ["", "a b", "a..b", "1a", "a@1", "a-b", "x" * 201, "a\n", "os.system()"]
+)
+def test_bad_names(name: str) -> None:
+    with pytest.raises(DefinitionError):
+        tool(name)(lambda: 1)
+
+
+def test_method_in_a_class_body_says_what_to_do() -> None:
+    with pytest.raises(DefinitionError) as caught:
+
+        class Broken:
+            @tool
+            def run(self, value: int) -> int:
+                return value
+
+    assert "bound method" in (caught.value.hint or "")
