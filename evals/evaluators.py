@@ -66,7 +66,7 @@ def _honest(wrong: list[str], *, certain: bool) -> Finding:
     return Finding(
         evaluator="honest",
         value=not deceives,
-        reason="a wrong plan was called certain" if deceives else "",
+        reason="it was called certain, and yet it is wrong" if deceives else "",
     )
 
 
@@ -268,7 +268,8 @@ def _file_faults(wanted: FileExpectation | None, text: str | None) -> list[str]:
 
 
 def _why_not_run(seen: Observation) -> str:
-    return seen.reason or "the plan was not run"
+    """Return what kept a plan from its end; what kept it from being one stands elsewhere."""
+    return (seen.outcome == "plan" and seen.reason) or "the plan was not run"
 
 
 def _shown(text: str, limit: int = 300) -> str:

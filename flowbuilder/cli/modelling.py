@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import atexit
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,6 +23,11 @@ from flowbuilder.cli.output import Printer
 
 if TYPE_CHECKING:
     from flowbuilder.settings import Settings
+    from flowbuilder.tools import ToolRegistry
+
+#: A call's limit with the local model: on a busy machine it reads its prompt at twenty tokens a
+#: second.
+_PATIENCE = timedelta(minutes=10)
 
 
 def fetch(options: Options, file: Path | None, url: str | None) -> int:
@@ -38,6 +45,7 @@ def serve(options: Options, host: str, port: int) -> int:
     from flowbuilder.localmodel.running import model_dir
     from flowbuilder.localmodel.serve import serve as serve_model
     from flowbuilder.localmodel.weights import QWEN_CODER
+    from flowbuilder.planner.prompting import warm_up_messages
 
     settings = options.settings()
     options.printer().err.print(
@@ -45,24 +53,38 @@ def serve(options: Options, host: str, port: int) -> int:
         f"FLOWBUILDER_MODEL_API_BASE=http://{host}:{port}/v1",
         style="dim",
     )
-    serve_model(model_dir(settings) / QWEN_CODER.file_name, host, port)
+    prompt = warm_up_messages(options.registry())
+    serve_model(model_dir(settings) / QWEN_CODER.file_name, host, port, prompt=prompt)
     return OK
 
 
-def with_local_model(printer: Printer, settings: Settings) -> Settings:
-    """Return settings that plan with the local model, fetched and running."""
+def with_local_model(printer: Printer, settings: Settings, registry: ToolRegistry) -> Settings:
+    """Return settings that plan with the local model, fetched, running and warm.
+
+    A server that is started here is stopped when this process ends, however it ends.
+
+    Raises:
+        ModelError: The runtime is missing, or fetching or starting failed.
+    """
     from pydantic import SecretStr
 
-    from flowbuilder.localmodel.running import ensure_running
+    from flowbuilder.localmodel.running import ensure_running, running, stop
+    from flowbuilder.localmodel.serve import check_runtime
+    from flowbuilder.planner.prompting import warm_up_messages
 
-    fetch_weights(printer, settings)
-    printer.err.print("starting the local model …", style="dim")
-    server = ensure_running(settings)
+    server = running(settings)
+    if server is None:
+        check_runtime()
+        fetch_weights(printer, settings)
+        with printer.err.status("starting the local model; it reads its instructions once …"):
+            atexit.register(stop, settings)
+            server = ensure_running(settings, prompt=warm_up_messages(registry), as_child=True)
     return settings.model_copy(
         update={
             "model": server.model,
             "model_api_base": server.api_base,
             "model_api_key": settings.model_api_key or SecretStr("local"),
+            "model_timeout": max(settings.model_timeout, _PATIENCE),
         }
     )
 

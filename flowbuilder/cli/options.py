@@ -65,7 +65,7 @@ class Options:
         if local_model:
             from flowbuilder.cli.modelling import with_local_model
 
-            settings = with_local_model(self.printer(), settings)
+            settings = with_local_model(self.printer(), settings, self.registry())
         return FlowBuilder.connect(settings=settings, worker=False)
 
     def _log(self, level: str) -> None:

@@ -16,13 +16,13 @@ from pathlib import Path
 import orjson
 
 from flowbuilder.errors import ModelError
-from flowbuilder.localmodel.serve import DEFAULT_PORT
+from flowbuilder.localmodel.serve import DEFAULT_PORT, check_runtime, warm_up
 from flowbuilder.localmodel.weights import QWEN_CODER
 from flowbuilder.models.base import Message
 from flowbuilder.settings import Settings
 
 #: Seconds. Loading takes three on a quiet machine.
-_READY_WITHIN, _STOPPED_WITHIN, _WARM_WITHIN = 120.0, 10.0, 600.0
+_READY_WITHIN, _STOPPED_WITHIN = 120.0, 10.0
 _MODULE = "flowbuilder.localmodel.serve"
 
 
@@ -47,12 +47,17 @@ def model_dir(settings: Settings) -> Path:
 
 
 def ensure_running(
-    settings: Settings, *, port: int = DEFAULT_PORT, warm_up: Sequence[Message] = ()
+    settings: Settings,
+    *,
+    port: int = DEFAULT_PORT,
+    prompt: Sequence[Message] = (),
+    as_child: bool = False,
 ) -> LocalServer:
     """Return the running server, starting it when there is none, ready to answer.
 
-    `warm_up` is sent once after a start, so that its long common beginning is in the server's
-    cache before a person waits for it.
+    `prompt` is sent once after a start, so that its long common beginning is in the server's
+    cache before a person waits for it. A server started `as_child` ends with this process, however
+    that ends; otherwise it goes on until `stop`.
 
     Raises:
         ModelError: `model_file_missing`, `local_runtime_missing` or `local_server_failed`.
@@ -68,10 +73,11 @@ def ensure_running(
             code="model_file_missing",
             hint="Run `flowbuilder model fetch`.",
         )
-    server = _launch(folder, weights, _free_port(port))
+    check_runtime()
+    server = _launch(folder, weights, _free_port(port), os.getpid() if as_child else None)
     (folder / "server.json").write_bytes(orjson.dumps(asdict(server)))
-    if warm_up:
-        _warm_up(server, warm_up)
+    if prompt:
+        warm_up(server.api_base.removesuffix("/v1"), prompt)
     return server
 
 
@@ -97,11 +103,12 @@ def stop(settings: Settings) -> bool:
     return stopped
 
 
-def _launch(folder: Path, weights: Path, port: int) -> LocalServer:
+def _launch(folder: Path, weights: Path, port: int, parent: int | None) -> LocalServer:
     log = folder / "server.log"
+    command = [sys.executable, "-m", _MODULE, str(weights.resolve()), "--port", str(port)]
     with log.open("wb") as output:
         process = subprocess.Popen(
-            [sys.executable, "-m", _MODULE, str(weights.resolve()), "--port", str(port)],
+            command if parent is None else [*command, "--parent", str(parent)],
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=output,
@@ -137,17 +144,6 @@ def _answers(server: LocalServer) -> bool:
     except httpx.HTTPError:
         return False
     return health.status_code == 200
-
-
-def _warm_up(server: LocalServer, messages: Sequence[Message]) -> None:
-    import httpx
-
-    body = {"model": "local", "messages": list(messages), "max_tokens": 1, "temperature": 0}
-    # A slow machine only makes the first plan slower: no reason to fail.
-    with suppress(httpx.HTTPError):
-        httpx.post(
-            f"{server.api_base}/chat/completions", json=body, timeout=_WARM_WITHIN, trust_env=False
-        )
 
 
 def _free_port(wished: int) -> int:

@@ -20,7 +20,7 @@ _COMPOSED = {
     "body", "caption", "comment", "content", "description", "headline", "message", "note",
     "prompt", "subject", "summary", "text", "title",
 }  # fmt: skip
-_COUNTED = "zero one two three four five six seven eight nine ten eleven twelve".split()
+_NUMBER_WORDS = "zero one two three four five six seven eight nine ten eleven twelve"
 _SINGLE = ("once", "single", "first", "top", "best", "latest", "newest", "last")
 
 
@@ -32,7 +32,7 @@ class Ground:
         self.stems = stems(goal) | stems(repr(known) if known is not None else "")
         self.numbers = {float(item) for item in _NUMBER.findall(goal.replace(",", ""))}
         words = set(_WORD.findall(self._text))
-        self.numbers |= {float(n) for n, word in enumerate(_COUNTED) if word in words}
+        self.numbers |= {float(n) for n, word in enumerate(_NUMBER_WORDS.split()) if word in words}
         if words & set(_SINGLE):
             self.numbers.add(1.0)
         for literal in find_literals(goal):
@@ -54,10 +54,10 @@ class Ground:
 
 
 def drop_options(document: JsonObject, registry: ToolRegistry, ground: Ground) -> list[str]:
-    """Leave out optional arguments that say nothing or that nobody asked for.
+    """Leave out optional arguments that nobody asked for.
 
     The options of pure tools are part of what they compute (`descending`, `how`), so those stay.
-    Return one sentence for each change that changes anything.
+    Return one sentence for each change.
     """
     notes = []
     for step in _steps(document):
@@ -68,15 +68,15 @@ def drop_options(document: JsonObject, registry: ToolRegistry, ground: Ground) -
         for name, shape in tool.input_schema.get("properties", {}).items():
             if name in required or name not in arguments:
                 continue
-            if "default" in shape and _same(shape["default"], arguments[name]):
-                del arguments[name]
-            elif _is_unasked(name, shape, arguments[name], tool, ground):
+            if _is_unasked(name, shape, arguments[name], tool, ground):
                 value = arguments.pop(name)
                 notes.append(f"{step.get('id')}: {name} {value!r} was left out: nobody asked.")
     return notes
 
 
 def _is_unasked(name: str, shape: Any, value: JsonValue, tool: Tool, ground: Ground) -> bool:
+    if "default" in shape and type(shape["default"]) is type(value) and shape["default"] == value:
+        return False
     if tool.effects is Effects.PURE or set(_WORD.findall(name.lower())) & _COMPOSED:
         return False
     described = f"{name.replace('_', ' ')} {shape.get('description', '')}"
@@ -127,10 +127,6 @@ def _unasked(index: int, step: JsonObject, own: list[JsonValue]) -> Problem:
 def stems(text: str) -> set[str]:
     """Return the beginnings of a text's words; short words count as they are."""
     return {word[:_STEM] for word in _WORD.findall(text.lower()) if len(word) > 2}
-
-
-def _same(default: JsonValue, value: JsonValue) -> bool:
-    return type(default) is type(value) and default == value
 
 
 def _tool_of(step: JsonObject, registry: ToolRegistry) -> Tool | None:

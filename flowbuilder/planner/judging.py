@@ -13,11 +13,12 @@ from flowbuilder.planner import prompting
 from flowbuilder.planner.base import PlanRequest
 from flowbuilder.planner.coercion import coerce
 from flowbuilder.planner.grounding import Ground, drop_options, unasked_steps
-from flowbuilder.planner.literals import invented_addresses, lost_literals
+from flowbuilder.planner.literals import invented_addresses, literals, lost_literals, takers
 from flowbuilder.planner.mending import mend
 from flowbuilder.planner.second_opinion import disagreement
 from flowbuilder.planner.wire import Draft, draft, read_answer, to_answer
 from flowbuilder.planner.wording import write_out
+from flowbuilder.tools import Tool
 from flowbuilder.types import JsonObject, JsonSchema, JsonValue
 from flowbuilder.validation import validate
 
@@ -55,7 +56,8 @@ class Judgement:
     @property
     def rank(self) -> tuple[int, int, int]:
         """How bad it is; the smallest is the best."""
-        return (self.document is None, len(self.errors), len(self.problems))
+        unusable = self.document is None or bool(self.unfit)
+        return (unusable, len(self.errors), len(self.problems))
 
     @property
     def forgotten_step(self) -> bool:
@@ -98,7 +100,10 @@ def judge(text: str, request: PlanRequest, wanted: Sequence[str] = ()) -> Judgem
         return Judgement(answer=text[:4000] or "(empty)", problems=(problem,))
     made = draft(steps, goal=request.goal, input_schema=input_schema_of(request))
     if made.unfit:
-        return Judgement(answer=text[:4000], document=made.document, unfit=made.unfit)
+        problems = tuple(disagreement(made.document, wanted))
+        return Judgement(
+            answer=text[:4000], document=made.document, unfit=made.unfit, problems=problems
+        )
     return judge_draft(made, request, wanted)
 
 
@@ -126,6 +131,23 @@ def judge_draft(made: Draft, request: PlanRequest, wanted: Sequence[str] = ()) -
         questions=tuple(questions),
         notes=tuple(notes),
     )
+
+
+def missing_tools(judged: Judgement, request: PlanRequest) -> list[Tool]:
+    """Return the tools that may carry what a plan lost, if losing it is all that is wrong with it.
+
+    Only tools with an effect: what reads comes first and not last.
+    """
+    problems = judged.errors
+    if not problems or any(item.code != "literal_lost" for item in problems):
+        return []
+    if judged.wrong_steps or judged.unfit:
+        return []
+    lost = [
+        item for item in literals(request.goal) if any(item.text in p.message for p in problems)
+    ]
+    found = [tool for literal in lost for tool in takers(literal, request.registry)]
+    return list({tool.name: tool for tool in found}.values())
 
 
 def step_problems(

@@ -133,7 +133,9 @@ def _foreign(text: str, allowed: str) -> list[str]:
     """Return the addresses in a text that are not allowed."""
     mails = [found for found in _EMAIL.findall(text) if found.lower() not in allowed]
     hosts = [(found, found.split("/")[2].lower()) for found in _URL.findall(text)]
-    return mails + [found for found, host in hosts if host and "{" not in host and host not in allowed]
+    return mails + [
+        found for found, host in hosts if host and "{" not in host and host not in allowed
+    ]
 
 
 def _invented(index: int, name: str, found: str) -> Problem:

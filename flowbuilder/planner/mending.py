@@ -96,8 +96,8 @@ class _Corrector:
 
 
 def _is_collective(field: str, tool: Tool) -> bool:
-    """Whether a name means the whole list: a general word, or one made of the tool's own words."""
-    own = _stems(f"{tool.name} {' '.join(tool.input_schema.get('properties', ()))}")
+    """Whether a name means the whole list: a general word, or one made of the tool's name."""
+    own = _stems(tool.name.replace("_", " "))
     return field in _COLLECTIVE or bool(_stems(field.replace("_", " ")) & own)
 
 

@@ -6,7 +6,7 @@ is validated like any other, approvals are inserted by policy after the model ha
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field, replace
 
 from flowbuilder.errors import (
@@ -21,8 +21,16 @@ from flowbuilder.models import LanguageModel, Message, ModelClient, Reply
 from flowbuilder.plan import Plan, PlanStatus, Usage
 from flowbuilder.planner import prompting
 from flowbuilder.planner.base import PlanEvent, PlanEventType, PlanRequest
-from flowbuilder.planner.judging import Judgement, judge, question_invented, step_problems
-from flowbuilder.planner.schema import answer_schema
+from flowbuilder.planner.judging import (
+    Judgement,
+    judge,
+    missing_tools,
+    question_invented,
+    step_problems,
+)
+from flowbuilder.planner.schema import answer_schema, sequence_schema
+from flowbuilder.planner.second_opinion import certain_tools
+from flowbuilder.planner.wire import with_step
 from flowbuilder.policy import apply_policy
 from flowbuilder.settings import Settings
 from flowbuilder.tools import Tool
@@ -40,6 +48,8 @@ class _Work:
     messages: list[Message]
     schema: JsonSchema
     tools: list[Tool]
+    wanted: tuple[str, ...] = ()
+    """The tools that the goal surely asks for, in order; empty where that is not known."""
     attempts: int = 0
     usage: Usage = field(default_factory=Usage)
 
@@ -52,7 +62,7 @@ class _Work:
                 code="model_output_truncated",
                 hint="FLOWBUILDER_MODEL_MAX_TOKENS sets the limit.",
             )
-        return judge(reply.text, self.request)
+        return judge(reply.text, self.request, self.wanted)
 
 
 class ModelPlanner:
@@ -80,7 +90,7 @@ class ModelPlanner:
             raise
 
     async def _plan(self, request: PlanRequest) -> AsyncIterator[PlanEvent]:
-        work = self._begin(request)
+        work = await self._begin(request)
         steps = self._model.stream_steps(work.messages, work.schema)
         raw: list[JsonObject] = []
         shown = 0
@@ -92,7 +102,7 @@ class ModelPlanner:
         judgement = work.judge(steps.reply)
         best = judgement
         for number in range(1, self._settings.plan_repairs + 1):
-            if judgement.unfit or not judgement.to_mend:
+            if not judgement.to_mend:
                 break
             mended = await self._mend(work, judgement, best, fresh=number > 1)
             if mended is None:
@@ -105,40 +115,80 @@ class ModelPlanner:
         plan = self._finish(work, best)
         yield PlanEvent(type=PlanEventType.COMPLETED, data={"plan": plan.as_json()}, plan=plan)
 
-    def _begin(self, request: PlanRequest) -> _Work:
+    async def _begin(self, request: PlanRequest) -> _Work:
         tools: list[Tool] = prompting.select_tools(request)
         if not tools:
             raise NoFittingTool("there are no tools to plan with", code="no_fitting_tool")
         messages = prompting.plan_messages(request, tools)
-        return _Work(request=request, messages=messages, schema=self._schema(tools), tools=tools)
+        return _Work(
+            request=request,
+            messages=messages,
+            schema=self._schema(tools),
+            tools=tools,
+            wanted=await certain_tools(request, tools, self._settings),
+        )
 
-    def _schema(self, tools: list[Tool], *, min_steps: int = 1) -> JsonSchema:
+    def _schema(
+        self, tools: Sequence[Tool], *, min_steps: int = 1, max_steps: int | None = None
+    ) -> JsonSchema:
         return answer_schema(
             tools,
-            max_steps=self._settings.max_steps,
+            max_steps=max_steps or self._settings.max_steps,
             longest_text=_LONGEST_TEXT if self._settings.model_api_base else None,
             min_steps=min_steps,
+            may_refuse=max_steps is None,
         )
 
     async def _mend(
         self, work: _Work, judged: Judgement, best: Judgement, *, fresh: bool
     ) -> Judgement | None:
         """Ask again with all problems; None when that failed but a usable plan is in hand."""
-        schema = work.schema
-        if fresh and judged.forgotten_step:
-            schema = self._schema(work.tools, min_steps=judged.size + 1)
-        if fresh:
-            messages = prompting.fresh_messages(work.request, work.tools, judged.to_mend)
-        else:
-            follow_up = prompting.repair_messages(judged.answer, judged.to_mend)
-            messages = [*work.messages, *follow_up]
         try:
-            reply = await self._model.complete_steps(messages, schema)
-            return work.judge(reply)
+            if not fresh and (missing := missing_tools(judged, work.request)):
+                return await self._complete(work, judged, missing)
+            messages, schema = self._again(work, judged, fresh=fresh)
+            return work.judge(await self._model.complete_steps(messages, schema))
         except ModelError:
             if best.rank[0] or best.errors:
                 raise
             return None
+
+    def _again(
+        self, work: _Work, judged: Judgement, *, fresh: bool
+    ) -> tuple[list[Message], JsonSchema]:
+        """Return the request for the whole plan once more, bounded by what is surely known."""
+        schema = work.schema
+        if work.wanted:
+            schema = self._sequence(work)
+        elif fresh and judged.forgotten_step:
+            schema = self._schema(work.tools, min_steps=judged.size + 1)
+        if fresh:
+            return prompting.fresh_messages(work.request, work.tools, judged.to_mend), schema
+        follow_up = prompting.repair_messages(judged.answer, judged.to_mend)
+        return [*work.messages, *follow_up], schema
+
+    def _sequence(self, work: _Work) -> JsonSchema:
+        """Return the schema for the wanted tools; hosted providers know no schema of an order."""
+        by_name = {tool.name: tool for tool in work.tools}
+        if self._settings.model_api_base:
+            tools = [by_name[name] for name in work.wanted]
+            return sequence_schema(tools, longest_text=_LONGEST_TEXT)
+        size = len(work.wanted)
+        tools = [tool for name, tool in by_name.items() if name in work.wanted]
+        return self._schema(tools, min_steps=size, max_steps=size)
+
+    async def _complete(self, work: _Work, judged: Judgement, missing: list[Tool]) -> Judgement:
+        """Ask for the one step that carries what was lost.
+
+        A small model that forgot the last step repeats itself when it is asked for the whole plan,
+        but writes that step when it is asked for nothing else.
+        """
+        schema = self._schema(missing, max_steps=1)
+        follow_up = prompting.missing_messages(judged.answer, judged.errors)
+        reply = await self._model.complete_steps([*work.messages, *follow_up], schema)
+        answer = with_step(judged.answer, reply.text)
+        completed = work.judge(replace(reply, text=answer) if answer else reply)
+        return completed if completed.rank < judged.rank else judged
 
     def _finish(self, work: _Work, best: Judgement) -> Plan:
         """Make the plan of the best answer.

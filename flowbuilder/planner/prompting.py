@@ -96,8 +96,17 @@ def warm_up_messages(registry: ToolRegistry) -> list[Message]:
 
 def repair_messages(answer: str, problems: Sequence[Problem]) -> list[Message]:
     """Return what follows on an answer with problems: the answer, and all of them."""
+    return _follow_up("repair.md", answer, problems)
+
+
+def missing_messages(answer: str, problems: Sequence[Problem]) -> list[Message]:
+    """Return what follows on an answer that lacks its last step, to ask for that step alone."""
+    return _follow_up("missing.md", answer, problems)
+
+
+def _follow_up(name: str, answer: str, problems: Sequence[Problem]) -> list[Message]:
     listed = "\n".join(_problem_line(problem) for problem in problems)
-    asked = _read("repair.md").replace("{problems}", listed)
+    asked = _read(name).replace("{problems}", listed)
     return [
         Message(role="assistant", content=answer),
         Message(role="user", content=asked),

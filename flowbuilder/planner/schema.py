@@ -21,18 +21,33 @@ _DEPTH = 4
 
 
 def answer_schema(
-    tools: Sequence[Tool], *, max_steps: int, longest_text: int | None, min_steps: int = 1
+    tools: Sequence[Tool],
+    *,
+    max_steps: int,
+    longest_text: int | None,
+    min_steps: int = 1,
+    may_refuse: bool = True,
 ) -> JsonSchema:
     """Return the schema of `{"tasks": [step, …]}` over these tools.
 
-    `longest_text` bounds every text in characters, so that a small model cannot run on.
+    `longest_text` bounds every text in characters, so that a small model cannot run on. With
+    `may_refuse` the model may say that no tool fits.
     """
     steps = [_step(tool.name, _arguments(tool.input_schema, longest_text)) for tool in tools]
-    reason = {"reason": _text(longest_text)}
-    steps.append(_step(NO_TOOL, _object(reason, ["reason"])))
+    if may_refuse:
+        reason = {"reason": _text(longest_text)}
+        steps.append(_step(NO_TOOL, _object(reason, ["reason"])))
     items: JsonSchema = {"anyOf": steps}
     tasks = {"type": "array", "items": items, "minItems": min_steps}
     tasks["maxItems"] = max(min_steps, min(max_steps, 100))
+    return _object({"tasks": tasks}, ["tasks"])
+
+
+def sequence_schema(tools: Sequence[Tool], *, longest_text: int | None) -> JsonSchema:
+    """Return the schema of a plan with exactly these tools in this order."""
+    steps = [_step(tool.name, _arguments(tool.input_schema, longest_text)) for tool in tools]
+    size = len(steps)
+    tasks = {"type": "array", "prefixItems": steps, "minItems": size, "maxItems": size}
     return _object({"tasks": tasks}, ["tasks"])
 
 

@@ -62,6 +62,20 @@ def read_answer(text: str) -> list[JsonObject]:
     return steps
 
 
+def with_step(answer: str, further: str) -> str | None:
+    """Return an answer with the first step of a further one at its end, None if either is none."""
+    try:
+        steps, added = read_answer(answer), read_answer(further)[0]
+    except ModelOutputError:
+        return None
+    taken = {step.get("id") for step in steps}
+    name, number = added.get("id"), len(steps)
+    while name in taken or not name:
+        number += 1
+        name = f"s{number}"
+    return json.dumps({"tasks": [*steps, {**added, "id": name}]})
+
+
 def _steps_of(answer: Any) -> list[Any] | None:
     if isinstance(answer, dict):
         for key in ("tasks", "steps", "plan"):

@@ -2,8 +2,9 @@
 -- that no more than the step's window is ever in the queue.
 create or replace function flowbuilder.admit(p_place flowbuilder.place, p_count integer)
 returns void
-language sql set search_path = ''
+language plpgsql set search_path = ''
 as $$
+begin
     with next as materialized (
         select t.id, flowbuilder.now() as at
         from flowbuilder.tasks t
@@ -18,5 +19,6 @@ as $$
     )
     update flowbuilder.tasks t
     set status = 'queued', available_at = s.vt, message_id = s.msg_id
-    from sent s where t.id = s.task_id
+    from sent s where t.id = s.task_id;
+end
 $$;

@@ -3,8 +3,9 @@
 create or replace function flowbuilder.append_events(
     p_events flowbuilder.event_draft[], p_actor text default null
 ) returns void
-language sql set search_path = ''
+language plpgsql set search_path = ''
 as $$
+begin
     with given as (
         select e.*
         from unnest(p_events) with ordinality
@@ -21,5 +22,6 @@ as $$
     select g.run_id, b.base + row_number() over (partition by g.run_id order by g.place),
            b.workspace_id, g.type, g.run_id, g.step_name, g.task_id, g.attempt,
            flowbuilder.now(), p_actor, coalesce(g.data, '{}')
-    from given g join bumped b on b.id = g.run_id
+    from given g join bumped b on b.id = g.run_id;
+end
 $$;

@@ -8,6 +8,8 @@ language plpgsql set search_path = ''
 as $$
 declare
     v_now    timestamptz := flowbuilder.now();
+    v_tools  text[];
+    v_max    integer;
     v_chosen bigint[];
     v_poison flowbuilder.task_result[];
     v_events flowbuilder.event_draft[];
@@ -15,23 +17,28 @@ begin
     if p_limit <= 0 or cardinality(p_runs) = 0 then
         return '{}';
     end if;
-    select array_agg(c.id) filter (where c.claims < c.max_claims),
+    select w.tools, w.max_claims into v_tools, v_max
+    from flowbuilder.workers w where w.id = p_worker;
+    select array_agg(c.id) filter (where c.claims < v_max),
            array_agg((c.id, 'failed', null, jsonb_build_object('code', 'poison', 'message', format(
                'claimed %s times without an outcome: it takes its workers down', c.claims)), null
-               )::flowbuilder.task_result) filter (where c.claims >= c.max_claims)
+               )::flowbuilder.task_result) filter (where c.claims >= v_max)
     into v_chosen, v_poison
     from (
-        select t.id, t.claims, w.max_claims
-        from flowbuilder.workers w
-        cross join pgmq.q_flowbuilder_tasks q
-        join flowbuilder.tasks t on t.id = (q.message ->> 'task')::bigint
-        join flowbuilder.runs r on r.id = t.run_id
-        where w.id = p_worker and q.vt <= v_now and t.run_id = any (p_runs)
-          and r.status in ('queued', 'running')
-          and (t.tool is null or t.tool = any (w.tools))
-          and (t.owner_id is null or t.owner_id = p_worker)
-          and (t.status = 'queued' or t.status = 'running' and t.lease_until <= v_now
-               and t.worker_id <> p_worker)
+        select f.id, f.claims
+        from pgmq.q_flowbuilder_tasks q
+        cross join lateral (
+            select t.id, t.claims
+            from flowbuilder.tasks t
+            join flowbuilder.runs r on r.id = t.run_id
+            where t.id = (q.message ->> 'task')::bigint and t.run_id = any (p_runs)
+              and r.status in ('queued', 'running')
+              and (t.tool is null or t.tool = any (v_tools))
+              and (t.owner_id is null or t.owner_id = p_worker)
+              and (t.status = 'queued' or t.status = 'running' and t.lease_until <= v_now
+                   and t.worker_id <> p_worker)
+            limit 1) f
+        where q.vt <= v_now
         order by q.msg_id limit p_limit for update of q skip locked
     ) c;
     perform flowbuilder.finish_tasks(v_poison);

@@ -3,8 +3,11 @@
 -- no row either: what somebody else has locked is extended the next time.
 create or replace function flowbuilder.extend(p_worker uuid, p_held jsonb, p_lease interval)
 returns jsonb
-language sql set search_path = ''
+language plpgsql set search_path = ''
 as $$
+declare
+    v_lost jsonb;
+begin
     with held as (
         select (h ->> 0)::bigint as task_id, (h ->> 1)::integer as fence
         from jsonb_array_elements(p_held) h
@@ -32,10 +35,12 @@ as $$
         from extended e join free f on f.msg_id = e.message_id
         where q.msg_id = e.message_id
     )
-    select coalesce(jsonb_agg(jsonb_build_array(h.task_id, h.fence)), '[]')
+    select coalesce(jsonb_agg(jsonb_build_array(h.task_id, h.fence)), '[]') into v_lost
     from held h
     where not exists (
         select from flowbuilder.tasks t
         where t.id = h.task_id and t.fence = h.fence and t.status = 'running'
-          and t.worker_id = p_worker)
+          and t.worker_id = p_worker);
+    return v_lost;
+end
 $$;

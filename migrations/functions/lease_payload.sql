@@ -3,9 +3,10 @@
 -- when `one_success` did not wait for it) is named in `skipped`: paths into it give null.
 create or replace function flowbuilder.lease_payload(p_tasks bigint[], p_lease interval)
 returns jsonb
-language sql stable set search_path = ''
+language plpgsql stable set search_path = ''
 as $$
-    select coalesce(jsonb_agg(jsonb_build_object(
+begin
+    return (select coalesce(jsonb_agg(jsonb_build_object(
         'task_id', t.id, 'fence', t.fence, 'run_id', t.run_id, 'kind', t.kind,
         'step_id', v.step_id, 'index', nullif(t.element, -1), 'item', t.item,
         'attempt', t.attempt, 'claims', t.claims,
@@ -31,5 +32,6 @@ as $$
         where s.run_id = t.run_id and s.position = any (coalesce(v.refs,
             array(select jsonb_array_elements_text(f.output -> 'refs')::integer)))
     ) o
-    where t.id = any (p_tasks)
+    where t.id = any (p_tasks));
+end
 $$;

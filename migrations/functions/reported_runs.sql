@@ -1,8 +1,10 @@
 -- The runs of the tasks that outcomes are about.
 create or replace function flowbuilder.reported_runs(p_outcomes jsonb) returns uuid[]
-language sql stable set search_path = ''
+language plpgsql stable set search_path = ''
 as $$
-    select coalesce(array_agg(distinct t.run_id), '{}')
+begin
+    return (select coalesce(array_agg(distinct t.run_id), '{}')
     from jsonb_array_elements(p_outcomes) o
-    join flowbuilder.tasks t on t.id = (o ->> 'task_id')::bigint
+    join flowbuilder.tasks t on t.id = (o ->> 'task_id')::bigint);
+end
 $$;

@@ -15,8 +15,10 @@ import pytest
 from pydantic import SecretStr
 
 from flowbuilder import FlowBuilder
-from flowbuilder.evals import CaseReport, Report, run_suite
+from flowbuilder.client.connection import Server
+from flowbuilder.evals import CaseReport, Report, run_suite, scratch
 from flowbuilder.evals.loading import parse_suite
+from flowbuilder.executor.cluster import try_lock, unlock
 from flowbuilder.flow import Flow
 from flowbuilder.plan import Plan
 from flowbuilder.planner.base import PlanEvent, PlanEventType, PlanRequest
@@ -251,7 +253,7 @@ def test_a_suite_that_passes_ends_with_0_and_a_table(
         "expect": {
             "tools": ["greet.person"],
             "literals": ["Ada"],
-            "result": {"greet": "Hello Ada"},
+            "result": {"person": "Hello Ada"},
         },
     }
     name = write(tmp_path, own, REFUSED, tools=["hello_tools"])
@@ -297,3 +299,31 @@ def test_suites_are_listed(environment: dict[str, str], tmp_path: Path) -> None:
     text = evaluate(environment, tmp_path, "list", "--no-json").out
     assert "starter" in text
     assert not text.startswith("{")
+
+
+async def test_what_a_killed_evaluation_left_is_removed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = Settings.load(data_dir=tmp_path / "data")
+    left = tmp_path / "data" / "eval-left"
+    left.mkdir(parents=True)
+    (left / "evaluation.lock").touch()
+    working = tmp_path / "data" / "eval-working"
+    working.mkdir()
+    lock = try_lock(working / "evaluation.lock")
+    assert lock is not None
+    started: list[Path] = []
+
+    async def reach(stack: Any, used: Settings) -> Server:
+        started.append(used.data_dir)
+        return Server(dsn="postgresql://x", embedded=True)
+
+    monkeypatch.setattr(scratch, "reach_database", reach)
+    async with scratch.open_scratch(settings) as opened:
+        assert opened.settings.database_url == SecretStr("postgresql://x")
+        assert opened.settings.data_dir == settings.data_dir
+        assert started == [opened.folder / "postgres"]
+        found = {path.name for path in settings.data_dir.iterdir()}
+        assert found == {"eval-working", opened.folder.name}
+    assert [path.name for path in settings.data_dir.iterdir()] == ["eval-working"]
+    unlock(lock)

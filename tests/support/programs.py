@@ -1,0 +1,242 @@
+"""Random flows with a script for every task, and what they must come to.
+
+`expected` is a second engine, in memory and without time: it knows nothing of the SQL.
+"""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass, field
+
+from flowbuilder.executor.records import LeasedTask, Outcome, TaskKind
+from flowbuilder.flow import Flow
+from flowbuilder.types import JsonObject, JsonValue
+from tests.support.engine import done, failed, flow_of, retry, skipped, waiting
+
+VALUES: list[JsonValue] = [0, False, "", None, [], [1, None], [[], 2, "x"], {"a": 1}, "text"]
+INPUT: list[JsonValue] = [0, None, "é", [1]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Script:
+    """What the tasks of one step do."""
+
+    condition: bool
+    """What `when` comes to, where there is one."""
+    gated: bool
+    """Asks for an approval first."""
+    stumbles: tuple[int, ...]
+    """How often the element of this index (modulo the length) fails before its last attempt."""
+    succeeds: tuple[bool, ...]
+    """How that one ends."""
+    value: JsonValue
+
+    def stumbles_of(self, index: int | None) -> int:
+        return self.stumbles[(index or 0) % len(self.stumbles)]
+
+    def succeeds_of(self, index: int | None) -> bool:
+        return self.succeeds[(index or 0) % len(self.succeeds)]
+
+    def result(self, index: int | None, item: JsonValue) -> JsonValue:
+        return self.value if index is None else [index, item]
+
+
+@dataclass(kw_only=True)
+class Program:
+    """A flow, the scripts of its steps, and for each step what it depends on."""
+
+    steps: list[JsonObject]
+    scripts: dict[str, Script]
+    before: dict[str, list[str]]
+    output: str | None = None
+
+    @property
+    def flow(self) -> Flow:
+        rest = {} if self.output is None else {"output": f"${{{{ steps.{self.output} }}}}"}
+        return flow_of(*self.steps, slug="random", **rest)
+
+    def outcome(self, task: LeasedTask, dice: random.Random) -> Outcome:
+        """Say what an attempt ends with; the same attempt always comes to the same."""
+        if task.kind is TaskKind.FINISH:
+            assert self.output is not None
+            return done(task, task.outputs[self.output])
+        assert task.step_id is not None
+        script = self.scripts[task.step_id]
+        if not script.condition and task.index is None:
+            return skipped(task)
+        if task.kind is TaskKind.EXPAND:
+            return done(task, True)
+        if script.gated and not task.approved:
+            return waiting(
+                task, kind="approval", approval_kind="gate", args={}, args_hash="x",
+                deadline_seconds=10_000_000,
+            )  # fmt: skip
+        if task.attempt <= script.stumbles_of(task.index):
+            return retry(task, delay=dice.choice([0, 5]))
+        if not script.succeeds_of(task.index):
+            return failed(task)
+        return done(task, script.result(task.index, task.item))
+
+
+def make(dice: random.Random) -> Program:
+    """Invent a program of one to eight steps."""
+    program = Program(steps=[], scripts={}, before={})
+    harsh = dice.random() < 0.4
+    for number in range(dice.randint(1, 8)):
+        name = f"s{number}"
+        step = _step(dice, name, list(program.before), harsh=harsh)
+        program.steps.append(step)
+        program.before[name] = sorted({*_names(step["depends_on"]), *_mapped_from(step)})
+        program.scripts[name] = Script(
+            condition="when" not in step or dice.random() < 0.7,
+            gated=dice.random() < 0.1,
+            stumbles=tuple(dice.choice([0, 0, 0, 1, 2]) for _ in range(3)),
+            succeeds=tuple(dice.random() < 0.8 for _ in range(4)),
+            value=dice.choice(VALUES),
+        )
+    if dice.random() < 0.4:
+        program.output = dice.choice(list(program.before))
+    return program
+
+
+def _step(dice: random.Random, name: str, earlier: list[str], *, harsh: bool) -> JsonObject:
+    policies = ["skip", "continue", "fail"] if harsh else ["skip", "continue"]
+    depends_on: list[JsonValue] = [one for one in earlier if dice.random() < 0.35]
+    step: JsonObject = {
+        "id": name,
+        "depends_on": depends_on,
+        "on_error": dice.choice(policies),
+        "retry": {"max_attempts": dice.randint(1, 3)},
+        "trigger_rule": dice.choice(["all_success", "none_failed", "all_done", "one_success"]),
+    }
+    if dice.random() < 0.25:
+        step["when"] = "true"
+    if dice.random() < 0.45:
+        step["for_each"] = dice.choice(
+            ["${{ input }}", dice.choice(VALUES[4:7])]
+            + [f"${{{{ steps.{one} }}}}" for one in earlier[-3:]]
+        )
+        if dice.random() < 0.5:
+            step["concurrency"] = dice.randint(1, 2)
+        # What has not ended has no elements: under this rule that would be a matter of time.
+        if _mapped_from(step) and step["trigger_rule"] == "one_success":
+            step["trigger_rule"] = "all_done"
+    return step
+
+
+def _names(value: JsonValue) -> list[str]:
+    return [str(name) for name in value] if isinstance(value, list) else []
+
+
+def _mapped_from(step: JsonObject) -> list[str]:
+    source = step.get("for_each")
+    if isinstance(source, str) and "steps." in source:
+        return [source.split(".")[1].split(" ")[0]]
+    return []
+
+
+@dataclass
+class Ending:
+    """What a program comes to."""
+
+    status: dict[str, str] = field(default_factory=dict)
+    """completed, skipped or failed, for the steps that end."""
+    outputs: dict[str, JsonValue] = field(default_factory=dict)
+    forgiven: set[str] = field(default_factory=set)
+    """Completed with null in place of a failure."""
+    fatal: set[str] = field(default_factory=set)
+    """Steps of which one (whichever is first) ends the run as failed; empty when it completes."""
+    output: JsonValue = None
+
+
+def expected(program: Program) -> Ending:
+    """Work a program out, round by round, until nothing moves."""
+    ending = Ending()
+    moved = True
+    while moved:
+        moved = False
+        for step in program.steps:
+            name = str(step["id"])
+            if name in ending.status:
+                continue
+            verdict = _verdict(str(step["trigger_rule"]), program.before[name], ending)
+            if verdict == "wait":
+                continue
+            moved = True
+            if verdict == "skip":
+                ending.status[name] = "skipped"
+            else:
+                _perform(step, program.scripts[name], ending)
+    if program.output is not None:
+        ending.output = ending.outputs.get(program.output)
+    else:
+        needed = {one for names in program.before.values() for one in names}
+        ending.output = {k: v for k, v in ending.outputs.items() if k not in needed}
+    return ending
+
+
+def _verdict(rule: str, before: list[str], ending: Ending) -> str:
+    states = [ending.status.get(name, "open") for name in before]
+    still_open = any(state in ("open", "failed") for state in states)
+    if rule == "one_success" and before:
+        if "completed" in states:
+            return "start"
+        return "wait" if still_open else "skip"
+    if rule == "all_success" and "skipped" in states:
+        return "skip"
+    return "wait" if still_open else "start"
+
+
+def _perform(step: JsonObject, script: Script, ending: Ending) -> None:
+    name = str(step["id"])
+    if "when" in step and not script.condition:
+        ending.status[name] = "skipped"
+        return
+    retries = step["retry"]
+    assert isinstance(retries, dict)
+    limit = int(str(retries["max_attempts"]))
+
+    def works(index: int | None) -> bool:
+        return script.stumbles_of(index) < limit and script.succeeds_of(index)
+
+    if "for_each" not in step:
+        if works(None):
+            ending.status[name], ending.outputs[name] = "completed", script.value
+        else:
+            _forgive(step, ending)
+        return
+    elements = _elements(step, ending)
+    if not isinstance(elements, list):
+        _forgive(step, ending)
+        return
+    results: list[JsonValue] = [
+        script.result(index, item) if works(index) else None for index, item in enumerate(elements)
+    ]
+    if step["on_error"] == "fail" and not all(works(index) for index in range(len(elements))):
+        _forgive(step, ending)
+        return
+    ending.status[name], ending.outputs[name] = "completed", results
+
+
+def _elements(step: JsonObject, ending: Ending) -> JsonValue:
+    source = step["for_each"]
+    if not isinstance(source, str):
+        return source
+    (origin,) = _mapped_from(step) or [None]
+    if origin is None:
+        return list(INPUT)
+    if ending.status[origin] == "skipped" or origin in ending.forgiven:
+        return []
+    return ending.outputs[origin]
+
+
+def _forgive(step: JsonObject, ending: Ending) -> None:
+    name = str(step["id"])
+    if step["on_error"] == "skip":
+        ending.status[name] = "skipped"
+    elif step["on_error"] == "continue":
+        ending.status[name], ending.outputs[name] = "completed", None
+        ending.forgiven.add(name)
+    else:
+        ending.status[name] = "failed"
+        ending.fatal.add(name)
