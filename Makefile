@@ -13,7 +13,7 @@ LOCAL_MODEL ?=
 
 .PHONY: help
 help: ## show this list
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-10s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-14s %s\n", $$1, $$2}'
 
 .PHONY: dev
 dev: $(STAMP) ## make .venv with everything, the package itself editable
@@ -44,6 +44,12 @@ lock: ## write requirements.lock anew from pyproject.toml
 
 .PHONY: test
 test: dev ## run the tests (ARGS='-k name' passes options on)
+	$(BIN)/python -m pytest -n auto --maxprocesses 4 $(ARGS)
+
+.PHONY: test-postgres
+test-postgres: export FLOWBUILDER_TEST_DSN := $(DSN)
+test-postgres: dev ## run the tests on an existing server: DSN=postgresql://superuser@...
+	@test -n "$$FLOWBUILDER_TEST_DSN" || { echo "DSN=postgresql://... is missing"; exit 2; }
 	$(BIN)/python -m pytest -n auto --maxprocesses 4 $(ARGS)
 
 .PHONY: lint

@@ -21,8 +21,9 @@ from flowbuilder.executor.store import Store
 from flowbuilder.expressions import compile_expression
 from flowbuilder.flow import ApprovalPolicy, RetryPolicy, Step
 from flowbuilder.references import Scope, resolve
+from flowbuilder.schemas import value_problems, with_defaults
 from flowbuilder.settings import Settings
-from flowbuilder.strictjson import Limits, check, escape
+from flowbuilder.strictjson import Limits, check
 from flowbuilder.tools import Retry, ToolRegistry, Wait, check_arguments
 from flowbuilder.types import JsonObject, JsonValue, format_duration, parse_duration
 from flowbuilder.validation import compile_flow
@@ -198,16 +199,15 @@ def _fitting_input(version: VersionRow, value: JsonValue) -> JsonValue:
     Raises:
         InvalidValue: `input_invalid`.
     """
-    from jsonschema import Draft202012Validator
-
     schema: Any = version.document.get("input", {"type": "object"})
     given: JsonValue = {} if value is None and schema.get("type") == "object" else value
-    error = next(Draft202012Validator(schema).iter_errors(given), None)
-    if error is not None:
+    given = with_defaults(schema, given)
+    problems = value_problems(schema, given, code="input_invalid", pointer="")
+    if problems:
         raise InvalidValue(
-            f"the input does not fit the flow {version.slug}: {error.message[:300]}",
+            f"the input does not fit the flow {version.slug}: {problems[0].message[:300]}",
             code="input_invalid",
-            pointer="".join(f"/{escape(str(part))}" for part in error.absolute_path),
+            pointer=problems[0].pointer,
         )
     return given
 

@@ -15,7 +15,7 @@ from flowbuilder.planner.coercion import coerce
 from flowbuilder.planner.grounding import Ground, drop_options, unasked_steps
 from flowbuilder.planner.literals import invented_addresses, literals, lost_literals, takers
 from flowbuilder.planner.mending import mend
-from flowbuilder.planner.second_opinion import disagreement
+from flowbuilder.planner.second_opinion import Opinion, borrow, disagreement
 from flowbuilder.planner.wire import Draft, draft, read_answer, to_answer
 from flowbuilder.planner.wording import write_out
 from flowbuilder.tools import Tool
@@ -23,6 +23,7 @@ from flowbuilder.types import JsonObject, JsonSchema, JsonValue
 from flowbuilder.validation import validate
 
 #: An address or file of the goal is in no step, or a step is referred to that is not there.
+_NO_OPINION = Opinion()
 _FORGOTTEN = {"literal_lost", "unknown_step_reference"}
 
 
@@ -82,10 +83,10 @@ class Judgement:
         return self.document == other.document
 
 
-def judge(text: str, request: PlanRequest, wanted: Sequence[str] = ()) -> Judgement:
+def judge(text: str, request: PlanRequest, opinion: Opinion = _NO_OPINION) -> Judgement:
     """Read an answer and check it: graph, references, arguments, the goal's literals.
 
-    `wanted` are the tools that the goal is known to ask for, in order, if that is known.
+    `opinion` are the steps that the goal is known to ask for, if that is known.
     """
     try:
         steps = read_answer(text)
@@ -98,16 +99,22 @@ def judge(text: str, request: PlanRequest, wanted: Sequence[str] = ()) -> Judgem
             fix=Fix.MODEL,
         )
         return Judgement(answer=text[:4000] or "(empty)", problems=(problem,))
-    made = draft(steps, goal=request.goal, input_schema=input_schema_of(request))
+    made = _draft(steps, request)
     if made.unfit:
-        problems = tuple(disagreement(made.document, wanted))
+        problems = tuple(disagreement(made.document, opinion.tools))
         return Judgement(
             answer=text[:4000], document=made.document, unfit=made.unfit, problems=problems
         )
-    return judge_draft(made, request, wanted)
+    return judge_draft(made, request, opinion)
 
 
-def judge_draft(made: Draft, request: PlanRequest, wanted: Sequence[str] = ()) -> Judgement:
+def _draft(steps: Sequence[JsonObject], request: PlanRequest) -> Draft:
+    names = [tool.name for tool in request.registry]
+    schema = input_schema_of(request)
+    return draft(steps, goal=request.goal, input_schema=schema, tools=names)
+
+
+def judge_draft(made: Draft, request: PlanRequest, opinion: Opinion = _NO_OPINION) -> Judgement:
     """Check a document."""
     ground = Ground(request.goal, request.input)
     notes = coerce(made.document, request.registry)
@@ -118,11 +125,15 @@ def judge_draft(made: Draft, request: PlanRequest, wanted: Sequence[str] = ()) -
     questions = _needed(made.questions, made.document, request)
     checked = validate(made.document, request.registry, flows=request.flows)
     asked = {question.pointer for question in questions}
+    wrong = [item.pointer for item in checked.problems if item.severity is Severity.ERROR]
+    if not made.questions and (borrowed := borrow(made.document, opinion, wrong)):
+        notes += borrowed
+        checked = validate(made.document, request.registry, flows=request.flows)
     problems = [item for item in checked.problems if not _answers_later(item, asked)]
     problems += lost_literals(request.goal, made.document, request.registry)
     problems += invented_addresses(request.goal, made.document, request.input)
     problems += unasked_steps(made.document, request.registry, ground)
-    problems += disagreement(made.document, wanted)
+    problems += disagreement(made.document, opinion.tools)
     return Judgement(
         answer=prompting.dump(to_answer(made.document, questions)),
         document=made.document,
@@ -154,7 +165,7 @@ def step_problems(
     steps: Sequence[JsonObject], position: int, request: PlanRequest
 ) -> tuple[JsonObject, list[Problem]]:
     """Return the step at `position` under its final name, and what is wrong with it so far."""
-    made = draft(steps, goal=request.goal, input_schema=input_schema_of(request))
+    made = _draft(steps, request)
     written = made.document["steps"]
     assert isinstance(written, list)
     if position >= len(written):

@@ -29,13 +29,15 @@ from flowbuilder.planner.judging import (
     step_problems,
 )
 from flowbuilder.planner.schema import answer_schema, sequence_schema
-from flowbuilder.planner.second_opinion import certain_tools
+from flowbuilder.planner.second_opinion import Opinion, second_opinion
 from flowbuilder.planner.wire import with_step
 from flowbuilder.policy import apply_policy
 from flowbuilder.settings import Settings
 from flowbuilder.tools import Tool
 from flowbuilder.types import JsonObject, JsonSchema, JsonValue
 
+#: Tokens of an answer of such a server: no plan is longer, but a value without a shape may be.
+_LONGEST_ANSWER = 1500
 #: Characters of one text in an answer of a server of one's own, where small models run on.
 _LONGEST_TEXT = 600
 
@@ -48,8 +50,8 @@ class _Work:
     messages: list[Message]
     schema: JsonSchema
     tools: list[Tool]
-    wanted: tuple[str, ...] = ()
-    """The tools that the goal surely asks for, in order; empty where that is not known."""
+    opinion: Opinion = field(default_factory=Opinion)
+    """The steps that the goal surely asks for; empty where that is not known."""
     attempts: int = 0
     usage: Usage = field(default_factory=Usage)
 
@@ -62,7 +64,7 @@ class _Work:
                 code="model_output_truncated",
                 hint="FLOWBUILDER_MODEL_MAX_TOKENS sets the limit.",
             )
-        return judge(reply.text, self.request, self.wanted)
+        return judge(reply.text, self.request, self.opinion)
 
 
 class ModelPlanner:
@@ -91,7 +93,9 @@ class ModelPlanner:
 
     async def _plan(self, request: PlanRequest) -> AsyncIterator[PlanEvent]:
         work = await self._begin(request)
-        steps = self._model.stream_steps(work.messages, work.schema)
+        steps = self._model.stream_steps(
+            work.messages, work.schema, max_tokens=self._longest_answer
+        )
         raw: list[JsonObject] = []
         shown = 0
         async for position, step in steps:
@@ -115,18 +119,22 @@ class ModelPlanner:
         plan = self._finish(work, best)
         yield PlanEvent(type=PlanEventType.COMPLETED, data={"plan": plan.as_json()}, plan=plan)
 
+    @property
+    def _longest_answer(self) -> int | None:
+        limit = min(_LONGEST_ANSWER, self._settings.model_max_tokens)
+        return limit if self._settings.model_api_base else None
+
     async def _begin(self, request: PlanRequest) -> _Work:
         tools: list[Tool] = prompting.select_tools(request)
         if not tools:
             raise NoFittingTool("there are no tools to plan with", code="no_fitting_tool")
         messages = prompting.plan_messages(request, tools)
-        return _Work(
-            request=request,
-            messages=messages,
-            schema=self._schema(tools),
-            tools=tools,
-            wanted=await certain_tools(request, tools, self._settings),
-        )
+        opinion = await second_opinion(request, tools, self._settings)
+        work = _Work(request=request, messages=messages, schema={}, tools=tools, opinion=opinion)
+        # A small model of one's own is held to the sequence at once; a large one is asked first.
+        own = opinion.steps and self._settings.model_api_base
+        work.schema = self._sequence(work) if own else self._schema(tools)
+        return work
 
     def _schema(
         self, tools: Sequence[Tool], *, min_steps: int = 1, max_steps: int | None = None
@@ -147,7 +155,9 @@ class ModelPlanner:
             if not fresh and (missing := missing_tools(judged, work.request)):
                 return await self._complete(work, judged, missing)
             messages, schema = self._again(work, judged, fresh=fresh)
-            return work.judge(await self._model.complete_steps(messages, schema))
+            return work.judge(
+                await self._model.complete_steps(messages, schema, max_tokens=self._longest_answer)
+            )
         except ModelError:
             if best.rank[0] or best.errors:
                 raise
@@ -158,7 +168,7 @@ class ModelPlanner:
     ) -> tuple[list[Message], JsonSchema]:
         """Return the request for the whole plan once more, bounded by what is surely known."""
         schema = work.schema
-        if work.wanted:
+        if work.opinion.tools:
             schema = self._sequence(work)
         elif fresh and judged.forgotten_step:
             schema = self._schema(work.tools, min_steps=judged.size + 1)
@@ -171,10 +181,10 @@ class ModelPlanner:
         """Return the schema for the wanted tools; hosted providers know no schema of an order."""
         by_name = {tool.name: tool for tool in work.tools}
         if self._settings.model_api_base:
-            tools = [by_name[name] for name in work.wanted]
+            tools = [by_name[name] for name in work.opinion.tools]
             return sequence_schema(tools, longest_text=_LONGEST_TEXT)
-        size = len(work.wanted)
-        tools = [tool for name, tool in by_name.items() if name in work.wanted]
+        size = len(work.opinion.tools)
+        tools = [tool for name, tool in by_name.items() if name in work.opinion.tools]
         return self._schema(tools, min_steps=size, max_steps=size)
 
     async def _complete(self, work: _Work, judged: Judgement, missing: list[Tool]) -> Judgement:

@@ -7,38 +7,92 @@ disagree about the tools, the model is asked again.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import replace
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
 
 from flowbuilder.errors import Fix, PlanningError, Problem, Severity
 from flowbuilder.planner.base import PlanRequest
 from flowbuilder.settings import Settings
 from flowbuilder.tools import Tool
-from flowbuilder.types import JsonObject
+from flowbuilder.types import JsonObject, JsonValue
 
 
-async def certain_tools(
+_STEP = re.compile(r"\bsteps\.([A-Za-z_]\w*)")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Opinion:
+    """The steps that the rules are certain of; none where they are not certain."""
+
+    steps: tuple[JsonObject, ...] = ()
+
+    @property
+    def tools(self) -> tuple[str, ...]:
+        """The tools in order."""
+        return tuple(str(step["tool"]).partition("@")[0] for step in self.steps)
+
+
+async def second_opinion(
     request: PlanRequest, tools: Sequence[Tool], settings: Settings
-) -> tuple[str, ...]:
-    """Return the tools that the goal names in order, nothing where the rules are not certain.
+) -> Opinion:
+    """Return the steps that the goal names in order, none where the rules are not certain.
 
     A question is no order: what it asks for may take more than what it names.
     """
     from flowbuilder.planner.rules import RulePlanner
 
     if request.goal.rstrip().endswith("?"):
-        return ()
+        return Opinion()
     plan = None
     try:
         async for event in RulePlanner(settings).stream(replace(request, id="second-opinion")):
             plan = event.plan or plan
     except PlanningError:
-        return ()
+        return Opinion()
     if plan is None or plan.flow is None or plan.questions or not (plan.certain and plan.valid):
-        return ()
-    found = tuple(step.tool.partition("@")[0] for step in plan.flow.steps)
+        return Opinion()
+    document: dict[str, Any] = plan.flow.document()
+    found = Opinion(steps=tuple(document["steps"]))
     shown = {tool.name for tool in tools}
-    return found if set(found) <= shown else ()
+    return found if set(found.tools) <= shown else Opinion()
+
+
+def borrow(document: JsonObject, opinion: Opinion, pointers: Iterable[str]) -> list[str]:
+    """Give steps whose arguments cannot stand, and those behind them, the arguments of the rules.
+
+    Only in a document with the same tools in the same order. Return one sentence for each change.
+    """
+    steps: Any = document.get("steps")
+    if not opinion.steps or disagreement(document, opinion.tools):
+        return []
+    places = [int(found[1]) for item in pointers if (found := re.match(r"/steps/(\d+)/", item))]
+    if not places:
+        return []
+    names = {
+        str(theirs["id"]): str(ours["id"])
+        for theirs, ours in zip(opinion.steps, steps, strict=True)
+    }
+    for ours, theirs in list(zip(steps, opinion.steps, strict=True))[min(places) :]:
+        for key in ("args", "for_each", "when"):
+            ours.pop(key, None)
+            if key in theirs:
+                ours[key] = _renamed(theirs[key], names)
+    return [
+        f"The arguments from {steps[min(places)]['id']} on are those that the rules read in the "
+        "goal: the model's could not stand."
+    ]
+
+
+def _renamed(value: JsonValue, names: dict[str, str]) -> JsonValue:
+    if isinstance(value, str):
+        return _STEP.sub(lambda found: f"steps.{names.get(found[1], found[1])}", value)
+    if isinstance(value, list):
+        return [_renamed(item, names) for item in value]
+    if isinstance(value, dict):
+        return {key: _renamed(item, names) for key, item in value.items()}
+    return value
 
 
 def disagreement(document: JsonObject, wanted: Sequence[str]) -> list[Problem]:

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import count
 from typing import Any
 
 from flowbuilder.errors import ModelOutputError
@@ -69,10 +70,7 @@ def with_step(answer: str, further: str) -> str | None:
     except ModelOutputError:
         return None
     taken = {step.get("id") for step in steps}
-    name, number = added.get("id"), len(steps)
-    while name in taken or not name:
-        number += 1
-        name = f"s{number}"
+    name = next(name for number in count(len(steps) + 1) if (name := f"s{number}") not in taken)
     return json.dumps({"tasks": [*steps, {**added, "id": name}]})
 
 
@@ -96,9 +94,18 @@ def _no_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return found
 
 
-def draft(steps: Sequence[JsonObject], *, goal: str, input_schema: JsonSchema | None) -> Draft:
-    """Turn the steps of an answer into a flow document with names for its steps."""
-    names = _names(steps)
+def draft(
+    steps: Sequence[JsonObject],
+    *,
+    goal: str,
+    input_schema: JsonSchema | None,
+    tools: Collection[str] = (),
+) -> Draft:
+    """Turn the steps of an answer into a flow document with names for its steps.
+
+    No step keeps the name of another one of `tools` than its own.
+    """
+    names = _names(steps, {name: _name_of(name, "") for name in tools})
     written = [_step(step, names) for step in steps if step.get("tool") != NO_TOOL]
     questions = [
         question for index, step in enumerate(written) for question in _take_questions(index, step)
@@ -150,7 +157,7 @@ def _reasons(steps: Sequence[JsonObject]) -> tuple[str, ...]:
     return tuple(found)
 
 
-def _names(steps: Sequence[JsonObject]) -> dict[str, str]:
+def _names(steps: Sequence[JsonObject], tools: Mapping[str, str]) -> dict[str, str]:
     """Map the answer's ids to telling ones: `s1` becomes `weather_lookup`."""
     names: dict[str, str] = {}
     for step in steps:
@@ -158,6 +165,8 @@ def _names(steps: Sequence[JsonObject]) -> dict[str, str]:
         if not isinstance(given, str) or given in names:
             continue
         telling = re.match(STEP_ID_PATTERN, given) and not _NUMBERED.match(given)
+        others = (name for tool, name in tools.items() if tool != step.get("tool"))
+        telling = telling and given not in others
         wanted = given if telling else _name_of(step.get("tool"), given)
         name, number = wanted, 2
         while name in names.values():

@@ -27,6 +27,11 @@ begin
     update flowbuilder.runs
     set status = case p_verb when 'pause' then 'paused' else 'running' end
     where id = p_run;
+    -- Out of the way: claims would have to look past the messages of a paused run every time.
+    update pgmq.q_flowbuilder_tasks q
+    set vt = case p_verb when 'pause' then 'infinity' else flowbuilder.now() end
+    from flowbuilder.tasks t
+    where t.run_id = p_run and t.status = 'queued' and q.msg_id = t.message_id;
     perform flowbuilder.append_events(array[(p_run,
         'workflow_' || case p_verb when 'pause' then 'paused' else 'resumed' end, null, null, null,
         jsonb_build_object('workflow_id', p_run, 'reason', p_reason))::flowbuilder.event_draft],

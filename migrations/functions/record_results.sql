@@ -23,8 +23,8 @@ begin
         || case when c.element >= 0 then jsonb_build_object('index', c.element) else '{}' end
         || case c.status
            when 'completed' then jsonb_build_object('result', c.output, 'duration_ms',
-               round(extract(epoch from c.finished_at - coalesce(c.started_at, c.finished_at))
-                     * 1000))
+               greatest(0, round(extract(epoch from c.finished_at
+                   - coalesce(c.started_at, c.finished_at)) * 1000)))
            else jsonb_build_object('error', c.error, 'retry_count', greatest(c.attempt - 1, 0))
            end)::flowbuilder.event_draft order by c.place)
                filter (where c.kind = 'step' and c.status = 'completed'

@@ -1,5 +1,5 @@
 -- running → waiting for outcomes `waiting`: no worker, no lease and no message until the time, the
--- decision or the child's end comes.
+-- decision or the child's end comes. A wait for nothing that ever comes is refused.
 create or replace function flowbuilder.suspend_tasks(p_outcomes jsonb) returns void
 language plpgsql set search_path = ''
 as $$
@@ -9,16 +9,21 @@ declare
 begin
     for v_task in
         select t.id, t.run_id, t.attempt, s.step_id, o -> 'wait' as wait, case o #>> '{wait,kind}'
-            when 'time' then v_now + make_interval(
-                secs => least((o #>> '{wait,seconds}')::double precision, 316224000))
+            when 'time' then case when o #>> '{wait,seconds}' is not null then v_now
+                + make_interval(secs => least((o #>> '{wait,seconds}')::float8, 316224000)) end
             when 'approval' then v_now + make_interval(secs => least(
                 coalesce((o #>> '{wait,deadline_seconds}')::double precision, 86400), 316224000))
             end as until
         from jsonb_array_elements(p_outcomes) o
         join flowbuilder.tasks t on t.id = (o ->> 'task_id')::bigint
-        join flowbuilder.run_steps s on s.run_id = t.run_id and s.position = t.position
+        left join flowbuilder.run_steps s on s.run_id = t.run_id and s.position = t.position
         where o ->> 'kind' = 'waiting' order by t.id
     loop
+        if v_task.step_id is null
+           or v_task.until is null and v_task.wait ->> 'kind' is distinct from 'run' then
+            perform flowbuilder.refuse('invalid', 'bad_wait', 'this wait would never end',
+                jsonb_build_object('pointer', '/wait'));
+        end if;
         perform flowbuilder.drop_messages(array[v_task.id]);
         update flowbuilder.tasks
         set status = 'waiting', wait = v_task.wait, available_at = v_task.until, claims = 0,

@@ -416,3 +416,57 @@ async def test_a_long_chain_of_skips_settles_in_one_call(engine: Engine) -> None
     assert (await engine.run(run)).status is RunStatus.COMPLETED
     assert len(await engine.trace(run)) == 1003
     await engine.at_rest()
+
+
+@pytest.mark.slow
+async def test_a_map_of_ten_thousand_elements_keeps_its_order_and_its_window(
+    engine: Engine,
+) -> None:
+    count = 10_000
+    flow = flow_of(
+        {"id": "m", "for_each": "${{ input }}", "on_error": "continue"},
+        {"id": "z", "args": {"all": "${{ steps.m }}"}},
+    )
+    run = await engine.start(flow, list(range(count)))
+    assert (await engine.store.queue_depth())["messages"] == 1000
+    tasks = (await engine.exchange(free=50)).tasks
+    while tasks and tasks[0].step_id == "m":
+        report = [failed(t) if t.item == 77 else done(t, t.item) for t in tasks]
+        tasks = (await engine.exchange(report, free=50)).tasks
+    (last,) = tasks
+    expected: list[JsonValue] = [None if n == 77 else n for n in range(count)]
+    assert last.outputs == {"m": expected}
+    await engine.exchange([done(last)])
+    assert (await engine.run(run)).status is RunStatus.COMPLETED
+    await engine.at_rest()
+
+
+async def test_the_messages_of_a_paused_run_are_out_of_the_way(engine: Engine) -> None:
+    run = await engine.start(flow_of({"id": "m", "for_each": "${{ input }}"}), [1, 2, 3])
+    await engine.store.pause_run(run)
+    other = await engine.start(flow_of({"id": "a"}))
+    visible = await engine.database.fetch_one(
+        b"select count(*) as n from pgmq.q_flowbuilder_tasks where vt <= flowbuilder.now()"
+    )
+    assert visible == {"n": 1}
+    await engine.drain(done)
+    assert (await engine.run(other)).status is RunStatus.COMPLETED
+    await engine.store.resume_run(run)
+    await engine.drain(done)
+    assert (await engine.run(run)).status is RunStatus.COMPLETED
+    await engine.at_rest()
+
+
+async def test_a_clock_that_is_set_back_makes_no_negative_durations(engine: Engine) -> None:
+    run = await engine.start(flow_of({"id": "a"}))
+    (task,) = (await engine.exchange()).tasks
+    await engine.jump(-3600)
+    await engine.exchange([done(task)])
+    assert (await engine.run(run)).status is RunStatus.COMPLETED
+    durations = [
+        event.data["duration_ms"]
+        for event in await engine.store.events(run)
+        if event.type == "task_completed"
+    ]
+    assert durations == [0]
+    await engine.at_rest()

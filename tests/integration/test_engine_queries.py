@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 
-import psycopg
 import pytest
+from psycopg.rows import DictRow
 
-from flowbuilder.executor.database import Database
+from flowbuilder.executor.database import Connection, Database, Parameters
 from tests.support.engine import Engine, done, failed, flow_of, retry
 
 FINISHED_RUNS = 20_000
@@ -126,9 +126,9 @@ async def test_no_call_of_the_engine_reads_a_growing_table_from_end_to_end(engin
 class _OneConnection:
     """Stands for a `Database` whose every statement goes over the same connection."""
 
-    def __init__(self, connection: psycopg.AsyncConnection[dict[str, object]]) -> None:
+    def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
-    async def fetch_all(self, query: bytes, values: object = ()) -> list[dict[str, object]]:
-        cursor = await self._connection.execute(query, values)  # type: ignore[arg-type]
+    async def fetch_all(self, query: bytes, values: Parameters = ()) -> list[DictRow]:
+        cursor = await self._connection.execute(query, values)
         return await cursor.fetchall()

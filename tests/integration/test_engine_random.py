@@ -177,8 +177,7 @@ class Ordeal:
         rules: dict[str, JsonObject] = {str(step["id"]): step for step in self.program.steps}
         for name, numbers in seen.items():
             over = [
-                one in seen and max(seen[one]) < min(numbers)
-                for one in self.program.before[name]
+                one in seen and max(seen[one]) < min(numbers) for one in self.program.before[name]
             ]
             rule = rules[name]["trigger_rule"]
             if rule in ("none_failed", "all_done"):

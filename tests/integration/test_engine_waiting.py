@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from flowbuilder.errors import Conflict
+from flowbuilder.errors import Conflict, InvalidValue
 from flowbuilder.executor.database import Database
 from flowbuilder.executor.records import LeasedTask, Outcome
 from flowbuilder.executor.states import ApprovalStatus, RunStatus
@@ -169,6 +169,29 @@ async def test_a_sleep_ends_when_its_time_has_come(engine: Engine) -> None:
     await engine.jump(101)
     await engine.store.tick()
     assert (await engine.run(run)).status is RunStatus.COMPLETED
+
+
+@pytest.mark.parametrize("wait", [{"kind": "time"}, {"kind": "luck"}, {}])
+async def test_a_wait_that_would_never_end_is_refused(
+    engine: Engine, wait: dict[str, JsonValue]
+) -> None:
+    await engine.start(flow_of({"id": "nap"}))
+    (task,) = (await engine.exchange()).tasks
+    with pytest.raises(InvalidValue) as refused:
+        await engine.exchange([waiting(task, **wait)])
+    assert refused.value.code == "bad_wait"
+    await engine.exchange([done(task)])
+    await engine.at_rest()
+
+
+async def test_a_finishing_task_cannot_wait(engine: Engine) -> None:
+    await engine.start(flow_of({"id": "a"}, output="${{ steps.a }}"))
+    (task,) = (await engine.exchange()).tasks
+    (finish,) = (await engine.exchange([done(task)])).tasks
+    with pytest.raises(InvalidValue):
+        await engine.exchange([waiting(finish, kind="time", seconds=1)])
+    await engine.exchange([done(finish)])
+    await engine.at_rest()
 
 
 async def _child_of(engine: Engine) -> str:

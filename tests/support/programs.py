@@ -222,9 +222,9 @@ def _elements(step: JsonObject, ending: Ending) -> JsonValue:
     source = step["for_each"]
     if not isinstance(source, str):
         return source
-    (origin,) = _mapped_from(step) or [None]
-    if origin is None:
+    if not _mapped_from(step):
         return list(INPUT)
+    (origin,) = _mapped_from(step)
     if ending.status[origin] == "skipped" or origin in ending.forgiven:
         return []
     return ending.outputs[origin]

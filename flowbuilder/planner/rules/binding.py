@@ -74,6 +74,9 @@ def bind(profile: Profile, clause: Clause, steps: list[StepDraft]) -> Binding:
         binding.refers = binding.refers or refers
     if instructs(profile):
         binding.used.append((clause.start, clause.end))
+    if "on" in table.values:  # a column that both sides share is not told once more for each
+        binding.args.pop("left_on", None)
+        binding.args.pop("right_on", None)
     binding.missing = [
         slot for slot in profile.slots if slot.required and slot.name not in binding.args
     ]

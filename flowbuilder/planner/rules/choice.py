@@ -22,6 +22,7 @@ from flowbuilder.planner.rules.tables import TableWords
 from flowbuilder.planner.rules.wording import known_words, leftovers
 
 _TRIED = 5
+_PLACES = frozenset({SlotKind.PATH, SlotKind.URL, SlotKind.EMAIL, SlotKind.PHONE})
 _BRIDGEABLE = frozenset({SlotKind.TEXT, SlotKind.RECORDS, SlotKind.ANY})
 
 
@@ -50,7 +51,7 @@ def choose(clause: Clause, index: ToolIndex, steps: list[StepDraft]) -> Choice |
     ]
     judged.sort(key=lambda pair: (-pair[0], pair[1].tool.name))
     if not judged or judged[0][0] < FLOOR:
-        return None
+        return _lacking(clause, ranked, steps)
     score, best = judged[0]
     doubts = []
     rivals = [match.tool.name for value, match in judged[1:] if _rivals(score, best, value, match)]
@@ -62,6 +63,18 @@ def choose(clause: Clause, index: ToolIndex, steps: list[StepDraft]) -> Choice |
     if clause.verb is not None and best.verb < 0.35 and not clause.question:
         doubts.append(f"“{clause.verb.text}” is not what {best.tool.name} is known to do.")
     return Choice(best, tuple(doubts))
+
+
+def _lacking(clause: Clause, ranked: list[Match], steps: list[StepDraft]) -> Choice | None:
+    """Return a tool that is clearly asked for but not told where to: "save it"."""
+    loaded = known_words(steps)
+    for match in ranked[:_TRIED]:
+        binding = bind(match.profile, clause, steps)
+        places = all(slot.kind in _PLACES for slot in binding.missing)
+        asked = match.verb >= 0.7 and binding.refers and bool(binding.missing) and places
+        if asked and not leftovers(clause, match, binding, loaded, steps):
+            return Choice(match, (f"“{clause.text}” leaves out what {match.tool.name} needs.",))
+    return None
 
 
 def _rivals(score: float, best: Match, value: float, other: Match) -> bool:

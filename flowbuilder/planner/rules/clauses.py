@@ -6,7 +6,14 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
-from flowbuilder.planner.rules.lexicon import Word, lexicon, stem, stems, words
+from flowbuilder.planner.rules.breaks import (
+    BREAK,
+    conditions_cut,
+    each_apart,
+    orders,
+    unwrapped,
+)
+from flowbuilder.planner.rules.lexicon import Word, lexicon, listed, stem, stems, words
 from flowbuilder.planner.rules.literals import Kind, Literal, find_literals
 from flowbuilder.planner.rules.qualifiers import (
     APPROVAL_CLAUSE,
@@ -21,6 +28,9 @@ _MASK = "\x01"
 _SENTENCE = re.compile(
     r"[.!?;:]+(?=\s|$)|\n+|\s[-–—]+\s|(?<=\s)\d+[.)](?=\s)|^\d+[.)](?=\s)|→|->|=>|•"
 )
+#: Without a first item, "above 8. If …" ends a sentence and numbers nothing.
+_NUMBERED = re.compile(r"(?:^|\s)1[.)]\s")
+_UNNUMBERED_SENTENCE = re.compile(r"[.!?;:]+(?=\s|$)|\n+|\s[-–—]+\s|→|->|=>|•")
 _CONNECTOR = re.compile(
     r",?\s*(?:\b(?:and|but|or)\s+)?\b(?:then|after that|afterwards|thereafter|subsequently|"
     r"after which|following that|when (?:that(?:'s| is) |it(?:'s| is) )?(?:done|finished|ready)|"
@@ -96,6 +106,8 @@ class Clause:
     question: bool = False
     approval: bool = False
     """A person has to agree before this is done."""
+    later: bool = False
+    """An order word stands before it: "then", "after that"."""
     nominal: bool = False
     """A noun phrase without a verb: "the weather in Paris"."""
     asks_approval: bool = False
@@ -141,18 +153,34 @@ def split_goal(goal: str, verbs: frozenset[str]) -> list[Clause]:
     """
     text = goal.replace("\x00", " ")
     literals = find_literals(text)
-    masked = _masked(text, literals)
-    qualifiers = find_qualifiers(masked)
+
+    def starts(masked: str, place: int, end: int) -> bool:
+        return _starts_clause(masked, place, end, verbs)
+
+    masked = unwrapped(_masked(text, literals), starts)
+    text = "".join(
+        " " if said in "\r\n" and shown == " " else said
+        for said, shown in zip(text, masked, strict=True)
+    )
+    qualifiers = conditions_cut(masked, find_qualifiers(masked), starts)
     for qualifier in qualifiers:
         blank = " " * (qualifier.end - qualifier.start)
+        ended = masked[: qualifier.start].rstrip().endswith((".", "!", "?", ";", ":"))
+        if qualifier.leading and masked[qualifier.start] in ", " and not ended:
+            blank = BREAK + blank[1:]
         masked = masked[: qualifier.start] + blank + masked[qualifier.end :]
-    clauses: list[Clause] = []
+    masked = each_apart(masked, starts)
+    kept: list[Clause] = []
+    before = 0
     for start, end in _sentences(masked):
         for piece in _pieces(masked, start, end, verbs):
-            if len(clauses) > MAX_CLAUSES:
+            if len(kept) > MAX_CLAUSES:
                 break
-            clauses.append(_clause(text, masked, piece, literals))
-    kept = [clause for clause in clauses if clause.words or clause.literals]
+            clause = _clause(text, masked, piece, literals)
+            if clause.words or clause.literals:
+                gap = masked[before : clause.start]
+                kept.append(replace(clause, later=bool(kept) and orders(gap)))
+                before = piece[1]
     return _qualified(kept, qualifiers, text)
 
 
@@ -169,7 +197,8 @@ _READABLE = frozenset({"language", "currency", "duration", "date", "time", "numb
 
 def _sentences(masked: str) -> Iterator[tuple[int, int]]:
     start = 0
-    for found in _SENTENCE.finditer(masked):
+    breaks = _SENTENCE if _NUMBERED.search(masked) else _UNNUMBERED_SENTENCE
+    for found in breaks.finditer(masked):
         if found.group().startswith(":") and not re.match(r"\s*\n", masked[found.end() :]):
             continue
         yield start, found.start()
@@ -200,7 +229,8 @@ def _pieces(
         if not found:
             break
         forced = bool(_ALWAYS.search(found.group()))
-        if forced or _starts_clause(masked, found.end(), end, verbs):
+        own = _starts_clause(masked, found.end(), end, verbs)
+        if forced or own or _orders_unknown(masked[cursor : found.start()], masked, found.end()):
             yield cursor, found.start(), negated
             cursor, negated = found.end(), False
         place = found.end()
@@ -231,6 +261,29 @@ def _starts_clause(masked: str, place: int, end: int, verbs: frozenset[str]) -> 
     if word in _NOUNS or (word in known.things and word not in verbs):
         return bool(_OPENERS.match(after)) or bool(re.match(r"[\w-]+ (?:by|per|for each)\b", after))
     return True
+
+
+_UNKNOWN_ORDER = re.compile(
+    r"(?P<verb>[a-z]{3,})(?<!s)(?<!ing)(?<!ed)(?<!ly)\s+"
+    r"(?:it|them|(?:the|my|our|a|an|this|that|these|those|its|their)\s+\w)",
+)
+_RELATING = re.compile(r"\b(?:where|that|which|whose|who|with|whether|if|when)\b", re.IGNORECASE)
+_NO_ORDERS = listed(
+    "between among around across without near per under above below beyond towards toward like "
+    "unlike during until since despite except both not neither either half twice"
+)
+
+
+def _orders_unknown(before: str, masked: str, place: int) -> bool:
+    """Whether a verb that nobody knows gives an order of its own: "and fax it to …"."""
+    lead = _LEAD.match(masked[place:])
+    found = _UNKNOWN_ORDER.match(masked, place + (lead.end() if lead else 0))
+    if found is None or _RELATING.search(before):
+        return False
+    verb = found.group("verb")
+    known = lexicon()
+    plain = stem(verb) in known.fillers or stem(verb) in known.references | known.things
+    return not plain and verb not in known.fillers and verb not in _NO_ORDERS
 
 
 #: Words that carry on with what the clause is about.

@@ -18,8 +18,9 @@ from flowbuilder.planner.rules.conditions import condition_for
 from flowbuilder.planner.rules.inner import emptied, object_clause
 from flowbuilder.planner.rules.instructions import instructs
 from flowbuilder.planner.rules.literals import Kind, Literal
-from flowbuilder.planner.rules.mapping import map_over_elements
+from flowbuilder.planner.rules.mapping import map_over_elements, placeholders
 from flowbuilder.planner.rules.matching import FLOOR, Profile, ToolIndex
+from flowbuilder.planner.rules.ordering import set_order
 from flowbuilder.planner.rules.outputs import (
     StepDraft,
     consumes,
@@ -34,6 +35,7 @@ from flowbuilder.planner.rules.reading import (
     fits_inside,
     gives_records,
     is_target,
+    new_id,
     only_loads,
     points_back,
     spent,
@@ -48,6 +50,7 @@ from flowbuilder.planner.rules.wording import (
     question_text,
     subject_from,
 )
+from flowbuilder.tools import Effects
 
 APPROVE = "human.approve"
 
@@ -83,6 +86,7 @@ class Composer:
         self._awaiting = False
         self._awaited_after = 0
         self._each: str | None = None
+        self._previous: list[StepDraft] = []
         self.plan = Composition()
 
     def add(self, clause: Clause) -> None:
@@ -101,11 +105,15 @@ class Composer:
         clause = self._each_carried(clause)
         if self._leads_each(clause):
             return
+        count = len(self.plan.steps)
         choice = choose(clause, self.index, self.plan.steps)
         if choice is None or only_reports(clause, choice):
             self._without_tool(clause, choice)
-            return
-        self._compose(self._prepare(self._embedded(clause, choice), choice), choice)
+        else:
+            self._compose(self._prepare(self._embedded(clause, choice), choice), choice)
+        new = self.plan.steps[count:]
+        self.plan.doubts += set_order(clause, new, self._previous, self.plan.steps)
+        self._previous = new or self._previous
 
     def finish(self) -> Composition:
         """Return the plan; an approval that no effectful step took goes to what follows it.
@@ -242,6 +250,7 @@ class Composer:
         subject_from(profile, self.plan.steps, binding)
         step = self._step(profile, clause, binding)
         map_over_elements(step, clause, self.plan.steps, binding)
+        binding.doubts += [f"nothing fills in {name}" for name in placeholders(step)]
         self._qualify(step, clause)
         for slot in binding.missing:
             text = question_text(slot, step)
@@ -279,7 +288,7 @@ class Composer:
         named = [slot.name for slot in profile.slots if slot.kind in places]
         path = next((str(binding.args[name]) for name in named if name in binding.args), "")
         step = StepDraft(
-            id=self._new_id(profile),
+            id=new_id(profile, self.plan.steps),
             profile=profile,
             clause=clause,
             args=dict(binding.args),
@@ -292,15 +301,6 @@ class Composer:
             step.computed = self.plan.steps[-1].computed
         self.plan.steps.append(step)
         return step
-
-    def _new_id(self, profile: Profile) -> str:
-        base = re.sub(r"\W", "_", profile.tool.name.rsplit(".", 1)[-1])[:56] or "step"
-        taken = {step.id for step in self.plan.steps}
-        number, name = 1, base
-        while name in taken:
-            number += 1
-            name = f"{base}_{number}"
-        return name
 
     def _load_all(
         self, literals: Sequence[Literal], clause: Clause, wanted_by: Profile | None
@@ -366,9 +366,14 @@ class Composer:
 
     def _qualify(self, step: StepDraft, clause: Clause) -> None:
         effectful = consumes(step.profile)
-        if clause.approval or (self._awaiting and effectful):
+        if clause.approval and step.profile.tool.effects is Effects.PURE:
+            self._awaiting, self._awaited_after = True, self.plan.steps.index(step)
+        elif clause.approval or (self._awaiting and effectful):
             step.approval = True
             self._awaiting = False
+        if clause.conditions and not effectful:
+            said = clause.conditions[0].text.strip(" ,")
+            self.plan.doubts.append(f"“{said}” was taken as a condition of {step.id}.")
         for qualifier in clause.conditions:
             earlier = [other for other in self.plan.steps if other is not step]
             found = condition_for(qualifier, earlier)

@@ -88,10 +88,22 @@ def find_qualifiers(masked: str) -> list[Qualifier]:
         start, end = match.span(group)
         overlaps = any(item.start < end and start < item.end for item in found)
         if not overlaps and not _DONE.search(match.group(group)):
-            joined = re.search(r"\b(?:and|then|but),?\s*$", masked[:start]) is not None
+            joined = _joined(masked, start, end)
             leading = group == "lead" or joined
             found.append(_qualifier(QualifierKind.CONDITION, masked, start, end, leading))
     return sorted(found, key=lambda item: item.start)
+
+
+def _joined(masked: str, start: int, end: int) -> bool:
+    """Whether it stands between "and" and what is to be done: ", and if there are any, save"."""
+    after = masked[end:].lstrip()
+    if re.search(r"\b(?:and|then|but),?\s*$", masked[:start], re.IGNORECASE):
+        return bool(after)
+    if re.search(r"[.!?;\n]\s*$", masked[:start]) and after.startswith(","):
+        return True
+    opens = re.match(r",?\s*(?:and|then|but)\s+(?!only\b)", masked[start:end], re.IGNORECASE)
+    follows = re.match(r",\s*(?!(?:and|but|or|then)\b)\S", after, re.IGNORECASE)
+    return opens is not None and follows is not None
 
 
 def _qualifier(
@@ -100,7 +112,7 @@ def _qualifier(
     text = masked[start:end]
     if leading is None:
         before = masked[:start].rstrip()
-        leading = (
+        leading = _joined(masked, start, end) or (
             (not before or before[-1] in ".!?;\n,:" or before.endswith(" then"))
             and (masked[end:].lstrip().startswith(",") or not before or before[-1] in ".!?;\n")
             and bool(masked[end:].strip(" .!,;"))

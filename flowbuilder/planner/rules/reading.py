@@ -13,6 +13,7 @@ from flowbuilder.planner.rules.clauses import Clause
 from flowbuilder.planner.rules.instructions import instructs
 from flowbuilder.planner.rules.lexicon import lexicon, stem, stems
 from flowbuilder.planner.rules.literals import Kind, Literal
+from flowbuilder.planner.rules.matching import Profile
 from flowbuilder.planner.rules.outputs import StepDraft, output_fields
 from flowbuilder.planner.rules.slots import SlotKind
 
@@ -98,6 +99,17 @@ def spent(item: Literal, binding: Binding) -> bool:
 def gives_records(step: StepDraft) -> bool:
     """Whether a step gives records as they are."""
     return any(item.is_records for item in output_fields(step.profile))
+
+
+def new_id(profile: Profile, steps: Sequence[StepDraft]) -> str:
+    """Return an id for a step of a tool that no other step has."""
+    base = re.sub(r"\W", "_", profile.tool.name.rsplit(".", 1)[-1])[:56] or "step"
+    taken = {step.id for step in steps}
+    number, name = 1, base
+    while name in taken:
+        number += 1
+        name = f"{base}_{number}"
+    return name
 
 
 _POINTERS = stems("it them these those result output outcome")
