@@ -6,7 +6,7 @@ import re
 from typing import Any
 
 from flowbuilder.errors import Fix, Problem, Severity
-from flowbuilder.planner.rules.literals import find_literals
+from flowbuilder.planner.rules.literals import Kind, find_literals
 from flowbuilder.tools import Effects, Tool, ToolRegistry
 from flowbuilder.types import JsonObject, JsonValue
 
@@ -81,6 +81,27 @@ def _is_unasked(name: str, shape: Any, value: JsonValue, tool: Tool, ground: Gro
         return False
     described = f"{name.replace('_', ' ')} {shape.get('description', '')}"
     return not ground.holds(value) and not stems(described) & ground.stems
+
+
+def name_languages(document: JsonObject, registry: ToolRegistry, goal: str) -> list[str]:
+    """Write the one language of the goal as the goal does where a model abbreviates it.
+
+    Arguments that ask for a code are left alone. Return one sentence for each change.
+    """
+    named = {item.text for item in find_literals(goal) if item.kind is Kind.LANGUAGE}
+    if len(named) != 1:
+        return []
+    language, notes = named.pop(), []
+    for step in _steps(document):
+        tool, arguments = _tool_of(step, registry), step.get("args")
+        for name in arguments if tool and isinstance(arguments, dict) else ():
+            value, shape = arguments[name], tool.input_schema.get("properties", {}).get(name, {})
+            short = isinstance(value, str) and re.fullmatch(r"[a-z]{2}(-[A-Za-z]{2})?", value)
+            asks_code = "enum" in shape or re.search(r"code|iso", f"{name} {shape}".lower())
+            if short and "lang" in name.lower() and not asks_code:
+                arguments[name] = language
+                notes.append(f"{step.get('id')}: {name} {value!r} was written as {language!r}.")
+    return notes
 
 
 def unasked_steps(document: JsonObject, registry: ToolRegistry, ground: Ground) -> list[Problem]:

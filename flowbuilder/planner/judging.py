@@ -12,7 +12,7 @@ from flowbuilder.plan import Question
 from flowbuilder.planner import prompting
 from flowbuilder.planner.base import PlanRequest
 from flowbuilder.planner.coercion import coerce
-from flowbuilder.planner.grounding import Ground, drop_options, unasked_steps
+from flowbuilder.planner.grounding import Ground, drop_options, name_languages, unasked_steps
 from flowbuilder.planner.literals import invented_addresses, literals, lost_literals, takers
 from flowbuilder.planner.mending import mend
 from flowbuilder.planner.second_opinion import Opinion, borrow, disagreement
@@ -22,8 +22,8 @@ from flowbuilder.tools import Tool
 from flowbuilder.types import JsonObject, JsonSchema, JsonValue
 from flowbuilder.validation import validate
 
-#: An address or file of the goal is in no step, or a step is referred to that is not there.
 _NO_OPINION = Opinion()
+#: An address or file of the goal is in no step, or a step is referred to that is not there.
 _FORGOTTEN = {"literal_lost", "unknown_step_reference"}
 
 
@@ -119,6 +119,7 @@ def judge_draft(made: Draft, request: PlanRequest, opinion: Opinion = _NO_OPINIO
     ground = Ground(request.goal, request.input)
     notes = coerce(made.document, request.registry)
     notes += drop_options(made.document, request.registry, ground)
+    notes += name_languages(made.document, request.registry, request.goal)
     if not made.questions:  # their pointers count the steps
         notes += mend(made.document, request.registry, request.goal)
     notes += write_out(made.document, request.registry)

@@ -30,6 +30,19 @@ _COLLECTIVE = {
 _SCALARS = {"string", "number", "integer", "boolean"}
 
 
+#: A quoted text, or a name that is no field of something and no function.
+_BARE = re.compile(r"\"[^\"]*\"|'[^']*'|(?<![\w.])[A-Za-z_]\w*(?!\w*\s*\()")
+#: One comparison, which the tools understand as `{field: {sign: value}}`, records without the
+#: field included.
+_COMPARISON = re.compile(
+    r"(?:item\.)?(?P<field>[A-Za-z_]\w*)\s*(?P<sign>[<>]=?|[=!]?=)\s*"
+    r"(?:(?P<number>-?\d+(?:\.\d+)?)|\"(?P<double>[^\"]*)\"|'(?P<single>[^']*)')"
+)
+_NOT_FIELDS = {"item", "in", "true", "false", "null", "index"}
+#: Arguments that hold a condition on a record, whose fields are `item.<field>`.
+_CONDITIONS = {("data.filter", "where")}
+
+
 def mend(document: JsonObject, registry: ToolRegistry, goal: str) -> list[str]:
     """Mend a document in place; return one sentence for each change."""
     steps = [step for step in _steps(document) if isinstance(step.get("args"), dict)]
@@ -37,7 +50,38 @@ def mend(document: JsonObject, registry: ToolRegistry, goal: str) -> list[str]:
     notes: list[str] = []
     for step in steps:
         step["args"] = _map(step["args"], _Corrector(by_id, registry, step, notes).correct)
+        notes += _mend_conditions(step)
     return notes + _leave_out(document, registry, goal)
+
+
+def _mend_conditions(step: JsonObject) -> list[str]:
+    """Write bare names of fields as fields of the record, as SQL's habit leaves them."""
+    notes, arguments = [], step["args"]
+    assert isinstance(arguments, dict)
+    for tool, name in _CONDITIONS:
+        text = arguments.get(name) if step.get("tool") == tool else None
+        if isinstance(text, str) and "${{" not in text:
+            mended = _condition(text)
+            if mended != text:
+                arguments[name] = mended
+                notes.append(f"{step.get('id')}: {name} {text!r} was read as {mended!r}.")
+    return notes
+
+
+def _condition(text: str) -> JsonValue:
+    found = _COMPARISON.fullmatch(text.strip())
+    if found is None:
+        return text if "item" in text else _BARE.sub(_as_field, text)
+    number = found["number"]
+    value: JsonValue = found["double"] if found["double"] is not None else found["single"]
+    if number is not None:
+        value = float(number) if "." in number else int(number)
+    return {found["field"]: {found["sign"]: value}}
+
+
+def _as_field(match: re.Match[str]) -> str:
+    word = match.group(0)
+    return word if word[0] in "\"'" or word in _NOT_FIELDS else f"item.{word}"
 
 
 class _Corrector:
@@ -78,7 +122,9 @@ class _Corrector:
         name, output = str(source.get("id")), tool.output_schema
         field = _FIELD.match(tail)
         if output.get("type") in _SCALARS:
-            return f"steps.{name}" if field else None
+            # What a step was given is no part of what it returns: a file's text, not its path.
+            passed = _passed_on(source, field.group(1)) if field else None
+            return passed or (f"steps.{name}" if field else None)
         if output.get("type") == "array" and field:
             whole = _is_collective(field.group(1), tool) and not _has_field(output, field.group(1))
             return f"steps.{name}{field.group(2)}" if whole else None

@@ -18,7 +18,6 @@ from flowbuilder.settings import Settings
 from flowbuilder.tools import Tool
 from flowbuilder.types import JsonObject, JsonValue
 
-
 _STEP = re.compile(r"\bsteps\.([A-Za-z_]\w*)")
 
 

@@ -282,7 +282,8 @@ def _orders_unknown(before: str, masked: str, place: int) -> bool:
         return False
     verb = found.group("verb")
     known = lexicon()
-    plain = stem(verb) in known.fillers or stem(verb) in known.references | known.things
+    said = stem(verb)
+    plain = said in known.fillers or said in known.references or said in known.things
     return not plain and verb not in known.fillers and verb not in _NO_ORDERS
 
 

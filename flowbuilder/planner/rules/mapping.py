@@ -43,13 +43,13 @@ def map_over_elements(
     step.for_each = reference(source, item.name)
     element = _element_schema(source, item)
     owned = _owned(clause, element)
-    _fill_in(step, source, element)
+    binding.doubts += _fill_in(step, source, element)
     for slot in step.profile.slots:
         value = step.args.get(slot.name)
         missing = slot in binding.missing
         referring = isinstance(value, str) and "${{ steps." in value
         if owned and referring and slot.kind in _CONTENT:
-            step.args[slot.name] = "${{ item." + owned + " }}"
+            step.args[slot.name] = _EARLIER.sub("${{ item." + owned + " }}", str(value))
         elif missing or (referring and f"steps.{source.id}." in str(value)):
             step.args[slot.name] = _element(slot, clause, item)
     binding.missing = [slot for slot in binding.missing if slot.name not in step.args]
@@ -57,6 +57,7 @@ def map_over_elements(
 
 
 _CONTENT = frozenset({SlotKind.TEXT, SlotKind.ANY, SlotKind.RECORDS, SlotKind.OBJECT})
+_EARLIER = re.compile(r"\$\{\{ steps\.[^}]*\}\}")
 _OWNED = re.compile(
     r"\b(?:its|their|his|her|(?:the|each|that|every) \w+['’]s)\s+(?P<field>[A-Za-z_]+)", re.I
 )
@@ -76,9 +77,10 @@ def placeholders(step: StepDraft) -> list[str]:
     ]
 
 
-def _fill_in(step: StepDraft, source: StepDraft, element: JsonSchema) -> None:
-    """Put the element's field in the place of each placeholder that names one for certain."""
+def _fill_in(step: StepDraft, source: StepDraft, element: JsonSchema) -> list[str]:
+    """Put the element's field in the place of each placeholder that names one; tell which."""
     fields = element.get("properties") or {}
+    said = [f"{name} was taken from the element" for name in placeholders(step)]
 
     def filled(match: re.Match[str]) -> str:
         name = match.group(1) or match.group(2)
@@ -92,6 +94,7 @@ def _fill_in(step: StepDraft, source: StepDraft, element: JsonSchema) -> None:
         value = step.args.get(slot.name)
         if slot.kind is SlotKind.PATH and isinstance(value, str):
             step.args[slot.name] = _PLACEHOLDER.sub(filled, value)
+    return said
 
 
 def _element_schema(source: StepDraft, item: Field) -> JsonSchema:
