@@ -94,14 +94,21 @@ def name_languages(document: JsonObject, registry: ToolRegistry, goal: str) -> l
     language, notes = named.pop(), []
     for step in _steps(document):
         tool, arguments = _tool_of(step, registry), step.get("args")
-        for name in arguments if tool and isinstance(arguments, dict) else ():
-            value, shape = arguments[name], tool.input_schema.get("properties", {}).get(name, {})
-            short = isinstance(value, str) and re.fullmatch(r"[a-z]{2}(-[A-Za-z]{2})?", value)
-            asks_code = "enum" in shape or re.search(r"code|iso", f"{name} {shape}".lower())
-            if short and "lang" in name.lower() and not asks_code:
+        if tool is None or not isinstance(arguments, dict):
+            continue
+        for name, shape in tool.input_schema.get("properties", {}).items():
+            value = arguments.get(name)
+            if _is_short_language(name, shape, value):
                 arguments[name] = language
                 notes.append(f"{step.get('id')}: {name} {value!r} was written as {language!r}.")
     return notes
+
+
+def _is_short_language(name: str, shape: Any, value: JsonValue) -> bool:
+    if "lang" not in name.lower() or not isinstance(value, str):
+        return False
+    asks_code = "enum" in shape or re.search(r"code|iso", f"{name} {shape}".lower())
+    return not asks_code and re.fullmatch(r"[a-z]{2}(-[A-Za-z]{2})?", value) is not None
 
 
 def unasked_steps(document: JsonObject, registry: ToolRegistry, ground: Ground) -> list[Problem]:
