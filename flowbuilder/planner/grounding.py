@@ -21,6 +21,7 @@ _COMPOSED = {
     "prompt", "subject", "summary", "text", "title",
 }  # fmt: skip
 _NUMBER_WORDS = "zero one two three four five six seven eight nine ten eleven twelve"
+_HARMLESS = frozenset({Effects.PURE, Effects.READ})
 _SINGLE = ("once", "single", "first", "top", "best", "latest", "newest", "last")
 
 
@@ -111,37 +112,67 @@ def _is_short_language(name: str, shape: Any, value: JsonValue) -> bool:
     return not asks_code and re.fullmatch(r"[a-z]{2}(-[A-Za-z]{2})?", value) is not None
 
 
-def unasked_steps(document: JsonObject, registry: ToolRegistry, ground: Ground) -> list[Problem]:
-    """Return a problem for each harmless step whose name and values are all foreign to the goal.
+def stray_steps(document: JsonObject, registry: ToolRegistry, ground: Ground) -> list[Problem]:
+    """Return a problem for each step that seems to be there for nothing.
 
-    Only steps are named that pass on another step's result with a value of their own making, such
-    as a translation into a language that nobody mentioned.
+    That is a step whose tool's name and whose own values are all foreign to the goal, such as a
+    translation into a language that nobody mentioned, and one whose result nobody uses although
+    others send or write something.
     """
-    problems = []
-    for index, step in enumerate(_steps(document)):
-        tool = _tool_of(step, registry)
-        if tool is None or tool.effects not in {Effects.PURE, Effects.READ}:
+    problems, steps = [], _steps(document)
+    tools = [_tool_of(step, registry) for step in steps]
+    acts = any(tool and tool.effects not in _HARMLESS for tool in tools)
+    for index, (step, tool) in enumerate(zip(steps, tools, strict=True)):
+        if tool is None:
             continue
         own = _own_values(step, tool)
-        if own is None or stems(tool.name.replace(".", " ")) & ground.stems:
-            continue
-        if own and not any(ground.holds(value) for value in own):
+        named = stems(tool.name.replace("_", " ")) & ground.stems
+        if own and not named and not any(ground.holds(value) for value in own):
             problems.append(_unasked(index, step, own))
+        elif acts and tool.effects in _HARMLESS and not _is_used(step, steps):
+            problems.append(_unused(index, step))
     return problems
 
 
-def _own_values(step: JsonObject, tool: Tool) -> list[JsonValue] | None:
-    """Return the necessary values that a step adds to a result, None if it uses no result."""
+def _is_used(step: JsonObject, steps: list[JsonObject]) -> bool:
+    name = re.escape(str(step.get("id")))
+    others = [item for item in steps if item is not step]
+    return bool(re.search(rf"steps\.{name}\b|'{name}'", repr(others)))
+
+
+def _unused(index: int, step: JsonObject) -> Problem:
+    return Problem(
+        code="result_unused",
+        pointer=f"/steps/{index}",
+        message=f"no step uses the result of {step.get('tool')}",
+        hint="Let a later step use it, in the order of the goal, or leave the step out.",
+        severity=Severity.WARNING,
+        fix=Fix.MODEL,
+    )
+
+
+def _own_values(step: JsonObject, tool: Tool) -> list[JsonValue]:
+    """Return the necessary values, texts that are composed aside, of a step that uses a result.
+
+    Of a step that acts on the world a value taken from a result counts as foreign too.
+    """
     arguments = step.get("args")
     if not isinstance(arguments, dict) or "${{ steps." not in repr(arguments):
-        return None
+        return []
+    harmless = tool.effects in _HARMLESS
     required = tool.input_schema.get("required", ())
-    values = [arguments[name] for name in required if name in arguments]
-    return [value for value in values if not _REFERENCE.search(repr(value))]
+    values = [
+        arguments[name]
+        for name in required
+        if name in arguments and (harmless or name not in _COMPOSED)
+    ]
+    if harmless:
+        return [value for value in values if not _REFERENCE.search(repr(value))]
+    return [_REFERENCE.sub("", value) if isinstance(value, str) else value for value in values]
 
 
 def _unasked(index: int, step: JsonObject, own: list[JsonValue]) -> Problem:
-    shown = ", ".join(str(value)[:60] for value in own)
+    shown = ", ".join(str(value)[:60] for value in own if value) or "what it is given"
     return Problem(
         code="step_unasked",
         pointer=f"/steps/{index}",

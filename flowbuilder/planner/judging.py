@@ -12,7 +12,7 @@ from flowbuilder.plan import Question
 from flowbuilder.planner import prompting
 from flowbuilder.planner.base import PlanRequest
 from flowbuilder.planner.coercion import coerce
-from flowbuilder.planner.grounding import Ground, drop_options, name_languages, unasked_steps
+from flowbuilder.planner.grounding import Ground, drop_options, name_languages, stray_steps
 from flowbuilder.planner.literals import invented_addresses, literals, lost_literals, takers
 from flowbuilder.planner.mending import mend
 from flowbuilder.planner.second_opinion import Opinion, borrow, disagreement
@@ -133,7 +133,7 @@ def judge_draft(made: Draft, request: PlanRequest, opinion: Opinion = _NO_OPINIO
     problems = [item for item in checked.problems if not _answers_later(item, asked)]
     problems += lost_literals(request.goal, made.document, request.registry)
     problems += invented_addresses(request.goal, made.document, request.input)
-    problems += unasked_steps(made.document, request.registry, ground)
+    problems += stray_steps(made.document, request.registry, ground)
     problems += disagreement(made.document, opinion.tools)
     return Judgement(
         answer=prompting.dump(to_answer(made.document, questions)),

@@ -11,6 +11,8 @@ from collections.abc import Callable
 from typing import Any
 
 from flowbuilder.planner.grounding import Ground
+from flowbuilder.planner.literals import lost_literals
+from flowbuilder.planner.rules.literals import Kind, find_literals
 from flowbuilder.tools import Effects, Tool, ToolRegistry
 from flowbuilder.types import JsonObject, JsonValue
 
@@ -27,6 +29,9 @@ _COLLECTIVE = {
     "matches", "output", "records", "response", "result", "results", "return", "rows", "text",
     "value", "values",
 }  # fmt: skip
+_HARMLESS = frozenset({Effects.PURE, Effects.READ})
+#: Literals that `lost_literals` does not know.
+_SPOKEN = frozenset({Kind.LANGUAGE, Kind.CURRENCY})
 _SCALARS = {"string", "number", "integer", "boolean"}
 
 
@@ -168,20 +173,39 @@ def _leave_out(document: JsonObject, registry: ToolRegistry, goal: str) -> list[
     for step in reversed(_steps(document)):
         tool = _tool_of(step, registry)
         kept = _steps(document)
-        if tool is None or tool.effects not in {Effects.PURE, Effects.READ} or len(kept) < 2:
+        if tool is None or tool.effects not in _HARMLESS or len(kept) < 2:
             continue
         late = _follows_effects(step, kept, registry)
-        if _is_used(step, kept) or not _is_invented(step, known, late=late):
+        if _is_used(step, kept):
+            continue
+        idle = not _stems(tool.name.replace("_", " ")) & known and _is_idle(
+            step, document, registry, goal
+        )
+        if not idle and not _is_invented(step, known, late=late):
             continue
         document["steps"] = [item for item in kept if item is not step]
         notes.append(f"{step.get('id')} was left out: the goal says nothing of it.")
     return notes
 
 
+def _is_idle(step: JsonObject, document: JsonObject, registry: ToolRegistry, goal: str) -> bool:
+    """Whether others act and without this step nothing that the goal names would be lost."""
+    rest = [item for item in _steps(document) if item is not step]
+    tools = [_tool_of(item, registry) for item in rest]
+    if not any(tool and tool.effects not in _HARMLESS for tool in tools):
+        return False
+    spoken = [item.text for item in find_literals(goal) if item.kind in _SPOKEN]
+    carried = repr(step.get("args")).lower()
+    if any(text.lower() in carried for text in spoken):
+        return False
+    before = lost_literals(goal, document, registry)
+    return lost_literals(goal, {**document, "steps": list(rest)}, registry) == before
+
+
 def _follows_effects(step: JsonObject, steps: list[JsonObject], registry: ToolRegistry) -> bool:
     before = steps[: next(index for index, item in enumerate(steps) if item is step)]
     tools = [_tool_of(item, registry) for item in before]
-    return any(tool and tool.effects not in {Effects.PURE, Effects.READ} for tool in tools)
+    return any(tool and tool.effects not in _HARMLESS for tool in tools)
 
 
 def _is_invented(step: JsonObject, known: set[str], *, late: bool) -> bool:
