@@ -28,6 +28,9 @@ from flowbuilder.tools import Retry, ToolRegistry, Wait, check_arguments
 from flowbuilder.types import JsonObject, JsonValue, format_duration, parse_duration
 from flowbuilder.validation import compile_flow
 
+#: For a question of a tool that sets none.
+_DEADLINE = timedelta(hours=24)
+
 
 class AttemptTimeout(ExecutionError):
     """An attempt took longer than its time limit."""
@@ -81,7 +84,7 @@ class Attempts:
         args = task.args if task.args is not None else self._arguments(step, task)
         if step.approval is not None and not task.approved:
             check_arguments(tool, args)
-            return _waiting(task, gate(step.approval, args))
+            return task.outcome(OutcomeKind.WAITING, wait=gate(step.approval, args))
         limit = step.timeout or tool.timeout
         try:
             value = await self._calls.call(
@@ -92,7 +95,7 @@ class Attempts:
         if isinstance(value, Wait):
             wait = check(await self._wait(value), limits=self._limits)
             assert isinstance(wait, dict)
-            return _waiting(task, wait)
+            return task.outcome(OutcomeKind.WAITING, wait=wait)
         return _completed(task, value)
 
     def _arguments(self, step: Step, task: LeasedTask) -> JsonObject:
@@ -129,19 +132,10 @@ class Attempts:
         return await self._store.register_version(flow, self.registry)
 
     def _question(self, wait: Wait) -> JsonObject:
-        deadline = wait.deadline or timedelta(hours=24)
-        data = check(wait.data, limits=self._limits)
-        by: list[JsonValue] = list(wait.by)
         return {
-            "kind": "approval",
+            **_asked(wait, check(wait.data, limits=self._limits), wait.deadline or _DEADLINE),
             "approval_kind": "decision" if wait.schema is None else "input",
-            "args": data,
-            "args_hash": fingerprint(data),
-            "message": wait.message,
             "schema": _json(wait.schema),
-            "by": by,
-            "deadline_seconds": deadline.total_seconds(),
-            "on_deadline": wait.on_deadline,
         }
 
     def _failure(self, task: LeasedTask, error: BaseException) -> Outcome:
@@ -161,10 +155,8 @@ def _failed(
     policy = _policy(task.definition)
     ended = final or exhausted(policy, task.attempt)
     seconds = delay(policy, task.attempt, random.random)
-    return Outcome(
-        task_id=task.task_id,
-        fence=task.fence,
-        kind=OutcomeKind.FAILED if ended else OutcomeKind.RETRY,
+    return task.outcome(
+        OutcomeKind.FAILED if ended else OutcomeKind.RETRY,
         error=error,
         delay_seconds=None if ended else seconds if after is None else after.total_seconds(),
     )
@@ -172,16 +164,20 @@ def _failed(
 
 def gate(policy: ApprovalPolicy, args: JsonObject) -> JsonObject:
     """Return the wait of a step that needs an approval of exactly these arguments."""
-    by: list[JsonValue] = list(policy.by)
+    return {**_asked(policy, args, policy.deadline), "approval_kind": "gate"}
+
+
+def _asked(about: ApprovalPolicy | Wait, args: JsonValue, deadline: timedelta) -> JsonObject:
+    """Return what every question to a person says."""
+    by: list[JsonValue] = list(about.by)
     return {
         "kind": "approval",
-        "approval_kind": "gate",
         "args": args,
         "args_hash": fingerprint(args),
-        "message": policy.message,
+        "message": about.message,
         "by": by,
-        "deadline_seconds": policy.deadline.total_seconds(),
-        "on_deadline": policy.on_deadline,
+        "deadline_seconds": deadline.total_seconds(),
+        "on_deadline": about.on_deadline,
     }
 
 
@@ -252,16 +248,8 @@ def _json(value: Any) -> JsonValue:
 
 
 def _completed(task: LeasedTask, output: JsonValue) -> Outcome:
-    return Outcome(
-        task_id=task.task_id, fence=task.fence, kind=OutcomeKind.COMPLETED, output=output
-    )
+    return task.outcome(OutcomeKind.COMPLETED, output=output)
 
 
 def _skipped(task: LeasedTask) -> Outcome:
-    return Outcome(
-        task_id=task.task_id, fence=task.fence, kind=OutcomeKind.SKIPPED, reason="condition"
-    )
-
-
-def _waiting(task: LeasedTask, wait: JsonObject) -> Outcome:
-    return Outcome(task_id=task.task_id, fence=task.fence, kind=OutcomeKind.WAITING, wait=wait)
+    return task.outcome(OutcomeKind.SKIPPED, reason="condition")

@@ -21,7 +21,7 @@ from psycopg.rows import DictRow, dict_row
 from psycopg.types.json import set_json_dumps, set_json_loads
 from psycopg_pool import AsyncConnectionPool
 
-from flowbuilder.errors import DatabaseError, DatabaseUnavailable
+from flowbuilder.errors import DatabaseError, DatabaseUnavailable, InvalidValue
 from flowbuilder.executor.sqlstates import UNREACHABLE_HINT, map_error
 
 Connection: TypeAlias = AsyncConnection[DictRow]
@@ -247,8 +247,16 @@ def _check_server(connection: Connection) -> None:
 
 async def _configure(connection: Connection) -> None:
     set_json_loads(orjson.loads, connection)
-    set_json_dumps(orjson.dumps, connection)
+    set_json_dumps(_json_bytes, connection)
     await connection.execute(_SESSION)
+
+
+def _json_bytes(value: object) -> bytes:
+    """Write JSON. Raises: InvalidValue (value_refused) for what has no place in it."""
+    try:
+        return orjson.dumps(value)
+    except orjson.JSONEncodeError as error:
+        raise InvalidValue(f"this value is no JSON: {error}", code="value_refused") from None
 
 
 async def _check(connection: Connection) -> None:

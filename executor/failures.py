@@ -13,6 +13,7 @@ from flowbuilder.errors import (
     SettingsError,
     error_json,
 )
+from flowbuilder.strictjson import LARGEST_INTEGER, SMALLEST_INTEGER
 from flowbuilder.tools import Fail, Retry
 from flowbuilder.types import JsonObject, JsonValue
 
@@ -75,7 +76,9 @@ def clean_text(value: Any, longest: int = _LONGEST_MESSAGE) -> str:
 
 
 def _clean(value: Any, depth: int) -> JsonValue:
-    if value is None or isinstance(value, bool | int):
+    if value is None or isinstance(value, bool):
+        return value
+    if isinstance(value, int) and SMALLEST_INTEGER <= value <= LARGEST_INTEGER:
         return value
     if isinstance(value, dict) and depth < _DEEPEST:
         entries = list(value.items())[:_MOST_ENTRIES]

@@ -49,10 +49,6 @@ class LeaseKeeper:
         self._worker = worker_id
         self._thread.start()
 
-    def rename(self, worker_id: str) -> None:
-        """Go on under the id of a worker that registered anew."""
-        self._worker = worker_id
-
     def extended(self) -> None:
         """Take note that an exchange has just extended everything."""
         self._extended_at = time.monotonic()

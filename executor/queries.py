@@ -29,7 +29,7 @@ LIST_VERSIONS: Final = b"""
     where workspace_id = %s and slug = %s and origin = 'published' order by version desc"""
 
 START_RUN: Final = (
-    b"select * from flowbuilder.start_run(%s, %s::uuid, %s, %s, %s::float8, %s::uuid, %s)"
+    b"select * from flowbuilder.start_run(%s, %s::uuid, %s, %s, %s::float8, %s::uuid, %s, %s)"
 )
 GET_RUN: Final = _RUN + b" and r.id = %s::uuid"
 LIST_RUNS: Final = b"""
@@ -77,7 +77,7 @@ DECIDE: Final = b"""
 SAVE_PLAN: Final = b"""
     insert into flowbuilder.plans as p
         (id, workspace_id, goal, status, document, created_at, updated_at)
-    values (%s::uuid, %s, %s, %s, %s, flowbuilder.now(), flowbuilder.now())
+    values (%s::uuid, %s, %s, %s, flowbuilder.checked(%s), flowbuilder.now(), flowbuilder.now())
     on conflict (id) do update
     set status = excluded.status, document = excluded.document, updated_at = excluded.updated_at
     where p.workspace_id = excluded.workspace_id
@@ -88,8 +88,7 @@ LIST_PLANS: Final = b"""
     order by created_at desc, id limit %s"""
 ACCEPT_PLAN: Final = b"""
     update flowbuilder.plans
-    set status = 'accepted', run_id = coalesce(%s::uuid, run_id), updated_at = flowbuilder.now(),
-        document = jsonb_set(document, '{status}', '"accepted"')
+    set status = 'accepted', run_id = coalesce(%s::uuid, run_id), updated_at = flowbuilder.now()
     where workspace_id = %s and id = %s::uuid returning *"""
 
 REGISTER_WORKER: Final = b"select flowbuilder.register_worker(%s::uuid, %s, %s, %s, %s, %s, %s)"

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from datetime import datetime
 from enum import StrEnum
-from typing import Literal
+from typing import Any, Literal
 
 from flowbuilder.executor.states import ApprovalStatus, RunStatus, StepStatus, TaskStatus
 from flowbuilder.types import JsonObject, JsonSchema, JsonValue
@@ -280,6 +280,10 @@ class LeasedTask:
         """`(task_id, fence)`: names this attempt to the database."""
         return (self.task_id, self.fence)
 
+    def outcome(self, kind: OutcomeKind, **details: Any) -> Outcome:
+        """Return what this attempt ends with; `details` are further fields of an Outcome."""
+        return Outcome(task_id=self.task_id, fence=self.fence, kind=kind, **details)
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Outcome:
@@ -302,16 +306,7 @@ class Outcome:
 
     def as_json(self) -> JsonObject:
         """Return the outcome as the SQL function takes it."""
-        return {
-            "task_id": self.task_id,
-            "fence": self.fence,
-            "kind": self.kind.value,
-            "output": self.output,
-            "error": self.error,
-            "reason": self.reason,
-            "delay_seconds": self.delay_seconds,
-            "wait": self.wait,
-        }
+        return {field.name: getattr(self, field.name) for field in fields(self)}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -328,7 +323,8 @@ class Exchange:
     ready: bool = False
     """More work is visible in the queue than was handed out: wake the others."""
     next_due_seconds: float | None = None
-    """Until the nearest delayed retry or timer that this call set; None when it set none."""
+    """Until the nearest delayed retry that this call set, 0 when other runs are to hear of
+    something; None when there is nothing."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

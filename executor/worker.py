@@ -65,7 +65,8 @@ class Worker:
         environment: Mapping[str, str] | None = None,
     ) -> None:
         self.id = str(uuid.uuid4())
-        """Random, new for every start and after the database has given the worker up."""
+        """Random. It stays when the database has given the worker up: the functions that only this
+        worker has are bound to it."""
         self.name = name or f"{socket.gethostname()}:{os.getpid()}"
         self._store = store
         self._settings = settings
@@ -78,6 +79,8 @@ class Worker:
         self._wake = asyncio.Event()
         self._due = asyncio.Event()
         self._stopping = False
+        self._missed = 0
+        """Exchanges in a row that found work, but in somebody else's hands."""
         self._tasks: list[asyncio.Task[None]] = []
         self._lock = SessionLock(store.database)
         self._leases = LeaseKeeper(
@@ -223,12 +226,18 @@ class Worker:
                 failures += 1
                 await asyncio.sleep(pause(failures))
                 continue
-            if not again and not self._outcomes:
-                await self._rest()
+            if self._outcomes or (again and not self._missed):
+                continue
+            await self._rest()
 
     async def _rest(self) -> None:
-        """Wait for a finished task or news of work; look by itself now and then."""
+        """Wait for a finished task or news of work; look by itself now and then.
+
+        Work that was there but in somebody else's hands is looked for again soon, then later.
+        """
         interval = self._settings.poll_interval.total_seconds() * random.uniform(0.8, 1.2)
+        if self._missed:
+            interval = min(interval, 0.001 * 2 ** min(self._missed, 12))
         try:
             async with asyncio.timeout(interval):
                 await self._wake.wait()
@@ -248,12 +257,13 @@ class Worker:
         )
         self._leases.extended()
         self._apply(answer)
-        news = bool(outcomes or answer.tasks)
-        if news:
+        if outcomes or answer.tasks:
             self._notifications.signal(answer.touched, ready=answer.ready)
-        if answer.next_due_seconds is not None or any(_starts_a_run(one) for one in outcomes):
+        if answer.next_due_seconds is not None:
             self._due.set()
-        return bool(answer.tasks) and answer.ready and self._free() > 0
+        again = answer.ready and self._free() > 0
+        self._missed = self._missed + 1 if again and not answer.tasks else 0
+        return again
 
     def _apply(self, answer: Exchange) -> None:
         for key, verdict in answer.verdicts.items():
@@ -291,7 +301,7 @@ class Worker:
         try:
             outcome = await self._attempts.run(task, context)
         except asyncio.CancelledError:
-            outcome = Outcome(task_id=task.task_id, fence=task.fence, kind=OutcomeKind.RELEASED)
+            outcome = task.outcome(OutcomeKind.RELEASED)
         finally:
             progress.close()
             attempt = self._running.pop(task.key)
@@ -314,16 +324,14 @@ class Worker:
                 self._outcomes[(outcome.task_id, outcome.fence)] = rejected
 
     async def _start_over(self) -> None:
-        """The database has given this worker up: drop everything, come back as another."""
-        log.warning("worker %s was given up; it starts over under a new id", self.id)
+        """The database has given this worker up: drop everything, and join again."""
+        log.warning("worker %s was given up; it starts over", self.id)
         self._drop(list(self._running))
         self._outcomes.clear()
         failures = 0
         while True:
             try:
-                self.id = str(uuid.uuid4())
                 await self._join()
-                self._leases.rename(self.id)
                 return
             except DatabaseError:
                 failures += 1
@@ -390,7 +398,3 @@ def _rejected(outcome: Outcome, error: FlowBuilderError) -> Outcome:
         kind=OutcomeKind.FAILED,
         error={"code": "outcome_rejected", "message": clean_text(error.message, 500)},
     )
-
-
-def _starts_a_run(outcome: Outcome) -> bool:
-    return outcome.wait is not None and outcome.wait.get("kind") == "run"

@@ -3,6 +3,7 @@
 -- Order of locks, everywhere: worker row, then runs by id, then tasks, then messages.
 -- Rows that every step touches have no foreign key to the run's row: a run is locked before its
 -- steps, tasks and events are written, so a key would only add share locks to the hottest row.
+-- What users put in or get out is json, which keeps the order of keys; only errors are jsonb.
 
 create table flowbuilder.workspaces (
     id         uuid primary key,
@@ -22,7 +23,7 @@ insert into flowbuilder.clock default values;
 create table flowbuilder.flows (
     workspace_id uuid not null references flowbuilder.workspaces,
     slug         text not null,
-    draft        jsonb not null,
+    draft        json not null,
     head         integer,
     created_at   timestamptz not null,
     updated_at   timestamptz not null,
@@ -36,8 +37,8 @@ create table flowbuilder.flow_versions (
     version      integer check (version > 0),
     content_hash text not null,
     pins         text[] not null,
-    document     jsonb not null,
-    output       jsonb,
+    document     json not null,
+    output       json,
     origin       text not null check (origin in ('published', 'dynamic', 'run')),
     owner_id     uuid,
     step_count   integer not null check (step_count > 0),
@@ -53,12 +54,12 @@ create table flowbuilder.version_steps (
     position     integer not null,
     step_id      text not null,
     tool         text not null,
-    definition   jsonb not null,
+    definition   json not null,
     depends_on   integer[] not null,
     dependents   integer[] not null,
     refs         integer[] not null,
     needs_input  boolean not null,
-    for_each     jsonb,
+    for_each     json,
     has_when     boolean not null,
     trigger_rule text not null
         check (trigger_rule in ('all_success', 'none_failed', 'all_done', 'one_success')),
@@ -75,7 +76,7 @@ create table flowbuilder.plans (
     workspace_id uuid not null references flowbuilder.workspaces,
     goal         text not null,
     status       text not null,
-    document     jsonb not null,
+    document     json not null,
     last_seq     bigint not null default 0,
     run_id       uuid,
     created_at   timestamptz not null,
@@ -91,8 +92,8 @@ create table flowbuilder.runs (
     version         integer,
     status          text not null check
         (status in ('queued', 'running', 'paused', 'completed', 'failed', 'cancelled')),
-    input           jsonb not null,
-    output          jsonb,
+    input           json not null,
+    output          json,
     error           jsonb,
     remaining_steps integer not null check (remaining_steps >= 0),
     holds           integer not null default 0 check (holds >= 0),
@@ -129,7 +130,7 @@ create table flowbuilder.run_steps (
     succeeded_deps  integer not null default 0 check (succeeded_deps >= 0),
     task_count      integer check (task_count >= 0),
     remaining_tasks integer check (remaining_tasks >= 0),
-    output          jsonb,
+    output          json,
     error           jsonb,
     skip_reason     text check (skip_reason in ('condition', 'dependency', 'error')),
     started_at      timestamptz,
@@ -161,10 +162,10 @@ create table flowbuilder.tasks (
     lease_until  timestamptz,
     worker_id    uuid,
     message_id   bigint,
-    item         jsonb,
-    args         jsonb,
-    wait         jsonb,
-    output       jsonb,
+    item         json,
+    args         json,
+    wait         json,
+    output       json,
     error        jsonb,
     started_at   timestamptz,
     finished_at  timestamptz,
@@ -194,10 +195,10 @@ create table flowbuilder.approvals (
     status       text not null
         check (status in ('pending', 'approved', 'rejected', 'expired', 'cancelled')),
     tool         text not null,
-    args         jsonb not null,
+    args         json not null,
     args_hash    text not null,
     message      text,
-    schema       jsonb,
+    schema       json,
     approvers    text[] not null,
     requested_at timestamptz not null,
     deadline_at  timestamptz not null,
@@ -205,7 +206,7 @@ create table flowbuilder.approvals (
     decided_at   timestamptz,
     decided_by   text,
     comment      text,
-    value        jsonb,
+    value        json,
     check ((decided_at is null) = (status = 'pending'))
 );
 create unique index approvals_task on flowbuilder.approvals (task_id) where status = 'pending';
@@ -226,7 +227,7 @@ create table flowbuilder.events (
     attempt      integer,
     at           timestamptz not null,
     actor        text,
-    data         jsonb not null,
+    data         json not null,
     primary key (stream, seq)
 );
 
@@ -252,17 +253,21 @@ create table flowbuilder.outbox (
     kind       text not null check (kind in ('start_child', 'child_ended', 'cancel_child')),
     run_id     uuid not null,
     task_id    bigint,
-    payload    jsonb not null,
+    payload    json not null,
     created_at timestamptz not null
 );
 
 -- Sets of rows that functions hand to each other.
 create type flowbuilder.place as (run_id uuid, position integer);
 create type flowbuilder.event_draft as (
-    run_id uuid, type text, step_name text, task_id bigint, attempt integer, data jsonb
+    run_id uuid, type text, step_name text, task_id bigint, attempt integer, data json
+);
+create type flowbuilder.outcome as (
+    task_id bigint, fence integer, kind text, output json, error jsonb, reason text,
+    delay_seconds double precision, wait json
 );
 create type flowbuilder.task_result as (
-    task_id bigint, status text, output jsonb, error jsonb, reason text
+    task_id bigint, status text, output json, error jsonb, reason text
 );
 
 select pgmq.create('flowbuilder_tasks');

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from psycopg.types.json import Jsonb
+from psycopg.types.json import Json
 
 from flowbuilder.errors import NotFound
 from flowbuilder.executor import queries, rows
@@ -67,7 +67,7 @@ class ApprovalStore(StoreBase):
             Conflict: `already_decided` (details: status, decided_by, decided_at) or
                 `arguments_changed`.
         """
-        given = None if value is None and not has_value else Jsonb(value)
+        given = None if value is None and not has_value else Json(value)
         row = await self._one(
             queries.DECIDE,
             self.workspace,

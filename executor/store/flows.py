@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from psycopg.types.json import Jsonb
+from psycopg.types.json import Json
 
 from flowbuilder.errors import NotFound
 from flowbuilder.executor import queries, rows
@@ -23,7 +23,7 @@ class FlowStore(StoreBase):
         Raises:
             Conflict: There is one of this name (`flow_exists`).
         """
-        return rows.flow(await self._one(queries.CREATE_FLOW, self.workspace, Jsonb(draft)))
+        return rows.flow(await self._one(queries.CREATE_FLOW, self.workspace, Json(draft)))
 
     async def save_draft(self, draft: JsonObject, *, expected: JsonObject | None = None) -> FlowRow:
         """Replace the draft of a flow, if it still is the `expected` one when that is given.
@@ -32,8 +32,8 @@ class FlowStore(StoreBase):
             NotFound: `flow_not_found`.
             Conflict: Somebody else changed the draft meanwhile (`draft_changed`).
         """
-        before = None if expected is None else Jsonb(expected)
-        return rows.flow(await self._one(queries.SAVE_DRAFT, self.workspace, Jsonb(draft), before))
+        before = None if expected is None else Json(expected)
+        return rows.flow(await self._one(queries.SAVE_DRAFT, self.workspace, Json(draft), before))
 
     async def get_flow(self, slug: str) -> FlowRow:
         """Read a flow.
@@ -75,14 +75,14 @@ class FlowStore(StoreBase):
         row = await self._one(
             queries.REGISTER_VERSION,
             self.workspace,
-            Jsonb(flow.document()),
+            Json(flow.document()),
             flow.content_hash(),
-            Jsonb(compiled),
-            None if output is None else Jsonb(output),
+            Json(compiled),
+            None if output is None else Json(output),
             origin,
             owner,
         )
-        return rows.version(row)
+        return rows.read(VersionRow, row)
 
     async def get_version(self, slug: str, version: int | None = None) -> VersionRow:
         """Read a published version, the newest by default.
@@ -92,7 +92,7 @@ class FlowStore(StoreBase):
         """
         found = await self._all(queries.GET_VERSION, self.workspace, slug, version, version)
         if found:
-            return rows.version(found[0])
+            return rows.read(VersionRow, found[0])
         if version is None:
             await self.get_flow(slug)
             raise NotFound(f"{slug!r} was never published", code="version_not_found")
@@ -107,11 +107,11 @@ class FlowStore(StoreBase):
         found = await self._all(queries.GET_VERSION_BY_ID, self.workspace, as_uuid(version_id))
         if not found:
             raise NotFound("there is no such version", code="version_not_found")
-        return rows.version(found[0])
+        return rows.read(VersionRow, found[0])
 
     async def list_versions(self, slug: str) -> list[VersionRow]:
         """Read the published versions of a flow, newest first."""
         return [
-            rows.version(row)
+            rows.read(VersionRow, row)
             for row in await self._all(queries.LIST_VERSIONS, self.workspace, slug)
         ]

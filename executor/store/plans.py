@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from psycopg.types.json import Jsonb
+from collections.abc import Sequence
+
+from psycopg.types.json import Json
 
 from flowbuilder.errors import NotFound
 from flowbuilder.executor import queries, rows
@@ -15,16 +17,20 @@ class PlanStore(StoreBase):
     """What planners proposed."""
 
     async def save_plan(self, document: JsonObject) -> PlanRow:
-        """Insert or replace a plan, given as `Plan.as_json()`."""
-        row = await self._one(
+        """Insert or replace a plan, given as `Plan.as_json()`.
+
+        Raises:
+            NotFound: `plan_not_found`: the id is that of another workspace's plan.
+        """
+        found = await self._all(
             queries.SAVE_PLAN,
             document["id"],
             self.workspace,
             document["goal"],
             document["status"],
-            Jsonb(document),
+            Json(document),
         )
-        return rows.plan(row)
+        return rows.plan(_first(found, document["id"]))
 
     async def get_plan(self, plan_id: str) -> PlanRow:
         """Read a plan.
@@ -33,9 +39,7 @@ class PlanStore(StoreBase):
             NotFound: `plan_not_found`.
         """
         found = await self._all(queries.GET_PLAN, self.workspace, as_uuid(plan_id))
-        if not found:
-            raise NotFound(f"there is no plan {plan_id}", code="plan_not_found")
-        return rows.plan(found[0])
+        return rows.plan(_first(found, plan_id))
 
     async def list_plans(self, *, limit: int = 50) -> list[PlanRow]:
         """Read plans, newest first."""
@@ -50,9 +54,7 @@ class PlanStore(StoreBase):
         """
         run = None if run_id is None else as_uuid(run_id)
         found = await self._all(queries.ACCEPT_PLAN, run, self.workspace, as_uuid(plan_id))
-        if not found:
-            raise NotFound(f"there is no plan {plan_id}", code="plan_not_found")
-        return rows.plan(found[0])
+        return rows.plan(_first(found, plan_id))
 
     async def append_plan_event(self, plan_id: str, type: str, data: JsonObject) -> EventRow:
         """Write one event of a stored plan's stream.
@@ -61,8 +63,12 @@ class PlanStore(StoreBase):
             NotFound: `plan_not_found`.
         """
         found = await self._all(
-            queries.APPEND_PLAN_EVENT, self.workspace, as_uuid(plan_id), type, Jsonb(data)
+            queries.APPEND_PLAN_EVENT, self.workspace, as_uuid(plan_id), type, Json(data)
         )
-        if not found:
-            raise NotFound(f"there is no plan {plan_id}", code="plan_not_found")
-        return rows.event(found[0])
+        return rows.read(EventRow, _first(found, plan_id))
+
+
+def _first(found: Sequence[rows.Row], plan_id: object) -> rows.Row:
+    if not found:
+        raise NotFound(f"there is no plan {plan_id}", code="plan_not_found")
+    return found[0]

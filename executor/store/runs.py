@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from psycopg.types.json import Jsonb
+from psycopg.types.json import Json
 
 from flowbuilder.errors import NotFound
 from flowbuilder.executor import queries, rows
@@ -24,8 +24,12 @@ class RunStore(StoreBase):
         idempotency_key: str | None = None,
         plan_id: str | None = None,
         actor: str | None = None,
+        exact: bool = False,
     ) -> tuple[RunRow, bool]:
         """Start a run; `(run, created)`. The same idempotency key gives the same run.
+
+        With `exact` it has to be a run of this very version; otherwise a key keeps its meaning
+        when a new version of the flow is published meanwhile.
 
         Raises:
             NotFound: `version_not_found`.
@@ -35,11 +39,12 @@ class RunStore(StoreBase):
             queries.START_RUN,
             self.workspace,
             as_uuid(version_id),
-            Jsonb(input),
+            Json(input),
             idempotency_key,
             timeout_seconds,
             plan_id,
             actor,
+            exact,
         )
         return await self.get_run(str(row["run_id"])), bool(row["created"])
 
@@ -52,7 +57,7 @@ class RunStore(StoreBase):
         found = await self._all(queries.GET_RUN, self.workspace, as_uuid(run_id))
         if not found:
             raise NotFound(f"there is no run {run_id}", code="run_not_found")
-        return rows.run(found[0])
+        return rows.read(RunRow, found[0])
 
     async def list_runs(
         self,
@@ -66,12 +71,12 @@ class RunStore(StoreBase):
         cursor = None if before is None else as_uuid(before)
         wanted = None if status is None else status.value
         found = await self._all(queries.LIST_RUNS, self.workspace, flow, wanted, cursor, limit)
-        return [rows.run(row) for row in found]
+        return [rows.read(RunRow, row) for row in found]
 
     async def run_steps(self, run_id: str) -> list[StepRow]:
         """Read the steps of a run in the order of the document."""
         found = await self._all(queries.RUN_STEPS, self.workspace, as_uuid(run_id))
-        return [rows.step(row) for row in found]
+        return [rows.read(StepRow, row) for row in found]
 
     async def run_tasks(self, run_id: str, *, limit: int = 1000, after: int = 0) -> list[TaskRow]:
         """Read the tasks of a run by id; `after` is the last id of the page before."""
@@ -106,4 +111,4 @@ class RunStore(StoreBase):
     async def events(self, stream: str, *, after: int = 0, limit: int = 500) -> list[EventRow]:
         """Read the events of a run or a plan with `seq` > after, in order."""
         found = await self._all(queries.EVENTS, self.workspace, as_uuid(stream), after, limit)
-        return [rows.event(row) for row in found]
+        return [rows.read(EventRow, row) for row in found]

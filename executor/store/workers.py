@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from psycopg.types.json import Jsonb
+from psycopg.types.json import Json, Jsonb
 
 from flowbuilder.executor import queries, rows
 from flowbuilder.executor.records import Exchange, Outcome, Upkeep, WorkerRow
@@ -48,7 +48,7 @@ class WorkerStore(StoreBase):
 
     async def workers(self) -> list[WorkerRow]:
         """Read the workers seen lately, live ones first."""
-        return [rows.worker(row) for row in await self._all(queries.WORKERS)]
+        return [rows.read(WorkerRow, row) for row in await self._all(queries.WORKERS)]
 
     async def exchange(
         self,
@@ -63,13 +63,13 @@ class WorkerStore(StoreBase):
 
         Raises:
             StaleTask: `worker_dead`: the database gave this worker up; what it held is fenced and
-                it must register under a new id.
+                it must register again.
         """
         row = await self._one(
             queries.EXCHANGE,
             worker_id,
             Jsonb([list(key) for key in held]),
-            Jsonb([outcome.as_json() for outcome in outcomes]),
+            Json([outcome.as_json() for outcome in outcomes]),
             free,
             lease_seconds,
         )

@@ -40,7 +40,13 @@ async def execute(
         )
     found = await _version_of(session, flow, version)
     return await start(
-        session, found, input, idempotency_key=idempotency_key, timeout=timeout, by=by
+        session,
+        found,
+        input,
+        idempotency_key=idempotency_key,
+        timeout=timeout,
+        by=by,
+        exact=version is not None,
     )
 
 
@@ -104,8 +110,11 @@ async def start(
     timeout: str | float | None = None,
     by: str | None = None,
     plan_id: str | None = None,
+    exact: bool = False,
 ) -> Run:
     """Start a run of a stored version.
+
+    With `exact`, an idempotency key means this very version; otherwise any of the same flow.
 
     Raises:
         DefinitionError: The input does not fit the flow's input schema (input_invalid).
@@ -120,6 +129,7 @@ async def start(
         timeout_seconds=_time_limit(session, flow, timeout).total_seconds(),
         plan_id=plan_id,
         actor=by,
+        exact=exact,
     )
     await session.announce_run(row.id)
     return Run(session, row, created=created)

@@ -8,7 +8,7 @@ declare
     v_events flowbuilder.event_draft[];
 begin
     select array_agg(t.id),
-           array_agg((p_run, 'task_cancelled', s.step_id, t.id, t.attempt, jsonb_build_object(
+           array_agg((p_run, 'task_cancelled', s.step_id, t.id, t.attempt, json_build_object(
                'task_id', t.id, 'workflow_id', p_run, 'step_name', s.step_id)
                )::flowbuilder.event_draft order by t.id)
                filter (where t.status in ('running', 'waiting') and t.kind = 'step')

@@ -10,7 +10,7 @@ begin
         where id = any (p_runs) and status = 'queued'
         returning id, flow, version, input
     )
-    select array_agg((id, 'workflow_started', null, null, null, jsonb_build_object(
+    select array_agg((id, 'workflow_started', null, null, null, json_build_object(
         'workflow_id', id, 'input', input, 'flow', flow, 'version', version)
         )::flowbuilder.event_draft)
     into v_events from begun;

@@ -34,7 +34,7 @@ begin
     where t.run_id = p_run and t.status = 'queued' and q.msg_id = t.message_id;
     perform flowbuilder.append_events(array[(p_run,
         'workflow_' || case p_verb when 'pause' then 'paused' else 'resumed' end, null, null, null,
-        jsonb_build_object('workflow_id', p_run, 'reason', p_reason))::flowbuilder.event_draft],
+        json_build_object('workflow_id', p_run, 'reason', p_reason))::flowbuilder.event_draft],
         p_actor);
     if p_verb = 'resume' then
         perform flowbuilder.finish_runs(array[p_run]);

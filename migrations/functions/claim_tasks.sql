@@ -1,6 +1,6 @@
 -- queued → running for up to `p_limit` visible tasks of the locked runs, and for tasks whose lease
--- has run out (its own the worker keeps). Each claim raises the fence. A task that was claimed too often without an outcome
--- has taken its workers down: it fails as poison instead.
+-- has run out (its own the worker keeps). Each claim raises the fence. A task that was claimed too
+-- often without an outcome has taken its workers down: it fails as poison instead.
 create or replace function flowbuilder.claim_tasks(
     p_worker uuid, p_limit integer, p_lease interval, p_runs uuid[]
 ) returns bigint[]
@@ -61,9 +61,11 @@ begin
         from claimed c where q.msg_id = c.message_id
     )
     select array_agg(c.id order by c.id), array_agg((c.run_id, 'task_started', s.step_id, c.id,
-        c.attempt, jsonb_build_object('task_id', c.id, 'workflow_id', c.run_id,
-            'step_name', s.step_id)
-        || case when c.element >= 0 then jsonb_build_object('index', c.element) else '{}' end
+        c.attempt, case when c.element < 0
+            then json_build_object('task_id', c.id, 'workflow_id', c.run_id,
+                'step_name', s.step_id)
+            else json_build_object('task_id', c.id, 'workflow_id', c.run_id,
+                'step_name', s.step_id, 'index', c.element) end
         )::flowbuilder.event_draft order by c.id) filter (where c.kind = 'step')
     into v_chosen, v_events
     from claimed c

@@ -1,14 +1,14 @@
 -- pending → approved, rejected or expired, with what follows for the task. The caller holds the
 -- run's lock. An expired approval follows its `on_deadline`. One that is not pending stays as it is.
 create or replace function flowbuilder.close_approval(
-    p_approval uuid, p_status text, p_by text, p_comment text, p_value jsonb
+    p_approval uuid, p_status text, p_by text, p_comment text, p_value json
 ) returns void
 language plpgsql set search_path = ''
 as $$
 declare
     v_it       flowbuilder.approvals;
     v_granted  boolean;
-    v_decision jsonb;
+    v_decision json;
 begin
     update flowbuilder.approvals
     set status = p_status, decided_at = flowbuilder.now(), decided_by = p_by, comment = p_comment,
@@ -18,12 +18,13 @@ begin
         return;
     end if;
     v_granted := p_status = 'approved' or p_status = 'expired' and v_it.on_deadline = 'approve';
-    v_decision := jsonb_build_object('approved', v_granted, 'by', p_by, 'comment', p_comment,
-                                     'value', p_value);
+    v_decision := json_build_object('approved', v_granted, 'by', p_by, 'comment', p_comment,
+                                    'value', p_value);
     perform flowbuilder.append_events(array[(v_it.run_id,
         case p_status when 'expired' then 'approval_expired' else 'approval_decided' end,
         v_it.step_id, v_it.task_id, null,
-        v_decision || jsonb_build_object('approval_id', v_it.id, 'decision', p_status,
+        json_build_object('approval_id', v_it.id, 'decision', p_status, 'approved', v_granted,
+            'by', p_by, 'comment', p_comment, 'value', p_value,
             'task_id', v_it.task_id, 'workflow_id', v_it.run_id, 'step_name', v_it.step_id,
             'args_hash', v_it.args_hash))::flowbuilder.event_draft], p_by);
     if not v_granted then

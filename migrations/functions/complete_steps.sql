@@ -13,7 +13,7 @@ begin
                 then (select coalesce(t.output, 'null') from flowbuilder.tasks t
                       where t.run_id = s.run_id and t.position = s.position and t.element = -1)
                 else coalesce(
-                     (select jsonb_agg(coalesce(t.output, 'null') order by t.element)
+                     (select json_agg(coalesce(t.output, 'null') order by t.element)
                       from flowbuilder.tasks t
                       where t.run_id = s.run_id and t.position = s.position and t.element >= 0),
                      '[]')
@@ -23,8 +23,8 @@ begin
           and r.id = p.run_id and v.version_id = r.version_id and v.position = p.position
         returning s.run_id, s.step_id, s.position, s.task_count
     )
-    select array_agg((c.run_id, 'task_completed', c.step_id, null, null, jsonb_build_object(
-        'task_id', null, 'workflow_id', c.run_id, 'step_name', c.step_id, 'result', '[]'::jsonb,
+    select array_agg((c.run_id, 'task_completed', c.step_id, null, null, json_build_object(
+        'task_id', null, 'workflow_id', c.run_id, 'step_name', c.step_id, 'result', '[]'::json,
         'duration_ms', 0))::flowbuilder.event_draft order by c.run_id, c.position)
     into v_events from completed c where c.task_count = 0;
     if v_events is not null then

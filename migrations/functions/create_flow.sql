@@ -1,5 +1,5 @@
 -- Store the draft of a new flow.
-create or replace function flowbuilder.create_flow(p_workspace uuid, p_draft jsonb)
+create or replace function flowbuilder.create_flow(p_workspace uuid, p_draft json)
 returns setof flowbuilder.flows
 language plpgsql set search_path = ''
 as $$

@@ -3,7 +3,7 @@
 -- fails the task. The second decision is refused with who decided, and so is one after the deadline.
 create or replace function flowbuilder.decide(
     p_workspace uuid, p_approval uuid, p_approve boolean, p_by text, p_comment text,
-    p_value jsonb, p_args_hash text
+    p_value json, p_args_hash text
 ) returns setof flowbuilder.approvals
 language plpgsql set search_path = ''
 as $$
@@ -34,7 +34,8 @@ begin
             'the decision is about other arguments than those waiting');
     end if;
     perform flowbuilder.close_approval(p_approval,
-        case when p_approve then 'approved' else 'rejected' end, p_by, p_comment, p_value);
+        case when p_approve then 'approved' else 'rejected' end, p_by, p_comment,
+        flowbuilder.checked(p_value));
     return query select * from flowbuilder.approvals where id = p_approval;
 end
 $$;

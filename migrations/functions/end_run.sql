@@ -2,7 +2,7 @@
 -- its messages go, the last event is written, and the parent and the children hear of it through
 -- the outbox. The caller holds the run's lock.
 create or replace function flowbuilder.end_run(
-    p_run uuid, p_status text, p_output jsonb, p_error jsonb,
+    p_run uuid, p_status text, p_output json, p_error jsonb,
     p_actor text default null, p_reason text default null
 ) returns void
 language plpgsql set search_path = ''
@@ -27,19 +27,21 @@ begin
     end if;
     perform flowbuilder.abandon_tasks(p_run);
     perform flowbuilder.append_events(array[(p_run, v_type, null, null, null,
-        jsonb_build_object('workflow_id', p_run) || case p_status
-            when 'completed' then jsonb_build_object('final_result', v_run.output)
-            when 'failed' then jsonb_build_object('error', p_error,
-                                                  'failed_task', p_error -> 'task_id')
-            else jsonb_build_object('reason', p_reason) end)::flowbuilder.event_draft], p_actor);
+        case p_status
+            when 'completed' then json_build_object('workflow_id', p_run,
+                'final_result', v_run.output)
+            when 'failed' then json_build_object('workflow_id', p_run, 'error', p_error,
+                'failed_task', p_error -> 'task_id')
+            else json_build_object('workflow_id', p_run, 'reason', p_reason)
+        end)::flowbuilder.event_draft], p_actor);
     if v_run.parent_task_id is not null then
         insert into flowbuilder.outbox (kind, run_id, task_id, payload, created_at)
-        values ('child_ended', v_run.parent_run_id, v_run.parent_task_id, jsonb_build_object(
+        values ('child_ended', v_run.parent_run_id, v_run.parent_task_id, json_build_object(
             'child_run_id', p_run, 'status', p_status, 'output', v_run.output, 'error', p_error),
             flowbuilder.now());
     end if;
     insert into flowbuilder.outbox (kind, run_id, payload, created_at)
-    select 'cancel_child', c.id, jsonb_build_object('reason', 'its parent run ended'),
+    select 'cancel_child', c.id, json_build_object('reason', 'its parent run ended'),
            flowbuilder.now()
     from flowbuilder.runs c where c.parent_run_id = p_run and c.finished_at is null;
 end

@@ -1,5 +1,5 @@
 -- queued or waiting → failed with `function_gone`, in the given (locked) runs, for tasks whose
--- function lived only in a worker that is not there any more.
+-- function lived only in a worker that is not there any more (see is_gone.sql).
 create or replace function flowbuilder.fail_orphans(p_runs uuid[]) returns void
 language plpgsql set search_path = ''
 as $$
@@ -13,8 +13,7 @@ begin
     from flowbuilder.tasks t
     where t.run_id = any (p_runs) and t.owner_id is not null and t.finished_at is null
       and t.status in ('queued', 'waiting')
-      and not exists (select from flowbuilder.workers w
-                      where w.id = t.owner_id and w.status = 'live');
+      and flowbuilder.is_gone(t.owner_id);
     perform flowbuilder.finish_tasks(v_gone);
 end
 $$;

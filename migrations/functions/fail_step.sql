@@ -26,7 +26,7 @@ begin
     if p_task is null then
         perform flowbuilder.begin_runs(array[p_place.run_id]);
         perform flowbuilder.append_events(array[(p_place.run_id, 'task_failed', v_step.step_id,
-            null, null, jsonb_build_object('task_id', null, 'workflow_id', p_place.run_id,
+            null, null, json_build_object('task_id', null, 'workflow_id', p_place.run_id,
                 'step_name', v_step.step_id, 'error', p_error, 'retry_count', 0)
             )::flowbuilder.event_draft]);
     end if;

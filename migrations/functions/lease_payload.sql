@@ -2,18 +2,18 @@
 -- that the step refers to. A step without an output of its own (skipped, forgiven, or not ended
 -- when `one_success` did not wait for it) is named in `skipped`: paths into it give null.
 create or replace function flowbuilder.lease_payload(p_tasks bigint[], p_lease interval)
-returns jsonb
+returns json
 language plpgsql stable set search_path = ''
 as $$
 begin
-    return (select coalesce(jsonb_agg(jsonb_build_object(
+    return (select coalesce(json_agg(json_build_object(
         'task_id', t.id, 'fence', t.fence, 'run_id', t.run_id, 'kind', t.kind,
         'step_id', v.step_id, 'index', nullif(t.element, -1), 'item', t.item,
         'attempt', t.attempt, 'claims', t.claims,
         'lease_seconds', extract(epoch from p_lease),
         'definition', coalesce(v.definition, f.output -> 'definition'),
         'args', t.args, 'approved', t.approved,
-        'run', jsonb_build_object('id', r.id, 'flow', r.flow, 'version', r.version,
+        'run', json_build_object('id', r.id, 'flow', r.flow, 'version', r.version,
                                   'started_at', r.started_at),
         'input', case when coalesce(v.needs_input, (f.output ->> 'needs_input')::boolean)
                  then r.input end,
@@ -25,12 +25,12 @@ begin
     left join flowbuilder.version_steps v
       on v.version_id = r.version_id and v.position = t.position
     cross join lateral (
-        select coalesce(jsonb_object_agg(s.step_id, s.output), '{}') as outputs,
-               coalesce(jsonb_agg(s.step_id)
+        select coalesce(json_object_agg(s.step_id, s.output order by s.position), '{}') as outputs,
+               coalesce(json_agg(s.step_id)
                    filter (where s.status <> 'completed' or s.error is not null), '[]') as skipped
         from flowbuilder.run_steps s
         where s.run_id = t.run_id and s.position = any (coalesce(v.refs,
-            array(select jsonb_array_elements_text(f.output -> 'refs')::integer)))
+            array(select json_array_elements_text(f.output -> 'refs')::integer)))
     ) o
     where t.id = any (p_tasks));
 end

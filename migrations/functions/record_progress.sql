@@ -17,8 +17,8 @@ begin
     perform flowbuilder.append_events(array[(v_task.run_id, 'task_progress',
         (select s.step_id from flowbuilder.run_steps s
          where s.run_id = v_task.run_id and s.position = v_task.position),
-        p_task, v_task.attempt, p_data || jsonb_build_object('task_id', p_task,
-            'workflow_id', v_task.run_id))::flowbuilder.event_draft]);
+        p_task, v_task.attempt, (p_data || jsonb_build_object('task_id', p_task,
+            'workflow_id', v_task.run_id))::json)::flowbuilder.event_draft]);
     return true;
 end
 $$;

@@ -16,17 +16,22 @@ begin
             lease_until = null, wait = null, message_id = null, available_at = null
         from unnest(p_results) with ordinality as g (task_id, status, output, error, reason, place)
         where t.id = g.task_id and t.finished_at is null
-        returning t.*, g.place
+        returning t.*, g.place, greatest(0, round(extract(epoch from
+            t.finished_at - coalesce(t.started_at, t.finished_at)) * 1000)) as duration
     )
     select array_agg(c.id), array_agg((c.run_id, 'task_' || c.status, s.step_id, c.id, c.attempt,
-        jsonb_build_object('task_id', c.id, 'workflow_id', c.run_id, 'step_name', s.step_id)
-        || case when c.element >= 0 then jsonb_build_object('index', c.element) else '{}' end
-        || case c.status
-           when 'completed' then jsonb_build_object('result', c.output, 'duration_ms',
-               greatest(0, round(extract(epoch from c.finished_at
-                   - coalesce(c.started_at, c.finished_at)) * 1000)))
-           else jsonb_build_object('error', c.error, 'retry_count', greatest(c.attempt - 1, 0))
-           end)::flowbuilder.event_draft order by c.place)
+        case when c.status <> 'completed' then (
+                jsonb_build_object('task_id', c.id, 'workflow_id', c.run_id,
+                    'step_name', s.step_id, 'error', c.error,
+                    'retry_count', greatest(c.attempt - 1, 0))
+                || case when c.element >= 0 then jsonb_build_object('index', c.element)
+                   else '{}' end)::json
+            when c.element >= 0 then json_build_object('task_id', c.id, 'workflow_id', c.run_id,
+                'step_name', s.step_id, 'index', c.element, 'result', c.output,
+                'duration_ms', c.duration)
+            else json_build_object('task_id', c.id, 'workflow_id', c.run_id,
+                'step_name', s.step_id, 'result', c.output, 'duration_ms', c.duration)
+            end)::flowbuilder.event_draft order by c.place)
                filter (where c.kind = 'step' and c.status = 'completed'
                        or c.kind <> 'finish' and c.status = 'failed')
     into v_closed, v_events

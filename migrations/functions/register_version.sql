@@ -1,7 +1,8 @@
 -- Store a compiled flow as an immutable version. The content (document and pinned tools) of the
--- newest version, or of an earlier unsaved graph, gives that version again.
+-- newest version, or of an earlier unsaved graph, gives that version again. The hash does not see
+-- the order of keys, which values of the run may show: so the text decides.
 create or replace function flowbuilder.register_version(
-    p_workspace uuid, p_document jsonb, p_hash text, p_steps jsonb, p_output jsonb,
+    p_workspace uuid, p_document json, p_hash text, p_steps json, p_output json,
     p_origin text, p_owner uuid
 ) returns setof flowbuilder.flow_versions
 language plpgsql set search_path = ''
@@ -12,8 +13,8 @@ declare
     v_version flowbuilder.flow_versions;
     v_number  integer;
 begin
-    select array_agg(s ->> 'tool' order by (s ->> 'position')::integer) into v_pins
-    from jsonb_array_elements(p_steps) s;
+    select array_agg(s.tool order by s.position) into v_pins
+    from json_to_recordset(p_steps) as s (position integer, tool text);
     if p_origin = 'published' then
         insert into flowbuilder.flows (workspace_id, slug, draft, created_at, updated_at)
         values (p_workspace, v_slug, p_document, flowbuilder.now(), flowbuilder.now())
@@ -23,6 +24,7 @@ begin
     end if;
     select v.* into v_version from flowbuilder.flow_versions v
     where v.workspace_id = p_workspace and v.slug = v_slug and v.content_hash = p_hash
+      and v.document::text = p_document::text
       and v.pins = v_pins and v.origin = p_origin and v.owner_id is not distinct from p_owner
       and (p_origin <> 'published' or v.version = (
             select f.head from flowbuilder.flows f
@@ -42,7 +44,7 @@ begin
     insert into flowbuilder.flow_versions (workspace_id, slug, version, content_hash, pins,
         document, output, origin, owner_id, step_count, created_at)
     values (p_workspace, v_slug, v_number, p_hash, v_pins, p_document, p_output, p_origin, p_owner,
-        jsonb_array_length(p_steps), flowbuilder.now())
+        json_array_length(p_steps), flowbuilder.now())
     returning * into v_version;
     perform flowbuilder.register_steps(v_version.id, p_steps, p_owner);
     return next v_version;

@@ -6,6 +6,7 @@ as $$
 declare
     v_row     flowbuilder.outbox;
     v_task    flowbuilder.tasks;
+    v_child   record;
     v_touched uuid[];
 begin
     with next as materialized (
@@ -23,19 +24,23 @@ begin
         return jsonb_build_object('touched', to_jsonb(v_touched));
     end if;
     select * into v_task from flowbuilder.tasks where id = v_row.task_id and status = 'waiting';
-    if found and v_row.kind = 'start_child' then
-        v_touched := v_touched || flowbuilder.start_child(v_task, v_row.payload);
-    elsif found and v_row.payload ->> 'status' = 'completed' then
-        perform flowbuilder.finish_tasks(array[(v_task.id, 'completed', v_row.payload -> 'output',
-            null, null)::flowbuilder.task_result]);
-    elsif found then
-        perform flowbuilder.finish_tasks(array[(v_task.id, 'failed', null, jsonb_build_object(
-            'code', 'child_' || (v_row.payload ->> 'status'),
-            'message', format('the child run %s: %s', v_row.payload ->> 'status',
-                coalesce(v_row.payload #>> '{error,message}', 'no reason given')),
-            'child_run_id', v_row.payload -> 'child_run_id',
-            'error', v_row.payload -> 'error'), null)::flowbuilder.task_result]);
+    if not found then
+        return jsonb_build_object('touched', to_jsonb(v_touched));
     end if;
+    if v_row.kind = 'start_child' then
+        v_touched := v_touched || flowbuilder.start_child(v_task, v_row.payload);
+        return jsonb_build_object('touched', to_jsonb(v_touched));
+    end if;
+    select * into v_child from json_to_record(v_row.payload)
+        as c (child_run_id uuid, status text, output json, error jsonb);
+    perform flowbuilder.finish_tasks(array[(v_task.id,
+        case v_child.status when 'completed' then 'completed' else 'failed' end, v_child.output,
+        case when v_child.status <> 'completed' then jsonb_build_object(
+            'code', 'child_' || v_child.status,
+            'message', format('the child run %s: %s', v_child.status,
+                coalesce(v_child.error ->> 'message', 'no reason given')),
+            'child_run_id', v_child.child_run_id, 'error', v_child.error) end,
+        null)::flowbuilder.task_result]);
     return jsonb_build_object('touched', to_jsonb(v_touched));
 end
 $$;

@@ -10,27 +10,26 @@ begin
     select * into v_task from flowbuilder.tasks where id = p_task;
     insert into flowbuilder.approvals (workspace_id, run_id, task_id, step_id, kind, status, tool,
         args, args_hash, message, schema, approvers, requested_at, deadline_at, on_deadline)
-    select r.workspace_id, r.id, p_task, s.step_id, v_task.wait ->> 'approval_kind', 'pending',
-        v_task.tool, coalesce(v_task.wait -> 'args', 'null'),
-        coalesce(v_task.wait ->> 'args_hash', ''), v_task.wait ->> 'message',
-        nullif(v_task.wait -> 'schema', 'null'),
-        array(select jsonb_array_elements_text(coalesce(nullif(v_task.wait -> 'by', 'null'), '[]'))),
-        flowbuilder.now(), p_deadline, coalesce(v_task.wait ->> 'on_deadline', 'reject')
+    select r.workspace_id, r.id, p_task, s.step_id, w.approval_kind, 'pending',
+        v_task.tool, coalesce(w.args, 'null'), coalesce(w.args_hash, ''), w.message, w.schema,
+        coalesce(w.by, '{}'), flowbuilder.now(), p_deadline, coalesce(w.on_deadline, 'reject')
     from flowbuilder.runs r
     join flowbuilder.run_steps s on s.run_id = r.id and s.position = v_task.position
+    cross join lateral json_to_record(v_task.wait) as w (approval_kind text, args json,
+        args_hash text, message text, schema json, by text[], on_deadline text)
     where r.id = v_task.run_id
     returning * into v_approval;
     perform flowbuilder.append_events(array[
         (v_task.run_id, 'task_waiting', v_approval.step_id, p_task, v_task.attempt,
-            jsonb_build_object('task_id', p_task, 'workflow_id', v_task.run_id,
+            json_build_object('task_id', p_task, 'workflow_id', v_task.run_id,
                 'step_name', v_approval.step_id, 'kind', 'approval', 'until', p_deadline)
         )::flowbuilder.event_draft,
         (v_task.run_id, 'approval_requested', v_approval.step_id, p_task, v_task.attempt,
-            jsonb_build_object('approval_id', v_approval.id, 'task_id', p_task,
+            json_build_object('approval_id', v_approval.id, 'task_id', p_task,
                 'workflow_id', v_task.run_id, 'step_name', v_approval.step_id,
                 'kind', v_approval.kind, 'tool', v_approval.tool, 'args', v_approval.args,
                 'args_hash', v_approval.args_hash, 'message', v_approval.message,
-                'schema', v_approval.schema, 'by', to_jsonb(v_approval.approvers),
+                'schema', v_approval.schema, 'by', v_approval.approvers,
                 'deadline_at', p_deadline))::flowbuilder.event_draft]);
 end
 $$;

@@ -17,7 +17,7 @@ begin
         update pgmq.q_flowbuilder_tasks q set vt = b.available_at
         from back b where q.msg_id = b.message_id
     )
-    select array_agg((b.run_id, 'task_retrying', s.step_id, b.id, b.attempt, jsonb_build_object(
+    select array_agg((b.run_id, 'task_retrying', s.step_id, b.id, b.attempt, json_build_object(
         'task_id', b.id, 'workflow_id', b.run_id, 'step_name', s.step_id,
         'error', '{"code": "worker_lost", "message": "the worker is gone"}'::jsonb,
         'retry_count', b.attempt, 'available_at', b.available_at)

@@ -1,6 +1,7 @@
 -- live → stopped or dead: what the workers held is queued again at no cost of attempts, and tasks
--- whose function lived only there fail. Returns the runs touched. All workers first, then all runs
--- in one go: one worker after the other would lock runs out of order.
+-- whose function lived only there fail, those of a dead one when it stays silent. Returns the runs
+-- touched. All workers first, then all runs in one go: one worker after the other would lock runs
+-- out of order.
 create or replace function flowbuilder.retire_workers(p_workers uuid[], p_status text)
 returns uuid[]
 language plpgsql set search_path = ''

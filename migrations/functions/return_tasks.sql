@@ -1,6 +1,6 @@
 -- running → queued for outcomes `retry` (after a delay that waits in the table, not in the queue)
 -- and `released` (handed back: costs no attempt, visible at once).
-create or replace function flowbuilder.return_tasks(p_outcomes jsonb) returns void
+create or replace function flowbuilder.return_tasks(p_outcomes flowbuilder.outcome[]) returns void
 language plpgsql set search_path = ''
 as $$
 declare
@@ -9,8 +9,8 @@ declare
     v_now_on bigint[];
     v_events flowbuilder.event_draft[];
 begin
-    select array_agg((o ->> 'task_id')::bigint) into v_back
-    from jsonb_array_elements(p_outcomes) o where o ->> 'kind' in ('retry', 'released');
+    select array_agg(o.task_id) into v_back
+    from unnest(p_outcomes) o where o.kind in ('retry', 'released');
     if v_back is null then
         return;
     end if;
@@ -18,15 +18,15 @@ begin
     with back as (
         update flowbuilder.tasks t
         set status = 'queued', lease_until = null, message_id = null, claims = 0,
-            attempt = t.attempt - case when o ->> 'kind' = 'released' then 1 else 0 end,
+            attempt = t.attempt - case when o.kind = 'released' then 1 else 0 end,
             available_at = v_now + make_interval(
-                secs => greatest(coalesce((o ->> 'delay_seconds')::double precision, 0), 0))
-        from jsonb_array_elements(p_outcomes) o
-        where t.id = (o ->> 'task_id')::bigint and o ->> 'kind' in ('retry', 'released')
-        returning t.*, o ->> 'kind' as outcome, o -> 'error' as reported
+                secs => greatest(coalesce(o.delay_seconds, 0), 0))
+        from unnest(p_outcomes) o
+        where t.id = o.task_id and o.kind in ('retry', 'released')
+        returning t.*, o.kind as outcome, o.error as reported
     )
     select array_agg(b.id order by b.id) filter (where b.available_at <= v_now),
-           array_agg((b.run_id, 'task_retrying', s.step_id, b.id, b.attempt, jsonb_build_object(
+           array_agg((b.run_id, 'task_retrying', s.step_id, b.id, b.attempt, json_build_object(
                'task_id', b.id, 'workflow_id', b.run_id, 'step_name', s.step_id,
                'error', b.reported, 'retry_count', b.attempt, 'available_at', b.available_at)
                )::flowbuilder.event_draft order by b.id)

@@ -1,7 +1,7 @@
 -- Replace the draft of a flow if it is still the one that the caller read (`p_expected`; null for
 -- whatever it is). Two writers at once cannot lose each other's steps: the second is told.
 create or replace function flowbuilder.save_draft(
-    p_workspace uuid, p_draft jsonb, p_expected jsonb default null
+    p_workspace uuid, p_draft json, p_expected json default null
 ) returns setof flowbuilder.flows
 language plpgsql set search_path = ''
 as $$
@@ -14,7 +14,7 @@ begin
         perform flowbuilder.refuse('not_found', 'flow_not_found',
             format('there is no flow %s', p_draft ->> 'flow'));
     end if;
-    if p_expected is not null and v_flow.draft <> p_expected then
+    if p_expected is not null and v_flow.draft::jsonb <> p_expected::jsonb then
         perform flowbuilder.refuse('conflict', 'draft_changed',
             format('the draft of %s was changed meanwhile', v_flow.slug));
     end if;

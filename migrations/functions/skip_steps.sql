@@ -18,7 +18,7 @@ begin
         returning s.run_id, s.position, s.step_id
     )
     select array_agg((g.run_id, 'task_skipped', g.step_id, t.id, nullif(t.attempt, 0),
-        jsonb_build_object('task_id', t.id, 'workflow_id', g.run_id, 'step_name', g.step_id,
+        json_build_object('task_id', t.id, 'workflow_id', g.run_id, 'step_name', g.step_id,
                            'reason', p_reason, 'error', p_error))::flowbuilder.event_draft
         order by g.run_id, g.position)
     into v_events

@@ -1,7 +1,7 @@
 -- Start the child run that a waiting task asked for; the caller holds the parent's lock. What makes
 -- that impossible (a chain of parents that is too long, a version that is not there) fails the task:
 -- an error here would come back for ever and hold up everything behind it in the outbox.
-create or replace function flowbuilder.start_child(p_task flowbuilder.tasks, p_wait jsonb)
+create or replace function flowbuilder.start_child(p_task flowbuilder.tasks, p_wait json)
 returns uuid[]
 language plpgsql set search_path = ''
 as $$
@@ -19,7 +19,7 @@ begin
             select s.run_id into v_child from flowbuilder.start_run(v_parent.workspace_id,
                 (p_wait ->> 'version_id')::uuid, coalesce(p_wait -> 'input', 'null'), null,
                 extract(epoch from v_parent.deadline_at - flowbuilder.now()),
-                null, v_parent.actor, p_task) s;
+                null, v_parent.actor, p_parent => p_task) s;
         exception when data_exception or integrity_constraint_violation or sqlstate 'FB001' then
             v_error := jsonb_build_object('code', 'child_not_started', 'message', sqlerrm);
         end;
@@ -32,7 +32,7 @@ begin
     perform flowbuilder.append_events(array[(p_task.run_id, 'task_progress',
         (select s.step_id from flowbuilder.run_steps s
          where s.run_id = p_task.run_id and s.position = p_task.position),
-        p_task.id, p_task.attempt, jsonb_build_object('task_id', p_task.id,
+        p_task.id, p_task.attempt, json_build_object('task_id', p_task.id,
             'workflow_id', p_task.run_id, 'child_run_id', v_child))::flowbuilder.event_draft]);
     return array[v_child];
 end

@@ -6,7 +6,7 @@ language plpgsql set search_path = ''
 as $$
 declare
     v_step     flowbuilder.version_steps;
-    v_elements jsonb := flowbuilder.map_elements(p_place);
+    v_elements json := flowbuilder.map_elements(p_place);
     v_count    integer;
     v_error    jsonb;
 begin
@@ -18,18 +18,20 @@ begin
     if not found then
         return false;
     end if;
-    if jsonb_typeof(v_elements) is distinct from 'array' then
+    if json_typeof(v_elements) is distinct from 'array' then
         v_error := jsonb_build_object('code', 'for_each_not_array', 'message', format(
             'for_each needs an array, but there is %s',
-            coalesce(jsonb_typeof(v_elements), 'nothing')));
-    elsif jsonb_array_length(v_elements) > 100000 then
-        v_error := jsonb_build_object('code', 'too_many_elements', 'message', format(
-            'for_each has %s elements; the limit is 100000', jsonb_array_length(v_elements)));
+            coalesce(json_typeof(v_elements), 'nothing')));
+    else
+        v_count := json_array_length(v_elements);
+        if v_count > 100000 then
+            v_error := jsonb_build_object('code', 'too_many_elements', 'message', format(
+                'for_each has %s elements; the limit is 100000', v_count));
+        end if;
     end if;
     if v_error is not null then
         return flowbuilder.fail_step(p_place, v_error, null);
     end if;
-    v_count := jsonb_array_length(v_elements);
     update flowbuilder.run_steps
     set task_count = v_count, remaining_tasks = v_count
     where run_id = p_place.run_id and position = p_place.position;
@@ -40,7 +42,7 @@ begin
     insert into flowbuilder.tasks (run_id, position, element, kind, status, tool, owner_id, item)
     select p_place.run_id, p_place.position, e.place - 1, 'step', 'pending', v_step.tool,
            v_step.owner_id, e.value
-    from jsonb_array_elements(v_elements) with ordinality as e (value, place);
+    from json_array_elements(v_elements) with ordinality as e (value, place);
     perform flowbuilder.admit(p_place, least(coalesce(v_step.concurrency, 1000), 1000));
     return false;
 end

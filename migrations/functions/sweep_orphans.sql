@@ -1,5 +1,5 @@
--- Fail what waits for a function whose process has gone: tasks that were queued only after their
--- worker was given up, behind a step that ended or an element that failed. Runs that somebody else
+-- Fail what waits for a function whose process has gone: once it was silent for long enough, also
+-- tasks that came to the queue only later, behind a step that ended. Runs that somebody else
 -- holds are left for the next call.
 create or replace function flowbuilder.sweep_orphans(p_limit integer) returns uuid[]
 language plpgsql set search_path = ''
@@ -11,8 +11,7 @@ begin
         select t.run_id from flowbuilder.tasks t
         where t.owner_id is not null and t.finished_at is null
           and t.status in ('queued', 'waiting')
-          and not exists (select from flowbuilder.workers w
-                          where w.id = t.owner_id and w.status = 'live')
+          and flowbuilder.is_gone(t.owner_id)
         limit p_limit
     ),
     locked as materialized (

@@ -11,7 +11,7 @@ begin
         where t.run_id = p_run and t.status = 'queued' and t.message_id is null
           and t.available_at <= p_now order by t.available_at, t.id));
     perform flowbuilder.finish_tasks(array(
-        select (t.id, 'completed', jsonb_build_object('woke_at', p_now), null, null
+        select (t.id, 'completed', json_build_object('woke_at', p_now), null, null
                )::flowbuilder.task_result
         from flowbuilder.tasks t
         where t.run_id = p_run and t.status = 'waiting' and t.available_at <= p_now

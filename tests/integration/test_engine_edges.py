@@ -6,10 +6,11 @@ import asyncio
 
 import pytest
 
-from flowbuilder.errors import Conflict
+from flowbuilder.errors import Conflict, NotFound, StaleTask
 from flowbuilder.executor.database import Database
-from flowbuilder.executor.records import LeasedTask, Outcome, OutcomeKind, TaskKind
+from flowbuilder.executor.records import LeasedTask, Outcome, OutcomeKind, TaskKind, VersionRow
 from flowbuilder.executor.states import ApprovalStatus, RunStatus
+from flowbuilder.executor.store import Store
 from flowbuilder.types import JsonObject, JsonValue
 from tests.support.engine import (
     Engine,
@@ -228,6 +229,49 @@ async def test_one_key_with_two_inputs_at_once_starts_one_run(engine: Engine) ->
     assert sum(isinstance(one, tuple) for one in started) == 8
 
 
+async def test_a_key_keeps_its_run_when_a_new_version_is_published(engine: Engine) -> None:
+    store, runs = engine.store, []
+    for flow in (flow_of({"id": "a"}), flow_of({"id": "a"}, {"id": "b"})):
+        version = await store.register_version(flow, engine.registry)
+        runs.append(await store.start_run(version.id, [1], timeout_seconds=60, idempotency_key="k"))
+    (first, _), (second, created) = runs
+    assert (second.id, second.version_id, created) == (first.id, first.version_id, False)
+    refusals: list[tuple[VersionRow, JsonValue, bool]] = [
+        (version, [2], False),
+        (version, [1], True),
+        (await store.register_version(flow_of({"id": "a"}, slug="x"), engine.registry), [1], False),
+        (
+            await store.register_version(flow_of({"id": "z"}), engine.registry, origin="dynamic"),
+            [1],
+            False,
+        ),
+    ]
+    for other, value, exact in refusals:
+        with pytest.raises(Conflict) as refused:
+            await store.start_run(
+                other.id, value, timeout_seconds=60, idempotency_key="k", exact=exact
+            )
+        assert refused.value.code == "idempotency_mismatch"
+    again, created = await store.start_run(
+        first.version_id, [1], timeout_seconds=60, idempotency_key="k", exact=True
+    )
+    assert (again.id, created) == (first.id, False)
+
+
+async def test_a_plan_of_another_workspace_is_not_found(engine: Engine) -> None:
+    elsewhere = "00000000-0000-0000-0000-0000000000aa"
+    await engine.database.execute(
+        b"insert into flowbuilder.workspaces (id, slug) values (%s, 'other')", (elsewhere,)
+    )
+    plan: JsonObject = {"id": elsewhere, "goal": "g", "status": "ready"}
+    await Store(engine.database, workspace=elsewhere).save_plan(plan)
+    with pytest.raises(NotFound) as refused:
+        await engine.store.save_plan({**plan, "goal": "mine"})
+    assert refused.value.code == "plan_not_found"
+    kept = await Store(engine.database, workspace=elsewhere).get_plan(elsewhere)
+    assert kept.goal == "g"
+
+
 # -- paused runs ----------------------------------------------------------------------------
 
 
@@ -403,6 +447,54 @@ async def test_functions_of_a_process_that_is_gone_fail_also_when_queued_later(
     ]
     assert codes == ["function_gone"] * 4
     await engine.at_rest()
+
+
+async def test_functions_of_a_worker_that_was_given_up_wait_a_while_for_it(
+    engine: Engine,
+) -> None:
+    registry = plain_registry("function.f")
+    flow = flow_of({"id": "a", "tool": "function.f"}, {"id": "b", "depends_on": ["a"]})
+    version = await engine.store.register_version(
+        flow, registry.merged(engine.registry), origin="dynamic", owner=engine.worker
+    )
+    tools = [*registry.refs(), *engine.registry.refs()]
+    gave_up = b"select flowbuilder.retire_worker(%s::uuid, 'dead')"
+
+    async def held() -> tuple[str, LeasedTask]:
+        await engine.join(worker=engine.worker, tools=tools)
+        run, _ = await engine.store.start_run(version.id, None, timeout_seconds=3600)
+        (task,) = (await engine.exchange()).tasks
+        await engine.database.execute(gave_up, (engine.worker,))
+        with pytest.raises(StaleTask):
+            await engine.exchange([done(task)])
+        await engine.jump(3)
+        await engine.store.tick()
+        return run.id, task
+
+    run, task = await held()
+    await engine.join(worker=engine.worker, tools=tools)
+    (again,) = (await engine.exchange([done(task, "late")])).tasks
+    assert (again.task_id, again.fence, again.attempt) == (task.task_id, task.fence + 1, 1)
+    late = await engine.exchange([done(task, "late")], held=[again])
+    assert late.verdicts[task.key] == "fenced"
+    await engine.exchange([done(again, "right")])
+    await engine.drain(lambda t: done(t, t.step_id))
+    assert (await engine.run(run)).output == {"b": "b"}
+
+    run, _ = await held()
+    await engine.jump(3)
+    await engine.store.tick()
+    error = (await engine.run(run)).error
+    assert error is not None
+    assert error["code"] == "function_gone"
+    await engine.at_rest()
+
+
+async def test_a_worker_that_has_stopped_does_not_come_back(engine: Engine) -> None:
+    await engine.store.stop_worker(engine.worker)
+    await engine.join(worker=engine.worker)
+    with pytest.raises(StaleTask):
+        await engine.exchange()
 
 
 async def test_a_long_chain_of_skips_settles_in_one_call(engine: Engine) -> None:

@@ -49,41 +49,29 @@ def flow_of(*steps: JsonObject, slug: str = "test", **rest: Any) -> Flow:
 
 def done(task: LeasedTask, output: JsonValue = None) -> Outcome:
     """Report a task completed."""
-    return Outcome(
-        task_id=task.task_id, fence=task.fence, kind=OutcomeKind.COMPLETED, output=output
-    )
+    return task.outcome(OutcomeKind.COMPLETED, output=output)
 
 
 def failed(task: LeasedTask, code: str = "boom") -> Outcome:
     """Report a task failed for good."""
     error: JsonObject = {"code": code, "message": "it went wrong"}
-    return Outcome(task_id=task.task_id, fence=task.fence, kind=OutcomeKind.FAILED, error=error)
+    return task.outcome(OutcomeKind.FAILED, error=error)
 
 
 def retry(task: LeasedTask, delay: float = 0) -> Outcome:
     """Report a failed attempt that may be repeated."""
     error: JsonObject = {"code": "flaky", "message": "try again"}
-    return Outcome(
-        task_id=task.task_id,
-        fence=task.fence,
-        kind=OutcomeKind.RETRY,
-        error=error,
-        delay_seconds=delay,
-    )
+    return task.outcome(OutcomeKind.RETRY, error=error, delay_seconds=delay)
 
 
 def skipped(task: LeasedTask) -> Outcome:
     """Report that a condition was false."""
-    return Outcome(
-        task_id=task.task_id, fence=task.fence, kind=OutcomeKind.SKIPPED, reason="condition"
-    )
+    return task.outcome(OutcomeKind.SKIPPED, reason="condition")
 
 
 def waiting(task: LeasedTask, **wait: JsonValue) -> Outcome:
     """Report that a task waits."""
-    return Outcome(
-        task_id=task.task_id, fence=task.fence, kind=OutcomeKind.WAITING, wait=dict(wait)
-    )
+    return task.outcome(OutcomeKind.WAITING, wait=dict(wait))
 
 
 class Engine:

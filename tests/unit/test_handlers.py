@@ -28,7 +28,7 @@ from flowbuilder.executor.store import Store
 from flowbuilder.flow import Step
 from flowbuilder.settings import Settings
 from flowbuilder.strictjson import check
-from flowbuilder.tools import ToolRegistry
+from flowbuilder.tools import Fail, ToolRegistry
 from flowbuilder.types import JsonObject, JsonValue
 from tests.support.handlers import CALLED, TOOLS, Recursive, Untellable
 from tests.support.waiting import eventually
@@ -474,3 +474,8 @@ async def test_progress_is_passed_on_sparingly_and_the_newest_is_not_lost() -> N
     report({"fraction": 1.0, "message": "too late"})
     await asyncio.sleep(0.03)
     assert written[-1]["fraction"] == 0.99
+
+
+def test_a_number_that_is_too_long_to_be_stored_is_described_as_text() -> None:
+    assert describe(Fail("no", code=10**30))["code"] == str(10**30)  # type: ignore[arg-type]
+    assert describe(Fail("no", code=2**64 - 1))["code"] == 2**64 - 1  # type: ignore[arg-type]

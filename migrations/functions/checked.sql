@@ -1,0 +1,7 @@
+-- The value as it is, if jsonb could hold it too. json takes the text of a NUL or of half a
+-- surrogate pair, and fails only when somebody reads it: so they are refused where they come in.
+create or replace function flowbuilder.checked(p_value json) returns json
+language sql immutable strict set search_path = ''
+as $$
+    select case when p_value::jsonb is not null then p_value end
+$$;
