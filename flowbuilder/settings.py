@@ -92,6 +92,12 @@ class Settings(BaseSettings):
             return [part.strip() for part in value.split(",") if part.strip()]
         return value
 
+    @field_validator("database_url", mode="before")
+    @classmethod
+    def _nothing(cls, value: object) -> object:
+        # compose files and shells set what they do not know to an empty text
+        return None if isinstance(value, str) and not value.strip() else value
+
     @classmethod
     def load(cls, **overrides: object) -> Settings:
         """Read the environment; keyword arguments that are not None win.

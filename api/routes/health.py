@@ -5,7 +5,7 @@ from __future__ import annotations
 from fastapi import APIRouter
 
 from flowbuilder.api.dependencies import Builder
-from flowbuilder.api.problems import documented
+from flowbuilder.api.problems import Unavailable, documented
 from flowbuilder.api.schemas import Health, Readiness
 
 router = APIRouter(tags=["health"])
@@ -19,6 +19,13 @@ async def healthz() -> Health:
 
 @router.get("/readyz", summary="Can it take work?", responses=documented(500, 503))
 async def readyz(builder: Builder) -> Readiness:
-    """Ask the database; a schema that is not there, or a database that is not, gives a problem."""
+    """Ask the database; one that is down, or whose schema is behind, gives a problem."""
+    missing = await builder.pending_migrations()
+    if missing:
+        raise Unavailable(
+            f"{len(missing)} migrations of this version are not applied to the database.",
+            code="schema_behind",
+            hint="Run: flowbuilder migrate",
+        )
     await builder.queue_depth()
     return Readiness()

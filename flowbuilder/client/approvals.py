@@ -8,7 +8,7 @@ from typing import Any, cast
 
 from flowbuilder.client.checking import require_fit
 from flowbuilder.client.session import Session
-from flowbuilder.errors import ExecutionError
+from flowbuilder.errors import ExecutionError, InvalidValue
 from flowbuilder.executor.records import ApprovalRow
 from flowbuilder.types import JsonSchema, JsonValue
 
@@ -52,6 +52,8 @@ async def decide(
         NotFound: There is no such approval.
         Conflict: It is decided already (code already_decided; details say by whom).
         DefinitionError: Edits or the value do not fit their schema.
+        InvalidValue: There is nothing to edit (edits_not_possible), or no value is asked for
+            (value_not_possible).
         ExecutionError: This person is not asked (approver_not_allowed).
     """
     approval = await session.store.get_approval(approval_id)
@@ -80,13 +82,19 @@ def _checked_value(
 ) -> JsonValue:
     """Return what goes with an approval: edited arguments, the input asked for, or nothing."""
     if approval.kind == "gate":
+        if value is not None:
+            raise InvalidValue(
+                "no value is asked for: the step waits for its approval",
+                code="value_not_possible",
+                hint="To change the arguments, give all of them as edits.",
+            )
         if edits is None:
             return None
         arguments = cast(JsonValue, dict(edits))
         require_fit(arguments, _tool_schema(session, approval.tool), session.settings, "edits")
         return arguments
     if edits is not None:
-        raise ExecutionError(
+        raise InvalidValue(
             "there are no arguments to edit: this is no step waiting for its approval",
             code="edits_not_possible",
         )
@@ -98,7 +106,7 @@ def _checked_value(
 def _tool_schema(session: Session, name: str) -> JsonSchema:
     found = session.registry.get(name)
     if found is None:
-        raise ExecutionError(
+        raise InvalidValue(
             f"the arguments cannot be edited here: tool {name} is not loaded",
             code="edits_not_possible",
             hint="Name the module that has it with --tools, or approve without edits.",

@@ -159,6 +159,12 @@ class FlowBuilder(Plans, Flows, Runs, Approvals):
         """Return the workers seen lately, live ones first."""
         return await self.store.workers()
 
+    async def pending_migrations(self) -> list[str]:
+        """Return the names of what `flowbuilder migrate` would apply, [] when nothing is."""
+        from flowbuilder.executor.migrator import pending
+
+        return await pending(self.store.database)
+
     async def queue_depth(self) -> JsonObject:
         """Return how much is queued, delayed, running and waiting, and for how long."""
         return await self.store.queue_depth()

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, TypeAlias, cast
+from enum import StrEnum
+from typing import Any, TypeAlias, TypeVar, cast
 
 from flowbuilder.client.session import Session
 from flowbuilder.errors import DefinitionError, InvalidValue, Problem
@@ -16,6 +17,7 @@ from flowbuilder.types import JsonObject, JsonSchema, JsonValue
 from flowbuilder.validation import Validation, validate
 
 Document: TypeAlias = Flow | Mapping[str, Any]
+State = TypeVar("State", bound=StrEnum)
 #: Findings about one value beyond which more would not help.
 MOST_PROBLEMS = 50
 #: The tool that starts a child run.
@@ -30,14 +32,14 @@ def parse_document(
     Raises:
         InvalidValue: It is no JSON value, too deep, too large, or no object.
     """
-    value: Any
+    value: Any = document
     if isinstance(document, str):
         value = load_document(document, name=name)
     elif isinstance(document, Flow):
         value = document.document()
-    else:
+    elif isinstance(value, Mapping):  # whatever a caller without a type checker hands in
         limits = Limits(depth=settings.max_json_depth, bytes=DOCUMENT_LIMITS.bytes)
-        value = check(dict(document), limits=limits)
+        value = check(dict(value), limits=limits)
     if not isinstance(value, dict):
         raise InvalidValue("a flow document is an object", code="document_invalid")
     return cast(JsonObject, value)
@@ -101,6 +103,17 @@ def fitting_input(input: JsonValue, schema: JsonSchema, settings: Settings) -> J
 def require_fit(value: JsonValue, schema: JsonSchema, settings: Settings, what: str) -> JsonValue:
     """Return a value that fits a schema. Raises: DefinitionError (value_invalid), InvalidValue."""
     return _checked(value, schema, settings, what, "value_invalid")
+
+
+def known_state(kind: type[State], name: State | str) -> State:
+    """Return the state of this name. Raises: InvalidValue (status_unknown)."""
+    try:
+        return kind(name)
+    except ValueError:
+        known = ", ".join(state.value for state in kind)
+        raise InvalidValue(
+            f"there is no status {str(name)[:80]!r}", code="status_unknown", hint=f"Known: {known}."
+        ) from None
 
 
 def limits_of(settings: Settings) -> Limits:

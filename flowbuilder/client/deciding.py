@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from flowbuilder.client import approvals
+from flowbuilder.client.checking import known_state
 from flowbuilder.client.session import Connected
 from flowbuilder.executor.records import ApprovalRow
 from flowbuilder.executor.states import ApprovalStatus
@@ -22,8 +23,12 @@ class Approvals(Connected):
         run_id: str | None = None,
         limit: int = 200,
     ) -> list[ApprovalRow]:
-        """Return approvals, oldest first; those still to be decided by default."""
-        wanted = None if status is None else ApprovalStatus(status)
+        """Return approvals, oldest first; those still to be decided by default.
+
+        Raises:
+            InvalidValue: There is no such status (status_unknown).
+        """
+        wanted = None if status is None else known_state(ApprovalStatus, status)
         return await self._session.store.approvals(status=wanted, run_id=run_id, limit=limit)
 
     async def get_approval(self, approval_id: str) -> ApprovalRow:
@@ -52,6 +57,7 @@ class Approvals(Connected):
             NotFound: There is no such approval.
             Conflict: It was decided already (already_decided; details say by whom).
             DefinitionError: Edits or value do not fit (value_invalid).
+            InvalidValue: There is nothing to edit, or no value is asked for.
             ExecutionError: This person is not asked (approver_not_allowed).
         """
         return await approvals.decide(

@@ -185,7 +185,8 @@ def _time_limit(session: Session, flow: Flow, timeout: str | float | None) -> ti
 
 
 def _checked_key(key: str | None) -> str | None:
-    if key is not None and not (key.isprintable() and 0 < len(key) <= LONGEST_KEY):
+    usable = isinstance(key, str) and key.isprintable() and 0 < len(key) <= LONGEST_KEY
+    if key is not None and not usable:
         raise InvalidValue(
             f"an idempotency key has 1 to {LONGEST_KEY} printable characters",
             pointer="/idempotency_key",

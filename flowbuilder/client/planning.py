@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import uuid
 from collections.abc import AsyncIterator, Iterable
 from typing import Any, cast
@@ -11,9 +12,11 @@ from flowbuilder.errors import DefinitionError, Fix, InvalidValue, PlanningError
 from flowbuilder.flow import Flow
 from flowbuilder.plan import Plan, PlanStatus, Question, Usage
 from flowbuilder.planner.base import PlanEvent, Planner, PlanRequest
-from flowbuilder.strictjson import check
+from flowbuilder.strictjson import DOCUMENT_LIMITS, Limits, check
 from flowbuilder.types import JsonObject, JsonSchema, JsonValue
 
+#: Of an event that carries a whole plan: a document inside other values.
+EVENT_LIMITS = Limits(depth=64, bytes=4 * DOCUMENT_LIMITS.bytes)
 #: More than a person writes, less than a model or a rule should chew on.
 LONGEST_GOAL = 20_000
 
@@ -54,7 +57,7 @@ async def stream_plan(
     async for event in planner.stream(request):
         seen.append(event)
         if event.plan is not None:
-            await _store(session, event.plan, seen)
+            await _store_whole(session, event.plan, seen)
         yield event
 
 
@@ -103,6 +106,25 @@ def require_valid(plan: Plan) -> Flow:
         code="plan_not_ready",
         hint="Word the goal anew with what is missing, or edit the flow by hand.",
     )
+
+
+async def _store_whole(session: Session, plan: Plan, events: list[PlanEvent]) -> None:
+    """Store a plan with all its events; neither a bad value nor a cancellation leaves a half."""
+    for event in events:
+        try:
+            check(event.data, limits=EVENT_LIMITS)
+        except InvalidValue as error:
+            raise PlanningError(
+                f"the plan holds a value that cannot be stored: {error.message}",
+                problems=[error.as_problem()],
+                code="plan_invalid",
+            ) from None
+    storing = asyncio.ensure_future(_store(session, plan, events))
+    try:
+        await asyncio.shield(storing)
+    except asyncio.CancelledError:
+        await asyncio.wait([storing])
+        raise
 
 
 async def _store(session: Session, plan: Plan, events: Iterable[PlanEvent]) -> None:

@@ -82,6 +82,8 @@ class Run:
                 if timeout is not None
                 else f"run {self.id} has not ended"
             ) from None
+        if row.status is RunStatus.CANCELLED:
+            raise RunCancelled(f"run {row.id} was cancelled{await self._reason(row)}")
         return outcome_of(row)
 
     async def _finished(self) -> RunRow:
@@ -91,6 +93,12 @@ class Run:
                 pass
             row = await self.refresh()
         return row
+
+    async def _reason(self, row: RunRow) -> str:
+        """Return why a run was cancelled, as the last event of its stream tells."""
+        last = await self._session.store.events(row.id, after=row.last_seq - 1, limit=1)
+        reason = last[0].data.get("reason") if last else None
+        return f": {reason}" if reason else ""
 
     async def cancel(self, *, by: str | None = None, reason: str | None = None) -> RunRow:
         """Cancel the run. Raises: InvalidTransition when it has ended."""
@@ -112,13 +120,10 @@ class Run:
 
 
 def outcome_of(row: RunRow) -> JsonValue:
-    """Return the output of an ended run. Raises: RunFailed, RunCancelled."""
+    """Return the output of a run that ended by itself. Raises: RunFailed."""
     if row.status is RunStatus.COMPLETED:
         return row.output
     error: JsonObject = row.error or {}
-    if row.status is RunStatus.CANCELLED:
-        reason = error.get("message")
-        raise RunCancelled(f"run {row.id} was cancelled" + (f": {reason}" if reason else ""))
     step, attempt = error.get("step"), error.get("attempt")
     where = f"step {step}" if step else "the run"
     raise RunFailed(

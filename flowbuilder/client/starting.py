@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Any
 
 from flowbuilder.client import execution
-from flowbuilder.client.checking import Document
+from flowbuilder.client.checking import Document, known_state
 from flowbuilder.client.flows import FlowHandle
 from flowbuilder.client.runs import Run
 from flowbuilder.client.session import Connected
@@ -103,8 +103,12 @@ class Runs(Connected):
         limit: int = 50,
         before: str | None = None,
     ) -> list[Run]:
-        """Return runs, newest first; `before` is the id of the last one of the page before."""
-        wanted = None if status is None else RunStatus(status)
+        """Return runs, newest first; `before` is the id of the last one of the page before.
+
+        Raises:
+            InvalidValue: There is no such status (status_unknown).
+        """
+        wanted = None if status is None else known_state(RunStatus, status)
         found = await self._session.store.list_runs(
             flow=flow, status=wanted, limit=limit, before=before
         )

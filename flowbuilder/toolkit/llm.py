@@ -134,10 +134,10 @@ def _outcome(error: ModelError) -> Exception:
 
 def _fitting(value: JsonValue, schema: dict[str, Any]) -> JsonValue:
     """Hold the answer against the schema, whatever the model's own mode has promised."""
-    from jsonschema import Draft202012Validator
-    from jsonschema.exceptions import best_match
+    from flowbuilder.schemas import value_problems
 
-    error = best_match(Draft202012Validator(schema).iter_errors(value))
-    if error is not None:
-        raise Retry(f"the model's answer does not fit the schema: {error.message[:300]}")
+    problems = value_problems(schema, value, code="value_invalid", pointer="")
+    if problems:
+        found = f"{problems[0].pointer} {problems[0].message[:300]}".strip()
+        raise Retry(f"the model's answer does not fit the schema: {found}")
     return value

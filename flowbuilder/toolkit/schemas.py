@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 from flowbuilder.tools import Fail
-from flowbuilder.tools.schema import local_references
 
 
 def checked_schema(schema: dict[str, Any]) -> dict[str, Any]:
@@ -14,14 +13,10 @@ def checked_schema(schema: dict[str, Any]) -> dict[str, Any]:
     Raises:
         Fail: `schema_invalid`.
     """
-    from jsonschema import Draft202012Validator
-    from jsonschema.exceptions import SchemaError
+    from flowbuilder.schemas import schema_problems
 
-    try:
-        Draft202012Validator.check_schema(schema)
-    except SchemaError as error:
-        raise Fail(f"this is no JSON Schema: {error.message}", code="schema_invalid") from None
-    remote = [reference for reference in local_references(schema) if not reference.startswith("#")]
-    if remote:
-        raise Fail(f"the schema refers to {remote[0][:200]!r}", code="schema_invalid")
+    problems = schema_problems(schema, "")
+    if problems:
+        where = f" at {problems[0].pointer}" if problems[0].pointer else ""
+        raise Fail(f"this is no JSON Schema{where}: {problems[0].message}", code="schema_invalid")
     return schema

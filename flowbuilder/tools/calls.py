@@ -89,16 +89,16 @@ def _checks_of(tool: Tool) -> _Checks:
 
 
 def _compile(tool: Tool, name: str, schema: JsonSchema) -> Validator:
-    from jsonschema import Draft202012Validator
-    from jsonschema.exceptions import SchemaError
+    from flowbuilder.schemas import schema_problems, validator
 
-    try:
-        Draft202012Validator.check_schema(schema)
-    except SchemaError as error:
+    problems = schema_problems(schema, "")
+    if problems:
+        where = f" at {problems[0].pointer}" if problems[0].pointer else ""
         raise DefinitionError(
-            f"{tool.name}: {name} is no JSON Schema: {error.message}", code="tool_invalid"
-        ) from None
-    return Draft202012Validator(schema)
+            f"{tool.name}: {name} is no JSON Schema{where}: {problems[0].message}",
+            code="tool_invalid",
+        )
+    return validator(schema)
 
 
 def _context_parameter(tool: Tool) -> str | None:

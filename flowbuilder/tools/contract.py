@@ -16,8 +16,9 @@ from datetime import timedelta
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
 
-from flowbuilder.errors import DefinitionError
+from flowbuilder.errors import DefinitionError, InvalidValue
 from flowbuilder.flow import TOOL_PATTERN
+from flowbuilder.strictjson import DOCUMENT_LIMITS, check
 from flowbuilder.tools.schema import Signature, local_references
 from flowbuilder.types import JsonObject, JsonSchema, JsonValue
 
@@ -225,6 +226,19 @@ class Tool:
                     code="tool_invalid",
                     hint="A tool's schemas must be self-contained.",
                 )
+        for name in ("input_schema", "output_schema"):
+            self._check_json(name)
+
+    def _check_json(self, name: str) -> None:
+        """Refuse a schema that no answer could carry, such as one with NaN for a default."""
+        try:
+            check(getattr(self, name), limits=DOCUMENT_LIMITS)
+        except InvalidValue as error:
+            raise DefinitionError(
+                f"{self.name}: {name}{error.pointer}: {error.message}",
+                code="tool_invalid",
+                hint="Defaults and bounds of parameters stand in the schema; None is one for any.",
+            ) from None
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Call the plain function, as if it had never been declared a tool."""

@@ -6,7 +6,7 @@ import re
 from collections.abc import Collection, Iterator
 
 from flowbuilder.errors import Fix, InvalidValue, Problem
-from flowbuilder.expressions import compile_expression, root_paths, step_paths
+from flowbuilder.expressions import Expression, compile_expression, root_paths, step_paths
 from flowbuilder.flow import Step
 from flowbuilder.references import OPEN, Found, Reference, find, texts
 from flowbuilder.schemapaths import listed
@@ -143,9 +143,20 @@ def _condition(step: Step, pointer: str, scope: DataScope) -> list[Problem]:
         )
         for name in sorted(expression.roots - _CONDITION_ROOTS)
     ]
+    if not expression.roots:
+        problems += _constant_condition(expression, where)
     unknown = sorted(expression.steps - set(scope.ids))
     problems += [scope.unknown_step(name, where) for name in unknown]
     return problems + _condition_paths(step.when, where, scope, set(unknown))
+
+
+def _constant_condition(expression: Expression, where: str) -> list[Problem]:
+    """Return why a condition that reads nothing would fail each time it is asked."""
+    try:
+        expression.condition({})
+    except InvalidValue as error:
+        return [_of_error(error, where)]
+    return []
 
 
 def _condition_paths(text: str, where: str, scope: DataScope, unknown: set[str]) -> list[Problem]:

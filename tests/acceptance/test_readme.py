@@ -68,7 +68,7 @@ def test_the_tools_module_is_found_planned_with_and_executed(project: Path, dsn:
         FLOWBUILDER_DATA_DIR=str(project / "data"),
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "Hello, Ada!" in (project / "out" / "hello.txt").read_text()
+    assert (project / "out" / "hello.txt").read_text() == "Hello, Ada!"
 
 
 def test_the_flow_printed_is_valid(project: Path) -> None:

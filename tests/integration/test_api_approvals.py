@@ -140,6 +140,42 @@ async def test_edited_arguments_are_checked_and_used(
     assert run["steps"][1]["output"] == 0
 
 
+async def test_what_an_approval_does_not_take_is_no_failure_of_the_service(
+    client: httpx.AsyncClient, waiting: Waiting
+) -> None:
+    ask: JsonObject = {"id": "ask", "tool": "test.ask", "args": {"message": "Go on?"}}
+    _, decision = await waiting({**PLANS["careful"], "steps": [ask], "output": None})
+    refused = problem(await decide(client, decision, decision="approve", edits={"a": 1}), 422)
+    assert refused["code"] == "edits_not_possible"
+    assert refused["errors"][0]["pointer"] == "/edits"
+    _, gate = await waiting()
+    refused = problem(await decide(client, gate, decision="approve", value=0), 422)
+    assert refused["code"] == "value_not_possible"
+    assert refused["errors"][0]["pointer"] == "/value"
+    for approval in (decision, gate):
+        path = f"/api/v1/approvals/{approval['id']}"
+        assert (await client.get(path)).json()["status"] == "pending"
+
+
+async def test_the_key_of_another_decision_is_a_conflict(
+    client: httpx.AsyncClient, waiting: Waiting
+) -> None:
+    _, approval = await waiting()
+    first = await decide(client, approval, "k", decision="approve", by="ada", edits={"value": 1})
+    assert first.status_code == 200
+    others: list[dict[str, Any]] = [
+        {"edits": {"value": True}},
+        {"edits": {"value": 1.5}},
+        {"edits": None},
+        {"comment": "later"},
+        {"decision": "reject", "edits": None},
+    ]
+    for other in others:
+        body = {"decision": "approve", "by": "ada", "edits": {"value": 1}, **other}
+        refused = problem(await decide(client, approval, "k", **body), 409)
+        assert (refused["code"], refused["decided_by"]) == ("already_decided", "ada")
+
+
 async def test_only_those_asked_may_decide(client: httpx.AsyncClient, waiting: Waiting) -> None:
     gated: JsonObject = {**GATED, "approval": {"by": ["user:ada"]}}
     document: JsonObject = {**PLANS["careful"], "steps": [ECHO, gated]}

@@ -14,6 +14,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from psycopg.conninfo import make_conninfo
+from pydantic import SecretStr
+
+from flowbuilder.settings import Settings
 
 WAIT = 120
 
@@ -254,6 +258,40 @@ def test_migrate_reports_and_repeats(flowbuilder: Command, empty_dsn: str) -> No
     assert first.code == 0
     assert first.of_type("migrated")["applied"]
     assert flowbuilder("migrate", "--database-url", empty_dsn).of_type("migrated")["applied"] == []
+
+
+def test_doctor_of_a_fresh_embedded_server_only_warns(flowbuilder: Command, tmp_path: Path) -> None:
+    done = flowbuilder("doctor", "--data-dir", str(tmp_path / "fresh"), "--database-url", "")
+    schema = next(line for line in done.lines if line["check"] == "schema")
+    assert (done.code, schema["state"]) == (0, "warning"), done.out
+    assert "pending" in schema["finding"]
+
+
+async def test_doctor_tells_of_a_database_that_is_ahead(dsn: str) -> None:
+    from flowbuilder.doctor import examine
+    from flowbuilder.executor.database import Database
+
+    async with await Database.open(dsn, size=2) as database:
+        await database.execute(
+            b"insert into flowbuilder.migrations (kind, name, checksum) "
+            b"values ('file', '9999_later', 'x')"
+        )
+    report = await examine(Settings(database_url=SecretStr(dsn)))
+    checks = {check.name: check for check in report.checks}
+    assert checks["schema"].state.value == "warning"
+    assert "9999_later" in checks["schema"].finding
+    assert "queue" in checks
+
+
+async def test_doctor_tells_of_a_database_that_takes_no_writes(dsn: str) -> None:
+    from flowbuilder.doctor import examine
+
+    standing = make_conninfo(dsn, options="-c default_transaction_read_only=on")
+    report = await examine(Settings(database_url=SecretStr(standing)))
+    database = next(check for check in report.checks if check.name == "database")
+    assert not report.healthy
+    assert "takes no writes" in database.finding
+    assert database.mend
 
 
 def test_openapi_is_printed(flowbuilder: Command) -> None:

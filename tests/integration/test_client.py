@@ -29,6 +29,7 @@ from flowbuilder import (
 )
 from flowbuilder.plan import Plan, PlanStatus
 from flowbuilder.planner.base import PlanEvent, PlanEventType, PlanRequest
+from flowbuilder.types import JsonValue
 
 WAIT = 60.0
 
@@ -286,7 +287,7 @@ async def test_cancel_pause_resume(dsn: str, settings: Settings) -> None:
         assert (await run.resume()).status.value == "running"
         row = await run.cancel(by="user:ada", reason="changed my mind")
         assert row.status.value == "cancelled"
-        with pytest.raises(RunCancelled):
+        with pytest.raises(RunCancelled, match="changed my mind"):
             await run.result(timeout=WAIT)
         with pytest.raises(InvalidTransition):
             await run.cancel()
@@ -315,6 +316,38 @@ async def test_edits_are_checked_and_used(fb: FlowBuilder) -> None:
             await fb.approve(approval.id, edits=bad)
     await fb.approve(approval.id, edits={"a": 0, "b": 40})
     assert await run.result(timeout=WAIT) == {"only": 40}
+
+
+async def test_a_gate_takes_no_value(fb: FlowBuilder) -> None:
+    _, approval = await _until_asked(fb, by=[])
+    values: list[JsonValue] = [3, False, {"a": 1}]
+    for value in values:
+        with pytest.raises(InvalidValue) as caught:
+            await fb.approve(approval.id, value=value)
+        assert caught.value.code == "value_not_possible"
+    assert (await fb.get_approval(approval.id)).status.value == "pending"
+
+
+async def test_states_have_to_be_known(fb: FlowBuilder) -> None:
+    for look in (fb.runs(status="done"), fb.approvals(status="")):
+        with pytest.raises(InvalidValue) as caught:
+            await look
+        assert caught.value.code == "status_unknown"
+        assert "pending" in str(caught.value.hint) or "queued" in str(caught.value.hint)
+
+
+@pytest.mark.parametrize("subject", [None, 3, [], b"flow"])
+async def test_what_is_no_flow_is_refused(fb: FlowBuilder, subject: Any) -> None:
+    with pytest.raises(DefinitionError) as caught:
+        await fb.execute(subject)
+    assert [problem.code for problem in caught.value.problems] == ["document_invalid"]
+
+
+async def test_a_key_that_is_no_text_is_refused(fb: FlowBuilder) -> None:
+    key: Any = 7
+    with pytest.raises(InvalidValue) as caught:
+        await fb.execute(_one_step("text.echo", {"value": 1}), idempotency_key=key)
+    assert caught.value.code == "idempotency_key_invalid"
 
 
 async def test_only_who_is_asked_decides(fb: FlowBuilder) -> None:
@@ -462,6 +495,51 @@ async def test_a_plan_is_stored_with_its_events(dsn: str, settings: Settings) ->
         assert (await fb.get_plan(plan.id)).status is PlanStatus.ACCEPTED
         other = await fb.execute(plan)
         assert other.id != run.id
+
+
+class Told(OnePlan):
+    """Tells of a step before the plan, as a model's planner does."""
+
+    def __init__(self, step: Any) -> None:
+        super().__init__()
+        self.step = step
+
+    async def stream(self, request: PlanRequest) -> AsyncIterator[PlanEvent]:
+        data = {"step": self.step, "position": 0, "problems": []}
+        yield PlanEvent(type=PlanEventType.STEP_ADDED, data=data)
+        async for event in super().stream(request):
+            yield event
+
+
+@pytest.mark.parametrize(
+    "value",
+    ["a\x00b", "\ud800", float("nan"), 10**400],
+    ids=["nul", "surrogate", "nan", "huge"],
+)
+async def test_a_plan_with_an_event_that_cannot_be_stored_leaves_nothing(
+    dsn: str, settings: Settings, value: Any
+) -> None:
+    planner = Told({"args": {"path": value}})
+    async with FlowBuilder.connect(dsn, settings=settings, worker=False, planner=planner) as fb:
+        with pytest.raises(PlanningError) as caught:
+            await fb.plan("say it")
+        assert caught.value.code == "plan_invalid"
+        assert caught.value.problems[0].pointer == "/step/args/path"
+        assert await fb.plans() == []
+
+
+async def test_a_plan_is_stored_whole_though_nobody_waits(dsn: str, settings: Settings) -> None:
+    async with FlowBuilder.connect(dsn, settings=settings, tools=TOOLS, planner=OnePlan()) as fb:
+        stream = fb.plan_stream("say it")
+        await anext(stream)
+        rest = asyncio.ensure_future(anext(stream))
+        stored = await fb.plans()
+        while not stored:  # each look lets the other task go on
+            stored = await fb.plans()
+        rest.cancel()
+        await asyncio.wait([rest])
+        types = [event.type for event in await fb.events(stored[0].id)]
+        assert types == ["plan_started", "plan_completed"]
 
 
 async def test_a_failed_plan_leaves_nothing(dsn: str, settings: Settings) -> None:

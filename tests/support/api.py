@@ -18,7 +18,7 @@ from flowbuilder.flow import Flow
 from flowbuilder.plan import Plan, PlanStatus, Question
 from flowbuilder.planner.base import PlanEvent, PlanEventType, PlanRequest
 from flowbuilder.settings import Settings
-from flowbuilder.tools import ToolRegistry, tool
+from flowbuilder.tools import ToolRegistry, Wait, tool
 from flowbuilder.types import JsonObject
 
 BASE = "http://127.0.0.1"
@@ -169,9 +169,15 @@ def length(text: str) -> int:
     return len(text)
 
 
+@tool("test.ask")
+def ask(message: str) -> Wait:
+    """Ask a person to decide."""
+    return Wait.for_approval(message)
+
+
 def registry() -> ToolRegistry:
     """The tools of the tests."""
-    return ToolRegistry([echo, length])
+    return ToolRegistry([ask, echo, length])
 
 
 def connect(dsn: str, *, worker: bool = False) -> FlowBuilder:

@@ -236,6 +236,21 @@ async def test_no_other_origin_is_let_in() -> None:
     assert not [name for name in simple.headers if name.startswith("access-control")]
 
 
+async def test_a_schema_that_is_behind_is_not_ready() -> None:
+    class Behind:
+        settings = Settings()
+
+        async def pending_migrations(self) -> list[str]:
+            return ["0002_more", "functions/exchange"]
+
+    async with http(app_over(Behind())) as client:
+        assert (await client.get("/healthz")).status_code == 200
+        body = problem(await client.get("/readyz"), 503)
+    assert body["code"] == "schema_behind"
+    assert "2 migrations" in body["detail"]
+    assert body["hint"] == "Run: flowbuilder migrate"
+
+
 async def test_health_needs_no_database_and_readiness_does() -> None:
     async with http(app_over(Raising(DatabaseUnavailable(SECRET)))) as client:
         assert (await client.get("/healthz")).json() == {"status": "ok"}

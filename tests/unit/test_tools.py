@@ -367,6 +367,30 @@ def test_a_tool_whose_schema_is_no_schema() -> None:
         bind(made, {}, context())
 
 
+@pytest.mark.parametrize("default", [math.nan, math.inf, 10**30])
+def test_a_default_that_is_no_json_is_refused(default: Any) -> None:
+    def bounded(limit: float = default) -> float:
+        """Return the limit."""
+        return limit
+
+    with pytest.raises(DefinitionError) as caught:
+        tool("x.bounded")(bounded)
+    assert caught.value.code == "tool_invalid"
+    assert "/properties/limit/default" in caught.value.message
+
+
+def test_patterns_of_arguments_take_linear_time() -> None:
+    made = Tool(
+        name="x.y",
+        summary="",
+        handler=str,
+        input_schema={"properties": {"a": {"type": "string", "pattern": "^(a+)+$"}}},
+        output_schema={},
+    )
+    with pytest.raises(InvalidValue):
+        bind(made, {"a": "a" * 5000 + "!"}, context())
+
+
 def test_tools_pickle_by_name() -> None:
     import importlib
 

@@ -246,3 +246,25 @@ def test_run_input_is_checked_against_the_input_schema() -> None:
         ("input_invalid", "/n"),
     ]
     assert [item.code for item in validate_input(flow, None)] == ["input_invalid"]
+
+
+@pytest.mark.parametrize(
+    ("when", "codes"),
+    [
+        ("true", []),
+        ("false", []),
+        ("1 > 0 && !false", []),
+        ("'x'", ["cel_not_bool"]),
+        ("0", ["cel_not_bool"]),
+        ("[]", ["cel_not_bool"]),
+        ("null", ["cel_not_bool"]),
+        ("1 + 'x' > 0", ["cel_type"]),
+        ("1 / 0 > 0", ["cel_failed"]),
+    ],
+)
+def test_a_condition_that_reads_nothing_is_tried(when: str, codes: list[str]) -> None:
+    step = {"id": "a", "tool": "page.get", "args": {"url": "https://example.org"}, "when": when}
+    found = validate({"flow": "f", "steps": [step]}, REGISTRY)
+    assert [(item.code, item.pointer) for item in found.problems] == [
+        (code, "/steps/0/when") for code in codes
+    ]

@@ -1,0 +1,30 @@
+"""Answers are read from rows: each of their fields is one of the row's, and none is lost."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+
+from flowbuilder.api import schemas
+from flowbuilder.executor import records
+
+#: Answer, row, and what of the row stays inside.
+PAIRS: list[tuple[type[schemas.Out], type, set[str]]] = [
+    (schemas.PlanSummary, records.PlanRow, {"document"}),
+    (schemas.FlowOut, records.FlowRow, set()),
+    (schemas.VersionOut, records.VersionRow, set()),
+    (schemas.RunOut, records.RunRow, {"version_id"}),
+    (schemas.StepOut, records.StepRow, {"run_id"}),
+    (schemas.TaskOut, records.TaskRow, {"fence"}),
+    (schemas.EventOut, records.EventRow, set()),
+    (schemas.ApprovalOut, records.ApprovalRow, set()),
+]
+
+
+@pytest.mark.parametrize(("answer", "row", "inner"), PAIRS)
+def test_answers_carry_the_fields_of_their_rows(
+    answer: type[schemas.Out], row: type, inner: set[str]
+) -> None:
+    written = {str(field.validation_alias or name) for name, field in answer.model_fields.items()}
+    assert written == {field.name for field in dataclasses.fields(row)} - inner
