@@ -44,8 +44,8 @@ class Measure(TypedDict):
     """One computed value."""
 
     fn: Annotated[
-        Literal["sum", "mean", "min", "max", "count", "median", "first", "last", "distinct"],
-        Field(description="What to compute; distinct counts different values."),
+        Literal["sum", "mean", "avg", "min", "max", "count", "median", "first", "last", "distinct"],
+        Field(description="What to compute; avg is mean, distinct counts different values."),
     ]
     of: NotRequired[
         Annotated[str, Field(description="The field; count without it counts records.")]
@@ -149,6 +149,7 @@ _NUMERIC: dict[str, Callable[[list[Any]], Any]] = {
     "mean": lambda values: _sum(values) / len(values),
     "median": statistics.median,
 }
+_NUMERIC["avg"] = _NUMERIC["mean"]
 _ORDERED: dict[str, Callable[[list[Any]], Any]] = {"min": min, "max": max}
 
 

@@ -211,6 +211,15 @@ def test_aggregate() -> None:
     assert empty["records"][0]["mean"] is None
 
 
+def test_avg_is_another_name_of_mean() -> None:
+    compute = {"a": {"fn": "avg", "of": "amount"}, "m": {"fn": "mean", "of": "amount"}}
+    found = call(data_aggregate, {"records": SALES, "by": "region", "compute": compute})
+    assert found["records"][0] == {"region": "north", "a": 5.0, "m": 5.0}
+    assert [record["a"] for record in found["records"]] == [
+        record["m"] for record in found["records"]
+    ]
+
+
 def test_sums_of_whole_numbers_stay_whole_and_exact() -> None:
     records = [{"v": 2**53}, {"v": 1}, {"v": 1}]
     total = {"t": {"fn": "sum", "of": "v"}}

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
+from flowbuilder.planner.rules.ambiguity import Given, doubtful
+from flowbuilder.planner.rules.arguments import Binding
 from flowbuilder.planner.rules.clauses import Clause
 from flowbuilder.planner.rules.fitting import (
     ENOUGH,
@@ -17,39 +18,23 @@ from flowbuilder.planner.rules.fitting import (
     phrase_fit,
 )
 from flowbuilder.planner.rules.instructions import instruct, instructs, is_instruction
-from flowbuilder.planner.rules.lexicon import lexicon, listed
+from flowbuilder.planner.rules.lexicon import lexicon, name_words, stem
 from flowbuilder.planner.rules.literals import Kind
 from flowbuilder.planner.rules.matching import Profile
-from flowbuilder.planner.rules.outputs import StepDraft, referenced, sources
+from flowbuilder.planner.rules.naming import named_by_noun
+from flowbuilder.planner.rules.outputs import StepDraft
+from flowbuilder.planner.rules.pairs import bind_pairs
 from flowbuilder.planner.rules.phrases import (
     Candidate,
     joined_times,
     literal_candidates,
     phrase_candidates,
 )
+from flowbuilder.planner.rules.referring import CARRIERS, WORDED, bind_recalled, bind_references
 from flowbuilder.planner.rules.slots import Slot, SlotKind
 from flowbuilder.planner.rules.table_arguments import table_arguments
 
-_CONTENT = frozenset({SlotKind.TEXT, SlotKind.ANY, SlotKind.RECORDS, SlotKind.OBJECT})
-_WORDED = frozenset({SlotKind.QUERY, SlotKind.PLACE, SlotKind.NAME, SlotKind.TITLE, SlotKind.CODE})
-#: Optional text parameters that carry what is sent or shown, so that they are worth a reference.
-_CARRIERS = listed("body text message content data value json description records")
-
-
-@dataclass
-class Binding:
-    """The arguments of one step, and how they came about."""
-
-    args: dict[str, Any] = field(default_factory=dict)
-    used: list[tuple[int, int]] = field(default_factory=list)
-    missing: list[Slot] = field(default_factory=list)
-    doubts: list[str] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
-    computed: dict[str, str] = field(default_factory=dict)
-    repeats: dict[str, list[Any]] = field(default_factory=dict)
-    """Several literals for a parameter that takes one: a step for each."""
-    refers: bool = False
-    """An argument refers to an earlier step."""
+_Key = tuple[int, int, Kind | None, str]
 
 
 def bind(profile: Profile, clause: Clause, steps: list[StepDraft]) -> Binding:
@@ -62,12 +47,15 @@ def bind(profile: Profile, clause: Clause, steps: list[StepDraft]) -> Binding:
         args=dict(table.values), used=list(table.used), doubts=list(table.doubts),
         notes=list(table.notes), computed=table.computed,
     )  # fmt: skip
+    bind_pairs(profile, clause, binding)
     if not instructs(profile):
         _bind_literals(profile, clause, binding)
     _bind_options(profile, clause, binding)
-    _bind_references(profile, clause, steps, binding, optional=False)
+    _bind_named(profile, clause, binding)
+    bind_recalled(profile, clause, steps, binding)
+    bind_references(profile, clause, steps, binding, optional=False)
     _bind_phrases(profile, clause, binding)
-    _bind_references(profile, clause, steps, binding, optional=True)
+    bind_references(profile, clause, steps, binding, optional=True)
     instructed, refers = instruct(profile, clause, steps, binding.args)
     if instructed:
         binding.args |= instructed
@@ -88,20 +76,46 @@ def _bind_literals(profile: Profile, clause: Clause, binding: Binding) -> None:
     open_slots = [slot for slot in profile.slots if slot.name not in binding.args]
     candidates = [item for item in literal_candidates(clause) if not _inside(item, binding.used)]
     pairs = [
-        (fit(slot, item), -index, -place, slot, item)
+        (_listed_fit(slot, item, candidates, clause), -index, -place, slot, item)
         for index, slot in enumerate(open_slots)
         for place, item in enumerate(candidates)
     ]
-    taken: set[tuple[int, int, Kind | None, str]] = set()
+    taken: set[_Key] = set()
+    given: list[Given] = []
     for score, _, _, slot, item in sorted(pairs, key=lambda pair: pair[:3], reverse=True):
-        key = (item.start, item.end, item.kind, str(item.value))
+        key = _key(item)
         if score < ENOUGH or slot.name in binding.args or key in taken:
             continue
         value = as_value(slot, item)
         if value is None:
             continue
         taken.add(key)
+        given.append(Given(slot, item))
         _give(slot, item, value, candidates, clause, binding, taken)
+    left = frozenset(slot.name for slot in open_slots if slot.name not in binding.args)
+    binding.doubts += doubtful(given, open_slots, left)
+
+
+def _key(item: Candidate) -> _Key:
+    """Tell candidates apart; of "400 by 400" there are two at one place."""
+    side = "".join(sorted(item.near)) if item.kind is Kind.NUMBER and not item.owner else ""
+    return item.start, item.end, item.kind, f"{item.value}{side}"
+
+
+def _listed_fit(
+    slot: Slot, item: Candidate, candidates: Sequence[Candidate], clause: Clause
+) -> float:
+    """Return the fit; a parameter for several values comes first where several are listed."""
+    score = fit(slot, item)
+    if not slot.many or score <= 0:
+        return score
+    several = any(
+        other is not item
+        and other.kind is item.kind
+        and _listed(item, other, candidates, clause, many=True)
+        for other in candidates
+    )
+    return score + 6 if several else score
 
 
 def _give(
@@ -111,7 +125,7 @@ def _give(
     candidates: Sequence[Candidate],
     clause: Clause,
     binding: Binding,
-    taken: set[tuple[int, int, Kind | None, str]],
+    taken: set[_Key],
 ) -> None:
     binding.used.append((item.start, item.end))
     same = [
@@ -119,13 +133,13 @@ def _give(
         for other in candidates
         if other.kind is item.kind
         and other is not item
-        and _listed(item, other, candidates, clause, many=slot.many)
+        and _listed(item, other, candidates, clause, many=slot.many or slot.kind is SlotKind.CODE)
     ]
     if slot.many:
         group = sorted([item, *same], key=lambda other: other.start)
         binding.args[slot.name] = [as_value(slot, other) for other in group]
         binding.used += [(other.start, other.end) for other in same]
-        taken.update((other.start, other.end, other.kind, str(other.value)) for other in same)
+        taken.update(_key(other) for other in same)
         return
     binding.args[slot.name] = value
     if same and slot.required:
@@ -168,7 +182,10 @@ def _bind_options(profile: Profile, clause: Clause, binding: Binding) -> None:
         if slot.name in binding.args:
             continue
         if slot.kind is SlotKind.ENUM and not slot.many:
+            # the verb only says which tool is meant, where another word may name the option
             for word in clause.words:
+                if word is clause.verb and not slot.required:
+                    continue
                 if _inside_word(word.start, binding.used):
                     continue
                 option = option_for(slot, word.text, word.text)
@@ -183,64 +200,20 @@ def _bind_options(profile: Profile, clause: Clause, binding: Binding) -> None:
                 binding.used += [(word.start, word.end) for word in hits]
 
 
+def _bind_named(profile: Profile, clause: Clause, binding: Binding) -> None:
+    """Set what the parameters' own nouns point out: "the billing service"."""
+    for slot in profile.slots:
+        if slot.name in binding.args or slot.schema.get("type") != "string":
+            continue
+        found = named_by_noun(slot, profile, clause, binding.used)
+        if found is not None:
+            value, start, end = found
+            binding.args[slot.name] = value
+            binding.used.append((start, end))
+
+
 def _inside_word(start: int, used: Sequence[tuple[int, int]]) -> bool:
     return any(begin <= start < end for begin, end in used)
-
-
-def _bind_references(
-    profile: Profile, clause: Clause, steps: list[StepDraft], binding: Binding, *, optional: bool
-) -> None:
-    """Bind content parameters to what earlier steps give."""
-    taken: list[str] = []
-    for slot in profile.slots:
-        if slot.name in binding.args or slot.required is optional or is_instruction(slot):
-            continue
-        if optional and not _carries(profile, slot, binding):
-            continue
-        if slot.kind not in _CONTENT and optional:
-            continue
-        worded = slot.kind in _WORDED and not optional
-        if worded and (not _points_back(clause) or _takes_content(profile)):
-            continue
-        many = sum(other.kind is SlotKind.RECORDS and other.required for other in profile.slots)
-        for step in _in_order(sources(steps, clause), slot, many):
-            found = referenced(slot, step, clause)
-            if found is not None and found not in taken:
-                binding.args[slot.name] = found
-                binding.refers = True
-                taken.append(found)
-                break
-
-
-def _in_order(found: Any, slot: Slot, many: int) -> list[StepDraft]:
-    """Return the sources; for tools that take two tables the older one comes first."""
-    listed = list(found)
-    if many > 1 and slot.kind is SlotKind.RECORDS:
-        usable = [step for step in listed if not step.sink]
-        tables = [step for step in usable if _gives_records(slot, step)]
-        return list(reversed(tables[:many]))
-    return listed
-
-
-def _gives_records(slot: Slot, step: StepDraft) -> bool:
-    blank = Clause(text="", start=0, end=0, words=(), literals=())
-    return referenced(slot, step, blank) is not None
-
-
-def _carries(profile: Profile, slot: Slot, binding: Binding) -> bool:
-    """Whether an optional parameter is the one that takes what is sent along."""
-    if slot.name not in _CARRIERS or binding.refers:
-        return False
-    filled = [item for item in profile.slots if item.kind in _CONTENT and item.name in binding.args]
-    return not filled
-
-
-def _takes_content(profile: Profile) -> bool:
-    return any(slot.kind in _CONTENT for slot in profile.slots)
-
-
-def _points_back(clause: Clause) -> bool:
-    return any(word.stem in lexicon().references for word in clause.words)
 
 
 _MORE_NAMES = re.compile(
@@ -273,6 +246,30 @@ def _loads(clause: Clause) -> bool:
     return any(item.kind in (Kind.PATH, Kind.URL) for item in clause.literals)
 
 
+def _only_names(item: Candidate, slot: Slot, profile: Profile) -> bool:
+    """Whether a phrase is no more than the names of other parameters: "version"."""
+    others = {word for other in profile.slots if other is not slot for word in other.stems}
+    others |= {stem(part) for part in name_words(profile.tool.name)}
+    said = [stem(word) for word in item.text.split()]
+    return item.kind is None and item.text.islower() and all(word in others for word in said)
+
+
+def _worded(slot: Slot, item: Candidate) -> Any:
+    """Return what a phrase becomes in a parameter; a message keeps its article."""
+    if item.kind is not None:
+        return as_value(slot, item)
+    message = slot.kind is SlotKind.TEXT and item.lead in ("that…", "saying…", "because…")
+    return item.value if message else as_phrase(slot, item.text)
+
+
+_AND_DO = re.compile(r"\b(?:and|then|but)\s+(?:(?:please|also|then)\s+)*([A-Za-z]+)\s")
+
+
+def _orders_more(text: str) -> bool:
+    """Whether a phrase goes on with what may be another order: "volcanoes and book room 1"."""
+    return any(stem(found) in lexicon().actions for found in _AND_DO.findall(text))
+
+
 def _bind_phrases(profile: Profile, clause: Clause, binding: Binding) -> None:
     """Fill parameters for names, places, subjects and queries from the words that remain."""
     open_slots = [
@@ -281,8 +278,8 @@ def _bind_phrases(profile: Profile, clause: Clause, binding: Binding) -> None:
         if slot.name not in binding.args
         and not is_instruction(slot)
         and slot.name != "template"
-        and (slot.kind in _WORDED or (slot.kind is SlotKind.TEXT and slot.required)
-             or (slot.kind is SlotKind.TEXT and slot.name in _CARRIERS))
+        and (slot.kind in WORDED or (slot.kind is SlotKind.TEXT and slot.required)
+             or (slot.kind is SlotKind.TEXT and slot.name in (*CARRIERS, "reason", "cause")))
     ]  # fmt: skip
     while open_slots:
         candidates = phrase_candidates(clause, binding.used)
@@ -292,16 +289,20 @@ def _bind_phrases(profile: Profile, clause: Clause, binding: Binding) -> None:
             for place, item in enumerate(candidates):
                 if slot.kind is SlotKind.TEXT and item.lead == "object" and _loads(clause):
                     continue
+                if _only_names(item, slot, profile):
+                    continue
                 score = phrase_fit(slot, item)
                 if score >= limit and (best is None or (score, -index, -place) > best[:3]):
                     best = (score, -index, -place, slot, item)
         if best is None:
             return
         _, _, _, slot, item = best
-        value: Any = as_phrase(slot, item.text) if item.kind is None else as_value(slot, item)
+        value = _worded(slot, item)
         binding.args[slot.name] = [value] if slot.many else value
         binding.used.append((item.start, item.end))
         _list_names(slot, item, clause, binding)
+        if _AND_DO.search(item.text) and _orders_more(item.text):
+            binding.doubts.append(f"{slot.name} may hold more than is meant: {item.text!r}")
         if best[0] < 6 and not item.proper:
             binding.doubts.append(f"{slot.name} was taken from its words: {item.text!r}")
         open_slots.remove(slot)

@@ -3,14 +3,24 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from flowbuilder.planner.rules.binding import bind
 from flowbuilder.planner.rules.bridges import extension
 from flowbuilder.planner.rules.clauses import Clause
-from flowbuilder.planner.rules.lexicon import lexicon, stems
+from flowbuilder.planner.rules.instructions import instructs
+from flowbuilder.planner.rules.lexicon import lexicon, name_words, stem, stems, words
 from flowbuilder.planner.rules.literals import Kind
-from flowbuilder.planner.rules.matching import FLOOR, MARGIN, SURE, Match, Profile, ToolIndex
+from flowbuilder.planner.rules.matching import (
+    FLOOR,
+    MARGIN,
+    PLAIN_VERBS,
+    SURE,
+    Match,
+    Profile,
+    ToolIndex,
+)
 from flowbuilder.planner.rules.outputs import TABLES, StepDraft, tabular
 from flowbuilder.planner.rules.slots import SlotKind
 from flowbuilder.planner.rules.table_arguments import (
@@ -20,8 +30,11 @@ from flowbuilder.planner.rules.table_arguments import (
 )
 from flowbuilder.planner.rules.tables import TableWords
 from flowbuilder.planner.rules.wording import known_words, leftovers
+from flowbuilder.tools import Effects
 
 _TRIED = 5
+#: A verb that is less near to what a tool does is not taken for granted.
+_KNOWN = 0.45
 _PLACES = frozenset({SlotKind.PATH, SlotKind.URL, SlotKind.EMAIL, SlotKind.PHONE})
 _BRIDGEABLE = frozenset({SlotKind.TEXT, SlotKind.RECORDS, SlotKind.ANY})
 
@@ -49,7 +62,9 @@ def choose(clause: Clause, index: ToolIndex, steps: list[StepDraft]) -> Choice |
         for match in ranked[:_TRIED]
         + _table_tools(ranked[_TRIED:], compares, table.limit() is not None)
     ]
-    judged.sort(key=lambda pair: (-pair[0], pair[1].tool.name))
+    judged.sort(
+        key=lambda pair: (-round(pair[0], 2), not _says_noun(clause, pair[1]), pair[1].tool.name)
+    )
     if not judged or judged[0][0] < FLOOR:
         return _lacking(clause, ranked, steps)
     score, best = judged[0]
@@ -60,9 +75,76 @@ def choose(clause: Clause, index: ToolIndex, steps: list[StepDraft]) -> Choice |
         doubts.append(f"“{clause.text}” fits {best.tool.name} only weakly.")
     if rivals:
         doubts.append(f"“{clause.text}” could also mean {' or '.join(rivals)}.")
-    if clause.verb is not None and best.verb < 0.35 and not clause.question:
+    if _asks_other(clause, best):
+        return None
+    if not _speaks_of(clause, best):
+        doubts.append(f"“{clause.text}” does not name what {best.tool.name} is about.")
+    if clause.verb is not None and best.verb < _KNOWN and not clause.question:
         doubts.append(f"“{clause.verb.text}” is not what {best.tool.name} is known to do.")
     return Choice(best, tuple(doubts))
+
+
+#: Verbs for having or seeing something, whatever a tool calls that.
+_GENERAL = PLAIN_VERBS | stems(
+    "show tell see find look want need check know fetch retrieve bring return display list read "
+    "obtain load open access view provide report request search pull grab fetch collect gather "
+    "identify determine discover learn explore"
+)
+
+
+def _asks_other(clause: Clause, best: Match) -> bool:
+    """Whether a clause orders something that its best tool does not do: "encrypt the logs"."""
+    verb = clause.verb
+    if clause.question and best.tool.effects not in (Effects.PURE, Effects.READ):
+        return not instructs(best.profile)  # who asks whether a door is locked locks none
+    if verb is None or clause.question or best.verb > 0.0 or verb.stem in _GENERAL:
+        return False
+    if works_on_records(best.profile) or instructs(best.profile):
+        return False
+    return verb.start not in best.explained and verb.stem not in lexicon().things
+
+
+def _speaks_of(clause: Clause, best: Match) -> bool:
+    """Whether the clause says one of the nouns that a tool is named for, or a word for it."""
+    profile = best.profile
+    parts = [stem(part) for part in name_words(profile.tool.name)]
+    if not _nouns(profile) or works_on_records(profile) or instructs(profile):
+        return True
+    verb = clause.verb
+    if verb is not None and best.verb >= 1.0 and verb.stem in parts and verb.stem not in _COMMON:
+        return True
+    if any(item in _option_stems(profile) for item in (word.stem for word in clause.words)):
+        return True
+    return _says_noun(clause, best) or any(
+        profile.takes(item.kind) for item in clause.literals if item.kind in _TELLING
+    )
+
+
+def _nouns(profile: Profile) -> list[str]:
+    """Return the stems of the last parts of a tool's name that are no verbs."""
+    parts = [stem(part) for part in name_words(profile.tool.name)]
+    return [part for part in parts[-3:] if part not in profile.verbs and part not in _FAMILY]
+
+
+def _says_noun(clause: Clause, match: Match) -> bool:
+    near = lexicon().nearness
+    said = {word.stem for word in (*clause.words, *words(clause.text))}
+    return any(near(word, noun) >= 0.4 for word in said for noun in _nouns(match.profile))
+
+
+#: Verbs that many tools share, so that they tell nothing about what a tool is for.
+_COMMON = _GENERAL | stems(
+    "create add send update change delete remove calculate compute book order open start run "
+    "analyze analyse convert predict estimate compare post publish save write store generate "
+    "build edit cancel close move copy count sort filter schedule set evaluate process query"
+)
+#: Parts of a tool's name that name no thing.
+_FAMILY = stems("get api service tool data http web io util lib client info detail by for to of in")
+#: Literals that tell by themselves what sort of thing is meant.
+_TELLING = frozenset(
+    {Kind.URL, Kind.EMAIL, Kind.PHONE, Kind.PATH, Kind.CHANNEL, Kind.CURRENCY, Kind.LANGUAGE,
+     Kind.EXPRESSION, Kind.DIMENSIONS, Kind.DURATION}
+)  # fmt: skip
 
 
 def _lacking(clause: Clause, ranked: list[Match], steps: list[StepDraft]) -> Choice | None:
@@ -111,6 +193,9 @@ def _adjusted(
         bridged = bridged or (slot.kind is SlotKind.TITLE and binding.refers)
         bridged = bridged and (tables or slot.kind is not SlotKind.RECORDS)
         score -= 0.1 if bridged else 0.8
+    if clause.question and match.explained and not binding.missing:
+        score += 0.1
+    score += 0.35 * _options_said(match.profile, binding.args)
     if compares and condition_slot(match.profile) is not None and works_on_records(match.profile):
         score += 0.7
     if takes_measures(match.profile) and tables and _computes(table):
@@ -125,6 +210,25 @@ def _adjusted(
     if works_on_records(match.profile) and not compares and condition_slot(match.profile):
         score -= 0.6
     return score
+
+
+def _options_said(profile: Profile, args: Mapping[str, object]) -> int:
+    """Return how many parameters got one of their options by its name."""
+    return sum(
+        slot.kind is SlotKind.ENUM and slot.required and isinstance(args.get(slot.name), str)
+        for slot in profile.slots
+    )
+
+
+def _option_stems(profile: Profile) -> frozenset[str]:
+    return stems(
+        " ".join(
+            str(option)
+            for slot in profile.slots
+            if slot.kind is SlotKind.ENUM and slot.required
+            for option in slot.options
+        )
+    )
 
 
 def _computes(table: TableWords) -> bool:

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
+from flowbuilder.errors import PlanningError
 from flowbuilder.planner.rules.breaks import (
     BREAK,
     conditions_cut,
@@ -25,12 +26,15 @@ from flowbuilder.planner.rules.qualifiers import (
 #: More clauses than any sensible plan has; a goal beyond it is refused.
 MAX_CLAUSES = 60
 _MASK = "\x01"
+#: A full stop after a title ends no sentence: "Dr. Weiss".
+_TITLED = r"(?<!\bDr)(?<!\bMr)(?<!\bMs)(?<!\bSt)(?<!\bMrs)(?<!\bProf)(?<!\bvs)"
 _SENTENCE = re.compile(
-    r"[.!?;:]+(?=\s|$)|\n+|\s[-–—]+\s|(?<=\s)\d+[.)](?=\s)|^\d+[.)](?=\s)|→|->|=>|•"
+    rf"{_TITLED}[.!?;:]+(?=\s|$)|\n+|\s[-–—]+\s|(?<=\s)\d+[.)](?=\s)|^\d+[.)](?=\s)"
+    r"|→|->|=>|•"
 )
 #: Without a first item, "above 8. If …" ends a sentence and numbers nothing.
 _NUMBERED = re.compile(r"(?:^|\s)1[.)]\s")
-_UNNUMBERED_SENTENCE = re.compile(r"[.!?;:]+(?=\s|$)|\n+|\s[-–—]+\s|→|->|=>|•")
+_UNNUMBERED_SENTENCE = re.compile(rf"{_TITLED}[.!?;:]+(?=\s|$)|\n+|\s[-–—]+\s|→|->|=>|•")
 _CONNECTOR = re.compile(
     r",?\s*(?:\b(?:and|but|or)\s+)?\b(?:then|after that|afterwards|thereafter|subsequently|"
     r"after which|following that|when (?:that(?:'s| is) |it(?:'s| is) )?(?:done|finished|ready)|"
@@ -50,7 +54,7 @@ _LEAD = re.compile(
     r"please)?"
     r"|i(?:'d| would)? (?:want|need|like)(?: you)? to|i(?:'d| would) like(?: you)? to|i want|i need"
     r"|let's|let us|go ahead and|make sure to|be sure to|you should|help me(?: to)?|your task is to"
-    r"|hey|hi|hello|quickly|simply)\b)+",
+    r"|(?:do not|don['’]t) forget to|remember to|instead|hey|hi|hello|quickly|simply)\b)+",
     re.IGNORECASE,
 )
 _OPENERS = re.compile(
@@ -150,6 +154,9 @@ def split_goal(goal: str, verbs: frozenset[str]) -> list[Clause]:
     """Return the clauses of a goal in order.
 
     `verbs` are stems that name what the registered tools do, beside the verbs of the lexicon.
+
+    Raises:
+        PlanningError: It has more conditions than a plan could have.
     """
     text = goal.replace("\x00", " ")
     literals = find_literals(text)
@@ -162,7 +169,14 @@ def split_goal(goal: str, verbs: frozenset[str]) -> list[Clause]:
         " " if said in "\r\n" and shown == " " else said
         for said, shown in zip(text, masked, strict=True)
     )
-    qualifiers = conditions_cut(masked, find_qualifiers(masked), starts)
+    found = find_qualifiers(masked)
+    if len(found) > MAX_CLAUSES:
+        raise PlanningError(
+            f"the goal names more than {MAX_CLAUSES} conditions",
+            code="goal_too_long",
+            hint="Plan it in parts.",
+        )
+    qualifiers = conditions_cut(masked, found, starts)
     for qualifier in qualifiers:
         blank = " " * (qualifier.end - qualifier.start)
         ended = masked[: qualifier.start].rstrip().endswith((".", "!", "?", ";", ":"))
@@ -212,9 +226,11 @@ def _pieces(
     """Cut a sentence where another verb begins; the flag says that the piece is negated."""
     cursor, negated = start, False
     place = start
+    without = _WITHOUT.search(masked, place, end)
     while place < end:
         found = _CONNECTOR.search(masked, place, end)
-        without = _WITHOUT.search(masked, place, end)
+        if without and without.start() < place:
+            without = _WITHOUT.search(masked, place, end)
         if without and (not found or without.start() <= found.start()):
             if (
                 _starts_clause(masked, without.end(), end, verbs)
@@ -230,15 +246,31 @@ def _pieces(
             break
         forced = bool(_ALWAYS.search(found.group()))
         own = _starts_clause(masked, found.end(), end, verbs)
-        if forced or own or _orders_unknown(masked[cursor : found.start()], masked, found.end()):
+        if (
+            forced
+            or own
+            or _orders_unknown(
+                masked[max(cursor, found.start() - _LOOK) : found.start()], masked, found.end()
+            )
+        ):
             yield cursor, found.start(), negated
             cursor, negated = found.end(), False
         place = found.end()
     yield cursor, end, negated
 
 
+#: Nouns that are verbs before a name: "message Ola".
+_ADDRESSING = stems("message email mail text call phone notify tell")
+#: Verbs that no noun looks like: "turn on".
+_PARTICLE = re.compile(r"[a-z]+ (?:on|off|up|down|out|away|back)")
+
+
+#: How far a look for the words that begin a clause goes.
+_LOOK = 400
+
+
 def _starts_clause(masked: str, place: int, end: int, verbs: frozenset[str]) -> bool:
-    rest = masked[place:end]
+    rest = masked[place : min(end, place + _LOOK)]
     lead = _LEAD.match(rest)
     rest = rest[lead.end() :] if lead else rest
     if _NEGATION.match(rest) or _QUESTION_OPEN.match(rest):
@@ -249,23 +281,36 @@ def _starts_clause(masked: str, place: int, end: int, verbs: frozenset[str]) -> 
     word = stem(found.group())
     known = lexicon()
     first_two = next((item.stem for item in known.units(words(rest[:80]))), "")
-    if word in _RELATIVE:
+    acts = word in verbs or word in known.actions or first_two in known.actions
+    if word in _RELATIVE or not acts:
         return False
-    if word not in verbs and word not in known.actions and first_two not in known.actions:
-        return False
-    after = rest[found.end() :].lstrip()
+    if first_two in known.actions and _PARTICLE.fullmatch(first_two):
+        return True
+    pair = " ".join(item.stem for item in words(rest[:80])[:2])
+    if pair in verbs:
+        return True
+    return _orders_something(word, rest[found.end() :].lstrip(), verbs)
+
+
+def _orders_something(word: str, after: str, verbs: frozenset[str]) -> bool:
+    """Whether a word that may be a verb is one, by what stands after it."""
+    thing = word in lexicon().things
     if not after or after[0] in ",;":
-        return word not in _NOUNS and word not in known.things
+        return word not in _NOUNS and not thing
     if after.lower().startswith(("and ", "or ")):
         return False
-    if word in _NOUNS or (word in known.things and word not in verbs):
-        return bool(_OPENERS.match(after)) or bool(re.match(r"[\w-]+ (?:by|per|for each)\b", after))
-    return True
+    if word not in _NOUNS and not (thing and word not in verbs):
+        return True
+    addresses = word not in _NOUNS or word in _ADDRESSING
+    if addresses and re.match(r"[A-Z][a-z]", after):
+        return True
+    return bool(_OPENERS.match(after)) or bool(re.match(r"[\w-]+ (?:by|per|for each)\b", after))
 
 
+#: In any form before a pronoun ("shreds it"), else as orders are said ("shred the file").
 _UNKNOWN_ORDER = re.compile(
-    r"(?P<verb>[a-z]{3,})(?<!s)(?<!ing)(?<!ed)(?<!ly)\s+"
-    r"(?:it|them|(?:the|my|our|a|an|this|that|these|those|its|their)\s+\w)",
+    r"(?P<verb>[a-z]{3,})(?:\s+(?:it|them)\b"
+    r"|(?<!ing)(?<!ly)\s+(?:the|my|our|a|an|this|that|these|those|its|their)\s+\w)",
 )
 _RELATING = re.compile(r"\b(?:where|that|which|whose|who|with|whether|if|when)\b", re.IGNORECASE)
 _NO_ORDERS = listed(
@@ -276,7 +321,7 @@ _NO_ORDERS = listed(
 
 def _orders_unknown(before: str, masked: str, place: int) -> bool:
     """Whether a verb that nobody knows gives an order of its own: "and fax it to …"."""
-    lead = _LEAD.match(masked[place:])
+    lead = _LEAD.match(masked[place : place + _LOOK])
     found = _UNKNOWN_ORDER.match(masked, place + (lead.end() if lead else 0))
     if found is None or _RELATING.search(before):
         return False
@@ -290,7 +335,7 @@ def _orders_unknown(before: str, masked: str, place: int) -> bool:
 #: Words that carry on with what the clause is about.
 _RELATIVE = stems(
     "whose where which that with only by per over under above below more less most least "
-    "highest lowest largest smallest exactly between"
+    "highest lowest largest smallest exactly between in briefly"
 )
 _QUESTION_OPEN = re.compile(r"(?:what|how|who|where|which)\b", re.IGNORECASE)
 

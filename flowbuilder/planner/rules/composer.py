@@ -3,44 +3,39 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Any
 
 from flowbuilder.errors import NoFittingTool, Problem
-from flowbuilder.plan import Question
 from flowbuilder.planner.base import PlanRequest
-from flowbuilder.planner.rules.binding import Binding, bind
-from flowbuilder.planner.rules.bridges import Bridge, extension, loader, parser
+from flowbuilder.planner.rules.ambiguity import open_choices
+from flowbuilder.planner.rules.arguments import Binding
+from flowbuilder.planner.rules.binding import bind
+from flowbuilder.planner.rules.bridges import extension
 from flowbuilder.planner.rules.choice import Choice, choose, nearest, only_reports
 from flowbuilder.planner.rules.clauses import Clause
-from flowbuilder.planner.rules.conditions import condition_for
+from flowbuilder.planner.rules.composition import Composition
+from flowbuilder.planner.rules.extremes import extreme_apart
 from flowbuilder.planner.rules.inner import emptied, object_clause
 from flowbuilder.planner.rules.instructions import instructs
-from flowbuilder.planner.rules.literals import Kind, Literal
+from flowbuilder.planner.rules.literals import Kind
+from flowbuilder.planner.rules.loading import load, parse_all, parse_for
 from flowbuilder.planner.rules.mapping import map_over_elements, placeholders
 from flowbuilder.planner.rules.matching import FLOOR, Profile, ToolIndex
 from flowbuilder.planner.rules.ordering import set_order
-from flowbuilder.planner.rules.outputs import (
-    StepDraft,
-    consumes,
-    output_fields,
-    referenced,
-    tabular,
-)
+from flowbuilder.planner.rules.outputs import StepDraft, output_fields, tabular
+from flowbuilder.planner.rules.qualifying import ask_at_end, qualify
 from flowbuilder.planner.rules.reading import (
-    NOBODY,
-    SILENCE,
+    asks_more,
     explained,
     fits_inside,
-    gives_records,
     is_target,
-    new_id,
     only_loads,
     points_back,
     spent,
     without,
 )
+from flowbuilder.planner.rules.recovery import Recovery, ends, resume
 from flowbuilder.planner.rules.slots import SlotKind
 from flowbuilder.planner.rules.table_arguments import condition_slot, works_on_records
 from flowbuilder.planner.rules.tables import TableWords
@@ -50,31 +45,8 @@ from flowbuilder.planner.rules.wording import (
     question_text,
     subject_from,
 )
-from flowbuilder.tools import Effects
 
 APPROVE = "human.approve"
-
-
-@dataclass
-class Composition:
-    """Steps so far, what to ask, what to tell."""
-
-    steps: list[StepDraft] = field(default_factory=list)
-    questions: list[tuple[StepDraft, str, str]] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
-    doubts: list[str] = field(default_factory=list)
-    output: str | None = None
-
-    def asked(self) -> list[Question]:
-        """Return the questions with pointers into the document."""
-        return [
-            Question(
-                id=f"{step.id}.{place.rsplit('/', 1)[-1]}",
-                text=text,
-                pointer=f"/steps/{self.steps.index(step)}/{place}",
-            )
-            for step, place, text in self.questions
-        ]
 
 
 class Composer:
@@ -83,10 +55,10 @@ class Composer:
     def __init__(self, request: PlanRequest, index: ToolIndex) -> None:
         self._request = request
         self.index = index
-        self._awaiting = False
-        self._awaited_after = 0
         self._each: str | None = None
         self._previous: list[StepDraft] = []
+        self._recovery: Recovery | None = None
+        self._end = 0
         self.plan = Composition()
 
     def add(self, clause: Clause) -> None:
@@ -99,12 +71,23 @@ class Composer:
             self.plan.doubts.append(f"Left out, as asked: “{clause.text}”.")
             return
         if clause.asks_approval and not self._own_approval(clause):
-            self._awaiting = True
-            self._awaited_after = len(self.plan.steps)
+            self.plan.await_approval(len(self.plan.steps))
             return
         clause = self._each_carried(clause)
         if self._leads_each(clause):
             return
+        self._recovered(clause)
+        for part in extreme_apart(clause, self.index.profiles):
+            self._add_part(part)
+        self._end = clause.end
+
+    def _recovered(self, clause: Clause) -> None:
+        """Go on after a recovery when another sentence begins."""
+        if self._recovery is not None and ends(self._request.goal[self._end : clause.start]):
+            resume(self.plan, self._recovery)
+            self._recovery = None
+
+    def _add_part(self, clause: Clause) -> None:
         count = len(self.plan.steps)
         choice = choose(clause, self.index, self.plan.steps)
         if choice is None or only_reports(clause, choice):
@@ -114,20 +97,15 @@ class Composer:
         new = self.plan.steps[count:]
         self.plan.doubts += set_order(clause, new, self._previous, self.plan.steps)
         self._previous = new or self._previous
+        if self._recovery is not None:
+            self._recovery.branch += new
 
     def finish(self) -> Composition:
         """Return the plan; an approval that no effectful step took goes to what follows it.
 
         Where nothing follows, it becomes a step of its own.
         """
-        if self._awaiting and self._awaited_after < len(self.plan.steps):
-            self.plan.steps[self._awaited_after].approval = True
-        elif self._awaiting and self.plan.steps:
-            profile = self._named(APPROVE)
-            if profile is None:
-                self.plan.doubts.append("An approval was asked for, but nothing follows it.")
-            else:
-                self._approval_step(profile)
+        ask_at_end(self.plan, self._named(APPROVE))
         return self.plan
 
     # -- one clause ---------------------------------------------------------------------------
@@ -141,10 +119,8 @@ class Composer:
             rest = rest.replace(item.text, "")
         if re.search(r"[A-Za-z]{3,}", re.sub(r"\b(?:from|the|file|table)\b", "", rest)):
             return False
-        self._load_all(clause.literals, clause, None)
-        for step in list(self.plan.steps):
-            if step.format and not self._parsed(step):
-                self._parse(step)
+        load(self.plan, self.index.profiles, clause.literals, clause, None)
+        parse_all(self.plan, self.index.profiles)
         self._each = clause.each
         return True
 
@@ -164,7 +140,7 @@ class Composer:
             return
         loads = [item for item in clause.literals if item.kind in (Kind.PATH, Kind.URL)]
         alone = len(loads) == len(clause.literals) and only_loads(clause)
-        if loads and alone and self._load_all(loads, clause, None):
+        if loads and alone and load(self.plan, self.index.profiles, loads, clause, None):
             self.plan.doubts.append(f"“{clause.text}” was taken as: load what it names.")
             return
         raise self._unfit(clause)
@@ -190,10 +166,10 @@ class Composer:
             and not is_target(item, clause)
         ]
         if choice.profile.reads or any(slot.kind is SlotKind.ANY for slot in choice.profile.slots):
-            self._load_all(unused, clause, choice.profile)
+            load(self.plan, self.index.profiles, unused, clause, choice.profile)
         narrowing = self._narrowing(clause, choice)
         if clause.each is not None or works_on_records(narrowing or choice.profile):
-            self._parse_loaded(narrowing or choice.profile)
+            parse_for(self.plan, self.index.profiles, narrowing or choice.profile)
         return clause if narrowing is None else self._narrow(clause, narrowing)
 
     def _embedded(self, clause: Clause, choice: Choice) -> Clause:
@@ -237,7 +213,7 @@ class Composer:
         table = [item for item in clause.literals if item.kind not in (Kind.PATH, Kind.EMAIL)]
         narrowed = replace(clause, literals=tuple(table), approval=False, conditions=())
         binding = bind(profile, narrowed, self.plan.steps)
-        self._step(profile, narrowed, binding)
+        self.plan.add(profile, narrowed, binding)
         self.plan.notes.append(
             f"A step {profile.tool.name} was added for the rows that “{clause.text}” speaks of."
         )
@@ -248,30 +224,35 @@ class Composer:
         binding = bind(profile, clause, self.plan.steps)
         self._from_input(binding)
         subject_from(profile, self.plan.steps, binding)
-        step = self._step(profile, clause, binding)
+        step = self.plan.add(profile, clause, binding)
         map_over_elements(step, clause, self.plan.steps, binding)
         binding.doubts += [f"nothing fills in {name}" for name in placeholders(step)]
-        self._qualify(step, clause)
+        self._recovery = qualify(self.plan, step, clause, self._previous) or self._recovery
         for slot in binding.missing:
             text = question_text(slot, step)
             self.plan.questions.append((step, f"args/{slot.name}", text))
         for name, values in binding.repeats.items():
             for value in values[1:]:
-                again = self._step(profile, clause, replace(binding, args=dict(binding.args)))
+                again = self.plan.add(profile, clause, replace(binding, args=dict(binding.args)))
                 again.args[name] = value
                 again.format, again.origin = extension(str(value)), str(value)
-                self._qualify(again, clause)
+                qualify(self.plan, again, clause, self._previous)
         self.plan.doubts += choice.doubts
         self.plan.doubts += [f"In “{clause.text}”: {doubt}." for doubt in binding.doubts]
-        self._account(clause, choice, binding)
+        self._account(step, clause, choice, binding)
         if re.match(r"how many\b", clause.text, re.IGNORECASE):
             self._answer_with_count(step)
 
-    def _account(self, clause: Clause, choice: Choice, binding: Binding) -> None:
+    def _account(self, step: StepDraft, clause: Clause, choice: Choice, binding: Binding) -> None:
         """Doubt a step that leaves words or literals of its clause unexplained."""
         alone = not binding.refers and not self.plan.steps[:-1] and not clause.question
-        if alone and points_back(clause):
+        if alone and points_back(clause, choice.profile):
             self.plan.doubts.append(f"“{clause.text}” points to a result that no step gives.")
+        self.plan.doubts += open_choices(clause, choice.profile, step, binding.used)
+        if asks_more(clause, choice.profile):
+            self.plan.doubts.append(
+                f"“{clause.text}” asks something of what {step.id} reads; only reading is planned."
+            )
         loaded = known_words(self.plan.steps)
         for text in leftovers(clause, choice.match, binding, loaded, self.plan.steps):
             self.plan.doubts.append(f"In “{clause.text.strip()}”, nothing accounts for “{text}”.")
@@ -280,76 +261,6 @@ class Composer:
         counts = any(item.name == "count" for item in output_fields(step.profile))
         if counts and condition_slot(step.profile) is not None:
             self.plan.output = "${{ steps." + step.id + ".count }}"
-
-    # -- steps --------------------------------------------------------------------------------
-
-    def _step(self, profile: Profile, clause: Clause | None, binding: Binding) -> StepDraft:
-        places = (SlotKind.PATH, SlotKind.URL)
-        named = [slot.name for slot in profile.slots if slot.kind in places]
-        path = next((str(binding.args[name]) for name in named if name in binding.args), "")
-        step = StepDraft(
-            id=new_id(profile, self.plan.steps),
-            profile=profile,
-            clause=clause,
-            args=dict(binding.args),
-            sink=consumes(profile) and binding.refers,
-            format=extension(path) if not consumes(profile) else "",
-            origin=path if not consumes(profile) else "",
-            computed=binding.computed,
-        )
-        if not step.computed and self.plan.steps and works_on_records(profile):
-            step.computed = self.plan.steps[-1].computed
-        self.plan.steps.append(step)
-        return step
-
-    def _load_all(
-        self, literals: Sequence[Literal], clause: Clause, wanted_by: Profile | None
-    ) -> bool:
-        """Insert a loading step for each literal; return whether all could be loaded."""
-        done = True
-        for literal in literals:
-            if any(step.origin == literal.value for step in self.plan.steps):
-                continue
-            bridge = loader(literal, self.index.profiles, wanted_by or NOBODY)
-            if bridge is None:
-                done = False
-                continue
-            alone = replace(
-                clause, text=literal.text, start=literal.start, end=literal.end, words=(),
-                literals=(literal,), approval=False, conditions=(),
-            )  # fmt: skip
-            step = self._step(bridge.profile, alone, bind(bridge.profile, alone, []))
-            self._tell(bridge, f"to load {literal.text}")
-            if wanted_by is not None and works_on_records(wanted_by):
-                self._parse(step)
-        return done
-
-    def _parse_loaded(self, profile: Profile) -> None:
-        """Insert parsing steps for loaded tables that nothing has parsed yet."""
-        slots = [slot for slot in profile.slots if slot.kind is SlotKind.RECORDS and slot.required]
-        fresh = [step for step in self.plan.steps if not step.sink and not step.silent]
-        for step in fresh[-max(len(slots), 1) :]:
-            if step.format and not self._parsed(step) and not gives_records(step):
-                self._parse(step)
-
-    def _parsed(self, step: StepDraft) -> bool:
-        pattern = f"steps.{step.id}" + r"\b"
-        return any(re.search(pattern, str(other.args)) for other in self.plan.steps)
-
-    def _parse(self, step: StepDraft) -> None:
-        bridge = parser(step, self.index.profiles)
-        if bridge is None:
-            return
-        slot = next(slot for slot in bridge.profile.slots if slot.required)
-        found = referenced(slot, step, step.clause or SILENCE)
-        if found is not None:
-            self._step(bridge.profile, None, Binding(args={slot.name: found}))
-            self._tell(bridge, f"to parse what {step.id} reads")
-
-    def _tell(self, bridge: Bridge, purpose: str) -> None:
-        self.plan.notes.append(f"A step {bridge.profile.tool.name} was added {purpose}.")
-        if bridge.rivals:
-            self.plan.doubts.append(f"{' or '.join(bridge.rivals)} would do as well {purpose}.")
 
     def _from_input(self, binding: Binding) -> None:
         """Fill missing parameters from the run's input where it has a property of that name."""
@@ -361,40 +272,6 @@ class Composer:
             if slot.name in known:
                 binding.args[slot.name] = "${{ input." + slot.name + " }}"
                 binding.missing.remove(slot)
-
-    # -- approvals and conditions -------------------------------------------------------------
-
-    def _qualify(self, step: StepDraft, clause: Clause) -> None:
-        effectful = consumes(step.profile)
-        if clause.approval and step.profile.tool.effects is Effects.PURE:
-            self._awaiting, self._awaited_after = True, self.plan.steps.index(step)
-        elif clause.approval or (self._awaiting and effectful):
-            step.approval = True
-            self._awaiting = False
-        if clause.conditions and not effectful:
-            said = clause.conditions[0].text.strip(" ,")
-            self.plan.doubts.append(f"“{said}” was taken as a condition of {step.id}.")
-        for qualifier in clause.conditions:
-            earlier = [other for other in self.plan.steps if other is not step]
-            found = condition_for(qualifier, earlier)
-            if found is None:
-                said = qualifier.text.strip(" ,")
-                asked = f"When exactly should {step.id} run? The goal says “{said}”."
-                self.plan.questions.append((step, "when", asked))
-            else:
-                step.when = found if step.when is None else f"({step.when}) && ({found})"
-        if not step.args and self.plan.steps[:-1] and effectful:
-            step.depends_on = [self.plan.steps[-2].id]
-
-    def _approval_step(self, profile: Profile) -> None:
-        latest = self.plan.steps[-1]
-        binding = Binding()
-        for slot in profile.slots:
-            if slot.kind in (SlotKind.TEXT, SlotKind.TITLE) and slot.required:
-                binding.args[slot.name] = f"Please look at the result of {latest.id} and decide."
-        step = self._step(profile, None, binding)
-        step.depends_on = [latest.id]
-        self._awaiting = False
 
     def _named(self, name: str) -> Profile | None:
         return next((item for item in self.index.profiles if item.tool.name == name), None)

@@ -17,7 +17,7 @@ _FITS: dict[tuple[Kind, SlotKind], float] = {
     (Kind.URL, SlotKind.URL): 10, (Kind.URL, SlotKind.PATH): 0, (Kind.URL, SlotKind.TEXT): 2,
     (Kind.EMAIL, SlotKind.EMAIL): 10, (Kind.EMAIL, SlotKind.NAME): 4,
     (Kind.PHONE, SlotKind.PHONE): 10, (Kind.PATH, SlotKind.PATH): 10,
-    (Kind.CHANNEL, SlotKind.CHANNEL): 10, (Kind.CHANNEL, SlotKind.NAME): 3,
+    (Kind.CHANNEL, SlotKind.CHANNEL): 10, (Kind.CHANNEL, SlotKind.NAME): 5.5,
     (Kind.CURRENCY, SlotKind.CURRENCY): 10, (Kind.LANGUAGE, SlotKind.LANGUAGE): 10,
     (Kind.EXPRESSION, SlotKind.EXPRESSION): 10, (Kind.DOTTED, SlotKind.JSON_PATH): 10,
     (Kind.DOTTED, SlotKind.COLUMN): 7, (Kind.DATE, SlotKind.DATE): 10,
@@ -61,13 +61,13 @@ def fit(slot: Slot, candidate: Candidate) -> float:
         return phrase_fit(slot, candidate)
     if slot.kind is SlotKind.ENUM:
         return 9.0 if option_for(slot, candidate.text, candidate.value) is not None else 0.0
-    score = _FITS.get((candidate.kind, slot.kind), 0.0)
+    score = _by_kind(slot, candidate)
     if not score:
         return 0.0
-    if candidate.near & slot.stems - {"max", "min", "to", "from"}:
-        score += 4
-    elif slot.kind is SlotKind.NUMBER and not slot.required:
-        score -= 3
+    near = closeness(slot, candidate)
+    score += near
+    if not near and slot.kind is SlotKind.NUMBER and not slot.required:
+        score += 1 if candidate.kind is Kind.NUMBER and _counts_off(slot, candidate) else -3
     if candidate.kind is Kind.DURATION and slot.kind is SlotKind.NUMBER:
         score += 5 if candidate.unit and _unit_in(candidate.unit, slot) else 0
     if slot.kind is SlotKind.NUMBER and _bounds(slot, candidate):
@@ -77,6 +77,67 @@ def fit(slot: Slot, candidate: Candidate) -> float:
         return 0.0
     score += _title_malus(slot, candidate)
     return score + _lead_bonus(slot, candidate.lead) + (0.2 if slot.required else 0.0)
+
+
+#: Parts of a parameter's name that say nothing about its value.
+_BLANK = stems("max min to from of in on at the a an for by with per is")
+
+
+def closeness(slot: Slot, candidate: Candidate) -> float:
+    """Return how much the words around a literal speak of a parameter: 0, or 3 to 5.5."""
+    telling = slot.stems - _BLANK
+    hits = telling & (candidate.owner | candidate.near)
+    if hits:
+        return 3 + 2 * len(hits) / len(telling) + (0.5 if telling <= candidate.owner else 0)
+    described = slot.described & candidate.owner - lexicon().fillers - _BLANK
+    return min(1.5, 0.75 * len(described))
+
+
+def _broken(candidate: Candidate) -> bool:
+    """Whether a number has decimals, as no number of an order or an account has."""
+    return isinstance(candidate.value, float) or "." in candidate.text
+
+
+def _counts_off(slot: Slot, candidate: Candidate) -> bool:
+    """Whether "the last 20" meets a limit."""
+    first = candidate.near & stems("last first top latest newest most recent best")
+    limits = slot.stems & stems("limit count top n max number results quantity qty amount units")
+    return bool(limits) and bool(first or candidate.first)
+
+
+def _by_kind(slot: Slot, candidate: Candidate) -> float:
+    """Return how well a kind of literal fits a kind of parameter, its neighbours left aside."""
+    if candidate.kind is None:
+        return 0.0
+    score = _FITS.get((candidate.kind, slot.kind), 0.0)
+    if candidate.kind is Kind.LANGUAGE and slot.stems & _NATIONAL:
+        return 9.0
+    if candidate.kind is Kind.NUMBER and slot.kind is SlotKind.CODE and _broken(candidate):
+        return 0.0
+    if candidate.kind is Kind.IDENTIFIER and slot.kind is SlotKind.CODE:
+        return score + _shape_fit(slot, candidate.text)
+    return score + 3 if candidate.kind is Kind.PERCENT and slot.stems & _RATES else score
+
+
+_VERSION = re.compile(r"v?\d+(?:\.\d+)+")
+_VERSIONED = stems("version release build tag revision")
+_SLASHED = stems("repo repository project image package")
+
+
+def _shape_fit(slot: Slot, text: str) -> float:
+    """Return how well the look of an identifier goes with a parameter: `1.4.2`, `acme/api`."""
+    if "/" in text:
+        return 2.0 if slot.stems & _SLASHED else -3.5
+    if _VERSION.fullmatch(text):
+        return 2.0 if slot.stems & _VERSIONED else -3.5
+    return 0.0
+
+
+#: Parameters that take "Italian" though it is no language to them, and those that take "5%".
+_NATIONAL = stems("cuisine nationality style")
+_RATES = stems(
+    "rate percent percentage pct interest yield return growth discount tax tip margin share ratio"
+)
 
 
 def _path_bonus(slot: Slot, lead: str) -> float:
@@ -119,6 +180,8 @@ def _lead_bonus(slot: Slot, lead: str) -> float:
         return 0.0
     if slot.stems & _LEADS.get(lead, frozenset()):
         return 3.0
+    if slot.kind is SlotKind.NUMBER:
+        return 0.0
     froms, tos = _LEADS["from"] & slot.stems, (_LEADS["to"] - {"channel"}) & slot.stems
     if (lead in _OPPOSED[0] and tos and not froms) or (lead in _OPPOSED[1] and froms and not tos):
         return -3.0
@@ -129,9 +192,9 @@ _PHRASED: dict[SlotKind, dict[str, float]] = {
     SlotKind.PLACE: {"": 4, "in": 7, "for": 7, "at": 7, "of": 6, "to": 7, "from": 7, "near": 6,
                      "object": 5, "question": 3, "with": 0},
     SlotKind.QUERY: {"about…": 8.5, "for…": 8, "on…": 7, "of…": 6, "about": 7.5, "for": 7, "on": 6,
-                     "object": 5.5, "regarding…": 8, "named": 7, "question": 5},
+                     "object": 5.5, "regarding…": 8, "named": 7, "question": 5, "with": 6},
     SlotKind.NAME: {"": 5, "named": 8, "for": 6.5, "object": 6, "of": 6, "by": 5, "with": 5,
-                    "from": 5, "to": 5.5, "about": 5},
+                    "from": 5, "to": 5.5, "about": 5, "in": 6, "on": 6, "at": 6},
     SlotKind.TITLE: {"named": 9, "to…": 6.5, "about…": 6.5, "that…": 6.5, "object": 5.5, "for…": 5},
     SlotKind.TEXT: {"saying…": 9, "named": 8, "that…": 8, "to…": 6.2, "about…": 6, "object": 5},
     SlotKind.CODE: {"of": 6, "for": 6, "object": 5.5, "in": 4},
@@ -147,19 +210,35 @@ def phrase_fit(slot: Slot, candidate: Candidate) -> float:
     """Return how well a phrase of plain words fits a parameter."""
     if slot.kind is SlotKind.ENUM:
         return 7.0 if option_for(slot, candidate.text, candidate.value) is not None else 0.0
+    if candidate.lead == "because…":
+        return 8.5 if slot.stems & _REASONS else 0.0
     score = _PHRASED.get(slot.kind, {}).get(candidate.lead, 0.0)
     if candidate.text.lower() in slot.stems or candidate.text.lower() in _PERSONAL:
         return 0.0
     if not score or is_reference(candidate.text):
         return 0.0
     if slot.kind in (SlotKind.PLACE, SlotKind.NAME, SlotKind.CODE):
-        score += 2.5 if candidate.proper else -2.0
+        score += _naming(candidate)
         if slot.kind is SlotKind.CODE and candidate.text.isupper():
             score += 2
         score -= 0.6 * max(len(candidate.text.split()) - 3, 0)
     if candidate.near & slot.stems:
         score += 2
     return score + _lead_bonus(slot, candidate.lead)
+
+
+_REASONS = stems("reason cause explanation justification rationale")
+
+
+def _naming(candidate: Candidate) -> float:
+    """Return how much a phrase looks like a name: a proper one, some plain words, a sentence."""
+    if candidate.proper:
+        return 2.5 if not re.search(r"\s[a-z]+$", candidate.text) else -1.0
+    known = lexicon()
+    parts = candidate.text.split()
+    plain = all(part.isascii() and stem(part) not in known.fillers for part in parts)
+    led = stem(parts[0]) in known.actions and len(parts) == 1
+    return -1.0 if len(parts) <= 3 and plain and not led else -2.0
 
 
 def option_for(slot: Slot, text: str, value: Any) -> Any:
@@ -179,9 +258,13 @@ def as_phrase(slot: Slot, text: str) -> str:
     parts = text.split()
     while len(parts) > 1 and (stem(parts[0]) in slot.stems or parts[0].lower() in _ARTICLES):
         parts = parts[1:]
+    while len(parts) > 1 and stem(parts[-1]) in slot.stems - KEPT_NOUNS and parts[-1].islower():
+        parts = parts[:-1]
     return " ".join(parts)
 
 
+#: Nouns that belong to a thing's name: "the front door", where a "billing service" is "billing".
+KEPT_NOUNS = stems("room door light lamp window machine street hotel restaurant museum school")
 _ARTICLES = listed("the a an")
 
 
@@ -244,6 +327,7 @@ def _span(slot: Slot, candidate: Candidate) -> Any:
         whole = int(seconds) if seconds == int(seconds) else seconds
         return f"{whole}s"
     named = [size for word, size in _UNIT_SECONDS.items() if word in slot.stems]
+    named = named or [size for word, size in _UNIT_SECONDS.items() if word in slot.described]
     amount = seconds / (named[0] if named else 1)
     return int(amount) if amount == int(amount) else amount
 
@@ -261,6 +345,7 @@ _DATE_FORMS = ("%Y-%m-%d", "%d.%m.%Y", "%d %B %Y", "%B %d %Y", "%d %b %Y", "%b %
 
 def _date(slot: Slot, text: str) -> str | None:
     """Return a date as ISO text where the parameter's format asks for it, else as worded."""
+    text = re.sub(r"^on\s+", "", text, flags=re.IGNORECASE)
     plain = re.sub(r"(\d)(?:st|nd|rd|th)\b", r"\1", text).replace(" of ", " ").replace(",", "")
     for form in _DATE_FORMS:
         try:

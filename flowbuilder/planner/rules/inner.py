@@ -62,10 +62,11 @@ def object_clause(clause: Clause, profile: Profile, steps: list[StepDraft]) -> C
     if is_reference(re.split(r"\b(?:of|in|for|about|at|on|from)\b", core)[0]) and steps:
         return None
     start = clause.start + match.start("core")
-    return _piece(clause, start, start + len(core.rstrip()))
+    return piece(clause, start, start + len(core.rstrip()))
 
 
-def _piece(clause: Clause, start: int, end: int) -> Clause:
+def piece(clause: Clause, start: int, end: int) -> Clause:
+    """Return a part of a clause as a noun phrase of its own."""
     text = clause.text[start - clause.start : end - clause.start]
     return Clause(
         text=text,

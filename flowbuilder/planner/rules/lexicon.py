@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache, lru_cache
 from importlib import resources
+from itertools import pairwise
 from typing import Any
 
 import yaml
@@ -162,13 +163,21 @@ class Lexicon:
 
     def _phrase_at(self, found: list[Word], index: int, taken: set[int]) -> tuple[int, ...]:
         for phrase in self.phrases.get(found[index].stem, ()):
-            if tuple(word.stem for word in found[index : index + len(phrase)]) == phrase:
+            run = found[index : index + len(phrase)]
+            if tuple(word.stem for word in run) == phrase and _adjoining(run, phrase):
                 return tuple(range(index, index + len(phrase)))
             if len(phrase) == 2 and phrase[1] in _PARTICLES:
                 for later in range(index + 2, min(index + 12, len(found))):
                     if found[later].stem == phrase[1] and later not in taken:
                         return (index, later)
         return (index,)
+
+
+def _adjoining(run: list[Word], phrase: tuple[str, ...]) -> bool:
+    """Whether a preposition belongs to its verb: "write to" is not in 'write "hi" to a.txt'."""
+    return phrase[-1] not in ("to", "at", "for", "into") or all(
+        after.start - before.end <= 3 for before, after in pairwise(run)
+    )
 
 
 @lru_cache(maxsize=1)

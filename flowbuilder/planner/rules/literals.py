@@ -102,7 +102,7 @@ _DATE = _compile(
     rf"|\b\d{{1,2}}(?:st|nd|rd|th)?(?: of)? {_MONTH}\b(?:,? \d{{4}})?"
     rf"|\b{_MONTH} \d{{1,2}}(?:st|nd|rd|th)?\b(?:,? \d{{4}})?"
     rf"|\b(?:today|tomorrow|tonight|the day after tomorrow|next week|next month)\b"
-    rf"|\b(?:this |next |on )?{_DAY}\b"
+    rf"|\b(?:this |next )?{_DAY}\b"
 )
 _TIME = _compile(
     r"\b\d{1,2}:\d{2}(?::\d{2})?(?:\s?[ap]\.?m\b\.?)?|\b\d{1,2}\s?[ap]m\b|\b(?:noon|midnight)\b"
@@ -120,7 +120,10 @@ _EXPRESSION = re.compile(
     rf"(?:{_NUMBER}))+"
 )
 _IDENTIFIER = re.compile(
-    r"(?<!\w)#\d+\b|\b[A-Z]{1,6}-\d+\b|\b[a-z]+_[a-z0-9_]+\b|\b[A-Z]{1,3}\d{2,}\b"
+    r"(?<!\w)#\d+\b|\b[A-Z]{1,6}-\d+\b|\bv?\d+(?:\.\d+){2,}\b|\bv\d+(?:\.\d+)*\b"
+    r"|\b[a-z]+\d*-\d+\b"
+    r"|(?<![\w/.@])(?!and/|on/|off/|yes/|no/|he/|she/|his/|her/|him/|w/|n/|km/|m/|either/|read/)"
+    r"[a-z][\w-]+/[a-z][\w-]+(?![\w/])|\b[a-z]+_[a-z0-9_]+\b|\b[A-Z]{1,3}\d{2,}\b"
     r"|\b(?=[A-Z0-9-]*\d)(?=[A-Z0-9-]*[A-Z])[A-Z0-9][A-Z0-9-]{4,}\b|(?<![\d.,+-])\b\d{7,}\b(?![.,]\d)"
 )
 _DOTTED = re.compile(r"\b[A-Za-z_]\w*(?:\.[A-Za-z_]\w*|\[\d+\])+")

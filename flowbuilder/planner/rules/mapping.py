@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from flowbuilder.planner.rules.binding import Binding
+from flowbuilder.planner.rules.arguments import Binding
 from flowbuilder.planner.rules.clauses import Clause
 from flowbuilder.planner.rules.lexicon import name_words, stem, stems, words
 from flowbuilder.planner.rules.outputs import (
@@ -43,7 +43,7 @@ def map_over_elements(
     step.for_each = reference(source, item.name)
     element = _element_schema(source, item)
     owned = _owned(clause, element)
-    binding.doubts += _fill_in(step, source, element)
+    _fill_in(step, source, element)
     for slot in step.profile.slots:
         value = step.args.get(slot.name)
         missing = slot in binding.missing
@@ -77,10 +77,9 @@ def placeholders(step: StepDraft) -> list[str]:
     ]
 
 
-def _fill_in(step: StepDraft, source: StepDraft, element: JsonSchema) -> list[str]:
-    """Put the element's field in the place of each placeholder that names one; tell which."""
+def _fill_in(step: StepDraft, source: StepDraft, element: JsonSchema) -> None:
+    """Put the element's field in the place of each placeholder that names one."""
     fields = element.get("properties") or {}
-    said = [f"{name} was taken from the element" for name in placeholders(step)]
 
     def filled(match: re.Match[str]) -> str:
         name = match.group(1) or match.group(2)
@@ -94,7 +93,6 @@ def _fill_in(step: StepDraft, source: StepDraft, element: JsonSchema) -> list[st
         value = step.args.get(slot.name)
         if slot.kind is SlotKind.PATH and isinstance(value, str):
             step.args[slot.name] = _PLACEHOLDER.sub(filled, value)
-    return said
 
 
 def _element_schema(source: StepDraft, item: Field) -> JsonSchema:

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from copy import copy
 from dataclasses import dataclass
+from itertools import pairwise
 
 from flowbuilder.planner.rules.clauses import Clause
 from flowbuilder.planner.rules.lexicon import (
@@ -107,7 +108,9 @@ class ToolIndex:
             word: math.log(1 + total / count) / math.log(1 + total)
             for word, count in counts.items()
         }
-        self.verbs = frozenset(verb for profile in self.profiles for verb in profile.verbs)
+        self.verbs = frozenset(
+            verb for profile in self.profiles for verb in (*profile.verbs, *_named_pairs(profile))
+        )
 
     def without(self, excluded: Profile, kinds: Iterable[Kind]) -> ToolIndex:
         """Return the index of the harmless tools but one, and but those for such literals.
@@ -226,6 +229,13 @@ def _related(word: str, profile: Profile) -> Iterable[tuple[str, float]]:
                 yield other, degree
 
 
+def _named_pairs(profile: Profile) -> list[str]:
+    """Return the pairs of a tool's name that order something together: "book room"."""
+    parts = [stem(part) for part in name_words(profile.tool.name)]
+    acts = lexicon().actions
+    return [f"{first} {second}" for first, second in pairwise(parts) if first in acts]
+
+
 def _profile(tool: Tool) -> Profile:
     weights: dict[str, float] = {}
     slots = tool_slots(tool)
@@ -250,6 +260,8 @@ def _profile(tool: Tool) -> Profile:
     names = name_words(tool.name)
     for part in names:
         weights[stem(part)] = 1.0
+    joined = {unit.stem for unit in lexicon().units(words(" ".join(names))) if " " in unit.stem}
+    weights |= dict.fromkeys(joined, 1.0)
     opening = [word.stem for word in words(_first_sentence(tool.summary))[:1]]
     for word in opening:
         weights[word] = max(weights.get(word, 0.0), 0.9)
@@ -257,7 +269,7 @@ def _profile(tool: Tool) -> Profile:
     verbs = {stem(part) for part in names if stem(part) in known.actions}
     if len(names) > 1:
         verbs = {verb for verb in verbs if verb not in known.things}
-    verbs |= set(opening)
+    verbs |= {*opening, *(unit for unit in joined if unit in known.actions)}
     verbs |= {phrase_stem(word) for word in keywords if phrase_stem(word) in known.actions}
     phrases = (tuple(word.stem for word in words(keyword)) for keyword in keywords)
     several = tuple(phrase for phrase in phrases if len(phrase) > 1)

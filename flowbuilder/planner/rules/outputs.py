@@ -33,6 +33,8 @@ class StepDraft:
     when: str | None = None
     approval: bool = False
     depends_on: list[str] = field(default_factory=list)
+    on_error: str = "fail"
+    trigger_rule: str = "all_success"
     sink: bool = False
     """It has taken in an earlier result and put it somewhere: no source for later steps."""
     format: str = ""
@@ -89,7 +91,23 @@ def main_field(profile: Profile) -> Field | None:
     if len(fields) == 1:
         return fields[0]
     by_name = {item.name: item for item in fields}
-    return next((by_name[name] for name in _MAIN if name in by_name), None)
+    named = next((by_name[name] for name in _MAIN if name in by_name), None)
+    if named is not None:
+        return named
+    texts = [item for item in fields if item.type == "string" and not _identifies(item.name)]
+    plain = all(item.type in ("string", "integer", "number", "boolean") for item in fields)
+    return texts[0] if len(texts) == 1 and plain and _tells_all(fields) else None
+
+
+def _identifies(name: str) -> bool:
+    return bool({"id", "key", "code", "symbol", "name", "status"} & set(name_words(name)))
+
+
+def _tells_all(fields: list[Field]) -> bool:
+    """Whether what stands beside a text only counts or measures it: `{poem, lines}`."""
+    return all(item.type in ("string", "integer", "boolean") for item in fields) and (
+        sum(item.type == "string" for item in fields) == 1
+    )
 
 
 def reference(step: StepDraft, name: str) -> str:

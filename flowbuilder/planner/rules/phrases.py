@@ -7,14 +7,15 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from flowbuilder.planner.rules.clauses import Clause
-from flowbuilder.planner.rules.lexicon import lexicon, stem, stems, words
+from flowbuilder.planner.rules.lexicon import lexicon, listed, stem, stems, words
 from flowbuilder.planner.rules.literals import Kind, Literal
 from flowbuilder.types import JsonValue
 
 _PREPOSITION = (
     r"to|from|into|in|as|at|by|with|of|for|about|on|onto|via|regarding|concerning|near|between|"
-    r"than|over|under|using|that|saying"
+    r"than|over|under|using|that|saying|because"
 )
+_PREPOSITIONS = re.compile(rf"(?:{_PREPOSITION}|and|or|\s)+", re.IGNORECASE)
 _LEADING = re.compile(rf"\b({_PREPOSITION})\s+(?:the\s+|a\s+|an\s+)?$", re.IGNORECASE)
 _CUT = re.compile(
     rf"\s*(?:,|;|\b(?:{_PREPOSITION}|and|or|but|where|whose|which|who|then|please)\b|['’]s(?=\s))\s*",
@@ -30,7 +31,9 @@ _ASKING = re.compile(
 )
 _MEANING = re.compile(r"\s+means?$", re.IGNORECASE)
 _EDGES = re.compile(
-    rf"^(?:saying|that says|that|to say|to)\s+|\s+(?:{_PREPOSITION}|and|or|then|the|a|an)$",
+    r"^(?:whether|if|saying|that says|that|to say|to|with|by|from|of|for|via|using|"
+    r"in|on|at|as|into|onto)\s+"
+    rf"|\s+(?:{_PREPOSITION}|and|or|then|the|a|an|off|up|down|out|away|back)$",
     re.IGNORECASE,
 )
 _NAMED = re.compile(
@@ -61,6 +64,10 @@ class Candidate:
     """Stems of the words right before and right after it."""
     unit: str | None = None
     proper: bool = False
+    owner: frozenset[str] = frozenset()
+    """Stems of the noun phrase it belongs to: "an initial investment of $2000"."""
+    first: bool = False
+    """It follows the verb at once: "get 3 articles"."""
 
 
 def joined_times(clause: Clause) -> Clause:
@@ -113,8 +120,35 @@ def _from_literal(clause: Clause, literal: Literal) -> Candidate:
         near = {word.stem for word in words(before)[-2:]}
     return Candidate(
         literal.kind, literal.value, literal.text, literal.start, literal.end, lead,
-        frozenset(near), literal.unit,
+        frozenset(near), literal.unit, owner=_owner(clause, literal),
+        first=_FIRST.fullmatch(before) is not None,
     )  # fmt: skip
+
+
+_FIRST = re.compile(r"\s*[A-Za-z]+\s+(?:(?:me|us|the|up to)\s+)?", re.IGNORECASE)
+_PART = re.compile(r"[,;:]|\b(?:and|or|but|then|with|plus)\b", re.IGNORECASE)
+_AFTER = re.compile(
+    rf"[,;:.?!]|\b(?:{_PREPOSITION}|and|or|but|then|where|which|who|is|are)\b", re.IGNORECASE
+)
+
+
+def _owner(clause: Clause, literal: Literal) -> frozenset[str]:
+    """Return the stems of the words before and after a literal that speak of it."""
+    start, end = literal.start - clause.start, literal.end - clause.start
+    if start < 0 or end > len(clause.text):
+        return frozenset()
+    others = [item for item in clause.literals if item is not literal]
+    begin = max((o.end - clause.start for o in others if o.end <= literal.start), default=0)
+    for part in _PART.finditer(clause.text, begin, start):
+        begin = part.end()
+    stop = min(
+        (o.start - clause.start for o in others if o.start >= literal.end),
+        default=len(clause.text),
+    )
+    cut = _AFTER.search(clause.text, end, stop)
+    before = words(clause.text[begin:start])[-5:]
+    after = words(clause.text[end : cut.start() if cut else stop])[:3]
+    return frozenset(word.stem for word in (*before, *after))
 
 
 #: Literals that never are part of a phrase.
@@ -127,6 +161,8 @@ def phrase_candidates(clause: Clause, used: Sequence[tuple[int, int]]) -> list[C
     text = _blank(clause, [*used, *fixed])
     found: list[Candidate] = []
     for start, end, lead in _segments(text, clause):
+        whole = text[start:end].strip(" ,.!?;:\x01")
+        start += len(text[start:end]) - len(text[start:end].lstrip())
         piece = text[start:end]
         while article := _ARTICLE.match(piece):
             start += article.end()
@@ -135,13 +171,14 @@ def phrase_candidates(clause: Clause, used: Sequence[tuple[int, int]]) -> list[C
         piece = _MEANING.sub("", piece) if lead == "question" else piece
         while (shorter := _EDGES.sub("", piece).strip(" ,.!?;:\x01")) != piece:
             piece = shorter
-        if not piece or _MASK in piece:
+        if not piece or _MASK in piece or _PREPOSITIONS.fullmatch(piece):
             continue
         start = text.index(piece, start)
         proper = bool(_PROPER.match(piece)) and (start > 0 or not clause.verb)
         near = frozenset(word.stem for word in words(text[:start])[-2:])
+        said = whole if whole.endswith(piece) else piece
         found.append(
-            Candidate(None, piece, piece, clause.start + start, clause.start + start + len(piece),
+            Candidate(None, said, piece, clause.start + start, clause.start + start + len(piece),
                       lead, near, proper=proper)
         )  # fmt: skip
     return [*found, *_proper_names(clause, text, found)]
@@ -155,11 +192,15 @@ def _proper_names(clause: Clause, text: str, known: list[Candidate]) -> Iterator
         opens = first is not None and place[0] == first.start
         if opens and " " not in match.group():
             continue
+        said = match.group()
+        if opens and clause.verb is first:
+            skipped = len(said) - len(said.split(" ", 1)[1].lstrip())
+            place, said = (place[0] + skipped, place[1]), said[skipped:]
         if place not in taken:
             leading = _LEADING.search(text[: match.start()])
             lead = leading.group(1).lower() if leading else ""
             near = frozenset(word.stem for word in words(text[: match.start()])[-2:])
-            yield Candidate(None, match.group(), match.group(), *place, lead, near, proper=True)
+            yield Candidate(None, said, said, *place, lead, near, proper=True)
 
 
 def _blank(clause: Clause, used: Sequence[tuple[int, int]]) -> str:
@@ -190,8 +231,12 @@ def _segments(text: str, clause: Clause) -> Iterator[tuple[int, int, str]]:
             yield start, cut.start(), lead
         word = cut.group().strip().lower()
         lead, start = (word if word.isalpha() else lead), cut.end()
-        if word in ("about", "for", "that", "saying", "regarding", "to", "on", "of"):
+        if word in _LONG_LEADS:
             yield start, len(text), f"{word}…"
+
+
+#: Words after which all the rest may be one phrase.
+_LONG_LEADS = listed("about for that saying regarding to on of because")
 
 
 def is_reference(text: str) -> bool:

@@ -13,7 +13,8 @@ from flowbuilder.flow import Flow
 from flowbuilder.plan import Plan, PlanStatus
 from flowbuilder.planner.base import PlanEvent, PlanEventType, PlanRequest
 from flowbuilder.planner.rules.clauses import MAX_CLAUSES, Clause, split_goal
-from flowbuilder.planner.rules.composer import Composer, Composition
+from flowbuilder.planner.rules.composer import Composer
+from flowbuilder.planner.rules.composition import Composition
 from flowbuilder.planner.rules.lexicon import lexicon, words
 from flowbuilder.planner.rules.matching import ToolIndex
 from flowbuilder.planner.rules.outputs import StepDraft
@@ -22,8 +23,8 @@ from flowbuilder.settings import Settings
 from flowbuilder.types import JsonObject
 from flowbuilder.validation import validate
 
-#: Rules read everyday goals of a few sentences; what is longer is a model's business.
-LONGEST_GOAL = 4_000
+#: The same for every planner and surface; what a rule cannot read in it is refused by its parts.
+LONGEST_GOAL = 20_000
 #: A longer run of letters, digits or brackets is no word (addresses have marks in between).
 _RUN = re.compile(r"\w{200}|([^\w\s])\1{40}")
 #: More words without a full stop or another verb than a clause has.
@@ -212,6 +213,10 @@ def step_document(step: StepDraft) -> dict[str, Any]:
         written["when"] = step.when
     if step.depends_on:
         written["depends_on"] = step.depends_on
+    if step.on_error != "fail":
+        written["on_error"] = step.on_error
+    if step.trigger_rule != "all_success":
+        written["trigger_rule"] = step.trigger_rule
     if step.approval:
         written["approval"] = {"message": f"Approve {step.profile.tool.name} before it runs."}
     return written

@@ -73,6 +73,12 @@ _CONDITION = re.compile(
     r"\s(?!i\b)[^,.!?;\n]{2,80}(?=[,.!?;\n]|$))",
     re.IGNORECASE,
 )
+#: "otherwise, …": the opposite of the condition before it, or of what may fail.
+_OTHERWISE = re.compile(
+    r"(?:(?<=^)|(?<=[.!?;\n]\s)|(?<=[.!?;\n])|,\s*|\s)(?:(?:and|or|but)\s+)?"
+    r"(?:otherwise|or else|failing that|if not)\b,?(?=\s)",
+    re.IGNORECASE,
+)
 _DONE = re.compile(
     r"\b(?:done|finished|ready|complete[d]?|there|over|you can|possible|necessary|needed)\s*$", re.I
 )
@@ -91,6 +97,13 @@ def find_qualifiers(masked: str) -> list[Qualifier]:
             joined = _joined(masked, start, end)
             leading = group == "lead" or joined
             found.append(_qualifier(QualifierKind.CONDITION, masked, start, end, leading))
+    for match in _OTHERWISE.finditer(masked):
+        if not any(item.start < match.end() and match.start() < item.end for item in found):
+            found.append(
+                Qualifier(
+                    QualifierKind.CONDITION, match.group(), match.start(), match.end(), leading=True
+                )
+            )
     return sorted(found, key=lambda item: item.start)
 
 

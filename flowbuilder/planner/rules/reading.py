@@ -7,22 +7,28 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from flowbuilder.planner.rules.binding import Binding, bind
+from flowbuilder.planner.rules.arguments import Binding
+from flowbuilder.planner.rules.binding import bind
 from flowbuilder.planner.rules.choice import Choice
 from flowbuilder.planner.rules.clauses import Clause
 from flowbuilder.planner.rules.instructions import instructs
-from flowbuilder.planner.rules.lexicon import lexicon, stem, stems
+from flowbuilder.planner.rules.lexicon import lexicon, name_words, stem, stems
 from flowbuilder.planner.rules.literals import Kind, Literal
 from flowbuilder.planner.rules.matching import Profile
 from flowbuilder.planner.rules.outputs import StepDraft, output_fields
 from flowbuilder.planner.rules.slots import SlotKind
+from flowbuilder.tools import Effects
 
 _LOADING = stems("read get load open take use fetch download view import retrieve pull grab see")
 
 
-def points_back(clause: Clause) -> bool:
-    """Whether a clause speaks of an earlier result: "it", "the totals"."""
-    if any(word.stem in _POINTERS for word in clause.words):
+def points_back(clause: Clause, profile: Profile) -> bool:
+    """Whether a clause speaks of an earlier result: "it", "the totals".
+
+    What the tool itself is named for is none: "the lab results of patient 9".
+    """
+    own = {stem(part) for part in name_words(profile.tool.name)}
+    if any(word.stem in _POINTERS and word.stem not in own for word in clause.words):
         return True
     named = re.findall(r"\bthe ([a-z]+)$|\bthe ([a-z]+)(?= (?:to|in|as|by)\b)", clause.text)
     return any(stem(word) in lexicon().references for pair in named for word in pair if word)
@@ -40,6 +46,27 @@ def only_loads(clause: Clause) -> bool:
         or any(item.start <= word.start < item.end for item in clause.literals)
         for word in clause.words
     )
+
+
+_WHOLE = re.compile(
+    r"^what(?:['’]s|\s+(?:is|are|does|do))?\b.*?(?:\b(?:in|inside|on|at|say|says|contain|contains|"
+    r"contents?|return|returns|hold|holds|text)\b|^what(?:['’]s| is) \S+\?*$)",
+    re.IGNORECASE,
+)
+
+
+def asks_more(clause: Clause, profile: Profile) -> bool:
+    """Whether a question asks about what a tool only loads: "what is a.txt about"."""
+    places = (SlotKind.PATH, SlotKind.URL)
+    required = [slot for slot in profile.slots if slot.required]
+    loads = bool(required) and all(slot.kind in places for slot in required)
+    harmless = profile.tool.effects in (Effects.PURE, Effects.READ)
+    if not (clause.question and loads and harmless):
+        return False
+    return _WHOLE.search(clause.text) is None or _TOPIC.search(clause.text) is not None
+
+
+_TOPIC = re.compile(r"\b(?:about|mean|means|conclude|in short|in brief)\b", re.IGNORECASE)
 
 
 def explained(inner: Clause, choice: Choice) -> bool:

@@ -79,25 +79,36 @@ _BY_NAME: tuple[tuple[SlotKind, str], ...] = (
     (SlotKind.EMAIL, "email mail recipient recipients cc bcc sender mailto addressee"),
     (SlotKind.PHONE, "phone mobile telephone tel cell msisdn sms"),
     (SlotKind.PATH, "path file filename filepath pathname folder directory dir archive"),
-    (SlotKind.CHANNEL, "channel room hashtag"),
+    (SlotKind.CHANNEL, "channel hashtag"),
     (SlotKind.LANGUAGE, "language lang locale"),
     (SlotKind.CURRENCY, "currency"),
     (SlotKind.SQL, "sql"),
     (SlotKind.EXPRESSION, "expression formula equation calculation expr math"),
-    (SlotKind.DATE, "date start begin end day deadline due checkin checkout birthday"),
+    (SlotKind.DATE, "date start begin end day deadline due checkin checkout birthday expires "
+                    "expiry expiration until since"),
     (SlotKind.TIME, "time hour when at"),
     (SlotKind.SPAN, "seconds duration delay timeout minutes hours"),
-    (SlotKind.CODE, "symbol ticker code id identifier number sku isbn iban"),
+    (SlotKind.CODE, "symbol ticker code id identifier number sku isbn iban version release "
+                    "build serial postcode zipcode zip hash commit host hostname server "
+                    "node container pod cluster vin account repo repository"),
     (SlotKind.COLUMN, "column columns field fields key keys property attribute by on"),
     (SlotKind.QUERY, "query search topic keyword keywords term terms q question phrase word"),
     (SlotKind.PLACE, "city location place town country origin destination region state airport "
-                     "street venue departure arrival where"),
+                     "street venue departure arrival where pickup dropoff"),
     (SlotKind.TITLE, "title subject heading headline label summary"),
     (SlotKind.TEXT, "text content contents body message msg document description html markdown "
                     "article note notes prompt comment details passage paragraph input string data "
-                    "transcript reply caption csv json source"),
+                    "transcript reply caption csv json source sentence payload snippet story "
+                    "essay reason"),
     (SlotKind.NAME, "name person customer client contact user username employee company member "
-                    "assignee author product item title task artist song team project category"),
+                    "assignee author product item title task artist song team project category "
+                    "drug medicine medication "
+                    "service app application namespace branch department brand "
+                    "model genre sport league player game movie book animal species ingredient "
+                    "museum court judge lawyer queue role food dish drink room door light lamp "
+                    "appliance machine window device sensor attendee participant guest invitee "
+                    "doctor patient school course teacher student payee bank airline hotel "
+                    "restaurant car vehicle"),
 )  # fmt: skip
 _KIND_BY_WORD = {word: kind for kind, names in reversed(_BY_NAME) for word in names.split()}
 _BY_FORMAT = {
@@ -109,6 +120,8 @@ _RECORD_NAMES = listed("records rows items data table list entries left right")
 #: Last words of a name that say less than the word before: `phone_number`, `city_name`.
 _GENERIC = listed("number name value string str id text address")
 _CODES = listed("id number code no ref reference nr")
+#: People who get something; an address only where mail is spoken of.
+_PEOPLE = listed("recipient recipients sender addressee")
 _ENDPOINTS = listed("from to source target base origin destination src dst")
 
 
@@ -209,6 +222,8 @@ def _text_kind(tool: Tool, parts: list[str], schema: JsonSchema, described: str)
     if "address" in parts:
         return SlotKind.EMAIL if "mail" in about else SlotKind.PLACE
     found = _kind_by_words(parts) or _kind_described(described)
+    if found is SlotKind.EMAIL and last in _PEOPLE and "mail" not in f"{about} {described}":
+        found = SlotKind.NAME
     if last in _CODES and (found is None or last == "id"):
         return SlotKind.CODE
     return found or SlotKind.TEXT

@@ -137,6 +137,13 @@ LIMIT = re.compile(
     r"|^(?:show|list|give|get|keep|find|take)?\s*(?:me\s+)?(?:the\s+)?(?P<m>⟦\d+⟧|\d+)\s+(?:\w+\s+)?(?:cheapest|highest|lowest|largest|smallest|biggest|newest|oldest|best|worst|most|rows|records)",
     re.IGNORECASE,
 )
+#: "the row with the highest price": one row, or some where it says "rows".
+EXTREME = re.compile(
+    r"\b(?:row|record|entry|line|(?P<many>rows|records|entries|lines))\s+(?:with|having|that has|"
+    r"which has)\s+the\s+(?:highest|largest|biggest|greatest|most|lowest|smallest|least|latest|"
+    r"newest|oldest|best|worst)\s+(?P<field>⟦\d+⟧|[A-Za-z_][\w.]*)",
+    re.IGNORECASE,
+)
 COLUMNS = re.compile(
     r"\b(?:columns?|fields?|only|just|select|pick|keep|choose|project|drop|remove)\s+(?:only\s+|just\s+)?(?:the\s+)?(?:columns?\s+|fields?\s+)?(?:called\s+|named\s+)?"
     r"(?P<fields>(?:⟦\d+⟧|[A-Za-z_][\w.]*)(?:(?:\s*,\s*(?:and\s+)?|\s+and\s+)(?:the\s+)?(?:⟦\d+⟧|[A-Za-z_][\w.]*))*)",

@@ -19,6 +19,7 @@ from flowbuilder.planner.rules.table_patterns import (
     DOWN,
     EQUAL,
     EXCEPT,
+    EXTREME,
     FUNCTION_WORDS,
     LIMIT,
     MARK,
@@ -218,6 +219,7 @@ class TableWords:
                 field = match.group("field")
                 word = re.split(r"\s", match.group("word"))[0].lower()
                 ranks = function in ("max", "min") and self.limit() is not None
+                ranks = ranks or (self.extreme is not None and function in ("max", "min"))
                 if self._is_column(field) and not ranks:
                     wish = MeasureWish(function=function, field=self.name(field), word=word)
                     found.append((match.start(), wish))
@@ -248,7 +250,13 @@ class TableWords:
             for part in re.split(r"\s*,\s*|\s+and\s+(?:by\s+)?", match.group("fields")):
                 if self._groups(part) and self.name(part) not in found:
                     found.append(self.name(part))
-        return found
+        return found or ([self.extreme] if self.extreme is not None else [])
+
+    @property
+    def extreme(self) -> str | None:
+        """The column of "the row with the highest price"; None if no row is picked so."""
+        match = EXTREME.search(self.text)
+        return self.name(match.group("field")) if match else None
 
     @property
     def descending(self) -> bool | None:
@@ -262,7 +270,8 @@ class TableWords:
         """Return N of "top N", "the 3 cheapest", "first ten"."""
         match = LIMIT.search(self.text)
         if not match:
-            return None
+            picked = EXTREME.search(self.text)
+            return 1 if picked and not picked.group("many") else None
         value = self.value(match.group("n") or match.group("m"))
         return value if isinstance(value, int) and not isinstance(value, bool) else None
 

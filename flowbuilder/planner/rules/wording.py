@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
-from flowbuilder.planner.rules.binding import Binding
+from flowbuilder.planner.rules.arguments import Binding
 from flowbuilder.planner.rules.clauses import Clause
 from flowbuilder.planner.rules.fitting import BOUNDS
-from flowbuilder.planner.rules.lexicon import Word, lexicon, stems, words
+from flowbuilder.planner.rules.lexicon import Word, lexicon, name_words, stem, stems, words
 from flowbuilder.planner.rules.literals import STRONG, Kind
 from flowbuilder.planner.rules.matching import PLAIN_VERBS, Match, Profile
 from flowbuilder.planner.rules.outputs import StepDraft
@@ -60,7 +61,12 @@ def leftovers(
         spans.append((item.start, item.end))
         kept = any(start <= item.start < end for start, end in binding.used)
         carried = str(item.value) in loaded or _in_arguments(item.value, binding)
-        if item.kind in STRONG and not kept and not carried and not _weak(item.kind, match):
+        if (
+            item.kind in STRONG
+            and not kept
+            and not carried
+            and not _weak(item.kind, item.text, match)
+        ):
             found.append(item.text)
     outside = [
         word
@@ -73,6 +79,7 @@ def leftovers(
         for word in outside
         if not _says_nothing(word, clause, match, binding)
         and not (binding.refers and _stands_for(word.stem, steps))
+        and not _is_field(word.stem, binding)
         and not (
             works_on_records(match.profile) and (_in_table(word, binding) or word.stem in loaded)
         )
@@ -89,6 +96,12 @@ def _says_nothing(word: Word, clause: Clause, match: Match, binding: Binding) ->
         return True
     near_literal = any(0 < begin - word.end < 8 for begin, _ in binding.used)
     return word.stem in _BOUNDING and near_literal
+
+
+def _is_field(word: str, binding: Binding) -> bool:
+    """Whether an argument refers to a field of that name: "send the status"."""
+    fields = re.findall(r"\$\{\{ (?:steps|item)\.(?:\w+\.)?(\w+)", str(binding.args))
+    return any(stem(part) == word for field in fields for part in name_words(field))
 
 
 def _stands_for(word: str, steps: Sequence[StepDraft]) -> bool:
@@ -117,9 +130,10 @@ def _in_arguments(value: object, binding: Binding) -> bool:
     return any(value in row for row in binding.repeats.values())
 
 
-def _weak(kind: Kind, match: Match) -> bool:
+def _weak(kind: Kind, text: str, match: Match) -> bool:
     """Whether a literal of this kind may be part of the tool's own name: "SMS", "English text"."""
-    return kind is Kind.LANGUAGE and match.verb >= 0.9 and not match.profile.takes(kind)
+    named = stem(text) in match.profile.weights
+    return kind is Kind.LANGUAGE and named and not match.profile.takes(kind)
 
 
 def _in_table(word: Word, binding: Binding) -> bool:

@@ -1,0 +1,94 @@
+"""Values that a parameter's own noun points out: "the *billing* service", "host *web3*"."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from flowbuilder.planner.rules.clauses import Clause
+from flowbuilder.planner.rules.fitting import KEPT_NOUNS
+from flowbuilder.planner.rules.lexicon import Word, lexicon, listed, name_words, stem, stems, words
+from flowbuilder.planner.rules.matching import Profile
+from flowbuilder.planner.rules.slots import Slot, SlotKind
+
+_NAMED_KINDS = frozenset({SlotKind.NAME, SlotKind.CODE})
+#: Parts of a parameter's name that stand beside any noun.
+_GENERIC = stems("name id identifier number code title no ref key of the to from in")
+#: Words that tell one thing from another without being its name.
+_DESCRIBING = listed(
+    "new old same other another current previous next last first second third whole entire main "
+    "only own right wrong different given certain specific particular correct proper single "
+    "running broken failing failed dead live slow fast big small large little good bad best worst "
+    "different following above below remaining missing affected important urgent active inactive "
+    "following relevant respective appropriate entire complete latest newest oldest early late "
+    "full empty open closed free busy high low top bottom big great long short more most less no "
+    "any some each every all both several many few two three four five six seven eight nine ten"
+)
+_PLAIN_GAP = re.compile(r"\s+")
+_TOKEN = re.compile(r"\s+(?P<value>(?=[\w.-]*[A-Z\d])[\w.-]*\w)")
+
+
+def named_by_noun(
+    slot: Slot, profile: Profile, clause: Clause, used: Sequence[tuple[int, int]]
+) -> tuple[str, int, int] | None:
+    """Return the value that a parameter's noun points out, with the place of both.
+
+    None for parameters whose noun the clause does not say, or says without a name.
+    """
+    nouns = slot.stems - _GENERIC
+    if slot.kind not in _NAMED_KINDS or not nouns or slot.many:
+        return None
+    said = words(clause.text, start=clause.start)
+    tool_words = {stem(part) for part in name_words(profile.tool.name)} - nouns
+    options = {stem(str(option)) for other in profile.slots for option in other.options}
+    for index, word in enumerate(said):
+        if word.stem not in nouns or _taken(word, used):
+            continue
+        before = _modifiers(said[:index], word, clause, used, tool_words | options)
+        if before:
+            part = word.stem in KEPT_NOUNS or word.text[:1].isupper()
+            start, end = before[0].start, word.end if part else before[-1].end
+            text = clause.text[start - clause.start : end - clause.start]
+            return text, start, word.end
+        after = _TOKEN.match(clause.text, word.end - clause.start)
+        if after and not _inside(clause.start + after.start("value"), used):
+            return after.group("value"), word.start, clause.start + after.end()
+    return None
+
+
+def _modifiers(
+    before: Sequence[Word],
+    noun: Word,
+    clause: Clause,
+    used: Sequence[tuple[int, int]],
+    reserved: set[str],
+) -> list[Word]:
+    """Return the one or two words right before a noun that name which one is meant."""
+    found: list[Word] = []
+    right = noun.start
+    verb = clause.verb
+    for word in reversed(before[-3:]):
+        gap = clause.text[word.end - clause.start : right - clause.start]
+        if not _PLAIN_GAP.fullmatch(gap) and gap != "-":
+            break
+        if verb is not None and word.start < verb.end:
+            break
+        proper = word.text[:1].isupper()
+        if _taken(word, used) or word.stem in reserved:
+            break
+        filler = word.stem in lexicon().fillers and word.lower != "back"
+        if filler and not (proper and found):
+            break
+        if word.lower in _DESCRIBING and not proper:
+            return []
+        found.insert(0, word)
+        right = word.start
+    return found if len(found) <= 2 else []
+
+
+def _taken(word: Word, used: Sequence[tuple[int, int]]) -> bool:
+    return _inside(word.start, used)
+
+
+def _inside(place: int, used: Sequence[tuple[int, int]]) -> bool:
+    return any(start <= place < end for start, end in used)

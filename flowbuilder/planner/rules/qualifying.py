@@ -1,0 +1,89 @@
+"""Approvals and conditions: what in a clause says whether and when its step may run."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from flowbuilder.planner.rules.arguments import Binding
+from flowbuilder.planner.rules.clauses import Clause
+from flowbuilder.planner.rules.composition import Composition
+from flowbuilder.planner.rules.conditions import condition_for
+from flowbuilder.planner.rules.matching import Profile
+from flowbuilder.planner.rules.outputs import StepDraft, consumes
+from flowbuilder.planner.rules.qualifiers import Qualifier
+from flowbuilder.planner.rules.recovery import (
+    Recovery,
+    guard,
+    opposite,
+    says_failure,
+    says_otherwise,
+)
+from flowbuilder.planner.rules.slots import SlotKind
+from flowbuilder.tools import Effects
+
+
+def qualify(
+    plan: Composition, step: StepDraft, clause: Clause, previous: Sequence[StepDraft]
+) -> Recovery | None:
+    """Give a step the approval and the conditions of its clause.
+
+    Returns the recovery that it begins, if it stands in for a step that may fail.
+    """
+    effectful = consumes(step.profile)
+    if clause.approval and step.profile.tool.effects is Effects.PURE:
+        plan.await_approval(plan.steps.index(step))
+    elif clause.approval or (plan.awaiting and effectful):
+        step.approval = True
+        plan.awaiting = False
+    recovery = None
+    for qualifier in clause.conditions:
+        recovery = _recovering(step, qualifier, previous) or recovery
+        if recovery is None and not (says_otherwise(qualifier) and opposite(step, previous)):
+            _conditioned(plan, step, qualifier, effectful)
+    if not step.args and plan.steps[:-1] and effectful:
+        step.depends_on = [plan.steps[-2].id]
+    return recovery
+
+
+def _recovering(
+    step: StepDraft, qualifier: Qualifier, previous: Sequence[StepDraft]
+) -> Recovery | None:
+    conditional = any(other.when for other in previous)
+    if says_failure(qualifier) or (says_otherwise(qualifier) and not conditional):
+        return guard(step, qualifier, previous)
+    return None
+
+
+def _conditioned(plan: Composition, step: StepDraft, qualifier: Qualifier, effectful: bool) -> None:
+    said = qualifier.text.strip(" ,.;")
+    if not effectful:
+        plan.doubts.append(f"“{said}” was taken as a condition of {step.id}.")
+    found = condition_for(qualifier, [other for other in plan.steps if other is not step])
+    if found is None:
+        asked = f"When exactly should {step.id} run? The goal says “{said}”."
+        plan.questions.append((step, "when", asked))
+    else:
+        step.when = found if step.when is None else f"({step.when}) && ({found})"
+
+
+def ask_at_end(plan: Composition, approve: Profile | None) -> None:
+    """Give an approval that no step took to what follows it, or to a step of its own."""
+    if not plan.awaiting or not plan.steps:
+        return
+    if plan.awaited_after < len(plan.steps):
+        plan.steps[plan.awaited_after].approval = True
+    elif approve is None:
+        plan.doubts.append("An approval was asked for, but nothing follows it.")
+    else:
+        _approval_step(plan, approve)
+
+
+def _approval_step(plan: Composition, approve: Profile) -> None:
+    latest = plan.steps[-1]
+    binding = Binding()
+    for slot in approve.slots:
+        if slot.kind in (SlotKind.TEXT, SlotKind.TITLE) and slot.required:
+            binding.args[slot.name] = f"Please look at the result of {latest.id} and decide."
+    step = plan.add(approve, None, binding)
+    step.depends_on = [latest.id]
+    plan.awaiting = False

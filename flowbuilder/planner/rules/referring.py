@@ -1,0 +1,169 @@
+"""Fill parameters from what earlier steps give, or from what "it" and "her" stand for."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Any
+
+from flowbuilder.planner.rules.arguments import Binding
+from flowbuilder.planner.rules.clauses import Clause
+from flowbuilder.planner.rules.instructions import is_instruction
+from flowbuilder.planner.rules.lexicon import lexicon, listed, stems
+from flowbuilder.planner.rules.matching import Profile
+from flowbuilder.planner.rules.outputs import (
+    StepDraft,
+    main_field,
+    output_fields,
+    reference,
+    referenced,
+    sources,
+)
+from flowbuilder.planner.rules.slots import Slot, SlotKind
+
+#: Optional text parameters that carry what is sent or shown, so that they are worth a reference.
+CARRIERS = listed("body text message content data value json description records")
+CONTENT = frozenset({SlotKind.TEXT, SlotKind.ANY, SlotKind.RECORDS, SlotKind.OBJECT})
+#: Parameters that take words of the goal rather than a result.
+WORDED = frozenset({SlotKind.QUERY, SlotKind.PLACE, SlotKind.NAME, SlotKind.TITLE, SlotKind.CODE})
+_RECALLABLE = frozenset({SlotKind.CODE, SlotKind.NAME, SlotKind.PLACE})
+#: Numbers that name one thing, so that "it" may stand for them.
+_NUMBERED = listed("number id no order_id issue_number ticket_id")
+_THAT_ONE = re.compile(r"\b(?:it|its|that one|the same(?: one)?|this one)\b", re.IGNORECASE)
+
+
+def bind_recalled(
+    profile: Profile, clause: Clause, steps: Sequence[StepDraft], binding: Binding
+) -> None:
+    """Take what "it" names from an earlier step with the same parameter: "and restock it"."""
+    if not _THAT_ONE.search(clause.text):
+        _bind_person(profile, clause, steps, binding)
+        return
+    for slot in profile.slots:
+        numbered = slot.kind is SlotKind.NUMBER and slot.integer and slot.name in _NUMBERED
+        if slot.name in binding.args or not slot.required:
+            continue
+        if slot.kind not in _RECALLABLE and not numbered:
+            continue
+        for step in reversed(steps):
+            value = step.args.get(slot.name)
+            if value is not None and "${{" not in str(value):
+                binding.args[slot.name] = value
+                break
+
+
+def _bind_person(
+    profile: Profile, clause: Clause, steps: Sequence[StepDraft], binding: Binding
+) -> None:
+    """Take the name of a person looked up before: "assign it to her"."""
+    if not re.search(r"\b(?:him|her)\b", clause.text, re.IGNORECASE):
+        return
+    for slot in profile.slots:
+        if slot.name in binding.args or not slot.required or slot.kind is not SlotKind.NAME:
+            continue
+        for step in reversed(steps):
+            if any(item.name == "name" for item in output_fields(step.profile)):
+                binding.args[slot.name] = reference(step, "name")
+                binding.refers = True
+                return
+
+
+_TELLING = stems("remind tell ask notify instruct remember alert nudge")
+_TO_DO = re.compile(r"\b(?:me|us|him|her|them|everyone|\w+) to [a-z]{2,}", re.IGNORECASE)
+
+
+def _says_what(slot: Slot, clause: Clause) -> bool:
+    """Whether the message stands in the clause itself: "remind me to look at it"."""
+    verb = clause.verb
+    told = verb is not None and verb.stem in _TELLING
+    return told and slot.kind is SlotKind.TEXT and _TO_DO.search(clause.text) is not None
+
+
+def bind_references(
+    profile: Profile, clause: Clause, steps: list[StepDraft], binding: Binding, *, optional: bool
+) -> None:
+    """Bind content parameters to what earlier steps give."""
+    taken: list[str] = []
+    for slot in profile.slots:
+        if slot.name in binding.args or slot.required is optional or is_instruction(slot):
+            continue
+        if optional and not _carries(profile, slot, binding):
+            continue
+        if (slot.kind not in CONTENT and optional) or _says_what(slot, clause):
+            continue
+        worded = slot.kind in WORDED and not optional
+        if worded and (not _points_back(clause) or _takes_content(profile)):
+            continue
+        several = _several(slot, clause, steps)
+        if several is not None:
+            binding.args[slot.name] = several
+            binding.refers = True
+            binding.used += [
+                (clause.start + found.start(), clause.start + found.end())
+                for found in _BOTH.finditer(clause.text)
+            ]
+            continue
+        many = sum(other.kind is SlotKind.RECORDS and other.required for other in profile.slots)
+        for step in _in_order(sources(steps, clause), slot, many):
+            found = referenced(slot, step, clause)
+            if found is not None and found not in taken:
+                binding.args[slot.name] = found
+                binding.refers = True
+                taken.append(found)
+                break
+
+
+def _in_order(found: Any, slot: Slot, many: int) -> list[StepDraft]:
+    """Return the sources; for tools that take two tables the older one comes first."""
+    listed = list(found)
+    if many > 1 and slot.kind is SlotKind.RECORDS:
+        usable = [step for step in listed if not step.sink]
+        tables = [step for step in usable if _gives_records(slot, step)]
+        return list(reversed(tables[:many]))
+    return listed
+
+
+def _gives_records(slot: Slot, step: StepDraft) -> bool:
+    blank = Clause(text="", start=0, end=0, words=(), literals=())
+    return referenced(slot, step, blank) is not None
+
+
+def _carries(profile: Profile, slot: Slot, binding: Binding) -> bool:
+    """Whether an optional parameter is the one that takes what is sent along."""
+    if slot.name not in CARRIERS or binding.refers:
+        return False
+    filled = [item for item in profile.slots if item.kind in CONTENT and item.name in binding.args]
+    return not filled
+
+
+def _takes_content(profile: Profile) -> bool:
+    return any(slot.kind in CONTENT for slot in profile.slots)
+
+
+def _points_back(clause: Clause) -> bool:
+    return any(word.stem in lexicon().references for word in clause.words)
+
+
+_BOTH = re.compile(
+    r"\b(?:both|them|these|those|the (?:two|three|four) \w+"
+    r"|(?:all|the) (?:results|texts|outputs))\b",
+    re.IGNORECASE,
+)
+
+
+def _several(slot: Slot, clause: Clause, steps: Sequence[StepDraft]) -> Any:
+    """Return what several calls of one clause give, for "save both results"; None if one is meant.
+
+    Texts come one after the other, anything else as a list.
+    """
+    last = [step for step in steps if steps and step.clause is steps[-1].clause]
+    alike = [step for step in last if step.clause and step.profile is steps[-1].profile]
+    content = slot.kind in (SlotKind.TEXT, SlotKind.ANY) and not slot.many
+    if len(alike) < 2 or not content or not _BOTH.search(clause.text):
+        return None
+    found = [referenced(slot, step, clause) for step in alike]
+    if any(value is None for value in found):
+        return None
+    main = main_field(alike[-1].profile)
+    texts = slot.schema.get("type") == "string" or (main is not None and main.type == "string")
+    return "\n\n".join(str(value) for value in found) if texts else found
