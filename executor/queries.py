@@ -28,9 +28,9 @@ LIST_VERSIONS: Final = b"""
     select * from flowbuilder.flow_versions
     where workspace_id = %s and slug = %s and origin = 'published' order by version desc"""
 
-START_RUN: Final = (
-    b"select * from flowbuilder.start_run(%s, %s::uuid, %s, %s, %s::float8, %s::uuid, %s, %s)"
-)
+START_RUNS: Final = b"""
+    select flowbuilder.start_runs(%s, %s::uuid, %s::json[], %s::text[], %s::float8, %s::uuid, %s,
+        %s, null, %s::uuid, %s, %s::float8) as answer"""
 GET_RUN: Final = _RUN + b" and r.id = %s::uuid"
 LIST_RUNS: Final = b"""
     with given as (
@@ -48,7 +48,11 @@ RUN_STEPS: Final = b"""
     join flowbuilder.version_steps v on v.version_id = r.version_id and v.position = s.position
     where r.workspace_id = %s and r.id = %s::uuid order by s.position"""
 RUN_TASKS: Final = b"""
-    select t.*, s.step_id from flowbuilder.runs r
+    select t.id, t.run_id, t.step_id, t.element, t.kind, t.status, t.tool, t.attempt, t.fence,
+        t.worker_id, t.available_at, t.error, t.started_at, t.finished_at,
+        case when t.status <> 'completed' then null when t.element >= 0 then t.output
+        when t.kind = 'finish' then r.output when t.kind = 'step' then s.output end as output
+    from flowbuilder.runs r
     join flowbuilder.tasks t on t.run_id = r.id
     left join flowbuilder.run_steps s on s.run_id = t.run_id and s.position = t.position
     where r.workspace_id = %s and r.id = %s::uuid and t.id > %s order by t.id limit %s"""
@@ -98,6 +102,10 @@ WORKERS: Final = b"""
     where status = 'live' or last_seen_at > flowbuilder.now() - interval '1 hour'
     order by status = 'live' desc, started_at desc limit 200"""
 EXCHANGE: Final = b"select flowbuilder.exchange(%s::uuid, %s, %s, %s, %s::float8) as answer"
+NODES: Final = b"select id, definition from flowbuilder.version_steps where id = any (%s)"
+OUTPUTS: Final = b"""
+    select id, output -> 'definition' as definition from flowbuilder.flow_versions
+    where id = any (%s::uuid[])"""
 PROGRESS: Final = b"select flowbuilder.record_progress(%s::uuid, %s, %s, %s) as written"
 UPKEEP: Final = b"select flowbuilder.upkeep() as answer"
 RELAY: Final = b"select flowbuilder.relay() as answer"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from typing import Any, Literal
@@ -255,14 +255,17 @@ class LeasedTask:
     kind: TaskKind
     step_id: str | None
     """None for the finishing task of a run."""
+    node_id: int | None
+    """Names the definition: the same for the same step of the same version, None for a finishing
+    task."""
     index: int | None
     item: JsonValue
     attempt: int
     claims: int
-    lease_seconds: float
     definition: JsonObject
     """The step of the `flow.v1` document with all policies (`args`, `when`, `timeout`, `retry`,
-    `approval`, `tool`, …); for a finishing task `{"output": …}`."""
+    `approval`, `tool`, …); for a finishing task `{"output": …}`. Shared by all tasks of the step:
+    not to be changed."""
     args: JsonObject | None
     """Approved arguments: to be used as they are, instead of resolving `definition.args`."""
     approved: bool
@@ -282,7 +285,9 @@ class LeasedTask:
 
     def outcome(self, kind: OutcomeKind, **details: Any) -> Outcome:
         """Return what this attempt ends with; `details` are further fields of an Outcome."""
-        return Outcome(task_id=self.task_id, fence=self.fence, kind=kind, **details)
+        return Outcome(
+            task_id=self.task_id, run_id=self.run_id, fence=self.fence, kind=kind, **details
+        )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -290,6 +295,7 @@ class Outcome:
     """What a worker reports of one attempt."""
 
     task_id: int
+    run_id: str
     fence: int
     kind: OutcomeKind
     output: JsonValue = None
@@ -304,9 +310,26 @@ class Outcome:
     """waiting: `{kind: time, seconds}`, `{kind: approval, approval_kind, args, args_hash, message,
     schema, by, deadline_seconds, on_deadline}` or `{kind: run, version_id, flow, input}`."""
 
+    @property
+    def key(self) -> tuple[int, int]:
+        """`(task_id, fence)`: names the attempt."""
+        return (self.task_id, self.fence)
+
     def as_json(self) -> JsonObject:
-        """Return the outcome as the SQL function takes it."""
-        return {field.name: getattr(self, field.name) for field in fields(self)}
+        """Return the outcome as the SQL function takes it: what is not said is left out."""
+        said: JsonObject = {
+            "task_id": self.task_id,
+            "run_id": self.run_id,
+            "fence": self.fence,
+            "kind": self.kind,
+        }
+        if self.kind is OutcomeKind.COMPLETED:
+            said["output"] = self.output
+            return said
+        for name in ("error", "reason", "delay_seconds", "wait"):
+            if (value := getattr(self, name)) is not None:
+                said[name] = value
+        return said
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -319,7 +342,7 @@ class Exchange:
     lost: list[tuple[int, int]] = field(default_factory=list)
     """Held attempts that are no longer this worker's: stop their handlers."""
     touched: list[str] = field(default_factory=list)
-    """Runs that got new events: whom to notify about."""
+    """Runs that may have got new events: whom to notify about."""
     ready: bool = False
     """More work is visible in the queue than was handed out: wake the others."""
     next_due_seconds: float | None = None

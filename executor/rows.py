@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields
 from typing import Any, TypeVar
 
 from flowbuilder.executor.records import (
     ApprovalRow,
+    EventRow,
     Exchange,
     FlowRow,
     LeasedTask,
+    Outcome,
     PlanRow,
     TaskKind,
     TaskRow,
     Verdict,
 )
 from flowbuilder.executor.states import ApprovalStatus, RunStatus, StepStatus, TaskStatus
+from flowbuilder.types import JsonObject
 
 Row = Mapping[str, Any]
 Record = TypeVar("Record")
@@ -50,14 +53,56 @@ def plan(row: Row) -> PlanRow:
     return read(PlanRow, row, document={**row["document"], "status": row["status"]})
 
 
-def exchange(answer: Row) -> Exchange:
-    """Read the answer of the SQL function `exchange`."""
-    return read(
-        Exchange,
-        answer,
-        tasks=[read(LeasedTask, row) for row in answer["tasks"]],
-        verdicts={(task_id, fence): Verdict(v) for task_id, fence, v in answer["verdicts"]},
-        lost=[(task_id, fence) for task_id, fence in answer["lost"]],
+def event(row: Row) -> EventRow:
+    """Read a row of events. What the envelope says already is not stored in the data again."""
+    said = {"workflow_id": str(row["run_id"])} if row["run_id"] is not None else {}
+    if row["type"].startswith("task_"):
+        said = {"task_id": row["task_id"], **said, "step_name": row["step_name"]}
+    return read(EventRow, row, data={**said, **row["data"]})
+
+
+def leased(row: Row, definition: JsonObject) -> LeasedTask:
+    """Read a task as the SQL function `lease_payload` gives it."""
+    return LeasedTask(
+        task_id=row["task_id"],
+        fence=row["fence"],
+        run_id=row["run_id"],
+        kind=TaskKind(row["kind"]),
+        step_id=row["step_id"],
+        node_id=row["node_id"],
+        index=row["index"],
+        item=row["item"],
+        attempt=row["attempt"],
+        claims=row["claims"],
+        definition=definition,
+        args=row["args"],
+        approved=row["approved"],
+        run={
+            "id": row["run_id"],
+            "flow": row["flow"],
+            "version": row["version"],
+            "started_at": row["started_at"],
+        },
+        input=row["input"],
+        outputs=row["outputs"] or {},
+        skipped=row["skipped"] or [],
+    )
+
+
+def exchange(answer: Row, tasks: list[LeasedTask], outcomes: Sequence[Outcome]) -> Exchange:
+    """Read the answer of the SQL function `exchange`; what it does not deny is accepted."""
+    verdicts = {outcome.key: Verdict.ACCEPTED for outcome in outcomes}
+    for task_id, fence, verdict in answer["denied"] or ():
+        verdicts[task_id, fence] = Verdict(verdict)
+    delays = [o.delay_seconds for o in outcomes if o.delay_seconds is not None]
+    runs = [outcome.run_id for outcome in outcomes] + [task.run_id for task in tasks]
+    return Exchange(
+        tasks=tasks,
+        verdicts=verdicts,
+        lost=[(task_id, fence) for task_id, fence in answer["lost"] or ()],
+        touched=list(dict.fromkeys(runs)),
+        ready=answer["ready"],
+        next_due_seconds=0.0 if answer["due"] else min(delays, default=None),
     )
 
 

@@ -394,6 +394,7 @@ def _is_about_a_value(error: FlowBuilderError) -> bool:
 def _rejected(outcome: Outcome, error: FlowBuilderError) -> Outcome:
     return Outcome(
         task_id=outcome.task_id,
+        run_id=outcome.run_id,
         fence=outcome.fence,
         kind=OutcomeKind.FAILED,
         error={"code": "outcome_rejected", "message": clean_text(error.message, 500)},

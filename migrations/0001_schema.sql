@@ -1,8 +1,10 @@
 -- The tables of flowbuilder. State lives here; a message of the queue carries only ids.
 --
 -- Order of locks, everywhere: worker row, then runs by id, then tasks, then messages.
--- Rows that every step touches have no foreign key to the run's row: a run is locked before its
--- steps, tasks and events are written, so a key would only add share locks to the hottest row.
+-- Rows that every step touches have no foreign keys: a run is locked before its steps, tasks and
+-- events are written, and a version is read before its run is, so a key would only add checks and
+-- share locks to the hottest rows. For the same reason no index speaks of a column that each step
+-- changes unless a query needs it.
 -- What users put in or get out is json, which keeps the order of keys; only errors are jsonb.
 
 create table flowbuilder.workspaces (
@@ -50,6 +52,7 @@ create unique index flow_versions_number on flowbuilder.flow_versions (workspace
 create index flow_versions_content on flowbuilder.flow_versions (workspace_id, slug, content_hash);
 
 create table flowbuilder.version_steps (
+    id           bigint generated always as identity primary key,
     version_id   uuid not null references flowbuilder.flow_versions on delete cascade,
     position     integer not null,
     step_id      text not null,
@@ -67,7 +70,7 @@ create table flowbuilder.version_steps (
     max_attempts integer not null check (max_attempts > 0),
     concurrency  integer check (concurrency > 0),
     owner_id     uuid,
-    primary key (version_id, position),
+    unique (version_id, position),
     unique (version_id, step_id)
 );
 
@@ -86,8 +89,8 @@ create index plans_newest on flowbuilder.plans (workspace_id, created_at desc, i
 
 create table flowbuilder.runs (
     id              uuid primary key default gen_random_uuid(),
-    workspace_id    uuid not null references flowbuilder.workspaces,
-    version_id      uuid not null references flowbuilder.flow_versions,
+    workspace_id    uuid not null,
+    version_id      uuid not null,
     flow            text not null,
     version         integer,
     status          text not null check
@@ -124,6 +127,7 @@ create table flowbuilder.run_steps (
     run_id          uuid not null,
     position        integer not null,
     step_id         text not null,
+    node_id         bigint not null,
     status          text not null check
         (status in ('pending', 'running', 'completed', 'failed', 'skipped', 'cancelled')),
     remaining_deps  integer not null check (remaining_deps >= 0),
@@ -143,7 +147,8 @@ create table flowbuilder.run_steps (
     check (status <> 'completed' or remaining_tasks = 0)
 ) with (fillfactor = 70);
 
--- position -1 is the finishing task of a run; element -1 is the one task of an unmapped step.
+-- position -1 is the finishing task of a run; element -1 is the one task of an unmapped step, whose
+-- output is in the step's row. Only what is queued has a message; a claim takes it away.
 create table flowbuilder.tasks (
     id           bigint generated always as identity primary key,
     run_id       uuid not null,
@@ -152,6 +157,8 @@ create table flowbuilder.tasks (
     kind         text not null check (kind in ('step', 'expand', 'finish')),
     status       text not null check (status in ('pending', 'queued', 'running', 'waiting',
                                                  'completed', 'failed', 'skipped', 'cancelled')),
+    step_id      text,
+    node_id      bigint,
     tool         text,
     owner_id     uuid,
     fence        integer not null default 0 check (fence >= 0),
@@ -173,11 +180,12 @@ create table flowbuilder.tasks (
     check ((lease_until is not null) = (status = 'running')),
     check (status <> 'running' or worker_id is not null),
     check ((wait is not null) = (status = 'waiting')),
-    check ((output is not null) = (status = 'completed')),
-    check (message_id is null or status in ('queued', 'running')),
+    check ((output is not null) = (status = 'completed' and element >= 0)),
+    check ((step_id is null) = (kind = 'finish')),
+    check (message_id is null or status = 'queued'),
     check ((finished_at is not null) = (status in ('completed', 'failed', 'skipped', 'cancelled')))
 ) with (fillfactor = 70);
-create index tasks_held on flowbuilder.tasks (worker_id) where status = 'running';
+create index tasks_held on flowbuilder.tasks (worker_id, lease_until) where status = 'running';
 create index tasks_due on flowbuilder.tasks (available_at)
     where status in ('queued', 'waiting') and message_id is null;
 create index tasks_pending on flowbuilder.tasks (run_id, position, element)
@@ -263,7 +271,7 @@ create type flowbuilder.event_draft as (
     run_id uuid, type text, step_name text, task_id bigint, attempt integer, data json
 );
 create type flowbuilder.outcome as (
-    task_id bigint, fence integer, kind text, output json, error jsonb, reason text,
+    task_id bigint, run_id uuid, fence integer, kind text, output json, error jsonb, reason text,
     delay_seconds double precision, wait json
 );
 create type flowbuilder.task_result as (

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from psycopg.types.json import Json
 
 from flowbuilder.errors import NotFound
@@ -35,18 +37,50 @@ class RunStore(StoreBase):
             NotFound: `version_not_found`.
             Conflict: The key was used for another flow or input (`idempotency_mismatch`).
         """
-        row = await self._one(
-            queries.START_RUN,
+        [(run_id, created)] = await self.start_runs(
+            version_id,
+            [input],
+            timeout_seconds=timeout_seconds,
+            idempotency_keys=[idempotency_key],
+            plan_id=plan_id,
+            actor=actor,
+            exact=exact,
+        )
+        return await self.get_run(run_id), created
+
+    async def start_runs(
+        self,
+        version_id: str,
+        inputs: Sequence[JsonValue],
+        *,
+        timeout_seconds: float,
+        idempotency_keys: Sequence[str | None] | None = None,
+        plan_id: str | None = None,
+        actor: str | None = None,
+        exact: bool = False,
+    ) -> list[tuple[str, bool]]:
+        """Start a run for each input, all or none; `(run id, created)` in their order.
+
+        Raises:
+            NotFound: `version_not_found`.
+            Conflict: A key was used for another flow or input (`idempotency_mismatch`).
+        """
+        keys = [None] * len(inputs) if idempotency_keys is None else list(idempotency_keys)
+        answer = await self._one(
+            queries.START_RUNS,
             self.workspace,
             as_uuid(version_id),
-            Json(input),
-            idempotency_key,
+            [Json(value) for value in inputs],
+            keys,
             timeout_seconds,
             plan_id,
             actor,
             exact,
+            None,
+            0,
+            0.0,
         )
-        return await self.get_run(str(row["run_id"])), bool(row["created"])
+        return [(run_id, created) for run_id, created in answer["answer"]["runs"]]
 
     async def get_run(self, run_id: str) -> RunRow:
         """Read a run.
@@ -111,4 +145,4 @@ class RunStore(StoreBase):
     async def events(self, stream: str, *, after: int = 0, limit: int = 500) -> list[EventRow]:
         """Read the events of a run or a plan with `seq` > after, in order."""
         found = await self._all(queries.EVENTS, self.workspace, as_uuid(stream), after, limit)
-        return [rows.read(EventRow, row) for row in found]
+        return [rows.event(row) for row in found]

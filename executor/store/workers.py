@@ -3,20 +3,35 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from psycopg.types.json import Json, Jsonb
 
 from flowbuilder.executor import queries, rows
-from flowbuilder.executor.records import Exchange, Outcome, Upkeep, WorkerRow
+from flowbuilder.executor.database import Database
+from flowbuilder.executor.records import (
+    DEFAULT_WORKSPACE,
+    Exchange,
+    LeasedTask,
+    Outcome,
+    Upkeep,
+    WorkerRow,
+)
 from flowbuilder.executor.store.base import StoreBase
 from flowbuilder.types import JsonObject
 
 #: Rows of the outbox handled in one tick; the next tick takes more.
 RELAYS_PER_TICK = 50
+#: Definitions of steps kept in memory; above that they are read anew.
+MOST_DEFINITIONS = 10_000
 
 
 class WorkerStore(StoreBase):
     """Workers, their exchange and the upkeep."""
+
+    def __init__(self, database: Database, *, workspace: str = DEFAULT_WORKSPACE) -> None:
+        super().__init__(database, workspace=workspace)
+        self._definitions: dict[int | str, JsonObject] = {}
 
     async def register_worker(
         self,
@@ -54,12 +69,16 @@ class WorkerStore(StoreBase):
         self,
         worker_id: str,
         *,
-        held: Sequence[tuple[int, int]],
+        held: Sequence[tuple[int, int]] | None,
         outcomes: Sequence[Outcome],
         free: int,
         lease_seconds: float,
     ) -> Exchange:
-        """Report outcomes, extend what is held and lease up to `free` tasks, in one round trip.
+        """Report outcomes and lease up to `free` tasks, in one round trip.
+
+        Told what is `held`, it extends those leases too, says which of them are lost, and hands
+        out again what else is leased to the worker: needed now and then, and after an exchange
+        whose answer did not arrive. None leaves all that out.
 
         Raises:
             StaleTask: `worker_dead`: the database gave this worker up; what it held is fenced and
@@ -68,12 +87,31 @@ class WorkerStore(StoreBase):
         row = await self._one(
             queries.EXCHANGE,
             worker_id,
-            Jsonb([list(key) for key in held]),
+            None if held is None else Jsonb([list(key) for key in held]),
             Json([outcome.as_json() for outcome in outcomes]),
             free,
             lease_seconds,
         )
-        return rows.exchange(row["answer"])
+        answer = row["answer"]
+        return rows.exchange(answer, await self._leased(answer["tasks"]), outcomes)
+
+    async def _leased(self, given: list[JsonObject] | None) -> list[LeasedTask]:
+        """Add the definitions, which never change and are read once."""
+        if given is None:
+            return []
+        if len(self._definitions) > MOST_DEFINITIONS:
+            self._definitions.clear()
+        missing = {_place(row) for row in given} - self._definitions.keys()
+        if missing:
+            await self._read_definitions(missing)
+        return [rows.leased(row, self._definitions[_place(row)]) for row in given]
+
+    async def _read_definitions(self, places: set[int | str]) -> None:
+        for statement, kind in ((queries.NODES, int), (queries.OUTPUTS, str)):
+            wanted = [place for place in places if isinstance(place, kind)]
+            for row in await self._all(statement, wanted) if wanted else ():
+                place = row["id"] if kind is int else str(row["id"])
+                self._definitions[place] = row["definition"]
 
     async def progress(self, worker_id: str, task_id: int, fence: int, data: JsonObject) -> bool:
         """Write a task_progress event; False when the attempt is no longer this worker's."""
@@ -102,3 +140,10 @@ class WorkerStore(StoreBase):
         """
         depth: JsonObject = (await self._one(queries.QUEUE_DEPTH))["answer"]
         return depth
+
+
+def _place(row: JsonObject) -> int | str:
+    """Return what names a task's definition: its node, or for a finishing task its version."""
+    found: Any = row["version_id"] if row["node_id"] is None else row["node_id"]
+    place: int | str = found
+    return place

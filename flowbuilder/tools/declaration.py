@@ -21,7 +21,6 @@ def tool(function: Handler, /) -> Tool: ...
 @overload
 def tool(
     name: str | None = None,
-    /,
     *,
     effects: str | Effects = ...,
     untrusted_output: bool = ...,
@@ -38,7 +37,7 @@ def tool(
 ) -> Callable[[Handler], Tool]: ...
 
 
-def tool(name: Any = None, /, **options: Any) -> Any:
+def tool(name: Any = None, **options: Any) -> Any:
     """Declare a function as a tool: `@tool`, `@tool("mail.send", effects="external")`.
 
     The name is the function's own unless one is given. Schemas come from the type hints: every

@@ -34,15 +34,6 @@ begin
                 'failed_task', p_error -> 'task_id')
             else json_build_object('workflow_id', p_run, 'reason', p_reason)
         end)::flowbuilder.event_draft], p_actor);
-    if v_run.parent_task_id is not null then
-        insert into flowbuilder.outbox (kind, run_id, task_id, payload, created_at)
-        values ('child_ended', v_run.parent_run_id, v_run.parent_task_id, json_build_object(
-            'child_run_id', p_run, 'status', p_status, 'output', v_run.output, 'error', p_error),
-            flowbuilder.now());
-    end if;
-    insert into flowbuilder.outbox (kind, run_id, payload, created_at)
-    select 'cancel_child', c.id, json_build_object('reason', 'its parent run ended'),
-           flowbuilder.now()
-    from flowbuilder.runs c where c.parent_run_id = p_run and c.finished_at is null;
+    perform flowbuilder.tell_family(array[p_run]);
 end
 $$;

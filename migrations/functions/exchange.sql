@@ -1,46 +1,66 @@
--- The worker's one round trip: report outcomes, extend what is held, lease more. One transaction.
--- `p_held` is [[task_id, fence], …]; the answer is described by executor/records.py. Leases are
--- extended last: it takes rows of runs that are not locked here, so nothing may be waited for after.
--- Outcomes are taken apart once; what json keeps and nobody could read is refused by that.
+-- The worker's one round trip: report outcomes, lease more. One transaction; the answer is described
+-- by executor/records.py. The runs that are reported about are locked first, in the order of their
+-- ids; what is looked for after that skips whatever others have locked, so nothing is waited for.
+-- `p_held` (see hold.sql) is given now and then, and after a reply was lost.
+-- The settings keep plans on the indexes: they are made once, often over tables that are empty.
 create or replace function flowbuilder.exchange(
     p_worker uuid, p_held jsonb, p_outcomes json, p_free integer, p_lease_seconds double precision
 ) returns json
-language plpgsql set search_path = ''
+language plpgsql
+set search_path = '' set enable_seqscan = off set plan_cache_mode = force_generic_plan
 as $$
 declare
     v_now      timestamptz := flowbuilder.now();
     v_lease    interval := make_interval(secs => p_lease_seconds);
+    v_tools    text[] := flowbuilder.greet_worker(p_worker);
     v_outcomes flowbuilder.outcome[];
-    v_runs     uuid[];
-    v_verdicts json;
-    v_unheard  bigint[];
+    v_closed   bigint[];
+    v_leased   bigint[];
     v_claimed  bigint[];
+    v_poisoned bigint[];
+    v_unheard  bigint[];
+    v_events   flowbuilder.event_draft[];
+    v_started  flowbuilder.event_draft[];
+    v_ended    flowbuilder.place[];
+    v_mapped   flowbuilder.place[];
+    v_barred   flowbuilder.place[];
+    v_over     uuid[];
+    v_finish   uuid[];
+    v_room     integer := p_free;
+    v_denied   json;
     v_lost     jsonb;
-    v_due      double precision;
 begin
-    perform flowbuilder.greet_worker(p_worker);
-    v_outcomes := array(
-        select o from json_populate_recordset(null::flowbuilder.outcome, p_outcomes) o);
-    v_runs := flowbuilder.lock_runs(
-        flowbuilder.reported_runs(v_outcomes)
-        || flowbuilder.visible_runs(p_worker, p_free, v_now));
-    v_verdicts := flowbuilder.apply_outcomes(p_worker, v_outcomes);
-    v_unheard := flowbuilder.unheard_tasks(p_worker, p_held);
-    v_claimed := flowbuilder.claim_tasks(p_worker, p_free, v_lease, v_runs);
-    v_lost := flowbuilder.extend(p_worker, p_held || coalesce((
-        select jsonb_agg(jsonb_build_array(t.id, t.fence))
-        from flowbuilder.tasks t where t.id = any (v_unheard)), '[]'), v_lease);
-    -- What goes to other runs can go now: a parent need not wait for the next round of upkeep.
-    select case when exists (select from flowbuilder.outbox) then 0
-           else (select min(o.delay_seconds) from unnest(v_outcomes) o where o.kind = 'retry') end
-    into v_due;
+    if json_array_length(p_outcomes) > 0 then
+        v_outcomes := array(
+            select o from json_populate_recordset(null::flowbuilder.outcome, p_outcomes) o);
+        perform flowbuilder.lock_runs(array(select o.run_id from unnest(v_outcomes) o));
+        select * into v_closed, v_leased, v_events, v_ended, v_mapped, v_barred
+        from flowbuilder.report(p_worker, v_tools, v_outcomes, p_free, v_now, v_lease);
+        v_room := p_free - coalesce(cardinality(v_leased), 0);
+    end if;
+    if v_room > 0 then
+        select * into v_claimed, v_started, v_poisoned
+        from flowbuilder.claim(p_worker, v_tools, v_room, v_now, v_lease);
+        v_leased := v_leased || v_claimed;
+        v_events := v_events || v_started;
+    end if;
+    if v_events is not null then
+        select * into v_over, v_finish from flowbuilder.record_turn(v_events, v_ended, v_now);
+        if v_finish is not null then
+            v_leased := v_leased || flowbuilder.start_finish(v_finish, v_now, p_worker,
+                p_free - coalesce(cardinality(v_leased), 0), v_lease);
+        end if;
+    end if;
+    v_denied := flowbuilder.close_turn(
+        p_worker, v_outcomes, v_closed, v_over, v_mapped, v_barred, v_poisoned);
+    if p_held is not null then
+        select * into v_lost, v_unheard from flowbuilder.hold(
+            p_worker, p_held, coalesce(v_leased, '{}'), v_now, v_lease);
+    end if;
     return json_build_object(
-        'tasks', flowbuilder.lease_payload(v_unheard || v_claimed, v_lease),
-        'verdicts', v_verdicts,
-        'lost', v_lost,
-        'touched', v_runs,
-        'ready', cardinality(flowbuilder.visible_runs(
-            p_worker, 1, flowbuilder.now())) > 0,
-        'next_due_seconds', v_due);
+        'tasks', flowbuilder.lease_payload(v_leased || v_unheard),
+        'denied', v_denied, 'lost', v_lost,
+        'ready', flowbuilder.is_claimable(p_worker, v_tools, flowbuilder.now()),
+        'due', exists (select from flowbuilder.outbox));
 end
 $$;

@@ -6,6 +6,7 @@ returns jsonb
 language plpgsql set search_path = ''
 as $$
 declare
+    v_now  timestamptz := flowbuilder.now();
     v_lost jsonb;
 begin
     with held as (
@@ -16,24 +17,13 @@ begin
         select t.id from flowbuilder.tasks t
         join held h on t.id = h.task_id and t.fence = h.fence
         where t.status = 'running' and t.worker_id = p_worker
-          and t.lease_until < flowbuilder.now() + p_lease * 0.67
+          and t.lease_until < v_now + p_lease * 0.67
           and exists (select from flowbuilder.workers w where w.id = p_worker and w.status = 'live')
         for update of t skip locked
     ),
     extended as (
-        update flowbuilder.tasks t set lease_until = flowbuilder.now() + p_lease
+        update flowbuilder.tasks t set lease_until = v_now + p_lease
         from due d where t.id = d.id
-        returning t.message_id, t.lease_until
-    ),
-    free as materialized (
-        select q.msg_id from pgmq.q_flowbuilder_tasks q
-        where q.msg_id in (select e.message_id from extended e)
-        for update skip locked
-    ),
-    hidden as (
-        update pgmq.q_flowbuilder_tasks q set vt = e.lease_until
-        from extended e join free f on f.msg_id = e.message_id
-        where q.msg_id = e.message_id
     )
     select coalesce(jsonb_agg(jsonb_build_array(h.task_id, h.fence)), '[]') into v_lost
     from held h

@@ -7,24 +7,18 @@ declare
     v_run record;
 begin
     for v_run in
-        select r.id, v.output from flowbuilder.runs r
+        select r.id, v.output is null as plain from flowbuilder.runs r
         join flowbuilder.flow_versions v on v.id = r.version_id
         where r.id = any (p_runs) and r.remaining_steps = 0 and r.holds = 0
           and r.status in ('queued', 'running')
         order by r.id
     loop
-        if v_run.output is null then
+        if v_run.plain then
             perform flowbuilder.end_run(
                 v_run.id, 'completed', flowbuilder.leaf_outputs(v_run.id), null);
         else
-            insert into flowbuilder.tasks (run_id, position, kind, status, available_at)
-            values (v_run.id, -1, 'finish', 'queued', flowbuilder.now())
-            on conflict do nothing;
-            if found then
-                perform flowbuilder.send_tasks(array(
-                    select t.id from flowbuilder.tasks t
-                    where t.run_id = v_run.id and t.position = -1));
-            end if;
+            perform flowbuilder.start_finish(
+                array[v_run.id], flowbuilder.now(), null, 0, null);
         end if;
     end loop;
 end

@@ -14,9 +14,9 @@ begin
         return;
     end if;
     v_closed := flowbuilder.record_results(p_results);
-    v_ended := flowbuilder.count_results(v_closed);
+    v_ended := flowbuilder.count_results(v_closed, p_results);
     for v_task in
-        select t.run_id, t.position, t.kind, t.status, t.output, t.error, t.id, t.attempt
+        select t.run_id, t.position, t.kind, t.status, g.output, t.error, t.id
         from unnest(p_results) with ordinality as g (task_id, status, output, error, reason, place)
         join flowbuilder.tasks t on t.id = g.task_id
         where t.id = any (v_closed) and (t.kind <> 'step' or t.status <> 'completed')
@@ -37,6 +37,6 @@ begin
             v_ended := v_ended || (v_task.run_id, v_task.position)::flowbuilder.place;
         end if;
     end loop;
-    perform flowbuilder.settle('{}', v_ended);
+    perform flowbuilder.settle(null, null, v_ended);
 end
 $$;

@@ -12,31 +12,31 @@ begin
     with closed as (
         update flowbuilder.tasks t
         set status = g.status, error = g.error, finished_at = flowbuilder.now(),
-            output = case when g.status = 'completed' then coalesce(g.output, 'null') end,
+            output = case when g.status = 'completed' and t.element >= 0
+                     then coalesce(g.output, 'null') end,
             lease_until = null, wait = null, message_id = null, available_at = null
         from unnest(p_results) with ordinality as g (task_id, status, output, error, reason, place)
         where t.id = g.task_id and t.finished_at is null
-        returning t.*, g.place, greatest(0, round(extract(epoch from
+        returning t.*, coalesce(g.output, 'null') as result, g.place, greatest(0, round(extract(epoch from
             t.finished_at - coalesce(t.started_at, t.finished_at)) * 1000)) as duration
     )
-    select array_agg(c.id), array_agg((c.run_id, 'task_' || c.status, s.step_id, c.id, c.attempt,
+    select array_agg(c.id), array_agg((c.run_id, 'task_' || c.status, c.step_id, c.id, c.attempt,
         case when c.status <> 'completed' then (
                 jsonb_build_object('task_id', c.id, 'workflow_id', c.run_id,
-                    'step_name', s.step_id, 'error', c.error,
+                    'step_name', c.step_id, 'error', c.error,
                     'retry_count', greatest(c.attempt - 1, 0))
                 || case when c.element >= 0 then jsonb_build_object('index', c.element)
                    else '{}' end)::json
             when c.element >= 0 then json_build_object('task_id', c.id, 'workflow_id', c.run_id,
-                'step_name', s.step_id, 'index', c.element, 'result', c.output,
+                'step_name', c.step_id, 'index', c.element, 'result', c.result,
                 'duration_ms', c.duration)
             else json_build_object('task_id', c.id, 'workflow_id', c.run_id,
-                'step_name', s.step_id, 'result', c.output, 'duration_ms', c.duration)
+                'step_name', c.step_id, 'result', c.result, 'duration_ms', c.duration)
             end)::flowbuilder.event_draft order by c.place)
                filter (where c.kind = 'step' and c.status = 'completed'
                        or c.kind <> 'finish' and c.status = 'failed')
     into v_closed, v_events
-    from closed c
-    left join flowbuilder.run_steps s on s.run_id = c.run_id and s.position = c.position;
+    from closed c;
     if v_events is not null then
         perform flowbuilder.begin_runs(array(select distinct e.run_id from unnest(v_events) e));
         perform flowbuilder.append_events(v_events);

@@ -11,7 +11,7 @@ declare
     v_runs uuid[];
 begin
     perform 1 from flowbuilder.workers w
-    where w.id = any (p_workers) order by w.id for no key update;
+    where w.id = any (p_workers) order by w.id for update;
     with gone as (
         update flowbuilder.workers set status = p_status
         where id = any (p_workers) and status = 'live' returning id
@@ -26,7 +26,9 @@ begin
         union
         select t.run_id from flowbuilder.tasks t
         where t.owner_id = any (v_gone) and t.finished_at is null));
-    perform flowbuilder.requeue_tasks(v_gone, v_runs);
+    perform flowbuilder.requeue_tasks(array(
+        select t.id from flowbuilder.tasks t
+        where t.worker_id = any (v_gone) and t.status = 'running' and t.run_id = any (v_runs)));
     perform flowbuilder.fail_orphans(v_runs);
     return v_runs;
 end

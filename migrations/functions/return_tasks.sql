@@ -14,10 +14,9 @@ begin
     if v_back is null then
         return;
     end if;
-    perform flowbuilder.drop_messages(v_back);
     with back as (
         update flowbuilder.tasks t
-        set status = 'queued', lease_until = null, message_id = null, claims = 0,
+        set status = 'queued', lease_until = null, claims = 0,
             attempt = t.attempt - case when o.kind = 'released' then 1 else 0 end,
             available_at = v_now + make_interval(
                 secs => greatest(coalesce(o.delay_seconds, 0), 0))
@@ -26,14 +25,13 @@ begin
         returning t.*, o.kind as outcome, o.error as reported
     )
     select array_agg(b.id order by b.id) filter (where b.available_at <= v_now),
-           array_agg((b.run_id, 'task_retrying', s.step_id, b.id, b.attempt, json_build_object(
-               'task_id', b.id, 'workflow_id', b.run_id, 'step_name', s.step_id,
+           array_agg((b.run_id, 'task_retrying', b.step_id, b.id, b.attempt, json_build_object(
+               'task_id', b.id, 'workflow_id', b.run_id, 'step_name', b.step_id,
                'error', b.reported, 'retry_count', b.attempt, 'available_at', b.available_at)
                )::flowbuilder.event_draft order by b.id)
                filter (where b.outcome = 'retry' and b.kind = 'step')
     into v_now_on, v_events
-    from back b
-    left join flowbuilder.run_steps s on s.run_id = b.run_id and s.position = b.position;
+    from back b;
     if v_now_on is not null then
         perform flowbuilder.send_tasks(v_now_on);
     end if;

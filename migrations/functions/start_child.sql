@@ -16,10 +16,11 @@ begin
             'message', 'child runs nest at most 8 levels deep');
     else
         begin
-            select s.run_id into v_child from flowbuilder.start_run(v_parent.workspace_id,
-                (p_wait ->> 'version_id')::uuid, coalesce(p_wait -> 'input', 'null'), null,
+            v_child := flowbuilder.start_runs(v_parent.workspace_id,
+                (p_wait ->> 'version_id')::uuid,
+                array[coalesce(p_wait -> 'input', 'null')], array[null]::text[],
                 extract(epoch from v_parent.deadline_at - flowbuilder.now()),
-                null, v_parent.actor, p_parent => p_task) s;
+                null, v_parent.actor, p_parent => p_task) #>> '{runs,0,0}';
         exception when data_exception or integrity_constraint_violation or sqlstate 'FB001' then
             v_error := jsonb_build_object('code', 'child_not_started', 'message', sqlerrm);
         end;

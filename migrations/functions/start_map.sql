@@ -36,12 +36,13 @@ begin
     set task_count = v_count, remaining_tasks = v_count
     where run_id = p_place.run_id and position = p_place.position;
     if v_count = 0 then
-        perform flowbuilder.complete_steps(array[p_place]);
+        perform flowbuilder.complete_steps(array[p_place], '{}');
         return true;
     end if;
-    insert into flowbuilder.tasks (run_id, position, element, kind, status, tool, owner_id, item)
-    select p_place.run_id, p_place.position, e.place - 1, 'step', 'pending', v_step.tool,
-           v_step.owner_id, e.value
+    insert into flowbuilder.tasks
+        (run_id, position, element, kind, status, step_id, node_id, tool, owner_id, item)
+    select p_place.run_id, p_place.position, e.place - 1, 'step', 'pending', v_step.step_id,
+           v_step.id, v_step.tool, v_step.owner_id, e.value
     from json_array_elements(v_elements) with ordinality as e (value, place);
     perform flowbuilder.admit(p_place, least(coalesce(v_step.concurrency, 1000), 1000));
     return false;

@@ -8,7 +8,7 @@ declare
     v_task record;
 begin
     for v_task in
-        select t.id, t.run_id, t.attempt, s.step_id, o.wait, w.kind, w.approval_kind, w.args,
+        select t.id, t.run_id, t.attempt, t.step_id, o.wait, w.kind, w.approval_kind, w.args,
             w.flow, case w.kind
             when 'time' then case when w.seconds is not null then v_now
                 + make_interval(secs => least(w.seconds, 316224000)) end
@@ -17,7 +17,6 @@ begin
             end as until
         from unnest(p_outcomes) o
         join flowbuilder.tasks t on t.id = o.task_id
-        left join flowbuilder.run_steps s on s.run_id = t.run_id and s.position = t.position
         left join lateral json_to_record(o.wait) as w (kind text, seconds double precision,
             deadline_seconds double precision, approval_kind text, args json, flow text) on true
         where o.kind = 'waiting' order by t.id
@@ -27,10 +26,9 @@ begin
             perform flowbuilder.refuse('invalid', 'bad_wait', 'this wait would never end',
                 jsonb_build_object('pointer', '/wait'));
         end if;
-        perform flowbuilder.drop_messages(array[v_task.id]);
         update flowbuilder.tasks
         set status = 'waiting', wait = v_task.wait, available_at = v_task.until, claims = 0,
-            lease_until = null, message_id = null,
+            lease_until = null,
             args = case when v_task.approval_kind = 'gate' then v_task.args else args end
         where id = v_task.id;
         if v_task.kind = 'approval' then

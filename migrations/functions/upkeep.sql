@@ -8,6 +8,7 @@ declare
 begin
     v_touched := flowbuilder.bury_workers()
                  || flowbuilder.expire_runs(p_limit)
+                 || flowbuilder.sweep_leases(p_limit)
                  || flowbuilder.wake_tasks(p_limit)
                  || flowbuilder.sweep_orphans(p_limit);
     return jsonb_build_object(

@@ -85,7 +85,7 @@ class Client:
                 return waiting(task, kind="time", seconds=0)
             return retry(task, delay=0.01) if roll < 0.26 else failed(task)
         if roll < 0.35:
-            return Outcome(task_id=task.task_id, fence=task.fence, kind=OutcomeKind.RELEASED)
+            return task.outcome(OutcomeKind.RELEASED)
         return done(task, task.index)
 
     async def exchange(self) -> None:

@@ -102,9 +102,7 @@ async def test_what_is_due_in_a_run_that_just_failed_is_not_sent(engine: Engine)
 async def test_a_failure_without_a_reason_is_a_failure_all_the_same(engine: Engine) -> None:
     run = await engine.start(flow_of({"id": "a"}))
     (task,) = (await engine.exchange()).tasks
-    await engine.exchange(
-        [Outcome(task_id=task.task_id, fence=task.fence, kind=OutcomeKind.FAILED)]
-    )
+    await engine.exchange([task.outcome(OutcomeKind.FAILED)])
     row = await engine.run(run)
     assert row.error is not None
     assert row.error["code"] == "failed"
@@ -114,7 +112,7 @@ async def test_a_failure_without_a_reason_is_a_failure_all_the_same(engine: Engi
 
 
 def released(task: LeasedTask) -> Outcome:
-    return Outcome(task_id=task.task_id, fence=task.fence, kind=OutcomeKind.RELEASED)
+    return task.outcome(OutcomeKind.RELEASED)
 
 
 @pytest.mark.parametrize("kind", [retry, released])

@@ -48,6 +48,8 @@ async def test_an_expired_lease_lets_another_worker_take_over_and_fences_the_fir
     late = engine.worker
     await engine.jump(6)
     await engine.join()
+    assert (await engine.exchange()).tasks == []
+    assert (await engine.store.tick()).touched == [run]
     (taken,) = (await engine.exchange()).tasks
     assert (taken.task_id, taken.fence) == (task.task_id, task.fence + 1)
     engine.worker, winner = late, engine.worker
@@ -67,6 +69,7 @@ async def test_held_leases_are_extended_and_lost_ones_named(engine: Engine) -> N
         answer = await engine.exchange(held=[task], lease=10)
         assert (answer.lost, answer.tasks) == ([], [])
     await engine.jump(11)
+    await engine.store.tick()
     holder = engine.worker
     await engine.join()
     assert len((await engine.exchange()).tasks) == 1
@@ -123,6 +126,7 @@ async def test_a_task_that_takes_its_workers_down_fails_as_poison(engine: Engine
         await engine.join(max_claims=3)
         assert len((await engine.exchange(lease=5)).tasks) == 1
         await engine.jump(6)
+        await engine.store.tick()
     await engine.join(max_claims=3)
     assert (await engine.exchange()).tasks == []
     row = await engine.run(run)
@@ -136,7 +140,7 @@ async def test_work_handed_back_costs_no_attempt(engine: Engine) -> None:
     for _ in range(3):
         (task,) = (await engine.exchange()).tasks
         assert task.attempt == 1
-        back = Outcome(task_id=task.task_id, fence=task.fence, kind=OutcomeKind.RELEASED)
+        back = task.outcome(OutcomeKind.RELEASED)
         answer = await engine.exchange([back], free=0)
         assert answer.ready
 

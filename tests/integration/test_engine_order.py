@@ -181,7 +181,7 @@ async def test_the_same_input_in_another_order_is_the_same_input(engine: Engine)
 # -- what json takes and nobody could read --------------------------------------------------
 
 _EXCHANGE = b"select flowbuilder.exchange(%s::uuid, '[]', %s::json, 10, 30)"
-_START = b"select flowbuilder.start_run(%s, %s::uuid, %s::json, null, 60)"
+_START = b"select flowbuilder.start_runs(%s, %s::uuid, array[%s::json], array[null], 60)"
 _DECIDE = b"select flowbuilder.decide(%s, %s::uuid, true, 'ada', null, %s::json, null)"
 _PLAN_EVENT = b"select flowbuilder.append_plan_event(%s, %s::uuid, 'plan_started', %s::json)"
 UNREADABLE = [r'"\u0000"', r'{"a": ["x\u0000y"]}', r'{"\u0000": 1}', r'"\ud800"', r'["\ude00"]',
@@ -248,7 +248,8 @@ async def test_a_wait_that_is_no_object_is_refused(engine: Engine) -> None:
     (task,) = (await engine.exchange()).tasks
     for wait in ("null", "1", "[]", '{"kind": "time"}', '{"kind": "time", "seconds": "soon"}'):
         bad = (
-            f'[{{"task_id": {task.task_id}, "fence": {task.fence}, "kind": "waiting", '
+            f'[{{"task_id": {task.task_id}, "run_id": "{task.run_id}", "fence": {task.fence}, '
+            f'"kind": "waiting", '
             f'"wait": {wait}}}]'
         )
         with pytest.raises(InvalidValue):

@@ -316,7 +316,7 @@ class FaultyStore(Store):
         self,
         worker_id: str,
         *,
-        held: Sequence[tuple[int, int]],
+        held: Sequence[tuple[int, int]] | None,
         outcomes: Sequence[Outcome],
         free: int,
         lease_seconds: float,
@@ -499,9 +499,10 @@ async def test_the_loop_survives_what_nobody_thought_of(
 
 
 def test_a_released_outcome_carries_nothing_else() -> None:
-    outcome = Outcome(task_id=1, fence=2, kind=OutcomeKind.RELEASED)
-    assert {k: v for k, v in outcome.as_json().items() if v is not None} == {
+    outcome = Outcome(task_id=1, run_id="a run", fence=2, kind=OutcomeKind.RELEASED)
+    assert outcome.as_json() == {
         "task_id": 1,
+        "run_id": "a run",
         "fence": 2,
         "kind": "released",
     }

@@ -76,7 +76,7 @@ def leased(tool: str = "echo.value", args: JsonObject | None = None, **more: Any
         item=None,
         attempt=1,
         claims=1,
-        lease_seconds=15,
+        node_id=1,
         definition=step.model_dump(mode="json"),
         args=None,
         approved=False,

@@ -406,3 +406,12 @@ def test_check_output_keeps_utc_times() -> None:
         return datetime(2024, 1, 1, tzinfo=UTC)
 
     assert check_output(now, now()) == "2024-01-01T00:00:00Z"
+
+
+def test_a_name_may_be_given_by_keyword() -> None:
+    @tool(name="mail.send", effects="external")
+    def send(to: str) -> str:
+        """Send."""
+        return to
+
+    assert (send.name, send.effects.value) == ("mail.send", "external")

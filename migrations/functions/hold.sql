@@ -1,0 +1,22 @@
+-- Look after what a worker holds, [[task_id, fence], …]: extend the leases that are more than a
+-- third used up, tell which of them are not its any more (`lost`: their handlers must stop), and
+-- which tasks are leased to it that it does not know of, because a reply was lost (`unheard`: handed
+-- out again under the same fence). Takes no run's lock, so it waits for no row either.
+create or replace function flowbuilder.hold(
+    p_worker uuid, p_held jsonb, p_leased bigint[], p_now timestamptz, p_lease interval,
+    out lost jsonb, out unheard bigint[]
+)
+language plpgsql set search_path = ''
+as $$
+begin
+    update flowbuilder.workers set last_seen_at = p_now
+    where id = p_worker and last_seen_at < p_now - interval '1 second';
+    select array_agg(t.id), jsonb_agg(jsonb_build_array(t.id, t.fence)) into unheard, lost
+    from flowbuilder.tasks t
+    where t.worker_id = p_worker and t.status = 'running' and t.id <> all (p_leased)
+      and not exists (
+          select from jsonb_array_elements(p_held) h
+          where (h ->> 0)::bigint = t.id and (h ->> 1)::integer = t.fence);
+    lost := flowbuilder.extend(p_worker, p_held || coalesce(lost, '[]'), p_lease);
+end
+$$;

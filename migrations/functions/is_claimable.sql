@@ -1,0 +1,20 @@
+-- Whether the queue holds a task that a worker with these tools could claim.
+create or replace function flowbuilder.is_claimable(
+    p_worker uuid, p_tools text[], p_now timestamptz
+) returns boolean
+language plpgsql stable set search_path = ''
+as $$
+begin
+    return exists (
+        select from pgmq.q_flowbuilder_tasks q
+        cross join lateral (
+            select from flowbuilder.tasks t
+            join flowbuilder.runs r on r.id = t.run_id
+            where t.id = (q.message ->> 'task')::bigint and (t.status = 'queued') is true
+              and r.status in ('queued', 'running')
+              and (t.tool is null or t.tool = any (p_tools))
+              and (t.owner_id is null or t.owner_id = p_worker)
+            limit 1) f
+        where q.vt <= p_now);
+end
+$$;

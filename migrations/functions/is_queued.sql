@@ -1,0 +1,8 @@
+-- Whether anything at all waits in the queue.
+create or replace function flowbuilder.is_queued(p_now timestamptz) returns boolean
+language plpgsql stable set search_path = ''
+as $$
+begin
+    return exists (select from pgmq.q_flowbuilder_tasks q where q.vt <= p_now);
+end
+$$;

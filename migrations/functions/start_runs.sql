@@ -1,0 +1,65 @@
+-- Start runs of one version, one for each input; `p_keys` are their idempotency keys or null. A key
+-- that was used gives the run that it started; with another flow or input it is refused. Published
+-- versions of one flow are the same flow, whatever is its head by now, unless the caller wants
+-- exactly this version. Up to `p_free` of the first tasks are leased to `p_worker` at once.
+-- Answers `{runs: [[id, created], …] in the order of the inputs, at, deadline_at, tasks, queued}`.
+create or replace function flowbuilder.start_runs(
+    p_workspace uuid, p_version uuid, p_inputs json[], p_keys text[],
+    p_deadline_seconds double precision, p_plan uuid default null, p_actor text default null,
+    p_exact boolean default false, p_parent flowbuilder.tasks default null,
+    p_worker uuid default null, p_free integer default 0, p_lease_seconds double precision default 0
+) returns json
+language plpgsql
+set search_path = '' set enable_seqscan = off set plan_cache_mode = force_generic_plan
+as $$
+declare
+    v_now      timestamptz := flowbuilder.now();
+    v_version  flowbuilder.flow_versions;
+    v_parent   flowbuilder.runs;
+    v_deadline timestamptz := v_now + make_interval(secs => p_deadline_seconds);
+    v_tools    text[];
+    v_runs     uuid[];
+    v_made     uuid[];
+    v_others   json;
+    v_leased   bigint[];
+begin
+    if p_free > 0 then
+        v_tools := flowbuilder.greet_worker(p_worker);
+    end if;
+    select * into v_version from flowbuilder.flow_versions
+    where id = p_version and workspace_id = p_workspace;
+    if not found then
+        perform flowbuilder.refuse('not_found', 'version_not_found', 'there is no such version');
+    end if;
+    if p_parent.id is not null then
+        select * into v_parent from flowbuilder.runs where id = p_parent.run_id;
+        v_deadline := least(v_deadline, v_parent.deadline_at);
+    end if;
+    v_runs := array(select gen_random_uuid() from generate_series(1, cardinality(p_inputs)));
+    with made as (
+        insert into flowbuilder.runs (id, workspace_id, version_id, flow, version, status, input,
+            remaining_steps, depth, idempotency_key, parent_run_id, parent_task_id, plan_id, actor,
+            created_at, deadline_at)
+        select g.id, p_workspace, p_version, v_version.slug, v_version.version, 'queued',
+            flowbuilder.checked(g.input), v_version.step_count, coalesce(v_parent.depth + 1, 0),
+            g.key, v_parent.id, p_parent.id, p_plan, p_actor, v_now, v_deadline
+        from unnest(v_runs, p_inputs, p_keys) with ordinality as g (id, input, key, place)
+        order by g.place
+        on conflict (workspace_id, idempotency_key) where idempotency_key is not null do nothing
+        returning id
+    )
+    select array_agg(m.id) into v_made from made m;
+    if coalesce(cardinality(v_made), 0) < cardinality(v_runs) then
+        v_runs := flowbuilder.runs_of_keys(v_version, v_runs, p_inputs, p_keys, p_exact);
+    end if;
+    if v_made is not null then
+        v_leased := flowbuilder.open_runs(p_version, v_made, v_now, p_worker, v_tools, p_free,
+            make_interval(secs => p_lease_seconds));
+    end if;
+    return json_build_object(
+        'runs', (select json_agg(json_build_array(g.id, coalesce(g.id = any (v_made), false))
+                                 order by g.place)
+                 from unnest(v_runs) with ordinality as g (id, place)),
+        'at', v_now, 'deadline_at', v_deadline, 'tasks', flowbuilder.lease_payload(v_leased));
+end
+$$;

@@ -1,0 +1,17 @@
+-- What the parent and the children of ended runs hear of it: rows of the outbox, because their own
+-- rows are locked in a transaction of its own.
+create or replace function flowbuilder.tell_family(p_runs uuid[]) returns void
+language plpgsql set search_path = ''
+as $$
+begin
+    insert into flowbuilder.outbox (kind, run_id, task_id, payload, created_at)
+    select 'child_ended', r.parent_run_id, r.parent_task_id, json_build_object(
+               'child_run_id', r.id, 'status', r.status, 'output', r.output, 'error', r.error),
+           flowbuilder.now()
+    from flowbuilder.runs r where r.id = any (p_runs) and r.parent_task_id is not null
+    union all
+    select 'cancel_child', c.id, null, json_build_object('reason', 'its parent run ended'),
+           flowbuilder.now()
+    from flowbuilder.runs c where c.parent_run_id = any (p_runs) and c.finished_at is null;
+end
+$$;
