@@ -46,6 +46,15 @@ lock: ## write requirements.lock anew from pyproject.toml
 test: dev ## run the tests (ARGS='-k name' passes options on)
 	$(BIN)/python -m pytest -n auto --maxprocesses 4 $(ARGS)
 
+.PHONY: faults
+faults: export FLOWBUILDER_TEST_FAULTS := long
+faults: dev ## break servers, workers and connections, long forms: SEED=n ARGS='-k f18'
+	$(if $(SEED),FLOWBUILDER_TEST_SEED=$(SEED)) $(BIN)/python -m pytest tests/faults $(ARGS)
+
+.PHONY: bench
+bench: dev ## measure the engine beside the floor that its queue sets (ARGS='W1 L2 --repeat 5')
+	$(BIN)/flowbuilder bench $(ARGS)
+
 .PHONY: test-postgres
 test-postgres: export FLOWBUILDER_TEST_DSN := $(DSN)
 test-postgres: dev ## run the tests on an existing server: DSN=postgresql://superuser@...

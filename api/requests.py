@@ -78,6 +78,13 @@ class CancelBody(Body):
     reason: Annotated[str, Field(max_length=2000)] | None = None
 
 
+class RetryBody(Body):
+    """From where a run is retried."""
+
+    from_step: Annotated[str, Field(min_length=1, max_length=200)] | None = None
+    """Run this step and all behind it again, besides those without a result."""
+
+
 class DecisionBody(Body):
     """A person's decision."""
 

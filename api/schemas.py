@@ -147,6 +147,10 @@ class RunOut(Out):
     started_at: Time | None
     finished_at: Time | None
     deadline_at: Time
+    retry_of: str | None
+    """The run that this one retries."""
+    retry_from: str | None
+    """The step that was named for it."""
 
     @classmethod
     def of(cls, row: RunRow) -> RunOut:

@@ -14,12 +14,12 @@ from flowbuilder.executor.database import Database
 
 log = logging.getLogger(__name__)
 
-#: Wakes workers; no payload.
+#: Wakes workers. The payload names its sender, which has heard it already, and a blank.
 WORK_CHANNEL = "flowbuilder_work"
-#: Ids of runs and plans with new events, comma separated.
+#: The sender, a blank, and ids of runs and plans with new events, comma separated.
 EVENTS_CHANNEL = "flowbuilder_events"
 
-#: PostgreSQL refuses payloads of 8000 bytes.
+#: PostgreSQL refuses payloads of 8000 bytes; the sender takes some of them.
 LARGEST_PAYLOAD = 7900
 _COALESCE_SECONDS = 0.001
 _NOTIFY = b"""
@@ -30,8 +30,9 @@ _NOTIFY = b"""
 class Announcer:
     """Collects what is to be announced and sends it at most once per millisecond."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, *, sender: str) -> None:
         self._database = database
+        self._sender = sender
         self._ids: dict[str, None] = {}
         self._ready = False
         self._batch: asyncio.Future[None] | None = None
@@ -76,11 +77,11 @@ class Announcer:
                 self._batch = None
 
     async def _send(self, ids: Sequence[str], ready: bool) -> None:
-        payloads = chunks(ids)
+        payloads = [f"{self._sender} {chunk}" for chunk in chunks(ids)]
         channels = [EVENTS_CHANNEL] * len(payloads)
         if ready:
             channels.append(WORK_CHANNEL)
-            payloads.append("")
+            payloads.append(f"{self._sender} ")
         try:
             await self._database.execute(_NOTIFY, (channels, payloads))
         except FlowBuilderError as error:

@@ -28,6 +28,8 @@ from flowbuilder.tools import Retry, ToolRegistry, Wait, check_arguments
 from flowbuilder.types import JsonObject, JsonValue, format_duration, parse_duration
 from flowbuilder.validation import compile_flow
 
+#: Steps kept in memory; above that they are read anew.
+MOST_STEPS = 10_000
 #: For a question of a tool that sets none.
 _DEADLINE = timedelta(hours=24)
 
@@ -50,6 +52,7 @@ class Attempts:
         self._settings = settings
         self._limits = Limits(depth=settings.max_json_depth, bytes=settings.max_value_bytes)
         self._calls = Calls(processes=2, limits=self._limits)
+        self._steps: dict[int, Step] = {}
 
     async def run(self, task: LeasedTask, context: TaskContext) -> Outcome:
         """Work on a task and return what it ended with. Raises nothing but CancelledError."""
@@ -66,6 +69,13 @@ class Attempts:
         except Exception as error:
             return self._failure(task, error)
 
+    def overrun(self, task: LeasedTask) -> Outcome:
+        """Return what an attempt ended with whose handler does not stop at its time limit."""
+        step = self._known_step(task)
+        tool = self.registry.get(step.tool)
+        limit = step.timeout or (timedelta(0) if tool is None else tool.timeout)
+        return self._failure(task, AttemptTimeout(limit))
+
     async def close(self) -> None:
         """Let go of threads and processes."""
         await self._calls.close()
@@ -75,7 +85,7 @@ class Attempts:
         return _completed(task, check(output, limits=self._limits))
 
     async def _step(self, task: LeasedTask, context: TaskContext) -> Outcome:
-        step = Step.model_validate(task.definition)
+        step = self._known_step(task)
         if not task.approved and step.for_each is None and not _holds(task):
             return _skipped(task)
         tool = self.registry.get(step.tool)
@@ -97,6 +107,17 @@ class Attempts:
             assert isinstance(wait, dict)
             return task.outcome(OutcomeKind.WAITING, wait=wait)
         return _completed(task, value)
+
+    def _known_step(self, task: LeasedTask) -> Step:
+        """Return the step of a task, read once from its definition."""
+        if task.node_id is None:
+            return Step.model_validate(task.definition)
+        found = self._steps.get(task.node_id)
+        if found is None:
+            if len(self._steps) >= MOST_STEPS:
+                self._steps.clear()
+            found = self._steps[task.node_id] = Step.model_validate(task.definition)
+        return found
 
     def _arguments(self, step: Step, task: LeasedTask) -> JsonObject:
         resolved = check(resolve(dict(step.args), _scope(task)), limits=self._limits)

@@ -21,9 +21,6 @@ from flowbuilder.strictjson import Limits
 from flowbuilder.tools import Tool, Wait, bind, check_arguments, check_output
 from flowbuilder.types import JsonObject, JsonValue
 
-#: How long a cancelled async handler may take to clean up before it is left alone.
-_CLEAN_UP_SECONDS = 2.0
-
 
 class HandlerRaised(Exception):
     """The handler raised something; a BaseException too is no more than a failed attempt."""
@@ -48,7 +45,6 @@ class Calls:
         self._threads = ThreadPool()
         self._processes = ProcessPool(processes)
         self._limits = limits
-        self._lingering: set[asyncio.Task[Ended]] = set()
 
     async def call(
         self,
@@ -71,6 +67,7 @@ class Calls:
             if tool.process:
                 return await self._in_process(tool, args, context, task, seconds)
             call = bind(tool, args, context)
+            context.begin(seconds)
             ended = await self._ended(tool, call, seconds)
         except (TimeoutError, asyncio.CancelledError):
             context.cancel()
@@ -86,30 +83,13 @@ class Calls:
         """Let go of the threads and kill the processes."""
         self._threads.close()
         await self._processes.close()
-        for task in self._lingering:
-            task.cancel()
 
     async def _ended(self, tool: Tool, call: Callable[[], Any], seconds: float) -> Ended:
-        if tool.is_async:
-            return await self._on_loop(call, seconds)
-        async with asyncio.timeout(seconds):
-            return await self._threads.run(call)
-
-    async def _on_loop(self, call: Callable[[], Any], seconds: float) -> Ended:
-        task = asyncio.create_task(_guarded(call), name="flowbuilder-tool")
-        # A handler that refuses to be cancelled goes on without anybody waiting for it.
-        self._lingering.add(task)
-        task.add_done_callback(self._lingering.discard)
-        try:
-            done, _ = await asyncio.wait({task}, timeout=seconds)
-        except asyncio.CancelledError:
-            task.cancel()
-            raise
-        if done:
-            return task.result()
-        task.cancel()
-        await asyncio.wait({task}, timeout=_CLEAN_UP_SECONDS)
-        raise TimeoutError
+        async with asyncio.timeout(seconds) as limit:
+            ended = await (_guarded(call) if tool.is_async else self._threads.run(call))
+        if limit.expired():  # the handler was told to stop, and ended in its own way
+            raise TimeoutError
+        return ended
 
     async def _in_process(
         self,
@@ -135,9 +115,18 @@ class Calls:
 
 
 async def _guarded(call: Callable[[], Any]) -> Ended:
-    """Run a handler so that nothing it raises reaches the event loop, which it would end."""
+    """Run a handler so that nothing it raises reaches the event loop, which it would end.
+
+    It runs in the task of its attempt: one that refuses to be cancelled is left alone by the
+    worker, which waits for no handler.
+    """
     try:
         return Ended(value=await call())
+    except asyncio.CancelledError as error:
+        task = asyncio.current_task()
+        if task is not None and task.cancelling():
+            raise
+        return Ended(error=error)  # something that the handler waited for was cancelled
     except BaseException as error:
         return Ended(error=error)
 

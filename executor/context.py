@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
-import threading
+import time
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from typing import Any
@@ -66,7 +66,8 @@ class TaskContext:
         self._settings = settings
         self._secrets = secrets
         self._report = report
-        self._cancelled = threading.Event()
+        self._cancelled = False  # one flag, set once: threads may read it as it is
+        self._ends_at = math.inf
 
     @property
     def task(self) -> LeasedTask:
@@ -116,11 +117,20 @@ class TaskContext:
     @property
     def cancelled(self) -> bool:
         """Whether the task was cancelled, timed out or lost: stop and clean up."""
-        return self._cancelled.is_set()
+        return self._cancelled
+
+    def begin(self, seconds: float) -> None:
+        """Take note that the handler begins and how long it may take."""
+        self._ends_at = min(self._ends_at, time.monotonic() + seconds)
 
     def cancel(self) -> None:
         """Tell the handler to stop."""
-        self._cancelled.set()
+        self._cancelled = True
+        self._ends_at = min(self._ends_at, time.monotonic())
+
+    def overdue(self, grace: float) -> bool:
+        """Whether the handler should have ended `grace` seconds ago."""
+        return time.monotonic() > self._ends_at + grace
 
     def progress(self, fraction: float | None = None, message: str | None = None) -> None:
         """Report progress (0 to 1); appears as a `task_progress` event. Never blocks."""

@@ -9,9 +9,9 @@ from __future__ import annotations
 import asyncio
 import logging
 import select
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
-from typing import TypeAlias
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
+from typing import Any, TypeAlias, TypeVar
 
 import orjson
 import psycopg
@@ -22,14 +22,24 @@ from psycopg.types.json import set_json_dumps, set_json_loads
 from psycopg_pool import AsyncConnectionPool
 
 from flowbuilder.errors import DatabaseError, DatabaseUnavailable, InvalidValue
-from flowbuilder.executor.sqlstates import UNREACHABLE_HINT, map_error
+from flowbuilder.executor.sqlstates import (
+    UNREACHABLE_HINT,
+    is_about_preparing,
+    is_stale_plan,
+    map_error,
+)
 
+T = TypeVar("T")
 Connection: TypeAlias = AsyncConnection[DictRow]
 Parameters: TypeAlias = Sequence[object] | Mapping[str, object]
 
 #: The oldest PostgreSQL that the schema works on.
 OLDEST_SERVER = 14
 
+#: For the first connection, however short a caller may wait for one later.
+_OPENING_SECONDS = 30.0
+#: For connections that are left behind to be closed.
+_LEAVING_SECONDS = 5.0
 #: What a DSN may set otherwise. The keepalives find a vanished peer within a minute.
 _CONNECTION_DEFAULTS = {
     "connect_timeout": "10",
@@ -57,10 +67,22 @@ class Database:
     errors of flowbuilder only.
     """
 
-    def __init__(self, dsn: str, pool: AsyncConnectionPool[Connection], wait: float) -> None:
+    def __init__(
+        self,
+        dsn: str,
+        pool: AsyncConnectionPool[Connection],
+        wait: float,
+        *,
+        size: int,
+        make: Callable[[], AsyncConnectionPool[Connection]],
+    ) -> None:
         self._dsn = dsn
         self._pool = pool
         self._wait = wait
+        self._size = size
+        self._prepare: bool | None = None  # as the driver likes
+        self._make = make
+        self._left: set[asyncio.Task[None]] = set()
 
     @classmethod
     async def open(
@@ -85,30 +107,68 @@ class Database:
         # Lost connections are replaced and reported to who used them: no warnings besides.
         if (logger := logging.getLogger("psycopg.pool")).level == logging.NOTSET:
             logger.setLevel(logging.ERROR)
-        pool: AsyncConnectionPool[Connection] = AsyncConnectionPool(
-            _conninfo(dsn, application_name),
-            connection_class=AsyncConnection,
-            kwargs={"autocommit": True, "row_factory": dict_row},
-            min_size=1,
-            max_size=size,
-            open=False,
-            configure=_configure,
-            check=_check,
-            timeout=wait,
-            name=application_name,
-        )
+
+        def make() -> AsyncConnectionPool[Connection]:
+            return AsyncConnectionPool(
+                _conninfo(dsn, application_name),
+                connection_class=AsyncConnection,
+                kwargs={"autocommit": True, "row_factory": dict_row},
+                min_size=1,
+                max_size=size,
+                open=False,
+                configure=_configure,
+                check=_check,
+                timeout=wait,
+                name=application_name,
+            )
+
+        pool = make()
         try:
             # Waiting leaves no work to the pool's tasks: busy ones do not hear a cancellation,
             # and a program that fails without closing would hang at its end.
-            await pool.open(wait=True, timeout=wait)
+            await pool.open(wait=True, timeout=max(wait, _OPENING_SECONDS))
         except psycopg.Error as error:
             await pool.close()
             raise map_error(error, secret=password_of(dsn)) from error
-        return cls(dsn, pool, wait)
+        return cls(dsn, pool, wait, size=size, make=make)
 
     async def close(self) -> None:
         """Close every connection; those in use are closed when they come back."""
+        for task in self._left:
+            task.cancel()
         await self._pool.close()
+
+    async def within(self, seconds: float, call: Coroutine[Any, Any, T]) -> T:
+        """Return what a call gives; give it up when it takes too long, and every connection too.
+
+        A connection may be dead without a word: behind a firewall that has forgotten it, or a
+        pooler whose server hangs. Whether the call was carried out is not known then.
+
+        Raises:
+            DatabaseUnavailable: There was no answer within `seconds`.
+        """
+        asked, pool = asyncio.ensure_future(call), self._pool
+        try:
+            await asyncio.wait({asked}, timeout=seconds)
+        except asyncio.CancelledError:
+            asked.cancel()
+            raise
+        if asked.done():
+            return asked.result()
+        if self._pool is pool and not pool.closed:
+            self._pool = self._make()
+            await self._pool.open(wait=False)
+            self._leave(pool.close(timeout=_LEAVING_SECONDS))
+        asked.cancel()  # the driver tries to cancel the statement, and is not waited for
+        self._leave(asked)
+        raise DatabaseUnavailable(
+            f"The database has not answered within {seconds:g} seconds.", hint=UNREACHABLE_HINT
+        )
+
+    def _leave(self, work: Awaitable[object]) -> None:
+        task = asyncio.create_task(_quietly(work))
+        self._left.add(task)
+        task.add_done_callback(self._left.discard)
 
     async def __aenter__(self) -> Database:
         return self
@@ -131,6 +191,11 @@ class Database:
                 yield connection
         except psycopg.Error as error:
             raise map_error(error, secret=password_of(self._dsn)) from error
+        except UnicodeEncodeError:  # psycopg has no other word for half a surrogate pair
+            raise InvalidValue(
+                "a text holds half a surrogate pair (\\ud800 to \\udfff) and is no Unicode",
+                code="value_refused",
+            ) from None
         # The pool may swallow a cancellation that arrives while it hands a connection out or
         # takes it back; who was cancelled would then go on as if nothing had been.
         if task is not None and task.cancelling() > before:
@@ -144,20 +209,36 @@ class Database:
 
     async def fetch_all(self, query: bytes, parameters: Parameters = ()) -> list[DictRow]:
         """Run one statement and return its rows."""
-        async with self.connection() as connection:
-            cursor = await connection.execute(query, parameters)
-            return await cursor.fetchall()
+        return await self._ask(query, parameters)
 
     async def fetch_one(self, query: bytes, parameters: Parameters = ()) -> DictRow | None:
         """Run one statement and return its first row, None if there is none."""
-        async with self.connection() as connection:
-            cursor = await connection.execute(query, parameters)
-            return await cursor.fetchone()
+        rows = await self._ask(query, parameters)
+        return rows[0] if rows else None
 
     async def execute(self, query: bytes, parameters: Parameters = ()) -> None:
         """Run one statement for its effect."""
-        async with self.connection() as connection:
-            await connection.execute(query, parameters)
+        await self._ask(query, parameters)
+
+    async def _ask(self, query: bytes, parameters: Parameters) -> list[DictRow]:
+        """Run one statement, again when only what the driver had prepared stood in its way.
+
+        A prepared statement goes stale when a migration changes its columns, and behind a
+        transaction pooler it may belong to somebody else. Either is told before anything is
+        executed.
+        """
+        for _ in range(self._size + 1):  # each connection may have its own stale one
+            async with self.connection() as connection:
+                try:
+                    cursor = await connection.execute(query, parameters, prepare=self._prepare)
+                    return await cursor.fetchall() if cursor.description else []
+                except psycopg.Error as error:
+                    if not is_about_preparing(error):
+                        raise
+                    if not is_stale_plan(error):
+                        self._prepare = False
+                    await connection.close()  # the pool makes a new one
+        raise DatabaseUnavailable("prepared statements do not work on any connection")
 
     async def dedicated(self, *, application_name: str = "flowbuilder") -> Connection:
         """Open a connection outside the pool, for LISTEN or session locks; the caller closes it.
@@ -166,6 +247,11 @@ class Database:
             DatabaseUnavailable: The server cannot be reached.
         """
         return await connect(self._dsn, application_name=application_name)
+
+
+async def _quietly(work: Awaitable[object]) -> None:
+    with suppress(Exception, asyncio.CancelledError):
+        await work
 
 
 async def connect(dsn: str, *, application_name: str = "flowbuilder") -> Connection:

@@ -86,6 +86,7 @@ class LeaseKeeper:
             connect_timeout=wait,
             tcp_user_timeout=wait * 1000,
             application_name="flowbuilder-leases",
+            prepare_threshold=None,  # poolers
         )
         connection.execute(_TIMEOUT, (f"{wait}s",))
         return connection

@@ -9,7 +9,9 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterable
+from datetime import UTC, datetime
 
 import psycopg
 from psycopg import sql
@@ -41,8 +43,13 @@ class Listener:
         self._changed = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self.connected = False
+        self.connected_since: datetime | None = None
+        """Since when notifications come through; None while they do not."""
+        self.heard_at: datetime | None = None
+        """When the last notification came."""
         self.reconnects = 0
         """How often the connection was lost and made anew."""
+        self._lost_at = 0.0
 
     @property
     def channels(self) -> list[str]:
@@ -90,23 +97,44 @@ class Listener:
                 await asyncio.sleep(pause(failures))
                 continue
             try:
-                failures = 0
-                await self._serve(connection)
+                await self._serve(connection, failures)
             except (psycopg.Error, OSError) as error:
-                self.reconnects += 1
+                if self.connected:
+                    self.reconnects += 1
+                    failures = 0
                 failures = self._lost(error, failures)
             finally:
                 self.connected = False
+                self.connected_since = None
                 await connection.close()
             await asyncio.sleep(pause(failures))
 
     def _lost(self, error: Exception, failures: int) -> int:
         if not failures:
-            log.warning("notifications are interrupted, polling meanwhile: %s", error)
+            self._lost_at = time.monotonic()
+            log.warning(
+                "notifications are interrupted, polling meanwhile: %s",
+                error,
+                extra={"channels": self.channels, "reconnects": self.reconnects},
+            )
         return failures + 1
 
-    async def _serve(self, connection: Connection) -> None:
-        """Listen until the connection breaks."""
+    def _found(self, failures: int) -> None:
+        self.connected = True
+        self.connected_since = datetime.now(UTC)
+        if failures:
+            log.warning(
+                "notifications come again",
+                extra={
+                    "channels": self.channels,
+                    "reconnects": self.reconnects,
+                    "failures": failures,
+                    "down_seconds": round(time.monotonic() - self._lost_at, 3),
+                },
+            )
+
+    async def _serve(self, connection: Connection, failures: int) -> None:
+        """Listen until the connection breaks; `failures` to get one came before."""
         heard: set[str] = set()
         while True:
             self._changed.clear()
@@ -116,7 +144,8 @@ class Listener:
             for channel in sorted(heard - wanted):
                 await _say(connection, "unlisten {}", channel)
             fresh, heard = wanted - heard, wanted
-            self.connected = True
+            if not self.connected:
+                self._found(failures)
             for channel in fresh:
                 self._tell(channel, None)
             await self._receive_until_changed(connection)
@@ -136,15 +165,21 @@ class Listener:
 
     async def _receive(self, connection: Connection) -> None:
         async for notification in connection.notifies():
+            self.heard_at = datetime.now(UTC)
             self._tell(notification.channel, notification.payload)
         raise psycopg.OperationalError("the stream of notifications has ended")
 
     def _tell(self, channel: str, payload: str | None) -> None:
-        for callback in list(self._callbacks.get(channel, ())):
-            try:
-                callback(payload)
-            except Exception:
-                log.exception("a listener of %s failed", channel)
+        tell(channel, self._callbacks.get(channel, ()), payload)
+
+
+def tell(channel: str, callbacks: Iterable[Callable[..., None]], *said: object) -> None:
+    """Call back whoever hears a channel; one that fails does not deafen the others."""
+    for callback in list(callbacks):
+        try:
+            callback(*said)
+        except Exception:
+            log.exception("a listener of %s failed", channel)
 
 
 async def _say(connection: Connection, statement: str, channel: str) -> None:

@@ -46,7 +46,9 @@ _POSITION = (
 _READ = (
     """
     select msg_id, enqueued_at, case when due then message end as message, due,
-           extract(epoch from vt - clock_timestamp())::float8 as due_in
+           extract(epoch from vt - clock_timestamp())::float8 as due_in,
+           extract(epoch from clock_timestamp() - case when read_ct > 0 then enqueued_at
+               else greatest(vt, enqueued_at) end)::float8 as age
     from (select m.*, (m.read_ct > 0 or m.vt <= clock_timestamp()) as due
 """
     + _SOURCE
@@ -102,6 +104,7 @@ class Messages:
         self._missed = True
         self._read_all_at = 0.0
         self._failures = 0
+        self._lag_ms: float | None = None
         self._opened = False
         self._closed = False
         self._stop_hearing: Callable[[], None] | None = None
@@ -139,6 +142,21 @@ class Messages:
     def closed(self) -> bool:
         """Whether the iteration was ended."""
         return self._closed
+
+    def progress(self) -> JsonObject:
+        """Return how far the listener is.
+
+        `{queue, last_id, buffered, lag_ms, interrupted}`: the number seen last, how many wait to
+        be taken, how long the last one took from the time it was due to its arrival here, by the
+        database's clock, and whether the last look failed.
+        """
+        return {
+            "queue": self.queue,
+            "last_id": self._tip,
+            "buffered": len(self._buffer),
+            "lag_ms": self._lag_ms,
+            "interrupted": self._failures > 0,
+        }
 
     async def aclose(self) -> None:
         """End the iteration."""
@@ -196,11 +214,15 @@ class Messages:
             await self._read()
         except FlowBuilderError as error:
             if not self._failures:
-                log.warning("listening to %s is interrupted: %s", self.queue, error)
+                log.warning(
+                    "listening to %s is interrupted: %s", self.queue, error, extra=self.progress()
+                )
             self._failures += 1
             self._missed = True
             await asyncio.sleep(pause(self._failures))
         else:
+            if self._failures:
+                log.warning("listening to %s goes on", self.queue, extra=self.progress())
             self._failures = 0
 
     async def _read(self) -> None:
@@ -236,6 +258,7 @@ class Messages:
             return
         self._hidden.pop(number, None)
         self._seen.setdefault(number, now)
+        self._lag_ms = round(max(row["age"], 0.0) * 1000, 3)
         self._buffer.append(
             Message(
                 id=number,

@@ -7,20 +7,23 @@ by polling.
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 import re
 import time
+import uuid
 from collections.abc import Callable, Iterable
-from datetime import timedelta
-from typing import Any, Self
+from contextlib import suppress
+from datetime import datetime, timedelta
+from typing import Any, Self, TypeVar
 
 from psycopg.types.json import Jsonb
 
 from flowbuilder.errors import DatabaseError, FlowBuilderError, InvalidValue
 from flowbuilder.executor.announcer import EVENTS_CHANNEL, WORK_CHANNEL, Announcer
 from flowbuilder.executor.database import Database
-from flowbuilder.executor.listener import Listener
+from flowbuilder.executor.listener import Heard, Listener, tell
 from flowbuilder.executor.messages import Message, Messages
 from flowbuilder.strictjson import Limits, check
 from flowbuilder.types import JsonObject, parse_duration
@@ -29,12 +32,15 @@ __all__ = ["Message", "Messages", "Notifications", "checked_queue"]
 
 log = logging.getLogger(__name__)
 
+Callback = TypeVar("Callback", bound=Callable[..., None])
+
 #: The longest queue name that pgmq takes.
 LONGEST_QUEUE_NAME = 47
 _QUEUE = re.compile(r"[a-z0-9_]+(?:[-.][a-z0-9_]+)*")
 _RESERVED = "flowbuilder_"
 _LARGEST_MESSAGE = 64 * 1024 * 1024
 _LONGEST_INVISIBLE = 7 * 86400
+_LAST_WORDS_SECONDS = 2.0
 
 _CREATE = b"""
     select pgmq.create(%s::text)
@@ -58,7 +64,10 @@ class Notifications:
         self._database = database
         self._poll_seconds = poll_interval.total_seconds()
         self._listener = Listener(database)
-        self._announcer = Announcer(database)
+        self._sender = uuid.uuid4().hex[:12]
+        self._announcer = Announcer(database, sender=self._sender)
+        self._work_callbacks: list[Callable[[], None]] = []
+        self._event_callbacks: list[Callable[[frozenset[str] | None], None]] = []
         self._known: set[str] = set()
         self._listening: dict[str, list[Messages]] = {}
 
@@ -66,7 +75,10 @@ class Notifications:
         """End every listener and send what is still to be announced."""
         for queue in list(self._listening):
             await self.unlisten(queue)
-        await self._announcer.close()
+        # Everybody polls besides: a database that does not answer holds nobody up.
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_LAST_WORDS_SECONDS):
+                await self._announcer.close()
         await self._listener.close()
 
     async def __aenter__(self) -> Self:
@@ -189,8 +201,10 @@ class Notifications:
     async def health(self) -> JsonObject:
         """Return whether the database answers and notifications come through.
 
-        `{database, listening, channels, reconnects, queue_usage, latency_ms}`; `listening` is
-        None while nobody listens, `queue_usage` is how full PostgreSQL's queue is, 0 to 1.
+        `{database, listening, channels, connected_since, last_notification_at, reconnects,
+        listeners, queue_usage, latency_ms}`; `listening` is None while nobody listens,
+        `connected_since` is that of the present connection, `listeners` says how far each is
+        (see `Messages.progress`), `queue_usage` is how full PostgreSQL's queue is, 0 to 1.
         """
         began = time.perf_counter()
         channels = self._listener.channels
@@ -198,6 +212,14 @@ class Notifications:
             "database": True,
             "listening": self._listener.connected if channels else None,
             "channels": list(channels),
+            "connected_since": _text(self._listener.connected_since),
+            "last_notification_at": _text(self._listener.heard_at),
+            "listeners": [
+                one.progress()
+                for listeners in self._listening.values()
+                for one in listeners
+                if not one.closed
+            ],
             "reconnects": self._listener.reconnects,
             "queue_usage": None,
             "latency_ms": None,
@@ -213,16 +235,34 @@ class Notifications:
     # -- wake-ups ---------------------------------------------------------------------------
 
     def signal(self, ids: Iterable[str], *, ready: bool = False) -> None:
-        """Announce new events of these runs or plans, and work when `ready`, without waiting."""
-        self._announcer.signal(ids, ready=ready)
+        """Announce new events of these runs or plans, and work when `ready`, without waiting.
+
+        Who listens in this process hears it at once, not by way of the database.
+        """
+        streams = frozenset(ids)
+        self._announcer.signal(streams, ready=ready)
+        self._tell_here(streams, ready)
 
     async def announce(self, ids: Iterable[str], *, ready: bool = False) -> None:
         """Announce as `signal` does, and return when it is sent. Never fails."""
-        await self._announcer.announce(ids, ready=ready)
+        streams = frozenset(ids)
+        self._tell_here(streams, ready)
+        await self._announcer.announce(streams, ready=ready)
+
+    def _tell_here(self, streams: frozenset[str], ready: bool) -> None:
+        if ready:
+            tell(WORK_CHANNEL, self._work_callbacks)
+        if streams:
+            tell(EVENTS_CHANNEL, self._event_callbacks, streams)
 
     def on_work(self, callback: Callable[[], None]) -> Callable[[], None]:
         """Call back whenever there may be work, until the returned function is called."""
-        return self._listener.hear(WORK_CHANNEL, lambda _payload: callback())
+
+        def heard(payload: str | None) -> None:
+            if payload is None or self._from_others(payload) is not None:
+                callback()
+
+        return self._hear(WORK_CHANNEL, heard, self._work_callbacks, callback)
 
     def on_events(self, callback: Callable[[frozenset[str] | None], None]) -> Callable[[], None]:
         """Call back with the ids of runs and plans that have new events.
@@ -232,9 +272,31 @@ class Notifications:
         """
 
         def heard(payload: str | None) -> None:
-            callback(None if payload is None else frozenset(payload.split(",")))
+            if payload is None:
+                callback(None)
+            elif (streams := self._from_others(payload)) is not None:
+                callback(frozenset(streams.split(",")))
 
-        return self._listener.hear(EVENTS_CHANNEL, heard)
+        return self._hear(EVENTS_CHANNEL, heard, self._event_callbacks, callback)
+
+    def _hear(
+        self, channel: str, heard: Heard, here: list[Callback], callback: Callback
+    ) -> Callable[[], None]:
+        """Listen to a channel, and to what this process announces itself."""
+        here.append(callback)
+        unhear = self._listener.hear(channel, heard)
+
+        def stop() -> None:
+            unhear()
+            if callback in here:
+                here.remove(callback)
+
+        return stop
+
+    def _from_others(self, payload: str) -> str | None:
+        """Return what somebody else says; None for an echo of what this process said."""
+        sender, _, said = payload.partition(" ")
+        return None if sender == self._sender else said
 
     # -- inside -----------------------------------------------------------------------------
 
@@ -293,6 +355,10 @@ def _checked_payload(payload: Any) -> Jsonb:
     if not isinstance(payload, dict):
         raise InvalidValue("a message is a JSON object", pointer="", code="payload_invalid")
     return Jsonb(check(payload, limits=Limits(bytes=_LARGEST_MESSAGE)))
+
+
+def _text(moment: datetime | None) -> str | None:
+    return None if moment is None else moment.isoformat()
 
 
 def _delay_seconds(delay: str | float | timedelta | None) -> float:

@@ -1,18 +1,19 @@
 """The inside of a process that runs tools: reads jobs from a pipe, answers with plain data.
 
 Only JSON, texts and waits go back. What a tool raised is described here, so that an exception
-that cannot be pickled does no harm.
+that cannot be pickled does no harm. The program's own script is imported only for a tool that it
+defines, as `__mp_main__`: what stands under `if __name__ == "__main__":` does not run again.
 """
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 import pickle
 import signal
 import threading
 from dataclasses import dataclass
-from multiprocessing.connection import Connection, wait
+from multiprocessing import spawn
+from multiprocessing.connection import Connection
 from typing import Any, Literal
 
 from flowbuilder.executor.context import TaskContext
@@ -37,6 +38,15 @@ class Job:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Parcel:
+    """A pickled job and what has to be imported before it can be read."""
+
+    job: bytes
+    main: dict[str, Any] | None = None
+    """The program's own script, as `multiprocessing.spawn.prepare` takes it."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Answer:
     """What comes back: `started` and `progress` on the way, then one of the others."""
 
@@ -49,10 +59,11 @@ class Answer:
     after_seconds: float | None = None
 
 
-def serve(pipe: Connection) -> None:
-    """Run jobs until the pipe is closed or the parent is gone."""
+def serve(pipe: Connection, alive: Connection, preparation: dict[str, Any]) -> None:
+    """Run jobs until the pipe is closed or the parent is gone, when `alive` ends."""
+    spawn.prepare(preparation)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    threading.Thread(target=_end_with_parent, args=(alive,), daemon=True).start()
     lock = threading.Lock()
 
     def send(answer: Answer) -> None:
@@ -61,22 +72,24 @@ def serve(pipe: Connection) -> None:
 
     while True:
         try:
-            data = pipe.recv_bytes()
+            parcel: Parcel = pickle.loads(pipe.recv_bytes())
         except (EOFError, OSError):
             return
-        send(_run(data, send))
+        send(_run(parcel, send))
 
 
-def _end_with_parent() -> None:
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        wait([parent.sentinel])
+def _end_with_parent(alive: Connection) -> None:
+    try:
+        alive.recv_bytes()
+    except (EOFError, OSError):
         os._exit(1)
 
 
-def _run(data: bytes, send: Any) -> Answer:
+def _run(parcel: Parcel, send: Any) -> Answer:
     try:
-        job: Job = pickle.loads(data)
+        if parcel.main is not None:
+            spawn.prepare(parcel.main)  # once: the second time it finds it there
+        job: Job = pickle.loads(parcel.job)
         send(Answer(kind="started"))
         context = TaskContext(
             job.task,

@@ -1,6 +1,8 @@
 """Processes for tools that must be killable: `@tool(process=True)`.
 
-A process is reused while its calls end in time, and killed when one does not.
+A process is reused while its calls end in time, and killed when one does not. It is an interpreter
+of its own: unlike what `multiprocessing` starts it does not begin by importing the program's
+script, which without an `if __name__ == "__main__":` would run a second time.
 """
 
 from __future__ import annotations
@@ -8,21 +10,33 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import multiprocessing
 import pickle
+import subprocess
+import sys
 import threading
 from collections.abc import Callable
+from multiprocessing import Pipe, spawn
 from multiprocessing.connection import Connection
 
 from flowbuilder.errors import DefinitionError, FlowBuilderError
-from flowbuilder.executor.process_child import Answer, Job, serve
+from flowbuilder.executor.main_script import importable_main, mentions_main, preparation
+from flowbuilder.executor.process_child import Answer, Job, Parcel
+from flowbuilder.tools.labels import tool_label
 from flowbuilder.types import JsonObject
 
 log = logging.getLogger(__name__)
 
 #: How long a new process may take to import what it needs.
 _START_SECONDS = 60.0
-_PROCESSES = multiprocessing.get_context("spawn")
+#: The search path has to be there before anything of flowbuilder can be imported.
+_PROGRAM = """\
+import sys
+from multiprocessing.connection import Connection
+pipe, alive = (Connection(int(number)) for number in sys.argv[1:])
+sys.path[:] = pipe.recv()
+from flowbuilder.executor.process_child import serve
+serve(pipe, alive, pipe.recv())
+"""
 
 
 class ProcessCrashed(FlowBuilderError):
@@ -81,7 +95,7 @@ class ProcessPool:
     async def _take(self) -> _Child:
         while self._idle:
             child = self._idle.pop()
-            if child.process.is_alive():
+            if child.process.poll() is None:
                 return child
             self._drop(child)
         child = await asyncio.to_thread(_Child, asyncio.get_running_loop())
@@ -108,12 +122,20 @@ class _Child:
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
         self._answers: asyncio.Queue[Answer | None] = asyncio.Queue()
-        self._pipe, inside = _PROCESSES.Pipe()
-        self.process = _PROCESSES.Process(
-            target=serve, args=(inside,), name="flowbuilder-tool", daemon=True
+        self._pipe, inside = Pipe()
+        alive, self._life = Pipe(duplex=False)
+        ends = (inside.fileno(), alive.fileno())
+        line = spawn.get_command_line()  # with the options that this interpreter has
+        self.process = subprocess.Popen(
+            [*line[: line.index("-c")], "-c", _PROGRAM, *map(str, ends)],
+            stdin=subprocess.DEVNULL,
+            pass_fds=ends,
         )
-        self.process.start()
         inside.close()
+        alive.close()
+        with contextlib.suppress(OSError):  # it has ended already: the reader will say so
+            self._pipe.send(sys.path)
+            self._pipe.send(preparation())
         self.reader = threading.Thread(
             target=self._read, args=(self._pipe,), name="flowbuilder-process", daemon=True
         )
@@ -140,23 +162,27 @@ class _Child:
                 self._loop.call_soon_threadsafe(self._answers.put_nowait, answer)
         except (EOFError, OSError, RuntimeError, pickle.UnpicklingError):
             pass  # it ended, was killed in the middle of a word, or the loop is closed
-        self.process.join()
+        self.process.wait()
+        self._life.close()
         with contextlib.suppress(RuntimeError):
             self._loop.call_soon_threadsafe(self._answers.put_nowait, None)
         pipe.close()
 
     def _crashed(self) -> ProcessCrashed:
-        code = self.process.exitcode
+        code = self.process.returncode
         how = f"signal {-code}" if code is not None and code < 0 else f"exit code {code}"
         return ProcessCrashed(f"the process of the tool ended with {how}")
 
 
 def _pickled(job: Job) -> bytes:
     try:
-        return pickle.dumps(job)
+        data = pickle.dumps(job)
+        code = pickle.dumps((job.tool, job.secrets))
     except Exception as error:
         raise DefinitionError(
-            f"{job.tool.name} cannot run in another process: {type(error).__name__}",
+            f"{tool_label(job.tool.name)} cannot run in another process: {type(error).__name__}",
             code="tool_not_importable",
             hint="Define it with @tool(process=True) at the top of an importable module.",
         ) from None
+    main = importable_main(tool_label(job.tool.name)) if mentions_main(code) else None
+    return pickle.dumps(Parcel(job=data, main=main))

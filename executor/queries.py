@@ -30,7 +30,7 @@ LIST_VERSIONS: Final = b"""
 
 START_RUNS: Final = b"""
     select flowbuilder.start_runs(%s, %s::uuid, %s::json[], %s::text[], %s::float8, %s::uuid, %s,
-        %s, null, %s::uuid, %s, %s::float8) as answer"""
+        %s, null, %s::uuid, %s, %s::float8, %s) as answer"""
 GET_RUN: Final = _RUN + b" and r.id = %s::uuid"
 LIST_RUNS: Final = b"""
     with given as (
@@ -107,6 +107,15 @@ OUTPUTS: Final = b"""
     select id, output -> 'definition' as definition from flowbuilder.flow_versions
     where id = any (%s::uuid[])"""
 PROGRESS: Final = b"select flowbuilder.record_progress(%s::uuid, %s, %s, %s) as written"
-UPKEEP: Final = b"select flowbuilder.upkeep() as answer"
+UPKEEP: Final = b"select flowbuilder.upkeep(%s::uuid) as answer"
 RELAY: Final = b"select flowbuilder.relay() as answer"
 QUEUE_DEPTH: Final = b"select flowbuilder.queue_depth() as answer"
+
+WHY_RUN: Final = b"select flowbuilder.why_run(%s, %s::uuid) as answer"
+RETRY_RUN: Final = b"""
+    select flowbuilder.retry_run(%s, %s::uuid, %s, %s::float8, %s, %s, %s) as answer"""
+PRUNE_RUNS: Final = b"select flowbuilder.prune_runs(%s, %s, %s, %s, %s) as answer"
+PRUNE_PLANS: Final = b"select flowbuilder.prune_plans(%s, %s, %s, %s, %s) as answer"
+PRUNE_VERSIONS: Final = b"select flowbuilder.prune_versions(%s, %s, %s, %s) as answer"
+PRUNE_WORKERS: Final = b"select flowbuilder.prune_workers(%s, %s) as workers"
+BEFORE: Final = b"select flowbuilder.now() - make_interval(secs => %s::float8) as before"

@@ -97,6 +97,10 @@ class RunRow:
     started_at: datetime | None
     finished_at: datetime | None
     deadline_at: datetime
+    retry_of: str | None = None
+    """The run that this one retries."""
+    retry_from: str | None = None
+    """The step that was named for it."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -288,6 +292,29 @@ class LeasedTask:
         return Outcome(
             task_id=self.task_id, run_id=self.run_id, fence=self.fence, kind=kind, **details
         )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Room:
+    """What a worker offers to a start: to have some of the first tasks leased to it at once."""
+
+    worker_id: str
+    free: int
+    lease_seconds: float
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Started:
+    """The answer to a start of runs."""
+
+    runs: list[tuple[str, bool]]
+    """`(id, created)` in the order of the inputs."""
+    at: datetime
+    deadline_at: datetime
+    tasks: list[LeasedTask]
+    """What was leased to the worker that offered room."""
+    queued: bool
+    """Whether something waits in the queue."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -20,6 +20,8 @@ log = logging.getLogger(__name__)
 
 _LOCK = b"select pg_try_advisory_lock(%s::bigint) as locked"
 _RETRY_SECONDS = 0.1
+#: Who is back too late was given up meanwhile: a second look comes a second after the first.
+_LONGEST_PAUSE = 0.5
 
 
 def lock_key(worker_id: str) -> int:
@@ -86,4 +88,4 @@ class SessionLock:
                     connection = await self._take(worker_id)
                 except FlowBuilderError:
                     failures += 1
-                    await asyncio.sleep(pause(failures))
+                    await asyncio.sleep(min(pause(failures), _LONGEST_PAUSE))

@@ -47,6 +47,8 @@ _OWN: dict[str, type[FlowBuilderError]] = {
 _UNREACHABLE = re.compile(r"08...|53300|57P0[1-5]|28...")
 #: Undefined table, function, schema, column.
 _NO_SCHEMA = frozenset({"42P01", "42883", "3F000", "42703"})
+#: A prepared statement that is not there, or is there already.
+_PREPARED = frozenset({"26000", "42P05"})
 _NAMED = {
     "57014": ("statement_timeout", "A statement took too long and was cancelled."),
     "55P03": ("lock_timeout", "A lock could not be had in time."),
@@ -77,6 +79,16 @@ def map_error(error: psycopg.Error, *, secret: str | None = None) -> FlowBuilder
             f"The database cannot be reached: {message}", hint=UNREACHABLE_HINT
         )
     return _server_error(state, error, message)
+
+
+def is_stale_plan(error: psycopg.Error) -> bool:
+    """Whether a prepared statement's columns were changed since."""
+    return error.sqlstate == "0A000" and "cached plan" in str(error)
+
+
+def is_about_preparing(error: psycopg.Error) -> bool:
+    """Whether only what the driver had prepared is at fault; nothing was executed."""
+    return error.sqlstate in _PREPARED or is_stale_plan(error)
 
 
 def _server_error(state: str, error: psycopg.Error, message: str) -> FlowBuilderError:

@@ -13,42 +13,39 @@ import random
 import socket
 import time
 import uuid
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import (
+    Awaitable,
+    Callable,
+    Iterable,
+    Mapping,
+    Sequence,
+)
 from typing import Self
 
-from flowbuilder.errors import DatabaseError, FlowBuilderError, InvalidValue, StaleTask
+from flowbuilder.errors import DatabaseError, FlowBuilderError, StaleTask
 from flowbuilder.executor.attempt import Attempts
 from flowbuilder.executor.context import EnvironmentSecrets, ProgressReporter, TaskContext
-from flowbuilder.executor.failures import clean_text
+from flowbuilder.executor.exchanges import Exchanges, is_about_a_value
 from flowbuilder.executor.lease import LeaseKeeper
 from flowbuilder.executor.listener import pause
+from flowbuilder.executor.maintenance import Maintenance
 from flowbuilder.executor.notifications import Notifications
-from flowbuilder.executor.records import Exchange, LeasedTask, Outcome, OutcomeKind
+from flowbuilder.executor.records import (
+    Exchange,
+    LeasedTask,
+    Outcome,
+    Room,
+    Started,
+    Upkeep,
+)
 from flowbuilder.executor.session_lock import SessionLock
+from flowbuilder.executor.slots import Key, Slots
 from flowbuilder.executor.store import Store
 from flowbuilder.settings import Settings
 from flowbuilder.tools import Tool, ToolRegistry
 from flowbuilder.types import JsonObject
 
 log = logging.getLogger(__name__)
-
-Key = tuple[int, int]
-
-
-class _Attempt:
-    """An attempt under way."""
-
-    def __init__(self, task: LeasedTask, context: TaskContext, work: asyncio.Task[None]) -> None:
-        self.task = task
-        self.context = context
-        self.work = work
-        self.lost = False
-        """Its outcome interests nobody any more."""
-
-    def stop(self, *, lost: bool) -> None:
-        self.lost = self.lost or lost
-        self.context.cancel()
-        self.work.cancel()
 
 
 class Worker:
@@ -73,29 +70,41 @@ class Worker:
         self._notifications = notifications
         self._secrets = EnvironmentSecrets(os.environ if environment is None else environment)
         self._attempts = Attempts(store, registry, settings)
-        self._lease_seconds = settings.lease.total_seconds()
-        self._running: dict[Key, _Attempt] = {}
-        self._outcomes: dict[Key, Outcome] = {}
-        self._wake = asyncio.Event()
-        self._due = asyncio.Event()
-        self._stopping = False
-        self._missed = 0
-        """Exchanges in a row that found work, but in somebody else's hands."""
-        self._tasks: list[asyncio.Task[None]] = []
-        self._lock = SessionLock(store.database)
+        self._slots = Slots(settings.concurrency, self._attempts, ended=self._attempt_ended)
         self._leases = LeaseKeeper(
             store.database.dsn,
-            seconds=self._lease_seconds,
-            held=self._held,
+            seconds=settings.lease.total_seconds(),
+            held=self._slots.held,
             lost=self._lost_elsewhere,
         )
+        self._exchanges = Exchanges(
+            store,
+            self._slots,
+            worker_id=self.id,
+            lease=settings.lease,
+            check_every=settings.poll_interval,
+            begin=self._begin,
+            extended=self._leases.extended,
+            answered=self._answered,
+        )
+        self._wake = asyncio.Event()
+        self._pile = asyncio.Event()
+        self._maintenance = Maintenance(
+            store,
+            notifications,
+            settings.poll_interval,
+            worker_id=self.id,
+            after=self._upkeep_done,
+        )
+        self._tasks: list[asyncio.Task[None]] = []
+        self._lock = SessionLock(store.database)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._unhear: Callable[[], None] | None = None
 
     @property
     def running(self) -> int:
         """How many tasks are under way."""
-        return len(self._running)
+        return len(self._slots)
 
     # -- life -------------------------------------------------------------------------------
 
@@ -118,28 +127,27 @@ class Worker:
         self._unhear = self._notifications.on_work(self._heard_of_work)
         self._tasks = [
             asyncio.create_task(self._serve(), name="flowbuilder-worker"),
-            asyncio.create_task(self._maintain(), name="flowbuilder-upkeep"),
+            asyncio.create_task(self._assist(), name="flowbuilder-worker-2"),
+            asyncio.create_task(self._maintenance.run(), name="flowbuilder-upkeep"),
         ]
 
     async def stop(self) -> None:
         """Claim nothing more, let handlers end within the grace, hand the rest back at once."""
         if not self._tasks:
             return
-        self._stopping = True
+        self._exchanges.closed = True
         self._wake.set()
         try:
             async with asyncio.timeout(self._settings.shutdown_grace.total_seconds()):
-                while self._running:
-                    await asyncio.wait([attempt.work for attempt in self._running.values()])
+                await self._slots.drain()
         except TimeoutError:
-            log.warning("%d tasks are handed back unfinished", len(self._running))
-        serving, upkeep = self._tasks
-        self._tasks = []
-        upkeep.cancel()
+            log.warning("%d tasks are handed back unfinished", len(self._slots))
         await self._hand_back()
-        serving.cancel()
-        await asyncio.gather(serving, upkeep, return_exceptions=True)
-        self._drop(list(self._running))  # begun by an exchange that was under way
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._tasks = []
+        self._slots.drop()  # begun by an exchange that was under way
         if self._unhear is not None:
             self._unhear()
         self._leases.stop()
@@ -151,17 +159,16 @@ class Worker:
         """Offer further tools, which only this worker has."""
         self._attempts.registry = self._attempts.registry.merged(tools)
         await self._register()
-        self._wake.set()
+        self._heard_of_work()
 
     async def _join(self) -> None:
-        """Become known as alive.
+        """Become known as alive, and be looked at.
 
-        Upkeep skips the rows of workers that are busy, so it looks at this one before there is
-        work: a lock that nobody has ever seen would not be missed when the process is gone.
+        A lock that nobody has ever seen would not be missed when the process is gone.
         """
         await self._lock.hold(self.id)
         await self._register()
-        await self._upkeep()
+        await self._maintenance.round()
 
     async def _register(self) -> None:
         await self._store.register_worker(
@@ -181,16 +188,17 @@ class Worker:
 
     async def _hand_back(self) -> None:
         """Release what still runs, and wait until everything is reported."""
-        for attempt in list(self._running.values()):
-            attempt.stop(lost=False)
-        if self._running:
-            await asyncio.wait([attempt.work for attempt in self._running.values()], timeout=10)
         try:
             async with asyncio.timeout(10):
-                while self._outcomes:
-                    await self._exchange()
+                await self._exchanges.quiet()  # one that still asked for work would take it back
+                await self._slots.release()
+                while self._slots.outcomes or self._exchanges.busy:
+                    if self._slots.outcomes:
+                        await self._exchanges.turn()
+                    else:
+                        await asyncio.sleep(0.005)
         except (TimeoutError, FlowBuilderError) as error:
-            log.warning("%d outcomes could not be reported: %s", len(self._outcomes), error)
+            log.warning("%d outcomes could not be reported: %s", len(self._slots.outcomes), error)
 
     async def _leave(self) -> None:
         try:
@@ -205,30 +213,44 @@ class Worker:
     async def _serve(self) -> None:
         failures = 0
         while True:
-            self._wake.clear()
             try:
-                again = await self._exchange()
+                await self._exchanges.turn(check=time.monotonic() >= self._exchanges.check_at)
                 failures = 0
             except StaleTask:
                 await self._start_over()
-                continue
             except FlowBuilderError as error:
                 if not failures:
                     log.warning("an exchange failed, trying on: %s", error.message)
                 failures += 1
-                if _is_about_a_value(error) and self._outcomes:
-                    await self._isolate()
+                if is_about_a_value(error) and self._slots.outcomes:
+                    await self._exchanges.isolate()
                 else:
                     await asyncio.sleep(pause(failures))
-                continue
             except Exception:  # a worker whose loop has ended would look alive and do nothing
                 log.exception("the worker's loop failed, trying on")
                 failures += 1
                 await asyncio.sleep(pause(failures))
-                continue
-            if self._outcomes or (again and not self._missed):
-                continue
             await self._rest()
+
+    async def _assist(self) -> None:
+        """Report in a second exchange what piles up while the first is under way.
+
+        So the database works while handlers do. What goes wrong here is left to the first one.
+        """
+        while True:
+            await self._pile.wait()
+            self._pile.clear()
+            try:
+                while self._exchanges.piled_up:
+                    await self._exchanges.turn()
+            except Exception as error:
+                log.debug("an exchange failed, trying on: %s", error)
+            self._wake.set()
+
+    def _attempt_ended(self) -> None:
+        self._wake.set()
+        if self._exchanges.piled_up:
+            self._pile.set()
 
     async def _rest(self) -> None:
         """Wait for a finished task or news of work; look by itself now and then.
@@ -236,51 +258,29 @@ class Worker:
         Work that was there but in somebody else's hands is looked for again soon, then later.
         """
         interval = self._settings.poll_interval.total_seconds() * random.uniform(0.8, 1.2)
-        if self._missed:
-            interval = min(interval, 0.001 * 2 ** min(self._missed, 12))
-        try:
-            async with asyncio.timeout(interval):
-                await self._wake.wait()
-        except TimeoutError:
-            return
+        if missed := self._exchanges.missed:
+            interval = min(interval, 0.001 * 2 ** min(missed, 12))
+        end = time.monotonic() + interval
+        while not (self._slots.outcomes or (self._exchanges.more and self._slots.free)):
+            self._wake.clear()
+            until = min(end, self._exchanges.check_at) if len(self._slots) else end
+            left = until - time.monotonic()
+            try:
+                async with asyncio.timeout(left):
+                    await self._wake.wait()
+            except TimeoutError:
+                return
+        await asyncio.sleep(0)  # what ends at the same moment goes along
 
-    async def _exchange(self, only: Sequence[Outcome] | None = None) -> bool:
-        """Make one exchange. True when more work is there for free slots."""
-        outcomes = list(self._outcomes.values()) if only is None else list(only)
-        free = 0 if self._stopping else self._free()
-        answer = await self._store.exchange(
-            self.id,
-            held=self._held(),
-            outcomes=outcomes,
-            free=free,
-            lease_seconds=self._lease_seconds,
-        )
-        self._leases.extended()
-        self._apply(answer)
+    async def lend_room(self, start: Callable[[Room | None], Awaitable[Started]]) -> Started:
+        """Make a call that leases its first tasks to this worker, as far as it has room."""
+        return await (self._exchanges.lend_room(start) if self._tasks else start(None))
+
+    def _answered(self, answer: Exchange, outcomes: Sequence[Outcome]) -> None:
         if outcomes or answer.tasks:
             self._notifications.signal(answer.touched, ready=answer.ready)
         if answer.next_due_seconds is not None:
-            self._due.set()
-        again = answer.ready and self._free() > 0
-        self._missed = self._missed + 1 if again and not answer.tasks else 0
-        return again
-
-    def _apply(self, answer: Exchange) -> None:
-        for key, verdict in answer.verdicts.items():
-            self._outcomes.pop(key, None)
-            if verdict == "fenced":
-                log.info("task %d: a late outcome changed nothing", key[0])
-        self._drop(answer.lost)
-        for task in answer.tasks:
-            if task.key not in self._running and task.key not in self._outcomes:
-                self._begin(task)
-
-    def _free(self) -> int:
-        return max(self._settings.concurrency - len(self._running), 0)
-
-    def _held(self) -> list[Key]:
-        """What is this worker's, but for what it is reporting just now. Called from two threads."""
-        return [key for key in list(self._running) if key not in self._outcomes]
+            self._maintenance.hasten()
 
     def _begin(self, task: LeasedTask) -> None:
         async def write(data: JsonObject) -> None:
@@ -289,45 +289,12 @@ class Worker:
 
         progress = ProgressReporter(write)
         context = TaskContext(task, settings=self._settings, secrets=self._secrets, report=progress)
-        work = asyncio.create_task(
-            self._work(task, context, progress), name=f"flowbuilder-task-{task.task_id}"
-        )
-        self._running[task.key] = _Attempt(task, context, work)
-
-    async def _work(
-        self, task: LeasedTask, context: TaskContext, progress: ProgressReporter
-    ) -> None:
-        outcome: Outcome | None = None
-        try:
-            outcome = await self._attempts.run(task, context)
-        except asyncio.CancelledError:
-            outcome = task.outcome(OutcomeKind.RELEASED)
-        finally:
-            progress.close()
-            attempt = self._running.pop(task.key)
-            if outcome is not None and not attempt.lost:
-                self._outcomes[task.key] = outcome
-            self._wake.set()
-
-    async def _isolate(self) -> None:
-        """One value of a batch was refused: report one by one, the culprit fails."""
-        for outcome in list(self._outcomes.values()):
-            try:
-                await self._exchange([outcome])
-            except FlowBuilderError as refused:
-                if not _is_about_a_value(refused):
-                    return  # the loop meets the same error and knows what to do
-                log.warning("task %d: the database refused its outcome", outcome.task_id)
-                rejected = _rejected(outcome, refused)
-                if outcome == rejected:  # even this: then it is not the value's fault
-                    await asyncio.sleep(pause(1))
-                self._outcomes[(outcome.task_id, outcome.fence)] = rejected
+        self._slots.begin(task, context, progress)
 
     async def _start_over(self) -> None:
         """The database has given this worker up: drop everything, and join again."""
         log.warning("worker %s was given up; it starts over", self.id)
-        self._drop(list(self._running))
-        self._outcomes.clear()
+        self._slots.forget()
         failures = 0
         while True:
             try:
@@ -337,65 +304,16 @@ class Worker:
                 failures += 1
                 await asyncio.sleep(pause(failures))
 
-    def _drop(self, keys: Iterable[Key]) -> None:
-        for key in keys:
-            attempt = self._running.get(key)
-            if attempt is not None:
-                attempt.stop(lost=True)
-
     def _lost_elsewhere(self, keys: list[Key]) -> None:
         """Called by the lease thread."""
         if self._loop is not None and not self._loop.is_closed():
-            self._loop.call_soon_threadsafe(self._drop, keys)
+            self._loop.call_soon_threadsafe(self._slots.drop, keys)
+
+    def _upkeep_done(self, done: Upkeep) -> None:
+        self._slots.give_up()
+        if done.ready:
+            self._heard_of_work()
 
     def _heard_of_work(self) -> None:
-        if self._free() > 0 and not self._stopping:
-            self._wake.set()
-
-    # -- upkeep -----------------------------------------------------------------------------
-
-    async def _maintain(self) -> None:
-        """Move what time moves; every worker does, and it does not matter who comes first."""
-        interval = self._settings.poll_interval.total_seconds()
-        while True:
-            self._due.clear()
-            wait = interval * random.uniform(0.8, 1.2)
-            try:
-                due = await self._upkeep()
-                if due is not None:
-                    wait = min(wait, max(due, 0.005))
-            except FlowBuilderError as error:
-                log.debug("upkeep failed, it comes round again: %s", error.message)
-            except Exception:
-                log.exception("upkeep failed, it comes round again")
-            began = time.monotonic()
-            try:
-                async with asyncio.timeout(wait):
-                    await self._due.wait()
-            except TimeoutError:
-                continue
-            # A retry was set just now: look when the next thing is due, but not in a busy loop.
-            await asyncio.sleep(max(0.005 - (time.monotonic() - began), 0))
-
-    async def _upkeep(self) -> float | None:
-        """Do one round and return the seconds until something is due, if anything is."""
-        done = await self._store.tick(self.id)
-        self._notifications.signal(done.touched, ready=done.ready)
-        if done.ready:
-            self._wake.set()
-        return done.next_due_seconds
-
-
-def _is_about_a_value(error: FlowBuilderError) -> bool:
-    """Whether the database refused what it was given, not the whole statement at this moment."""
-    return isinstance(error, InvalidValue) or error.code == DatabaseError.default_code
-
-
-def _rejected(outcome: Outcome, error: FlowBuilderError) -> Outcome:
-    return Outcome(
-        task_id=outcome.task_id,
-        run_id=outcome.run_id,
-        fence=outcome.fence,
-        kind=OutcomeKind.FAILED,
-        error={"code": "outcome_rejected", "message": clean_text(error.message, 500)},
-    )
+        self._exchanges.hasten()
+        self._wake.set()

@@ -21,6 +21,7 @@ from flowbuilder.flow import ApprovalPolicy, Flow, OnError, Step, TriggerRule
 from flowbuilder.graph import dependencies, descendants
 from flowbuilder.references import Reference, find
 from flowbuilder.tools import Effects, Tool, ToolRegistry
+from flowbuilder.tools.labels import tool_label
 
 _APPROVE = "human.approve"
 
@@ -90,9 +91,9 @@ def _reason(step: Step, tool: Tool | None, tainted: set[str], policy: Policy) ->
     reads = {found.reference.step for found in [*find(step.args), *find(step.for_each)]}
     dirty = sorted(name for name in reads if name in tainted)
     if tool.effects in policy.taint and dirty:
-        return f"{tool.name} would use data from outside (through {', '.join(dirty)})."
+        return f"{tool_label(tool.name)} would use data from outside (through {', '.join(dirty)})."
     if tool.effects in policy.approve:
-        return f"{tool.name} has effects: {tool.effects.value}."
+        return f"{tool_label(tool.name)} has effects: {tool.effects.value}."
     return None
 
 

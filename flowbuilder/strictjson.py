@@ -72,7 +72,9 @@ def check(value: object, *, limits: Limits = DEFAULT_LIMITS, pointer: str = "") 
     Raises:
         InvalidValue: Codes as for `loads`, and json_type for what is no JSON at all.
     """
-    checked = _Gate(limits).check(value, pointer, 1)
+    checked: JsonValue = _plain(value, limits.depth, [_SMALL])
+    if checked is _ODD:
+        checked = _Gate(limits).check(value, pointer, 1)
     size = len(orjson.dumps(checked))
     if size > limits.bytes:
         raise InvalidValue(
@@ -120,6 +122,44 @@ _HINTS = {
     "set": "Give a sorted list.",
     "generator": "Give a list.",
 }
+
+
+#: What the short way leaves to the gate, which knows what is wrong and where.
+_ODD: Any = object()
+#: So many members and elements may be met on the short way: shared parts cannot multiply far.
+_SMALL = 10_000
+
+
+def _plain(value: Any, depth: int, room: list[int]) -> Any:
+    """Copy a value that is nothing but plain JSON, as nearly every one is; else _ODD."""
+    kind = type(value)
+    if kind is str:
+        plain = value.isascii() and "\x00" not in value
+    elif kind is int:
+        plain = SMALLEST_INTEGER <= value <= LARGEST_INTEGER
+    elif kind is float:
+        plain = value - value == 0.0  # neither NaN nor an infinity
+    elif kind in (dict, list):
+        return _plain_members(value, depth, room)
+    else:
+        plain = value is None or kind is bool
+    return value if plain else _ODD
+
+
+def _plain_members(value: Any, depth: int, room: list[int]) -> Any:
+    room[0] -= len(value)
+    if depth <= 0 or room[0] < 0:
+        return _ODD
+    if type(value) is list:
+        items = [_plain(item, depth - 1, room) for item in value]
+        return _ODD if any(item is _ODD for item in items) else items
+    members = {}
+    for key, item in value.items():
+        copied = _plain(item, depth - 1, room)
+        if copied is _ODD or type(key) is not str or not key.isascii() or "\x00" in key:
+            return _ODD
+        members[key] = copied
+    return members
 
 
 class _Gate:

@@ -45,11 +45,14 @@ create table flowbuilder.flow_versions (
     owner_id     uuid,
     step_count   integer not null check (step_count > 0),
     created_at   timestamptz not null,
+    registered_at timestamptz,  -- of an unsaved graph, until a run is known: see prune_versions
     check ((origin = 'published') = (version is not null))
 );
 create unique index flow_versions_number on flowbuilder.flow_versions (workspace_id, slug, version)
     where version is not null;
 create index flow_versions_content on flowbuilder.flow_versions (workspace_id, slug, content_hash);
+create index flow_versions_unsaved on flowbuilder.flow_versions (registered_at)
+    where registered_at is not null;
 
 create table flowbuilder.version_steps (
     id           bigint generated always as identity primary key,
@@ -106,6 +109,8 @@ create table flowbuilder.runs (
     parent_run_id   uuid,
     parent_task_id  bigint,
     plan_id         uuid,
+    retry_of        uuid,
+    retry_from      text,
     actor           text,
     created_at      timestamptz not null,
     started_at      timestamptz,
@@ -122,6 +127,9 @@ create unique index runs_idempotency on flowbuilder.runs (workspace_id, idempote
 create index runs_newest on flowbuilder.runs (workspace_id, created_at desc, id desc);
 create index runs_deadline on flowbuilder.runs (deadline_at) where finished_at is null;
 create index runs_parent on flowbuilder.runs (parent_run_id) where parent_run_id is not null;
+create index runs_retries on flowbuilder.runs (retry_of) where retry_of is not null;
+create index runs_planned on flowbuilder.runs (plan_id) where plan_id is not null;
+create index runs_unsaved on flowbuilder.runs (version_id) where version is null;
 
 create table flowbuilder.run_steps (
     run_id          uuid not null,

@@ -25,7 +25,7 @@ from flowbuilder.api.events import (
     wants_stream,
 )
 from flowbuilder.api.problems import documented, moved
-from flowbuilder.api.requests import CancelBody, RunBody
+from flowbuilder.api.requests import CancelBody, RetryBody, RunBody
 from flowbuilder.api.schemas import (
     EventOut,
     EventPage,
@@ -35,6 +35,7 @@ from flowbuilder.api.schemas import (
     TaskOut,
     TaskPage,
 )
+from flowbuilder.api.steering import RetryOut, RetryPlan, WhyOut
 from flowbuilder.client import FlowBuilder, Run
 from flowbuilder.client.planning import require_valid
 from flowbuilder.errors import Conflict, DefinitionError, InvalidValue
@@ -45,6 +46,7 @@ router = APIRouter(prefix="/runs", tags=["runs"])
 
 Wanted = Annotated[RunBody, Depends(json_body(RunBody))]
 Cancellation = Annotated[CancelBody, Depends(optional_json_body(CancelBody))]
+Retrial = Annotated[RetryBody, Depends(optional_json_body(RetryBody))]
 After = Annotated[int, Query(ge=0, le=9_223_372_036_854_775_807)]
 
 
@@ -225,3 +227,56 @@ async def resume_run(builder: Builder, caller: Caller, run_id: RunId) -> RunOut:
     """Go on with a paused run."""
     run = await builder.get_run(run_id)
     return RunOut.of(await run.resume(by=caller.name))
+
+
+@router.get("/{run_id}/why", summary="Say why a run does not move", responses=documented(404))
+async def why_run(builder: Builder, run_id: RunId) -> WhyOut:
+    """Return the reasons why a run does not move, the most important one first."""
+    return WhyOut.of(await builder.why(run_id))
+
+
+@router.post(
+    "/{run_id}/retry",
+    summary="Retry a run",
+    status_code=201,
+    response_model=RetryOut,
+    responses={
+        200: {"description": "The key had started this run already.", "model": RetryOut},
+        **documented(400, 404, 409, 413, 415),
+    },
+    openapi_extra=body_schema("RetryBody", required=False),
+)
+async def retry_run(
+    builder: Builder,
+    caller: Caller,
+    run_id: RunId,
+    body: Retrial,
+    response: Response,
+    idempotency_key: IdempotencyKey,
+) -> RetryOut:
+    """Start a run anew that has ended, taking over the results of what it finished.
+
+    The answer names the steps whose side effects may happen a second time.
+    """
+    run = await builder.get_run(run_id)
+    new = await run.retry(body.from_step, by=caller.name, idempotency_key=idempotency_key)
+    response.status_code = 201 if new.created else 200
+    response.headers["Location"] = f"/api/v1/runs/{new.id}"
+    return RetryOut.retried(new)
+
+
+@router.get(
+    "/{run_id}/retry",
+    summary="Say what a retry would do",
+    responses=documented(404, 409),
+)
+async def what_retry_does(
+    builder: Builder,
+    run_id: RunId,
+    from_step: Annotated[
+        str | None, Query(min_length=1, max_length=200, description="Run this step again, too.")
+    ] = None,
+) -> RetryPlan:
+    """Return what a retry would take over, run again and repeat; nothing is started."""
+    run = await builder.get_run(run_id)
+    return RetryPlan.of(await run.what_retry_does(from_step))

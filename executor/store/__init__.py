@@ -10,11 +10,12 @@ from __future__ import annotations
 from flowbuilder.executor.store.approvals import ApprovalStore
 from flowbuilder.executor.store.flows import FlowStore
 from flowbuilder.executor.store.plans import PlanStore
+from flowbuilder.executor.store.retention import Pruned, RetentionStore
 from flowbuilder.executor.store.runs import RunStore
 from flowbuilder.executor.store.workers import RELAYS_PER_TICK, WorkerStore
 
-__all__ = ["RELAYS_PER_TICK", "Store"]
+__all__ = ["RELAYS_PER_TICK", "Pruned", "Store"]
 
 
-class Store(FlowStore, RunStore, ApprovalStore, PlanStore, WorkerStore):
+class Store(FlowStore, RunStore, ApprovalStore, PlanStore, RetentionStore, WorkerStore):
     """Typed calls of the SQL functions, for one workspace."""

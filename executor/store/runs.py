@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 
 from psycopg.types.json import Json
 
 from flowbuilder.errors import NotFound
 from flowbuilder.executor import queries, rows
-from flowbuilder.executor.records import EventRow, RunRow, StepRow, TaskRow
+from flowbuilder.executor.diagnosis import Why, diagnose
+from flowbuilder.executor.records import EventRow, Room, RunRow, Started, StepRow, TaskRow
+from flowbuilder.executor.retrying import Retried, retried
 from flowbuilder.executor.states import RunStatus
-from flowbuilder.executor.store.base import StoreBase, as_uuid
+from flowbuilder.executor.store.base import as_uuid
+from flowbuilder.executor.store.leases import LeaseStore
 from flowbuilder.types import JsonValue
 
 
-class RunStore(StoreBase):
+class RunStore(LeaseStore):
     """Runs and what is inside them."""
 
     async def start_run(
@@ -37,7 +41,7 @@ class RunStore(StoreBase):
             NotFound: `version_not_found`.
             Conflict: The key was used for another flow or input (`idempotency_mismatch`).
         """
-        [(run_id, created)] = await self.start_runs(
+        started = await self.start_runs(
             version_id,
             [input],
             timeout_seconds=timeout_seconds,
@@ -46,6 +50,7 @@ class RunStore(StoreBase):
             actor=actor,
             exact=exact,
         )
+        [(run_id, created)] = started.runs
         return await self.get_run(run_id), created
 
     async def start_runs(
@@ -58,15 +63,22 @@ class RunStore(StoreBase):
         plan_id: str | None = None,
         actor: str | None = None,
         exact: bool = False,
-    ) -> list[tuple[str, bool]]:
-        """Start a run for each input, all or none; `(run id, created)` in their order.
+        draft_at: datetime | None = None,
+        room: Room | None = None,
+    ) -> Started:
+        """Start a run for each input, all or none.
+
+        With `draft_at` the version has to be what the flow's draft, read then, still says. With
+        `room`, first tasks are leased to the worker that offers it.
 
         Raises:
             NotFound: `version_not_found`.
-            Conflict: A key was used for another flow or input (`idempotency_mismatch`).
+            Conflict: A key was used for another flow or input (`idempotency_mismatch`), or the
+                draft was changed (`draft_changed`).
+            StaleTask: The worker that offers room was given up.
         """
         keys = [None] * len(inputs) if idempotency_keys is None else list(idempotency_keys)
-        answer = await self._one(
+        row = await self._one(
             queries.START_RUNS,
             self.workspace,
             as_uuid(version_id),
@@ -76,11 +88,19 @@ class RunStore(StoreBase):
             plan_id,
             actor,
             exact,
-            None,
-            0,
-            0.0,
+            room and room.worker_id,
+            room.free if room else 0,
+            room.lease_seconds if room else 0.0,
+            draft_at,
         )
-        return [(run_id, created) for run_id, created in answer["answer"]["runs"]]
+        answer = row["answer"]
+        return Started(
+            runs=[(run_id, created) for run_id, created in answer["runs"]],
+            at=datetime.fromisoformat(answer["at"]),
+            deadline_at=datetime.fromisoformat(answer["deadline_at"]),
+            tasks=await self.leased(answer["tasks"]),
+            queued=answer["queued"],
+        )
 
     async def get_run(self, run_id: str) -> RunRow:
         """Read a run.
@@ -146,3 +166,55 @@ class RunStore(StoreBase):
         """Read the events of a run or a plan with `seq` > after, in order."""
         found = await self._all(queries.EVENTS, self.workspace, as_uuid(stream), after, limit)
         return [rows.event(row) for row in found]
+
+    async def why(self, run_id: str) -> Why:
+        """Say why a run does not move, most important reason first.
+
+        Raises:
+            NotFound: `run_not_found`.
+        """
+        answer = (await self._one(queries.WHY_RUN, self.workspace, as_uuid(run_id)))["answer"]
+        if answer is None:
+            raise NotFound(f"there is no run {run_id}", code="run_not_found")
+        return diagnose(answer)
+
+    async def retry_run(
+        self,
+        run_id: str,
+        *,
+        from_step: str | None = None,
+        timeout_seconds: float | None = None,
+        idempotency_key: str | None = None,
+        actor: str | None = None,
+        dry_run: bool = False,
+    ) -> Retried:
+        """Start a run that takes over what an ended one has finished, and runs the rest again.
+
+        Args:
+            run_id: The run to retry.
+            from_step: Run this step and all that stand behind it again, besides those that have
+                no result.
+            timeout_seconds: Until the new run's deadline; by default as long as the old one had.
+            idempotency_key: The same key gives the same new run.
+            actor: Who retries, for the record.
+            dry_run: Start nothing, only say what would be.
+
+        Raises:
+            NotFound: `run_not_found`.
+            InvalidTransition: The run has not ended (`run_still_open`).
+            InvalidValue: It has no such step (`step_unknown`).
+            Conflict: Every step has finished and none is named (`nothing_to_retry`), a function
+                lived in a process that is gone (`function_gone`), or the key was used for
+                something else (`idempotency_mismatch`).
+        """
+        row = await self._one(
+            queries.RETRY_RUN,
+            self.workspace,
+            as_uuid(run_id),
+            from_step,
+            timeout_seconds,
+            actor,
+            idempotency_key,
+            dry_run,
+        )
+        return retried(row["answer"])

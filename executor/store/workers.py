@@ -3,35 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 from psycopg.types.json import Json, Jsonb
 
 from flowbuilder.executor import queries, rows
-from flowbuilder.executor.database import Database
 from flowbuilder.executor.records import (
-    DEFAULT_WORKSPACE,
     Exchange,
-    LeasedTask,
     Outcome,
     Upkeep,
     WorkerRow,
 )
-from flowbuilder.executor.store.base import StoreBase
+from flowbuilder.executor.store.leases import LeaseStore
 from flowbuilder.types import JsonObject
 
 #: Rows of the outbox handled in one tick; the next tick takes more.
 RELAYS_PER_TICK = 50
-#: Definitions of steps kept in memory; above that they are read anew.
-MOST_DEFINITIONS = 10_000
 
 
-class WorkerStore(StoreBase):
+class WorkerStore(LeaseStore):
     """Workers, their exchange and the upkeep."""
-
-    def __init__(self, database: Database, *, workspace: str = DEFAULT_WORKSPACE) -> None:
-        super().__init__(database, workspace=workspace)
-        self._definitions: dict[int | str, JsonObject] = {}
 
     async def register_worker(
         self,
@@ -93,25 +83,7 @@ class WorkerStore(StoreBase):
             lease_seconds,
         )
         answer = row["answer"]
-        return rows.exchange(answer, await self._leased(answer["tasks"]), outcomes)
-
-    async def _leased(self, given: list[JsonObject] | None) -> list[LeasedTask]:
-        """Add the definitions, which never change and are read once."""
-        if given is None:
-            return []
-        if len(self._definitions) > MOST_DEFINITIONS:
-            self._definitions.clear()
-        missing = {_place(row) for row in given} - self._definitions.keys()
-        if missing:
-            await self._read_definitions(missing)
-        return [rows.leased(row, self._definitions[_place(row)]) for row in given]
-
-    async def _read_definitions(self, places: set[int | str]) -> None:
-        for statement, kind in ((queries.NODES, int), (queries.OUTPUTS, str)):
-            wanted = [place for place in places if isinstance(place, kind)]
-            for row in await self._all(statement, wanted) if wanted else ():
-                place = row["id"] if kind is int else str(row["id"])
-                self._definitions[place] = row["definition"]
+        return rows.exchange(answer, await self.leased(answer["tasks"]), outcomes)
 
     async def progress(self, worker_id: str, task_id: int, fence: int, data: JsonObject) -> bool:
         """Write a task_progress event; False when the attempt is no longer this worker's."""
@@ -119,8 +91,11 @@ class WorkerStore(StoreBase):
         return bool(row["written"])
 
     async def tick(self, worker_id: str | None = None) -> Upkeep:
-        """Do bounded upkeep: timers, deadlines, delayed retries, dead workers, child runs."""
-        answer = (await self._one(queries.UPKEEP))["answer"]
+        """Do bounded upkeep: timers, deadlines, delayed retries, dead workers, child runs.
+
+        `worker_id`: who does it; its own leases are not looked at.
+        """
+        answer = (await self._one(queries.UPKEEP, worker_id))["answer"]
         touched = [str(run) for run in answer["touched"]]
         for _ in range(RELAYS_PER_TICK if answer["outbox"] else 0):
             relayed = (await self._one(queries.RELAY))["answer"]
@@ -140,10 +115,3 @@ class WorkerStore(StoreBase):
         """
         depth: JsonObject = (await self._one(queries.QUEUE_DEPTH))["answer"]
         return depth
-
-
-def _place(row: JsonObject) -> int | str:
-    """Return what names a task's definition: its node, or for a finishing task its version."""
-    found: Any = row["version_id"] if row["node_id"] is None else row["node_id"]
-    place: int | str = found
-    return place

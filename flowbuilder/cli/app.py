@@ -9,8 +9,10 @@ from typing import Annotated
 
 import typer
 
+from flowbuilder.cli.benching import bench
 from flowbuilder.cli.failures import finish, perform
 from flowbuilder.cli.options import Options, hoist
+from flowbuilder.cli.steering import VERBS, RunId
 
 EPILOG = (
     "--json, --no-json, --tools, --database-url, --data-dir and --debug may stand before or after "
@@ -37,7 +39,6 @@ Input = Annotated[
     str | None,
     typer.Option("--input", "-i", help="The run's input: JSON, @file or @- for standard input."),
 ]
-RunId = Annotated[str, typer.Argument(metavar="RUN", help="Id of a run.")]
 ApprovalId = Annotated[str, typer.Argument(metavar="APPROVAL", help="Id of an approval.")]
 By = Annotated[str | None, typer.Option("--by", help="Who decides; default: your login name.")]
 Comment = Annotated[str | None, typer.Option("--comment", help="Why, in words.")]
@@ -230,32 +231,11 @@ def reject(
     perform(context.obj.printer(), deciding.decide(context.obj, decision))
 
 
-@app.command()
-def cancel(
-    context: typer.Context,
-    run: RunId,
-    reason: Annotated[str | None, typer.Option("--reason", help="Why, in words.")] = None,
-) -> None:
-    """Cancel a run."""
-    from flowbuilder.cli import deciding
-
-    perform(context.obj.printer(), deciding.change_run(context.obj, run, "cancel", reason))
+for _command in VERBS:
+    app.command()(_command)
 
 
-@app.command()
-def pause(context: typer.Context, run: RunId) -> None:
-    """Start no further task of a run until it is resumed."""
-    from flowbuilder.cli import deciding
-
-    perform(context.obj.printer(), deciding.change_run(context.obj, run, "pause"))
-
-
-@app.command()
-def resume(context: typer.Context, run: RunId) -> None:
-    """Let a paused run go on."""
-    from flowbuilder.cli import deciding
-
-    perform(context.obj.printer(), deciding.change_run(context.obj, run, "resume"))
+app.command()(bench)
 
 
 @app.command()

@@ -11,6 +11,7 @@ from flowbuilder.cli.output import row_json
 from flowbuilder.cli.questions import show_approval
 from flowbuilder.cli.sources import read_input
 from flowbuilder.cli.watching import has_worker
+from flowbuilder.executor.states import StepStatus
 
 COLUMNS = {
     "id": "approval",
@@ -105,4 +106,58 @@ async def change_run(
     if printer.as_json:
         printer.line(row_json(row))
     printer.say(f"run {row.id} is {row.status.value}")
+    return OK
+
+
+async def why(options: Options, run_id: str) -> int:
+    """Say why a run does not move; in JSON mode one line."""
+    printer = options.printer()
+    async with options.connect() as builder:
+        found = await builder.why(run_id)
+    if printer.as_json:
+        printer.line(found.as_json())
+        return OK
+    printer.say(f"run {found.run_id} of {found.flow} is {found.status.value}")
+    for place, reason in enumerate(found.reasons):
+        printer.say(f"  {reason.message} ({reason.code.value})", "bold" if place == 0 else None)
+        inner = reason.details.get("reasons")
+        for item in inner[1:] if isinstance(inner, list) else ():
+            if isinstance(item, dict):
+                printer.say(f"    {item['message']} ({item['code']})", "dim")
+    return OK
+
+
+async def retry(
+    options: Options, run_id: str, step: str | None, *, key: str | None, dry_run: bool
+) -> int:
+    """Retry a run, or only say what that would do; in JSON mode one line."""
+    from flowbuilder.client.approvals import local_user
+
+    printer = options.printer()
+    async with options.connect() as builder:
+        run = await builder.get_run(run_id)
+        if dry_run:
+            said, row = await run.what_retry_does(step), None
+        else:
+            new = await run.retry(step, by=local_user(), idempotency_key=key)
+            said, row = new.retrying, new.row
+        working = await has_worker(builder)
+    if printer.as_json:
+        printer.line({**(row_json(row) if row else {}), **said.as_json()})
+        return OK
+    printer.say(f"taken over: {', '.join(said.reused) or 'nothing'}")
+    printer.say(f"runs again: {', '.join(said.again) or 'nothing'}")
+    for repeat in said.repeats:
+        effects = repeat.effects.value if repeat.effects else "unknown effects"
+        printer.say(
+            f"may happen twice: step {repeat.step} ({repeat.tool}, {effects}) had "
+            f"{'completed' if repeat.status is StepStatus.COMPLETED else 'begun'}",
+            "yellow",
+        )
+    if row is not None:
+        printer.say(f"run {row.id} is {row.status.value}")
+        if not working:
+            printer.say(
+                f"no worker is running; go on with: flowbuilder events {row.id} --follow", "dim"
+            )
     return OK

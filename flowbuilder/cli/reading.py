@@ -111,7 +111,16 @@ async def show(options: Options, run_id: str) -> int:
     if printer.as_json:
         printer.line({"run": record, "steps": steps, "approvals": asked})
         return OK
-    for key in ("id", "flow", "version", "status", "created_at", "finished_at", "deadline_at"):
+    for key in (
+        "id",
+        "flow",
+        "version",
+        "status",
+        "retry_of",
+        "created_at",
+        "finished_at",
+        "deadline_at",
+    ):
         if record[key] is not None:
             printer.say(f"{key:12} {record[key]}")
     printer.say(f"{'input':12} {to_text(record['input'])}")

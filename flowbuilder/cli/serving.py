@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from flowbuilder.cli.failures import FAILED, OK
+from flowbuilder.cli.failures import FAILED, OK, UsageProblem
 from flowbuilder.cli.options import Options
 from flowbuilder.cli.output import row_json, to_text
 from flowbuilder.doctor import examine
@@ -67,6 +67,24 @@ async def migrate(options: Options) -> int:
         printer.say("nothing to do, the schema is up to date")
     if report.newer:
         printer.say(f"the database is ahead of this version: {', '.join(report.newer)}", "yellow")
+    return OK
+
+
+async def prune(options: Options, older_than: str, *, dry_run: bool) -> int:
+    """Delete what ended long ago and tell how much; in JSON mode one line."""
+    from flowbuilder.errors import InvalidValue
+
+    printer = options.printer()
+    async with options.connect() as builder:
+        try:
+            counts = (await builder.prune(older_than, dry_run=dry_run)).as_json()
+        except InvalidValue as error:
+            raise UsageProblem(f"--older-than: {error.message}") from None
+    if printer.as_json:
+        printer.line({"type": "pruned", "dry_run": dry_run, **counts})
+        return OK
+    found = ", ".join(f"{name} {count}" for name, count in counts.items() if count)
+    printer.say(f"{'would delete' if dry_run else 'deleted'}: {found or 'nothing'}")
     return OK
 
 

@@ -9,7 +9,7 @@ from typing import Any, TypeAlias, TypeVar, cast
 from flowbuilder.client.session import Session
 from flowbuilder.errors import DefinitionError, InvalidValue, Problem
 from flowbuilder.flow import Flow
-from flowbuilder.schemas import value_problems, with_defaults
+from flowbuilder.schemas import quick_check, value_problems, with_defaults
 from flowbuilder.settings import Settings
 from flowbuilder.strictjson import DOCUMENT_LIMITS, Limits, check, load_document
 from flowbuilder.tools import ToolRegistry
@@ -125,6 +125,8 @@ def _checked(
     value: JsonValue, schema: JsonSchema, settings: Settings, what: str, code: str
 ) -> JsonValue:
     clean = check(value, limits=limits_of(settings))
+    if quick_check(schema)(clean):
+        return clean
     problems = value_problems(schema, clean, code=code, pointer="")[:MOST_PROBLEMS]
     if problems:
         raise DefinitionError(

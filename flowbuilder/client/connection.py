@@ -28,6 +28,8 @@ class Server:
 
     dsn: str
     embedded: bool
+    answers: Callable[[], bool] = lambda: True
+    """False: it is dead and does not come back. Blocks for some seconds then."""
 
 
 async def reach_database(stack: AsyncExitStack, settings: Settings) -> Server:
@@ -43,7 +45,7 @@ async def reach_database(stack: AsyncExitStack, settings: Settings) -> Server:
     limit = settings.database_start_timeout.total_seconds()
     running = await embedded.start_async(settings.data_dir, timeout=limit)
     stack.push_async_callback(asyncio.to_thread, running.stop)
-    return Server(dsn=running.dsn, embedded=True)
+    return Server(dsn=running.dsn, embedded=True, answers=running.answers)
 
 
 async def open_session(
@@ -78,6 +80,7 @@ async def open_session(
         store=Store(database, workspace=workspace),
         notifications=notifications,
         embedded=server.embedded,
+        server_answers=server.answers,
     )
 
 
@@ -96,6 +99,9 @@ async def open_worker(session: Session, *, concurrency: int | None = None) -> As
             yield worker
         finally:
             session.workers.remove(worker)
+            if not await asyncio.to_thread(session.server_answers):
+                # Nothing can be reported any more: do not wait for connections either.
+                await session.store.database.close()
 
 
 def run_worker_process(settings: Settings) -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
 
@@ -11,14 +12,18 @@ from flowbuilder.client.checking import Document, fitting_input, parse_document
 from flowbuilder.client.functions import with_function_tools
 from flowbuilder.client.planning import plan_from_json, require_valid
 from flowbuilder.client.runs import Run
-from flowbuilder.client.session import Session
-from flowbuilder.errors import InvalidValue, NotFound
-from flowbuilder.executor.records import VersionRow
+from flowbuilder.client.session import Head, Session
+from flowbuilder.errors import Conflict, InvalidValue, NotFound
+from flowbuilder.executor.records import RunRow, Started, VersionRow
+from flowbuilder.executor.states import RunStatus
 from flowbuilder.flow import Flow
 from flowbuilder.plan import Plan
+from flowbuilder.strictjson import dumps
 from flowbuilder.tools import ToolRegistry
 from flowbuilder.types import JsonObject, JsonValue, parse_duration
 
+#: Runs of one bulk start that begin in one transaction.
+STARTED_AT_ONCE = 500
 #: Longer keys are no keys.
 LONGEST_KEY = 255
 
@@ -38,23 +43,55 @@ async def execute(
         return await _execute_plan(
             session, flow, input, idempotency_key=idempotency_key, timeout=timeout, by=by
         )
-    found = await _version_of(session, flow, version)
-    return await start(
+    [run] = await execute_many(
         session,
-        found,
-        input,
-        idempotency_key=idempotency_key,
+        flow,
+        [input],
+        idempotency_keys=[idempotency_key],
+        version=version,
         timeout=timeout,
         by=by,
-        exact=version is not None,
     )
+    return run
+
+
+async def execute_many(
+    session: Session,
+    flow: str | Document,
+    inputs: Sequence[JsonValue],
+    *,
+    idempotency_keys: Sequence[str | None] | None = None,
+    version: int | None = None,
+    timeout: str | float | None = None,
+    by: str | None = None,
+) -> list[Run]:
+    """Start a run for each input."""
+    keys = [None] * len(inputs) if idempotency_keys is None else idempotency_keys
+    if len(keys) != len(inputs):
+        raise InvalidValue("one key is needed for each input", pointer="/idempotency_keys")
+    start = Start(timeout=timeout, by=by, exact=version is not None)
+    head = session.heads.get(flow) if isinstance(flow, str) and version is None else None
+    if head is not None:
+        try:
+            return await start_all(session, head, inputs, keys, start)
+        except Conflict as error:
+            if error.code != "draft_changed":
+                raise
+    found = await _version_of(session, flow, version)
+    return await start_all(session, found, inputs, keys, start)
 
 
 async def _execute_plan(session: Session, plan: Plan, input: JsonValue, **options: Any) -> Run:
     found = await _register_unsaved(session, require_valid(plan))
     await _ensure_stored(session, plan)
     given = plan.input if input is None else input
-    run = await start(session, found, given, plan_id=plan.id, **options)
+    [run] = await start_all(
+        session,
+        Head.of(found),
+        [given],
+        [options["idempotency_key"]],
+        Start(timeout=options["timeout"], by=options["by"], plan_id=plan.id),
+    )
     await session.store.accept_plan(plan.id, run.id)
     return run
 
@@ -96,53 +133,102 @@ async def execute_dynamic(
         found = await _register_unsaved(session, document, registry, owner)
     else:
         found = await _register_unsaved(session, document)
-    return await start(
-        session, found, input, idempotency_key=idempotency_key, timeout=timeout, by=by
-    )
+    start = Start(timeout=timeout, by=by)
+    [run] = await start_all(session, Head.of(found), [input], [idempotency_key], start)
+    return run
 
 
-async def start(
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Start:
+    """What all runs of one start have in common."""
+
+    timeout: str | float | None = None
+    by: str | None = None
+    plan_id: str | None = None
+    exact: bool = False
+    """Whether an idempotency key means this very version, or any of the same flow."""
+
+
+async def start_all(
     session: Session,
-    version: VersionRow,
-    input: JsonValue,
-    *,
-    idempotency_key: str | None = None,
-    timeout: str | float | None = None,
-    by: str | None = None,
-    plan_id: str | None = None,
-    exact: bool = False,
-) -> Run:
-    """Start a run of a stored version.
-
-    With `exact`, an idempotency key means this very version; otherwise any of the same flow.
+    head: Head,
+    inputs: Sequence[JsonValue],
+    keys: Sequence[str | None],
+    start: Start,
+) -> list[Run]:
+    """Start a run of a stored version for each input, in batches; each batch starts or none of it.
 
     Raises:
-        DefinitionError: The input does not fit the flow's input schema (input_invalid).
-        InvalidValue: The time limit or the idempotency key is none.
-        Conflict: The key was used for something else.
+        DefinitionError: An input does not fit the flow's input schema (input_invalid).
+        InvalidValue: The time limit or an idempotency key is none.
+        Conflict: A key was used for something else, or the flow was changed (draft_changed).
     """
-    flow = Flow.model_validate(version.document)
-    row, created = await session.store.start_run(
-        version.id,
-        fitting_input(input, flow.input, session.settings),
-        idempotency_key=_checked_key(idempotency_key),
-        timeout_seconds=_time_limit(session, flow, timeout).total_seconds(),
-        plan_id=plan_id,
-        actor=by,
-        exact=exact,
+    flow = head.flow
+    given = [fitting_input(value, flow.input, session.settings) for value in inputs]
+    checked = [checked_key(key) for key in keys]
+    limit = _time_limit(session, flow, start.timeout).total_seconds()
+    runs: list[Run] = []
+    for first in range(0, len(given), STARTED_AT_ONCE):
+        batch = given[first : first + STARTED_AT_ONCE]
+        started = await session.start_runs(
+            head.version.id,
+            batch,
+            timeout_seconds=limit,
+            idempotency_keys=checked[first : first + STARTED_AT_ONCE],
+            plan_id=start.plan_id,
+            actor=start.by,
+            exact=start.exact,
+            draft_at=head.draft_at,
+        )
+        batch_keys = checked[first : first + STARTED_AT_ONCE]
+        for (run_id, created), value, key in zip(started.runs, batch, batch_keys, strict=True):
+            row = (
+                await session.store.get_run(run_id)
+                if not created
+                else _new_row(head, start, started, run_id, value, key)
+            )
+            runs.append(Run(session, row, created=created))
+    return runs
+
+
+def _new_row(
+    head: Head, start: Start, started: Started, run_id: str, value: JsonValue, key: str | None
+) -> RunRow:
+    """Return the row of a run as it was when it was started."""
+    return RunRow(
+        id=run_id,
+        flow=head.version.slug,
+        version=head.version.version,
+        version_id=head.version.id,
+        status=RunStatus.QUEUED,
+        input=value,
+        output=None,
+        error=None,
+        remaining_steps=len(head.flow.steps),
+        last_seq=0,
+        idempotency_key=key,
+        parent_run_id=None,
+        plan_id=start.plan_id,
+        created_at=started.at,
+        started_at=None,
+        finished_at=None,
+        deadline_at=started.deadline_at,
     )
-    await session.announce_run(row.id)
-    return Run(session, row, created=created)
 
 
-async def _version_of(session: Session, flow: str | Document, version: int | None) -> VersionRow:
+async def _version_of(session: Session, flow: str | Document, version: int | None) -> Head:
     if not isinstance(flow, str):
         if version is not None:
             raise InvalidValue("a document has no versions", pointer="/version")
-        return await _register_unsaved(session, flow)
+        return Head.of(await _register_unsaved(session, flow))
     if version is not None:
-        return await session.store.get_version(flow, version)
-    return await drafts.publish(session, flow)
+        return Head.of(await session.store.get_version(flow, version))
+    found = await drafts.publish(session, flow)
+    row = await session.store.get_flow(flow)
+    if row.version != found.version or dumps(row.draft) != dumps(found.document):
+        return Head.of(found)  # somebody changes it just now
+    head = session.heads[flow] = replace(Head.of(found), draft_at=row.updated_at)
+    return head
 
 
 async def _register_unsaved(
@@ -184,7 +270,8 @@ def _time_limit(session: Session, flow: Flow, timeout: str | float | None) -> ti
     return limit
 
 
-def _checked_key(key: str | None) -> str | None:
+def checked_key(key: str | None) -> str | None:
+    """Return an idempotency key. Raises: InvalidValue."""
     usable = isinstance(key, str) and key.isprintable() and 0 < len(key) <= LONGEST_KEY
     if key is not None and not usable:
         raise InvalidValue(

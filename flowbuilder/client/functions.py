@@ -14,6 +14,7 @@ from typing import Any
 from flowbuilder.client.session import Session
 from flowbuilder.errors import DefinitionError, ExecutionError, Problem
 from flowbuilder.tools import Tool, ToolRegistry, tool
+from flowbuilder.tools.labels import function_name
 from flowbuilder.types import JsonObject
 
 Functions = Mapping[str, Callable[..., Any]]
@@ -75,13 +76,16 @@ def _as_tool(session: Session, worker_id: str, step_id: str, function: Callable[
     known = session.functions.get(key)
     if known is not None:
         return known
-    name = f"function.w{worker_id.replace('-', '')}.{step_id}"
     others = sum(1 for other in session.functions if other[:2] == key[:2])
-    if others:
-        name += f".v{others + 1}"
-    made = function if isinstance(function, Tool) else tool(name, untyped=True)(function)
+    name = function_name(worker_id, step_id, others + 1)
+    made = function if isinstance(function, Tool) else _declared(function, step_id)
     session.functions[key] = replace(made, name=name)
     return session.functions[key]
+
+
+def _declared(function: Callable[..., Any], step_id: str) -> Tool:
+    """Declare a function; what is wrong with it is said in terms of the step."""
+    return tool(f"step.{step_id}", untyped=True)(function)
 
 
 def _identity(handler: Callable[..., Any]) -> Hashable:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 
+from flowbuilder.client import retrying
 from flowbuilder.client.session import Session
 from flowbuilder.errors import RunCancelled, RunFailed, WaitTimeout
+from flowbuilder.executor.diagnosis import Why
 from flowbuilder.executor.records import ApprovalRow, EventRow, RunRow, StepRow, TaskRow
 from flowbuilder.executor.states import RunStatus
 from flowbuilder.flow import Flow
@@ -55,6 +57,10 @@ class Run:
     async def approvals(self) -> list[ApprovalRow]:
         """Return every approval that the run has asked for, decided or not."""
         return await self._session.store.approvals(status=None, run_id=self.id)
+
+    async def why(self) -> Why:
+        """Say why the run does not move: the reasons, most important first, never none."""
+        return await self._session.store.why(self.id)
 
     async def events(self, after: int = 0) -> AsyncIterator[EventRow]:
         """Yield the events with a number greater than `after`, up to the terminal one.
@@ -117,6 +123,61 @@ class Run:
         self.row = await self._session.store.resume_run(self.id, actor=by)
         await self._session.announce_run(self.id)
         return self.row
+
+    async def retry(
+        self,
+        from_step: str | None = None,
+        *,
+        timeout: str | float | None = None,
+        idempotency_key: str | None = None,
+        by: str | None = None,
+    ) -> RetriedRun:
+        """Start a new run of the same version and input that takes over what this one finished.
+
+        `retrying` of the new run says which steps those are, which run again, and of which of them
+        the side effects may happen a second time; `what_retry_does` says so beforehand. Approvals
+        are asked for anew.
+
+        Args:
+            from_step: Run this step and all behind it again, besides those without a result.
+            timeout: When the new run fails at the latest; by default it has as long as this one.
+            idempotency_key: The same key gives the same new run.
+            by: Who retries, for the record.
+
+        Raises:
+            InvalidTransition: This run has not ended (run_still_open).
+            InvalidValue: There is no such step (step_unknown), or the time limit or key is none.
+            Conflict: There is nothing to retry (nothing_to_retry), a function of it is gone
+                (function_gone), or the key was used for something else (idempotency_mismatch).
+        """
+        found = await retrying.retry(
+            self._session,
+            self.id,
+            from_step=from_step,
+            timeout=timeout,
+            idempotency_key=idempotency_key,
+            by=by,
+        )
+        row = await self._session.store.get_run(str(found.run_id))
+        await self._session.announce_run(row.id)
+        said = retrying.retrying_of(self._session, found)
+        return RetriedRun(self._session, row, created=found.created, said=said)
+
+    async def what_retry_does(self, from_step: str | None = None) -> retrying.Retrying:
+        """Return what `retry` would take over and repeat; nothing is started. Raises as `retry`."""
+        found = await retrying.retry(self._session, self.id, from_step=from_step, dry_run=True)
+        return retrying.retrying_of(self._session, found)
+
+
+class RetriedRun(Run):
+    """A run that retries another one."""
+
+    def __init__(
+        self, session: Session, row: RunRow, *, created: bool, said: retrying.Retrying
+    ) -> None:
+        super().__init__(session, row, created=created)
+        self.retrying = said
+        """What it took over, what it runs again, and which side effects that may repeat."""
 
 
 def outcome_of(row: RunRow) -> JsonValue:

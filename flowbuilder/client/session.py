@@ -3,23 +3,47 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Hashable
-from typing import TYPE_CHECKING
+import random
+import time
+from collections.abc import AsyncIterator, Callable, Hashable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
 from weakref import WeakValueDictionary
 
 from flowbuilder.client.feed import Feed
-from flowbuilder.errors import ExecutionError, NotFound
+from flowbuilder.errors import DatabaseUnavailable, ExecutionError, NotFound
 from flowbuilder.executor.notifications import Notifications
-from flowbuilder.executor.records import ApprovalRow, EventRow
+from flowbuilder.executor.records import ApprovalRow, EventRow, Room, Started, VersionRow
 from flowbuilder.executor.store import Store
+from flowbuilder.flow import Flow
 from flowbuilder.settings import Settings
 from flowbuilder.tools import Tool, ToolRegistry
+from flowbuilder.types import JsonValue
 
 if TYPE_CHECKING:
     from flowbuilder.executor.worker import Worker
 
+#: How long who follows a stream waits for a database that cannot be reached.
+AWAY_SECONDS = 30.0
 #: Events read in one go.
 PAGE = 500
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Head:
+    """A version that runs are started of."""
+
+    version: VersionRow
+    flow: Flow
+    draft_at: datetime | None = None
+    """When the flow's draft, which this version was published from, was changed last; None for
+    a version that was asked for by itself."""
+
+    @classmethod
+    def of(cls, version: VersionRow) -> Head:
+        """Return a version with its flow read from it."""
+        return cls(version=version, flow=Flow.model_validate(version.document))
 
 
 class Session:
@@ -33,6 +57,7 @@ class Session:
         store: Store,
         notifications: Notifications,
         embedded: bool,
+        server_answers: Callable[[], bool] = lambda: True,
     ) -> None:
         self.settings = settings
         self.registry = registry
@@ -40,10 +65,14 @@ class Session:
         self.notifications = notifications
         self.embedded = embedded
         """Whether the database is the embedded server."""
+        self.server_answers = server_answers
+        """False: the embedded server is dead and does not come back. Blocks for some seconds."""
         self.workers: list[Worker] = []
         """The workers inside this process, oldest first."""
         self.functions: dict[tuple[str, str, Hashable], Tool] = {}
         """Functions given as steps, made into tools: by worker, step and function."""
+        self.heads: dict[str, Head] = {}
+        """What flows ran as last, by slug: the database says whether it still holds."""
         self.feed = Feed(notifications)
         self._draft_locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
@@ -64,7 +93,7 @@ class Session:
         with self.feed.watch(stream) as signal:
             while True:
                 signal.clear()
-                page = await self.store.events(stream, after=seen, limit=PAGE)
+                page = await self._read_on(stream, seen)
                 for event in page:
                     seen = event.seq
                     yield event
@@ -75,6 +104,17 @@ class Session:
                 if len(page) < PAGE:
                     await signal.wait(self.settings.poll_interval.total_seconds())
 
+    async def _read_on(self, stream: str, seen: int) -> list[EventRow]:
+        """Read the next events; a database that is away for a while is waited for."""
+        give_up = time.monotonic() + AWAY_SECONDS
+        while True:
+            try:
+                return await self.store.events(stream, after=seen, limit=PAGE)
+            except DatabaseUnavailable:
+                if time.monotonic() > give_up:
+                    raise
+                await asyncio.sleep(random.uniform(0.1, 0.5))
+
     async def _ended(self, stream: str, seen: int) -> bool:
         """Whether a stream has nothing more to come after `seen`."""
         try:
@@ -83,6 +123,20 @@ class Session:
             await self.store.get_plan(stream)  # a plan is stored with all of its events
             return True
         return run.status.terminal and run.last_seq <= seen
+
+    async def start_runs(
+        self, version_id: str, inputs: Sequence[JsonValue], **options: Any
+    ) -> Started:
+        """Start runs; a worker of this process gets first tasks with the answer. See the store."""
+
+        async def start(room: Room | None) -> Started:
+            return await self.store.start_runs(version_id, inputs, room=room, **options)
+
+        worker = self.workers[0] if self.workers else None
+        started = await (start(None) if worker is None else worker.lend_room(start))
+        begun = dict.fromkeys(task.run_id for task in started.tasks)
+        self.notifications.signal(begun, ready=started.queued)
+        return started
 
     async def announce_run(self, run_id: str) -> None:
         """Tell those who watch the run, and workers that wait for something to do."""

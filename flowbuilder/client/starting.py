@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from datetime import timedelta
 from typing import Any
 
 from flowbuilder.client import execution
 from flowbuilder.client.checking import Document, known_state
 from flowbuilder.client.flows import FlowHandle
-from flowbuilder.client.runs import Run
+from flowbuilder.client.runs import RetriedRun, Run
 from flowbuilder.client.session import Connected
+from flowbuilder.errors import InvalidValue
+from flowbuilder.executor.diagnosis import Why
 from flowbuilder.executor.records import EventRow
 from flowbuilder.executor.states import RunStatus
+from flowbuilder.executor.store import Pruned
 from flowbuilder.plan import Plan
-from flowbuilder.types import JsonValue
+from flowbuilder.types import JsonValue, parse_duration
 
 
 class Runs(Connected):
@@ -58,6 +62,34 @@ class Runs(Connected):
             by=by,
         )
 
+    async def execute_many(
+        self,
+        flow: FlowHandle | str | Document,
+        inputs: Sequence[JsonValue],
+        *,
+        idempotency_keys: Sequence[str | None] | None = None,
+        version: int | None = None,
+        timeout: str | float | None = None,
+        by: str | None = None,
+    ) -> list[Run]:
+        """Start a run for each input, hundreds in one round trip; handles in their order.
+
+        The runs of a batch start together or not at all; with idempotency keys, one for each
+        input, a call that failed half-way is simply made again.
+
+        Raises:
+            As `execute`.
+        """
+        return await execution.execute_many(
+            self._session,
+            flow.slug if isinstance(flow, FlowHandle) else flow,
+            inputs,
+            idempotency_keys=idempotency_keys,
+            version=version,
+            timeout=timeout,
+            by=by,
+        )
+
     async def execute_dynamic(
         self,
         flow: FlowHandle | str | Document,
@@ -90,6 +122,50 @@ class Runs(Connected):
     async def get_run(self, run_id: str) -> Run:
         """Return a handle on a run. Raises: NotFound (run_not_found)."""
         return Run(self._session, await self._session.store.get_run(run_id))
+
+    async def why(self, run_id: str) -> Why:
+        """Say why a run does not move: the reasons, most important first, never none.
+
+        Raises:
+            NotFound: `run_not_found`.
+        """
+        return await self._session.store.why(run_id)
+
+    async def retry(
+        self,
+        run_id: str,
+        from_step: str | None = None,
+        *,
+        timeout: str | float | None = None,
+        idempotency_key: str | None = None,
+        by: str | None = None,
+    ) -> RetriedRun:
+        """Retry a run that has ended, as `Run.retry` does. Raises: as that, and NotFound."""
+        run = await self.get_run(run_id)
+        return await run.retry(from_step, timeout=timeout, idempotency_key=idempotency_key, by=by)
+
+    async def prune(
+        self, older_than: str | float | timedelta = "30d", *, dry_run: bool = False
+    ) -> Pruned:
+        """Delete runs that ended longer ago than this, with all that is theirs.
+
+        Runs that are open stay, and so do parent, children and retries of them; saved flows and
+        their versions stay too. Plans and unsaved graphs that no run refers to any more, and the
+        records of workers that ended, go by the same age. Idempotency keys of deleted runs may be
+        used again. Interrupted, it goes on next time where it stopped.
+
+        Args:
+            older_than: `"30d"`, `"12h"`, or seconds.
+            dry_run: Delete nothing, only count.
+
+        Raises:
+            InvalidValue: `older_than` is no length of time (duration_invalid).
+        """
+        try:
+            age = parse_duration(older_than).total_seconds()
+        except ValueError as error:
+            raise InvalidValue(str(error), pointer="/older_than", code="duration_invalid") from None
+        return await self._session.store.prune(older_than_seconds=age, dry_run=dry_run)
 
     async def run(self, run_id: str) -> Run:
         """Return a handle on a run, as `get_run` does."""

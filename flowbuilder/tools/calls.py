@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from flowbuilder.errors import DefinitionError, InvalidValue
 from flowbuilder.strictjson import DEFAULT_LIMITS, Limits, check
 from flowbuilder.tools.contract import Context, Tool
+from flowbuilder.tools.labels import tool_label
 from flowbuilder.tools.schema import pointer_to, to_json
 from flowbuilder.types import JsonObject, JsonSchema, JsonValue
 
@@ -25,8 +26,12 @@ class _Checks:
     """The compiled schemas of one tool."""
 
     def __init__(self, tool: Tool) -> None:
+        from flowbuilder.schemas import quick_check
+
         self.arguments = _compile(tool, "input_schema", tool.input_schema)
         self.output = _compile(tool, "output_schema", tool.output_schema)
+        self.arguments_fit = quick_check(tool.input_schema)
+        self.output_fits = quick_check(tool.output_schema)
         self.context = _context_parameter(tool)
 
 
@@ -37,7 +42,9 @@ def check_arguments(tool: Tool, args: JsonObject) -> None:
         InvalidValue: `argument_invalid`; the pointer names the first bad argument.
         DefinitionError: The tool's own schema is no JSON Schema.
     """
-    _refuse(_checks_of(tool).arguments.iter_errors(args), "argument_invalid", tool)
+    checks = _checks_of(tool)
+    if not checks.arguments_fit(args):
+        _refuse(checks.arguments.iter_errors(args), "argument_invalid", tool)
 
 
 def bind(tool: Tool, args: JsonObject, context: Context) -> Callable[[], Any]:
@@ -71,12 +78,14 @@ def check_output(tool: Tool, value: Any, *, limits: Limits = DEFAULT_LIMITS) -> 
         checked = check(plain, limits=limits)
     except InvalidValue as error:
         raise InvalidValue(
-            f"{tool.name}: {error.message}",
+            f"{tool_label(tool.name)}: {error.message}",
             pointer=error.pointer,
             code="output_invalid",
             hint=error.hint,
         ) from None
-    _refuse(_checks_of(tool).output.iter_errors(checked), "output_invalid", tool)
+    checks = _checks_of(tool)
+    if not checks.output_fits(checked):
+        _refuse(checks.output.iter_errors(checked), "output_invalid", tool)
     return checked
 
 
@@ -95,7 +104,7 @@ def _compile(tool: Tool, name: str, schema: JsonSchema) -> Validator:
     if problems:
         where = f" at {problems[0].pointer}" if problems[0].pointer else ""
         raise DefinitionError(
-            f"{tool.name}: {name} is no JSON Schema{where}: {problems[0].message}",
+            f"{tool_label(tool.name)}: {name} is no JSON Schema{where}: {problems[0].message}",
             code="tool_invalid",
         )
     return validator(schema)
@@ -120,7 +129,7 @@ def _refuse(errors: Iterable[ValidationError], code: str, tool: Tool) -> None:
     if error is None:
         return
     pointer = pointer_to(error.absolute_path)
-    raise InvalidValue(f"{tool.name}: {_explain(error)}", pointer=pointer, code=code)
+    raise InvalidValue(f"{tool_label(tool.name)}: {_explain(error)}", pointer=pointer, code=code)
 
 
 def _explain(error: ValidationError) -> str:

@@ -20,6 +20,7 @@ from flowbuilder.schemapaths import listed
 from flowbuilder.schemas import Hit, is_usable, lookup, mismatch, path_of, validator
 from flowbuilder.strictjson import escape
 from flowbuilder.tools import Tool
+from flowbuilder.tools.labels import tool_label
 from flowbuilder.types import JsonValue
 from flowbuilder.validation.hints import Hints, shorten, shown
 from flowbuilder.validation.scope import DataScope
@@ -100,7 +101,7 @@ def _problems(error: ValidationError, tool: Tool, pointer: str, hints: Hints) ->
             Problem(
                 code="missing_argument",
                 pointer=pointer + at,
-                message=f"{tool.name} needs {'.'.join([*_names(at), name])!r}",
+                message=f"{tool_label(tool.name)} needs {'.'.join([*_names(at), name])!r}",
                 fix=Fix.MODEL,
             )
             for name in named
@@ -111,7 +112,9 @@ def _problems(error: ValidationError, tool: Tool, pointer: str, hints: Hints) ->
         Problem(
             code="argument_type",
             pointer=pointer + at,
-            message=": ".join(filter(None, [tool.name, ".".join(_names(at)), _message(error)])),
+            message=": ".join(
+                filter(None, [tool_label(tool.name), ".".join(_names(at)), _message(error)])
+            ),
             fix=Fix.MODEL,
         )
     ]
@@ -131,7 +134,7 @@ def _unknown(error: ValidationError, tool: Tool, pointer: str, hints: Hints) -> 
         Problem(
             code="unknown_argument",
             pointer=f"{pointer}/{escape(name)}",
-            message=f"{tool.name} takes no {shorten(name)!r}",
+            message=f"{tool_label(tool.name)} takes no {shorten(name)!r}",
             hint=hints.meant(name, known, "It takes"),
             fix=Fix.MODEL,
         )
@@ -188,7 +191,7 @@ def _hole_problems(
         Problem(
             code="argument_type",
             pointer=pointer + where,
-            message=f"{name} does not fit {tool.name}: {why}",
+            message=f"{name} does not fit {tool_label(tool.name)}: {why}",
             hint=_hint(why),
             fix=Fix.MODEL,
         )

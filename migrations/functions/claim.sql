@@ -3,13 +3,13 @@
 -- task whose worker is lost gets a new one. A task that was claimed too often without an outcome
 -- takes its workers down and is returned in `poisoned` instead.
 create or replace function flowbuilder.claim(
-    p_worker uuid, p_tools text[], p_limit integer, p_now timestamptz, p_lease interval,
+    p_worker uuid, p_tools text[], p_limit integer, p_lease interval,
     out leased bigint[], out events flowbuilder.event_draft[], out poisoned bigint[]
 )
 language plpgsql set search_path = ''
 as $$
 declare
-    v_seen  timestamptz := flowbuilder.now();  -- later than what this call has queued itself
+    v_now  timestamptz := flowbuilder.now();  -- later than what this call has queued
     v_max   integer;
     v_front bigint[];
     v_runs  uuid[];
@@ -27,8 +27,8 @@ begin
               and (t.owner_id is null or t.owner_id = p_worker)
               and (t.status = 'queued') is true
             limit 1) f
-        where q.vt <= v_seen
-        order by q.msg_id limit p_limit for update of q skip locked) c;
+        where q.vt <= v_now
+        order by q.vt, q.msg_id limit p_limit for update of q skip locked) c;
     if v_front is null then
         return;
     end if;
@@ -38,9 +38,9 @@ begin
     select w.max_claims into v_max from flowbuilder.workers w where w.id = p_worker;
     with claimed as (
         update flowbuilder.tasks t
-        set status = 'running', worker_id = p_worker, lease_until = p_now + p_lease,
+        set status = 'running', worker_id = p_worker, lease_until = v_now + p_lease,
             fence = t.fence + 1, claims = t.claims + 1, attempt = t.attempt + 1,
-            started_at = p_now, message_id = null, available_at = null
+            started_at = v_now, message_id = null
         from flowbuilder.tasks o
         where t.id = any (v_front) and o.id = t.id and (t.status = 'queued') is true
           and (t.run_id = any (v_runs)) is true

@@ -10,7 +10,7 @@ language plpgsql
 set search_path = '' set enable_seqscan = off set plan_cache_mode = force_generic_plan
 as $$
 declare
-    v_now      timestamptz := flowbuilder.now();
+    v_now      timestamptz;
     v_lease    interval := make_interval(secs => p_lease_seconds);
     v_tools    text[] := flowbuilder.greet_worker(p_worker);
     v_outcomes flowbuilder.outcome[];
@@ -34,13 +34,16 @@ begin
         v_outcomes := array(
             select o from json_populate_recordset(null::flowbuilder.outcome, p_outcomes) o);
         perform flowbuilder.lock_runs(array(select o.run_id from unnest(v_outcomes) o));
+    end if;
+    v_now := flowbuilder.now();  -- nothing begins before what it waited for has ended
+    if v_outcomes is not null then
         select * into v_closed, v_leased, v_events, v_ended, v_mapped, v_barred
         from flowbuilder.report(p_worker, v_tools, v_outcomes, p_free, v_now, v_lease);
         v_room := p_free - coalesce(cardinality(v_leased), 0);
     end if;
     if v_room > 0 then
         select * into v_claimed, v_started, v_poisoned
-        from flowbuilder.claim(p_worker, v_tools, v_room, v_now, v_lease);
+        from flowbuilder.claim(p_worker, v_tools, v_room, v_lease);
         v_leased := v_leased || v_claimed;
         v_events := v_events || v_started;
     end if;

@@ -9,8 +9,11 @@ create or replace function flowbuilder.hold(
 language plpgsql set search_path = ''
 as $$
 begin
+    -- Upkeep may hold the row and wait for a run that this call holds: no waiting for it.
     update flowbuilder.workers set last_seen_at = p_now
-    where id = p_worker and last_seen_at < p_now - interval '1 second';
+    where id in (select w.id from flowbuilder.workers w
+                 where w.id = p_worker and w.last_seen_at < p_now - interval '1 second'
+                 for no key update skip locked);
     select array_agg(t.id), jsonb_agg(jsonb_build_array(t.id, t.fence)) into unheard, lost
     from flowbuilder.tasks t
     where t.worker_id = p_worker and t.status = 'running' and t.id <> all (p_leased)

@@ -31,6 +31,11 @@ begin
             where f.workspace_id = p_workspace and f.slug = v_slug))
     limit 1;
     if found then
+        if p_origin <> 'published' and coalesce(v_version.registered_at, '-infinity')
+           < flowbuilder.now() - interval '10 minutes' then
+            update flowbuilder.flow_versions set registered_at = flowbuilder.now()
+            where id = v_version.id;
+        end if;
         return next v_version;
         return;
     end if;
@@ -42,9 +47,10 @@ begin
         where workspace_id = p_workspace and slug = v_slug;
     end if;
     insert into flowbuilder.flow_versions (workspace_id, slug, version, content_hash, pins,
-        document, output, origin, owner_id, step_count, created_at)
+        document, output, origin, owner_id, step_count, created_at, registered_at)
     values (p_workspace, v_slug, v_number, p_hash, v_pins, p_document, p_output, p_origin, p_owner,
-        json_array_length(p_steps), flowbuilder.now())
+        json_array_length(p_steps), flowbuilder.now(),
+        case when p_origin <> 'published' then flowbuilder.now() end)
     returning * into v_version;
     perform flowbuilder.register_steps(v_version.id, p_steps, p_owner);
     return next v_version;

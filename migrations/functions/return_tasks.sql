@@ -18,8 +18,8 @@ begin
         update flowbuilder.tasks t
         set status = 'queued', lease_until = null, claims = 0,
             attempt = t.attempt - case when o.kind = 'released' then 1 else 0 end,
-            available_at = v_now + make_interval(
-                secs => greatest(coalesce(o.delay_seconds, 0), 0))
+            available_at = case when o.kind = 'released' then coalesce(t.available_at, v_now)
+                else v_now + make_interval(secs => greatest(coalesce(o.delay_seconds, 0), 0)) end
         from unnest(p_outcomes) o
         where t.id = o.task_id and o.kind in ('retry', 'released')
         returning t.*, o.kind as outcome, o.error as reported

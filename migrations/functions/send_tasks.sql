@@ -1,12 +1,14 @@
--- Give queued tasks their message, visible now: a delay is over, a decision came, work came back.
+-- Give queued tasks their message: a delay is over, a decision came, work came back. They stand in
+-- the queue where they would have stood since they became available, not behind everybody else.
 -- A task that is not queued gets none: nothing would ever take it away again.
 create or replace function flowbuilder.send_tasks(p_tasks bigint[]) returns void
 language sql set search_path = ''
 as $$
     with sent as (
         insert into pgmq.q_flowbuilder_tasks (vt, message)
-        select flowbuilder.now(), jsonb_build_object('task', t.id)
-        from unnest(p_tasks) with ordinality as g (id, place)
+        select least(t.available_at, n.at), jsonb_build_object('task', t.id)
+        from (select flowbuilder.now() as at) n
+        cross join unnest(p_tasks) with ordinality as g (id, place)
         join flowbuilder.tasks t on t.id = g.id
         where t.status = 'queued' and t.message_id is null
         order by g.place

@@ -13,7 +13,7 @@ begin
         insert into flowbuilder.tasks (run_id, position, kind, status, available_at, worker_id,
             lease_until, fence, claims, attempt, started_at)
         select g.id, -1, 'finish', case when k.kept then 'running' else 'queued' end,
-            case when not k.kept then p_now end, case when k.kept then p_worker end,
+            p_now, case when k.kept then p_worker end,
             case when k.kept then p_now + p_lease end, k.kept::integer, k.kept::integer,
             k.kept::integer, case when k.kept then p_now end
         from unnest(p_runs) with ordinality as g (id, place)

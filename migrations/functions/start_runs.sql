@@ -1,13 +1,16 @@
 -- Start runs of one version, one for each input; `p_keys` are their idempotency keys or null. A key
 -- that was used gives the run that it started; with another flow or input it is refused. Published
 -- versions of one flow are the same flow, whatever is its head by now, unless the caller wants
--- exactly this version. Up to `p_free` of the first tasks are leased to `p_worker` at once.
+-- exactly this version. `p_draft_at` is when the caller read that the version is what the flow's
+-- draft says: refused when it is not so any more. Up to `p_free` of the first tasks are leased to
+-- `p_worker` at once.
 -- Answers `{runs: [[id, created], …] in the order of the inputs, at, deadline_at, tasks, queued}`.
 create or replace function flowbuilder.start_runs(
     p_workspace uuid, p_version uuid, p_inputs json[], p_keys text[],
     p_deadline_seconds double precision, p_plan uuid default null, p_actor text default null,
     p_exact boolean default false, p_parent flowbuilder.tasks default null,
-    p_worker uuid default null, p_free integer default 0, p_lease_seconds double precision default 0
+    p_worker uuid default null, p_free integer default 0,
+    p_lease_seconds double precision default 0, p_draft_at timestamptz default null
 ) returns json
 language plpgsql
 set search_path = '' set enable_seqscan = off set plan_cache_mode = force_generic_plan
@@ -20,7 +23,6 @@ declare
     v_tools    text[];
     v_runs     uuid[];
     v_made     uuid[];
-    v_others   json;
     v_leased   bigint[];
 begin
     if p_free > 0 then
@@ -30,6 +32,12 @@ begin
     where id = p_version and workspace_id = p_workspace;
     if not found then
         perform flowbuilder.refuse('not_found', 'version_not_found', 'there is no such version');
+    end if;
+    if p_draft_at is not null and not exists (
+        select from flowbuilder.flows f where f.workspace_id = p_workspace
+          and f.slug = v_version.slug and f.head = v_version.version and f.updated_at = p_draft_at)
+    then
+        perform flowbuilder.refuse('conflict', 'draft_changed', 'the draft was changed meanwhile');
     end if;
     if p_parent.id is not null then
         select * into v_parent from flowbuilder.runs where id = p_parent.run_id;
@@ -60,6 +68,7 @@ begin
         'runs', (select json_agg(json_build_array(g.id, coalesce(g.id = any (v_made), false))
                                  order by g.place)
                  from unnest(v_runs) with ordinality as g (id, place)),
-        'at', v_now, 'deadline_at', v_deadline, 'tasks', flowbuilder.lease_payload(v_leased));
+        'at', v_now, 'deadline_at', v_deadline, 'tasks', flowbuilder.lease_payload(v_leased),
+        'queued', flowbuilder.is_queued(flowbuilder.now()));
 end
 $$;

@@ -35,7 +35,7 @@ begin
             started_at)
         overriding system value
         select f.id, f.run_id, f.position, f.kind, 'running', f.step_id, f.node_id, f.tool,
-               f.owner_id, null::timestamptz, null::bigint, p_worker, p_now + p_lease, 1, 1, 1, p_now
+               f.owner_id, p_now, null::bigint, p_worker, p_now + p_lease, 1, 1, 1, p_now
         from fresh f where f.kept
         union all
         select f.id, f.run_id, f.position, f.kind, 'queued', f.step_id, f.node_id, f.tool,

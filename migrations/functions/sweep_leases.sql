@@ -1,6 +1,7 @@
 -- Leases that ran out: their worker is alive, as far as can be seen, but was not heard for too
--- long. Its tasks are queued again. Runs that somebody else holds are left for the next call.
-create or replace function flowbuilder.sweep_leases(p_limit integer) returns uuid[]
+-- long. Its tasks are queued again, but not by itself: it would give away what it is working on.
+-- Runs that somebody else holds are left for the next call.
+create or replace function flowbuilder.sweep_leases(p_worker uuid, p_limit integer) returns uuid[]
 language plpgsql set search_path = ''
 as $$
 declare
@@ -15,12 +16,13 @@ begin
                 select l.run_id from flowbuilder.tasks l
                 where l.worker_id = w.id and l.status = 'running' and l.lease_until <= v_now
                 order by l.lease_until limit p_limit) t
-            where w.status = 'live')
+            where w.status = 'live' and w.id is distinct from p_worker)
         order by r.id for update skip locked);
     if cardinality(v_runs) > 0 then
         perform flowbuilder.requeue_tasks(array(
             select t.id from flowbuilder.tasks t
-            where t.run_id = any (v_runs) and t.status = 'running' and t.lease_until <= v_now));
+            where t.run_id = any (v_runs) and t.status = 'running' and t.lease_until <= v_now
+              and t.worker_id is distinct from p_worker));
     end if;
     return v_runs;
 end

@@ -1,6 +1,8 @@
 -- What time moves: delayed retries, sleeps, deadlines of approvals and runs, dead workers. Bounded
 -- per call, and runs that somebody else holds are left for the next one.
-create or replace function flowbuilder.upkeep(p_limit integer default 100) returns jsonb
+create or replace function flowbuilder.upkeep(
+    p_worker uuid default null, p_limit integer default 100
+) returns jsonb
 language plpgsql set search_path = ''
 as $$
 declare
@@ -8,7 +10,7 @@ declare
 begin
     v_touched := flowbuilder.bury_workers()
                  || flowbuilder.expire_runs(p_limit)
-                 || flowbuilder.sweep_leases(p_limit)
+                 || flowbuilder.sweep_leases(p_worker, p_limit)
                  || flowbuilder.wake_tasks(p_limit)
                  || flowbuilder.sweep_orphans(p_limit);
     return jsonb_build_object(

@@ -119,6 +119,18 @@ async def test_errors_of_the_server_have_codes(
     assert caught.value.code == code
 
 
+async def test_half_a_surrogate_pair_is_an_invalid_value(database: Database) -> None:
+    for values in (("\ud800",), ([["a", "\udfff"]],)):
+        with pytest.raises(InvalidValue) as refused:
+            await database.fetch_one(b"select %s as value", values)
+        assert refused.value.code == "value_refused"
+    async with database.transaction() as connection:
+        await connection.execute(b"create table kept (n integer)")
+        with pytest.raises(UnicodeEncodeError):  # caught at the border of the connection only
+            await connection.execute(b"select %s", ("\ud800",))
+    assert await database.fetch_all(b"select n from kept") == []
+
+
 async def test_a_text_with_nul_is_an_invalid_value(database: Database) -> None:
     with pytest.raises(InvalidValue):
         await database.fetch_one(b"select %s::text", ("a\0b",))

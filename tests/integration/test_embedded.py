@@ -197,6 +197,7 @@ def test_a_killed_postmaster_is_started_anew_with_what_was_committed(data_dir: P
 
 def test_stopping_a_server_that_was_killed_is_no_error(data_dir: Path) -> None:
     server = embedded.start(data_dir)
+    server._supervisor.close(timeout=PATIENCE)  # else it may be up again
     os.kill(postmaster(data_dir), signal.SIGKILL)
     wait_until_down(data_dir)
     server.stop()

@@ -12,6 +12,8 @@ from tests.support.engine import Engine, done, failed, flow_of, retry
 
 FINISHED_RUNS = 20_000
 DELAYED_TASKS = 5_000
+#: Of the finished runs, for retention to delete.
+OLD_RUNS = 1_200
 #: Tables that grow with the history or the load; an index read without a condition is no better
 #: than the table, unless it is a partial one that stays small.
 _GROWING = re.compile(
@@ -68,6 +70,12 @@ with sent as (
 update flowbuilder.tasks t set message_id = s.msg_id, tool = 'nobody@1'
 from sent s where t.id = s.task_id
 """
+_AGED = b"""
+update flowbuilder.runs r
+set created_at = now() - interval '2 days', finished_at = now() - interval '1 day'
+from (select id from flowbuilder.runs where finished_at is not null limit %(runs)s) o
+where r.id = o.id
+"""
 _APPROVALS = b"""
 insert into flowbuilder.approvals (workspace_id, run_id, task_id, step_id, kind, status, tool, args,
     args_hash, approvers, requested_at, deadline_at, on_deadline, decided_at)
@@ -91,6 +99,7 @@ async def engine(database: Database) -> Engine:
     await engine.exchange(free=1, lease=10_000)
     async with database.transaction() as connection:
         await connection.execute(_HISTORY, {"runs": FINISHED_RUNS})
+        await connection.execute(_AGED, {"runs": OLD_RUNS})
         for statement in (_DELAYED, _UNWANTED, _APPROVALS):
             await connection.execute(statement, {"tasks": DELAYED_TASKS})
     await database.execute(b"analyze")
@@ -123,8 +132,18 @@ async def test_no_call_of_the_engine_reads_a_growing_table_from_end_to_end(engin
             answer = await watched.exchange(report, free=5)
             if turn % 3 == 0:
                 await watched.store.tick()
+        for run in (await watched.store.list_runs(limit=4))[::-1] * 2:
+            await watched.store.why(run.id)
+            if not (await watched.run(run.id)).status.terminal:
+                await watched.store.cancel_run(run.id)
+            again = await watched.store.retry_run(run.id, from_step="m")
+            await watched.store.why(again.run_id or "")
+        for _ in range(2):
+            pruned = await watched.store.prune(older_than_seconds=43200, page=500)
         await watched.store.stop_worker(watched.worker)
         await connection.execute(b"set client_min_messages = notice")
+    assert pruned.runs == 0
+    assert len(await engine.store.list_runs(limit=1_000_000)) == FINISHED_RUNS + 13 - OLD_RUNS
     read = [plan for plan in plans if "cost=" in plan]
     assert len(read) > 1000
     bad = {plan for plan in read if _GROWING.search(plan)}

@@ -6,7 +6,7 @@ import asyncio
 import json
 import logging
 from collections.abc import AsyncIterator
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -54,6 +54,12 @@ async def break_listeners(database: Database) -> None:
         b" where application_name = 'flowbuilder-listen' and datname = current_database()"
     )
     assert rows and all(row["done"] for row in rows)
+
+
+_KILL_LISTENERS = (
+    b"select pg_terminate_backend(pid) from pg_stat_activity"
+    b" where application_name = 'flowbuilder-listen' and datname = current_database()"
+)
 
 
 async def test_a_message_of_any_size_arrives_and_the_channel_carries_ids_only(
@@ -110,6 +116,40 @@ async def test_a_broken_connection_loses_and_doubles_nothing(
         assert await numbers(messages, 1) == [20]
     health = await notifications.health()
     assert health["reconnects"] == 1
+
+
+async def test_listeners_that_are_killed_all_the_time_lose_and_double_nothing(
+    database: Database, notifications: Notifications, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Each sender kills every listener's connection between its messages, large ones too."""
+    senders, each = 3, 24
+
+    async def send(sender: int) -> None:
+        for n in range(each):
+            text = "ü" * (60_000 if n % 6 == 0 else n)  # 120,000 bytes
+            await notifications.send_with_notify("q", {"n": [sender, n], "text": text})
+            if n % 4 == sender:
+                await database.execute(_KILL_LISTENERS)
+
+    async with notifications.listen("q") as one, notifications.listen("q") as two:
+        await listening(notifications, "q")
+        await break_listeners(database)
+        taking = [asyncio.create_task(take(some, senders * each)) for some in (one, two)]
+        await asyncio.gather(*map(send, range(senders)))
+        for got in await asyncio.gather(*taking):
+            payloads: list[Any] = [message.payload for message in got]
+            assert sorted(payload["n"] for payload in payloads) == [
+                [sender, n] for sender in range(senders) for n in range(each)
+            ]
+            assert len({message.id for message in got}) == senders * each
+            large = [payload["text"] for payload in payloads if payload["n"][1] % 6 == 0]
+            assert {len(text) for text in large} == {60_000}
+        await eventually(lambda: notifications._listener.connected)
+        await notifications.send_with_notify("q", {"n": "last"})
+        assert await numbers(one, 1) == await numbers(two, 1) == ["last"]
+        assert notifications._listener.reconnects >= 1
+    again = [record for record in caplog.records if record.message == "notifications come again"]
+    assert again and all(vars(record)["down_seconds"] >= 0 for record in again)
 
 
 async def test_without_any_notification_polling_finds_the_messages(database: Database) -> None:
@@ -256,6 +296,22 @@ async def test_health_tells_whether_the_database_answers(
     notifications.on_work(lambda: None)
     await eventually(lambda: notifications._listener.connected)
     assert (await notifications.health())["listening"] is True
+    async with notifications.listen("q") as messages:
+        await listening(notifications, "q")
+        before = datetime.now(UTC)
+        number = await notifications.send_with_notify("q", {})
+        await take(messages, 1)
+        await eventually(lambda: notifications._listener.heard_at is not None)
+        health: Any = await notifications.health()
+        assert datetime.fromisoformat(health["connected_since"]) <= before
+        assert before <= datetime.fromisoformat(health["last_notification_at"])
+        assert 0 <= health["queue_usage"] <= 1
+        [progress] = health["listeners"]
+        assert progress.pop("lag_ms") >= 0
+        expected = {"queue": "q", "last_id": number, "buffered": 0, "interrupted": False}
+        assert progress == expected
+    health = await notifications.health()
+    assert health["listeners"] == []
     await database.close()
     assert (await notifications.health())["database"] is False
     with pytest.raises(DatabaseUnavailable):
@@ -267,17 +323,38 @@ async def test_wake_ups_reach_watchers_and_are_sent_together(
 ) -> None:
     heard: list[frozenset[str] | None] = []
     work: list[int] = []
+    async with Notifications(database) as others:
+        others.on_events(heard.append)
+        others.on_work(lambda: work.append(1))
+        await eventually(lambda: heard == [None] and work == [1])  # listening, from here on
+        for n in range(1000):
+            notifications.signal([f"id-{n}"], ready=True)
+        await eventually(lambda: len(frozenset().union(*(h or () for h in heard))) == 1000)
+        assert len(heard) < 20 and 2 <= len(work) < 20
+        await break_listeners(database)
+        await eventually(lambda: heard.count(None) == 2)
+        await notifications.announce(["again"])
+        await eventually(lambda: heard[-1] == frozenset({"again"}))
+
+
+async def test_this_process_hears_what_it_announces_at_once_and_only_once(
+    database: Database, notifications: Notifications
+) -> None:
+    heard: list[object] = []
+    work: list[int] = []
     notifications.on_events(heard.append)
-    notifications.on_work(lambda: work.append(1))
-    await eventually(lambda: heard == [None] and work == [1])  # listening, from here on
-    for n in range(1000):
-        notifications.signal([f"id-{n}"], ready=True)
-    await eventually(lambda: len(frozenset().union(*(h or () for h in heard))) == 1000)
-    assert len(heard) < 20 and 2 <= len(work) < 20
-    await break_listeners(database)
-    await eventually(lambda: heard.count(None) == 2)
-    await notifications.announce(["again"])
-    await eventually(lambda: heard[-1] == frozenset({"again"}))
+    stop = notifications.on_work(lambda: work.append(1))
+    await eventually(lambda: heard == [None] and work == [1])
+    notifications.signal(["a"], ready=True)
+    assert (heard, work) == ([None, frozenset({"a"})], [1, 1])
+    async with Notifications(database) as others:
+        await notifications.announce(["b"])
+        await others.announce(["c"], ready=True)  # comes after any echo
+    await eventually(lambda: heard[-1] == frozenset({"c"}) and len(work) == 3)
+    assert heard == [None, frozenset({"a"}), frozenset({"b"}), frozenset({"c"})]
+    stop()
+    notifications.signal([], ready=True)
+    assert len(work) == 3
 
 
 def test_ids_are_cut_into_payloads_that_postgresql_takes() -> None:

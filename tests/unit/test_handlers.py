@@ -76,7 +76,7 @@ def leased(tool: str = "echo.value", args: JsonObject | None = None, **more: Any
         item=None,
         attempt=1,
         claims=1,
-        node_id=1,
+        node_id=None,
         definition=step.model_dump(mode="json"),
         args=None,
         approved=False,
@@ -378,7 +378,8 @@ async def test_a_time_limit_stops_the_handler(attempts: Attempts, way: str, tmp_
 
 async def test_a_time_limit_kills_the_process_of_a_tool(attempts: Attempts, tmp_path: Path) -> None:
     mark = tmp_path / "mark"
-    task = leased("hang.process", {"mark": str(mark)}, timeout="200ms")
+    await outcome_of(attempts, leased("echo.process", {"value": 1}))  # the process is there
+    task = leased("hang.process", {"mark": str(mark)}, timeout="1s")
     outcome = await outcome_of(attempts, task)
     assert code_of(outcome) == "attempt_timeout"
     await eventually(lambda: not _alive(int(mark.read_text())))

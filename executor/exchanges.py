@@ -1,0 +1,213 @@
+"""A worker's exchanges with the database: what goes into which, and what is made of the answers.
+
+Under load two are under way at once, so that the database works while handlers do. Now and then,
+and after a lost answer, one goes alone and says what is held.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+from datetime import timedelta
+
+from flowbuilder.errors import DatabaseError, FlowBuilderError, InvalidValue, StaleTask
+from flowbuilder.executor.failures import clean_text
+from flowbuilder.executor.listener import pause
+from flowbuilder.executor.records import (
+    Exchange,
+    LeasedTask,
+    Outcome,
+    OutcomeKind,
+    Room,
+    Started,
+)
+from flowbuilder.executor.slots import Slots
+from flowbuilder.executor.store import Store
+
+log = logging.getLogger(__name__)
+
+#: Between two looks at whether what runs here is still wanted.
+_SHORTEST_CHECK_SECONDS = 0.05
+
+
+class Exchanges:
+    """Reports what ended and takes what there is room for.
+
+    Args:
+        worker_id: Whose exchanges these are.
+        begin: Begins a leased task.
+        extended: Hears that all leases held were extended.
+        answered: Hears each answer and the outcomes that it is about.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        slots: Slots,
+        *,
+        worker_id: str,
+        lease: timedelta,
+        check_every: timedelta,
+        begin: Callable[[LeasedTask], None],
+        extended: Callable[[], None],
+        answered: Callable[[Exchange, Sequence[Outcome]], None],
+    ) -> None:
+        self._store = store
+        self._slots = slots
+        self._worker_id = worker_id
+        self._lease_seconds = lease.total_seconds()
+        self._check_seconds = check_every.total_seconds()
+        self._begin = begin
+        self._extended = extended
+        self._answered = answered
+        self._under_way = 0
+        self._asked = 0  # slots that answers under way may fill
+        self._quiet = asyncio.Condition()
+        self._checking = False
+        self._checked_at = 0.0
+        self.check_at = 0.0
+        """When to say next what is held (monotonic time)."""
+        self.missed = 0
+        """Exchanges in a row that found work, but in somebody else's hands."""
+        self.more = True
+        """There may be work for free slots."""
+        self.closed = False
+        """Nothing more is taken."""
+
+    @property
+    def busy(self) -> bool:
+        """Whether one is under way."""
+        return self._under_way > 0
+
+    @property
+    def piled_up(self) -> bool:
+        """Whether a second one is worth while: more waits to be reported than is to come."""
+        outcomes = len(self._slots.outcomes)
+        return self._under_way == 1 and not self._checking and outcomes >= max(len(self._slots), 1)
+
+    def hasten(self) -> None:
+        """Look for work soon, and whether what runs here is still wanted."""
+        self.more = True
+        self.check_at = min(self.check_at, self._checked_at + _SHORTEST_CHECK_SECONDS)
+
+    async def quiet(self) -> None:
+        """Wait until none is under way."""
+        async with self._quiet:
+            await self._quiet.wait_for(lambda: self._under_way == 0)
+
+    async def turn(self, *, check: bool = False) -> None:
+        """Make one exchange.
+
+        With `check` also say what is held, alone: a task that another answer is just bringing
+        would look as if this worker did not know of it.
+
+        Raises:
+            StaleTask: The worker was given up.
+            FlowBuilderError: What was to be reported is kept for the next one.
+        """
+        if check:
+            self._checking = True
+            await self.quiet()
+        outcomes = self._slots.take()
+        try:
+            await self._exchange(outcomes, check=check)
+        except BaseException:
+            self.check_at = 0.0  # the answer may have been lost with tasks in it
+            self._slots.put_back(outcomes)
+            raise
+        finally:
+            self._checking = False
+
+    async def isolate(self) -> None:
+        """One value of a batch was refused: report one by one, the culprit fails."""
+        for outcome in self._slots.take():
+            try:
+                await self._exchange([outcome])
+            except FlowBuilderError as refused:
+                self.check_at = 0.0
+                if not is_about_a_value(refused):
+                    self._slots.put_back([outcome])
+                    continue  # the next turn meets the same error
+                log.warning("task %d: the database refused its outcome", outcome.task_id)
+                rejected = _rejected(outcome, refused)
+                if outcome == rejected:  # even this: then it is not the value's fault
+                    await asyncio.sleep(pause(1))
+                self._slots.replace(rejected)
+
+    async def lend_room(self, start: Callable[[Room | None], Awaitable[Started]]) -> Started:
+        """Make a call that leases its first tasks to this worker, as far as it has room."""
+        free = self._free()
+        room = Room(worker_id=self._worker_id, free=free, lease_seconds=self._lease_seconds)
+        if not free or self._checking:
+            return await start(None)
+        try:
+            async with self._counted(free):
+                started = await start(room)
+                for task in started.tasks:
+                    self._begin(task)
+        except StaleTask:
+            return await start(None)  # the worker's own loop hears of it too
+        except BaseException:
+            self.check_at = 0.0
+            raise
+        return started
+
+    async def _exchange(self, outcomes: Sequence[Outcome], *, check: bool = False) -> None:
+        free = self._free()
+        self.more = False
+        async with self._counted(free):
+            asked = self._store.exchange(
+                self._worker_id,
+                held=self._slots.held() if check else None,
+                outcomes=outcomes,
+                free=free,
+                lease_seconds=self._lease_seconds,
+            )
+            # After the time of a lease nothing is this worker's any more, answer or not.
+            answer = await self._store.database.within(self._lease_seconds, asked)
+            self._slots.settle(answer.verdicts)
+            self._slots.drop(answer.lost)
+            for task in answer.tasks:
+                self._begin(task)
+        if check:
+            self._checked_at = time.monotonic()
+            self.check_at = self._checked_at + self._check_seconds
+            self._extended()
+        found = bool(answer.tasks)
+        self.more = self.more or (answer.ready and found and self._slots.free > 0)
+        self.missed = self.missed + 1 if answer.ready and free and not found else 0
+        self._answered(answer, outcomes)
+
+    def _free(self) -> int:
+        return 0 if self.closed else max(self._slots.free - self._asked, 0)
+
+    @asynccontextmanager
+    async def _counted(self, asked: int) -> AsyncIterator[None]:
+        """Count an exchange until its answer is taken in, and the slots that this may fill."""
+        self._under_way += 1
+        self._asked += asked
+        try:
+            yield
+        finally:
+            self._under_way -= 1
+            self._asked -= asked
+            async with self._quiet:
+                self._quiet.notify_all()
+
+
+def is_about_a_value(error: FlowBuilderError) -> bool:
+    """Whether the database refused what it was given, not the whole statement at this moment."""
+    return isinstance(error, InvalidValue) or error.code == DatabaseError.default_code
+
+
+def _rejected(outcome: Outcome, error: FlowBuilderError) -> Outcome:
+    return Outcome(
+        task_id=outcome.task_id,
+        run_id=outcome.run_id,
+        fence=outcome.fence,
+        kind=OutcomeKind.FAILED,
+        error={"code": "outcome_rejected", "message": clean_text(error.message, 500)},
+    )

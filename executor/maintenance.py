@@ -1,0 +1,79 @@
+"""What time moves: delayed retries, sleeps, deadlines, lost workers, and what runs tell each other.
+
+Every worker does it, in bounded rounds, and it does not matter who comes first.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+import time
+from collections.abc import Callable
+from datetime import timedelta
+
+from flowbuilder.errors import FlowBuilderError
+from flowbuilder.executor.notifications import Notifications
+from flowbuilder.executor.records import Upkeep
+from flowbuilder.executor.store import Store
+
+log = logging.getLogger(__name__)
+
+#: Rounds are never closer together than this, however much comes due.
+_SHORTEST_SECONDS = 0.005
+#: A round is a few bounded statements; one that takes so long has lost its connection.
+_LONGEST_SECONDS = 60.0
+
+
+class Maintenance:
+    """Does a round of upkeep every poll interval, and sooner when something comes due."""
+
+    def __init__(
+        self,
+        store: Store,
+        notifications: Notifications,
+        interval: timedelta,
+        *,
+        worker_id: str,
+        after: Callable[[Upkeep], None],
+    ) -> None:
+        self._store = store
+        self._worker_id = worker_id
+        self._notifications = notifications
+        self._interval = interval.total_seconds()
+        self._after = after
+        self._due = asyncio.Event()
+
+    def hasten(self) -> None:
+        """Look soon when the next thing is due: something was set just now."""
+        self._due.set()
+
+    async def run(self) -> None:
+        """Do round after round until cancelled."""
+        while True:
+            self._due.clear()
+            wait = self._interval * random.uniform(0.8, 1.2)
+            try:
+                due = await self.round()
+                if due is not None:
+                    wait = min(wait, max(due, _SHORTEST_SECONDS))
+            except FlowBuilderError as error:
+                log.debug("upkeep failed, it comes round again: %s", error.message)
+            except Exception:
+                log.exception("upkeep failed, it comes round again")
+            began = time.monotonic()
+            try:
+                async with asyncio.timeout(wait):
+                    await self._due.wait()
+            except TimeoutError:
+                continue
+            await asyncio.sleep(max(_SHORTEST_SECONDS - (time.monotonic() - began), 0))
+
+    async def round(self) -> float | None:
+        """Do one round and return the seconds until something is due, if anything is."""
+        done = await self._store.database.within(
+            _LONGEST_SECONDS, self._store.tick(self._worker_id)
+        )
+        self._notifications.signal(done.touched, ready=done.ready)
+        self._after(done)
+        return done.next_due_seconds

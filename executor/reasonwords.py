@@ -1,0 +1,225 @@
+"""The sentences in which people read why a run does not move."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from flowbuilder.executor.diagnosis import Reason
+
+_ENDED = {"completed": "completed", "failed": "failed", "cancelled": "was cancelled"}
+_CHILD = {
+    "queued": "has not begun",
+    "running": "is under way",
+    "paused": "is paused",
+    "completed": "has completed",
+    "failed": "has failed",
+    "cancelled": "was cancelled",
+}
+
+
+def message_of(reason: Reason, at: datetime) -> str:
+    """Return one sentence about a reason, as seen at a time."""
+    return _WORDS[reason.code.value](reason, dict(reason.details), at)
+
+
+def span(length: timedelta) -> str:
+    """Return a length of time as people say it: `45s`, `12m`, `3h 5m`, `2d 4h`."""
+    seconds = max(0, round(length.total_seconds()))
+    if seconds < 120:
+        return f"{seconds}s"
+    minutes = seconds // 60
+    if minutes < 60:
+        return f"{minutes}m"
+    hours, minutes = divmod(minutes, 60)
+    if hours < 24:
+        return f"{hours}h {minutes}m" if minutes else f"{hours}h"
+    days, hours = divmod(hours, 24)
+    return f"{days}d {hours}h" if hours else f"{days}d"
+
+
+def _ended(reason: Reason, details: dict[str, Any], at: datetime) -> str:
+    error = details.get("error") or {}
+    why = error.get("message") or details.get("reason")
+    step = f" at step {error['step']}" if error.get("step") else ""
+    by = f" by {details['by']}" if details.get("by") else ""
+    return f"The run {_ENDED[details['status']]}{by}{step}{f': {why}' if why else ''}."
+
+
+def _paused(reason: Reason, details: dict[str, Any], at: datetime) -> str:
+    by = f" by {details['by']}" if details.get("by") else ""
+    why = f": {details['reason']}" if details.get("reason") else ""
+    return f"The run was paused{by}{_ago(reason, at)}{why}; nothing starts until it is resumed."
+
+
+def _no_worker(reason: Reason, details: dict[str, Any], at: datetime) -> str:
+    return f"No worker is alive{f' to run {_what(reason)}' if reason.task_id else ''}."
+
+
+def _function_gone(reason: Reason, details: dict[str, Any], at: datetime) -> str:
+    return f"The function of {_what(reason)} lived in a process that is gone; it is about to fail."
+
+
+def _no_worker_with_tool(reason: Reason, details: dict[str, Any], at: datetime) -> str:
+    live = details.get("live") or []
+    others = f"alive are {', '.join(live[:5])}" if live else "none is alive"
+    return f"No live worker has the tool {details['tool']} of {_what(reason)}; {others}."
+
+
+def _worker_silent(reason: Reason, details: dict[str, Any], at: datetime) -> str:
+    if reason.until is None:
+        return f"Worker {details.get('worker')}, in which {_what(reason)} lives, is silent."
+    ending = (
+        f"its lease ends in {span(reason.until - at)}"
+        if reason.until > at
+        else "its lease has run out"
+    )
+    return (
+        f"Worker {details.get('worker')}, which holds {_what(reason)}, is silent; {ending}, "
+        "then another one takes over."
+    )
+
+
+def _outbox(reason: Reason, details: dict[str, Any], at: datetime) -> str:
+    what = {
+        "start_child": "The start of a child run",
+        "child_ended": "The end of a child run",
+        "cancel_child": "The cancellation by its parent",
+    }
+    told = what.get(details["kind"], "A message of another run")
+    return f"{told} waits to be relayed{_ago(reason, at, 'for')}."
+
+
+def _approval(reason: Reason, details: dict[str, Any], at: datetime) -> str:
+    asked = ", ".join(details.get("by") or []) or "anyone"
+    then = {"reject": "rejected", "approve": "approved"}.get(details.get("on_deadline", ""), "")
+    return (
+        f"{_subject(reason)} waits for the approval of {asked}{_until(reason, at)}; "
+        f"then it counts as {then}."
+    )
+
+
+def _child_run(reason: Reason, details: dict[str, Any], at: datetime) -> str:
+    if details.get("child_run_id") is None:
+        return (
+            f"{_subject(reason)} waits for a run of {details.get('flow')} that is not started yet."
+        )
+    inner = details.get("reasons") or []
+    why = f": {inner[0]['message']}" if inner else "."
+    state = _CHILD.get(str(details.get("status")), "is under way")
+    return f"{_subject(reason)} waits for run {details['child_run_id']}, which {state}{why}"
+
+
+def _waiting(reason: Reason, details: dict[str, Any], at: datetime) -> str:
+    name = f" {details['name']}" if details.get("name") else ""
+    return f"{_subject(reason)} waits for {details.get('kind')}{name}{_until(reason, at)}."
+
+
+def _waits_for_time(reason: Reason, details: dict[str, Any], at: datetime) -> str:
+    return f"{_subject(reason)} sleeps{_until(reason, at)}."
+
+
+def _retry_delayed(reason: Reason, details: dict[str, Any], at: datetime) -> str:
+    error = details.get("error") or {}
+    after = f" after: {error.get('message') or error.get('code')}" if error else ""
+    tries = f"attempt {details['attempt'] + 1} of {details.get('max_attempts')}"
+    return f"{_subject(reason)} waits for {tries}{_until(reason, at, 'in')}{after}."
+
+
+def _workers_busy(reason: Reason, details: dict[str, Any], at: datetime) -> str:
+    return (
+        f"Every worker that could take {_what(reason)} is busy: {details['running']} of "
+        f"{details['slots']} slots are taken{_ahead(details)}."
+    )
+
+
+def _queued(reason: Reason, details: dict[str, Any], at: datetime) -> str:
+    return f"{_subject(reason)} is queued{_ago(reason, at, 'for')}{_ahead(details)}."
+
+
+def _leased(reason: Reason, details: dict[str, Any], at: datetime) -> str:
+    return f"Worker {details.get('worker')} runs {_what(reason)}{_ago(reason, at, 'for')}."
+
+
+def _map_limit(reason: Reason, details: dict[str, Any], at: datetime) -> str:
+    return (
+        f"Step {reason.step} has {details['under_way']} elements under way, of at most "
+        f"{details['limit']} at once; {details['pending']} wait."
+    )
+
+
+def _held_open(reason: Reason, details: dict[str, Any], at: datetime) -> str:
+    return "The run is held open: more steps may come."
+
+
+def _deadline(reason: Reason, details: dict[str, Any], at: datetime) -> str:
+    if reason.until is not None and reason.until > at:
+        return f"The run fails at its deadline, in {span(reason.until - at)}."
+    return "The deadline of the run is over: it is about to fail."
+
+
+def _dependencies(reason: Reason, details: dict[str, Any], at: datetime) -> str:
+    steps = details.get("steps") or []
+    more = f" and {len(steps) - 5} more" if len(steps) > 5 else ""
+    return f"Step {reason.step} waits for {', '.join(steps[:5])}{more}."
+
+
+def _nothing_open(reason: Reason, details: dict[str, Any], at: datetime) -> str:
+    return "The run is open, but nothing inside it is: this is a fault of the engine."
+
+
+def _what(reason: Reason) -> str:
+    tasks = reason.details.get("tasks")
+    if reason.step is None:
+        return "the run's finishing task"
+    many = f" ({tasks} tasks)" if isinstance(tasks, int) and tasks > 1 else ""
+    return f"step {reason.step}{many}"
+
+
+def _subject(reason: Reason) -> str:
+    text = _what(reason)
+    return text[0].upper() + text[1:]
+
+
+def _until(reason: Reason, at: datetime, word: str = "for another") -> str:
+    if reason.until is None:
+        return ""
+    return f" {word} {span(reason.until - at)}" if reason.until > at else " and its time has come"
+
+
+def _ago(reason: Reason, at: datetime, word: str = "") -> str:
+    if reason.since is None:
+        return ""
+    length = span(at - reason.since)
+    return f" {word} {length}" if word else f" {length} ago"
+
+
+def _ahead(details: dict[str, Any]) -> str:
+    ahead = details.get("ahead")
+    return f", {ahead} tasks before it" if ahead else ""
+
+
+_WORDS: dict[str, Callable[[Reason, dict[str, Any], datetime], str]] = {
+    "ended": _ended,
+    "paused": _paused,
+    "no_worker": _no_worker,
+    "function_gone": _function_gone,
+    "no_worker_with_tool": _no_worker_with_tool,
+    "worker_silent": _worker_silent,
+    "outbox": _outbox,
+    "approval": _approval,
+    "child_run": _child_run,
+    "waiting": _waiting,
+    "time": _waits_for_time,
+    "retry_delayed": _retry_delayed,
+    "workers_busy": _workers_busy,
+    "queued": _queued,
+    "leased": _leased,
+    "map_limit": _map_limit,
+    "held_open": _held_open,
+    "deadline": _deadline,
+    "dependencies": _dependencies,
+    "nothing_open": _nothing_open,
+}

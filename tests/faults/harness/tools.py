@@ -1,0 +1,171 @@
+"""The tools of the worker processes; each call writes to the ledger when it begins and ends."""
+
+from __future__ import annotations
+
+import asyncio
+import ctypes
+import os
+import signal
+import time
+from pathlib import Path
+from typing import Any
+
+import psycopg
+
+from flowbuilder.tools import Context, Fail, Retry, Tool, ToolRegistry, Wait, tool
+from tests.faults.harness.ledger import Ledger
+from tests.support.waiting import eventually
+
+#: Effects of handlers, without a unique key, so that what happens twice can be seen.
+EFFECTS = "create table if not exists public.effects (key text, attempt integer, pid integer)"
+_EFFECT = "insert into public.effects values (%s, %s, %s)"
+
+
+class Twisted(Exception):
+    """An error that refers to itself, cannot be pickled and has no text."""
+
+    def __init__(self) -> None:
+        super().__init__(lambda: None)
+        self.problems = [self]
+
+    def __str__(self) -> str:
+        raise RuntimeError("no text")
+
+
+def fault_registry(ledger: Ledger, dsn: str = "") -> ToolRegistry:
+    """Return the tools, writing to this ledger; `dsn` is where effects go."""
+    return ToolRegistry([*_working(ledger), *_slow(ledger), *_breaking(ledger, dsn)])
+
+
+def _working(ledger: Ledger) -> list[Tool]:
+    @tool("fault.work")
+    async def work(context: Context, value: Any = None, ms: float = 0) -> Any:
+        ledger.write("enter", context)
+        await asyncio.sleep(ms / 1000)
+        ledger.write("exit", context)
+        return value
+
+    @tool("fault.hold")
+    async def hold(context: Context, gate: str, value: Any = None) -> Any:
+        """Wait until the test makes a file."""
+        ledger.write("enter", context)
+        await eventually(Path(gate).exists, seconds=600)
+        ledger.write("exit", context)
+        return value
+
+    @tool("fault.stumble")
+    async def stumble(context: Context, times: int, value: Any = None) -> Any:
+        """Fail so often before it works."""
+        ledger.write("enter", context)
+        if context.attempt <= times:
+            raise Retry("not yet", after=0.02)
+        ledger.write("exit", context)
+        return value
+
+    @tool("fault.nap")
+    async def nap(context: Context, seconds: float) -> Wait:
+        ledger.write("enter", context)
+        return Wait.for_time(seconds)
+
+    @tool("fault.child")
+    async def child(context: Context, flow: str, value: Any = None) -> Wait:
+        ledger.write("enter", context)
+        return Wait.for_run(flow, value)
+
+    @tool("fault.progress")
+    async def progress(context: Context, times: int) -> int:
+        ledger.write("enter", context)
+        for number in range(times):
+            context.progress(number / times, str(number))
+            await asyncio.sleep(0.01)
+        ledger.write("exit", context)
+        return times
+
+    return [work, hold, stumble, nap, child, progress]
+
+
+def _slow(ledger: Ledger) -> list[Tool]:
+    @tool("fault.plain")
+    def plain(context: Context, ms: float, value: Any = None) -> Any:
+        """Sleep in a thread."""
+        ledger.write("enter", context)
+        time.sleep(ms / 1000)
+        ledger.write("exit", context)
+        return value
+
+    @tool("fault.block")
+    async def block(context: Context, ms: float) -> None:
+        """Hold up the event loop."""
+        ledger.write("enter", context)
+        time.sleep(ms / 1000)  # noqa: ASYNC251 - that is the fault
+        ledger.write("exit", context)
+
+    @tool("fault.gil")
+    def gil(context: Context, ms: float) -> None:
+        """Hold the interpreter's lock, as a loop in native code does."""
+        ledger.write("enter", context)
+        ctypes.PyDLL(None).usleep(int(ms * 1000))
+        ledger.write("exit", context)
+
+    return [plain, block, gil]
+
+
+def _breaking(ledger: Ledger, dsn: str) -> list[Tool]:
+    @tool("fault.die")
+    async def die(context: Context) -> None:
+        """Take the worker down, every time."""
+        ledger.write("enter", context)
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    @tool("fault.effect")
+    async def effect(context: Context, die_first: bool = False, value: Any = None) -> Any:
+        """Commit an effect elsewhere and, the first time, die before this can be reported."""
+        ledger.write("enter", context)
+        again = ledger.count(context.step_id) > 1
+        with psycopg.connect(dsn) as connection:
+            key = (context.idempotency_key, context.attempt, os.getpid())
+            connection.execute(_EFFECT, key)
+        if die_first and not again:
+            os.kill(os.getpid(), signal.SIGKILL)
+        ledger.write("exit", context)
+        return value
+
+    @tool("fault.raise")
+    async def raise_(context: Context, kind: str) -> None:
+        ledger.write("enter", context)
+        raise {"twisted": Twisted, "exit": SystemExit, "keyboard": KeyboardInterrupt}[kind]()
+
+    @tool("fault.output")
+    async def output(context: Context, kind: str) -> Any:
+        """Return what no JSON of PostgreSQL can hold."""
+        ledger.write("enter", context)
+        deep: Any = 1
+        for _ in range(5000 if kind == "very_deep" else 40):
+            deep = [deep]
+        return {
+            "nul": "a\0b",
+            "surrogate": "\ud800",
+            "nan": float("nan"),
+            "infinity": float("-inf"),
+            "deep": deep,
+            "very_deep": deep,
+            "large": "x" * 50_000_000 if kind == "large" else "",
+            "object": object(),
+        }[kind]
+
+    @tool("fault.script")
+    async def script(
+        context: Context, stumbles: list[int], succeeds: list[bool], value: Any, item: Any = None
+    ) -> Any:
+        """Do what a random program says, in the middle of an async sleep or at once."""
+        ledger.write("enter", context)
+        place = context.index or 0
+        await asyncio.sleep(0.002 * (place % 4))
+        if context.attempt <= stumbles[place % len(stumbles)]:
+            raise Retry("as written", after=0.01)
+        if not succeeds[place % len(succeeds)]:
+            raise Fail("as written")
+        ledger.write("exit", context)
+        return value if context.index is None else [context.index, item]
+
+    return [die, effect, raise_, output, script]

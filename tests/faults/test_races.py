@@ -1,0 +1,165 @@
+"""Two who believe to own the same task: one of them is right, the other changes nothing."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Coroutine
+from typing import Any
+
+from flowbuilder.errors import InvalidTransition
+from flowbuilder.executor.records import Exchange, LeasedTask, Outcome, Verdict
+from flowbuilder.types import JsonObject
+from tests.faults.harness.arena import Arena, sized
+from tests.faults.harness.invariants import all_events
+from tests.support.engine import Engine, done, failed, flow_of, plain_registry
+
+LEASE = 30.0
+
+
+class Pair:
+    """A task that a first worker held until its lease was over, and perhaps a second has now."""
+
+    def __init__(self, arena: Arena) -> None:
+        self.arena = arena
+        self.first = Engine(arena.database, plain_registry())
+        self.second = Engine(arena.database, plain_registry())
+        self.run = ""
+        self.old: LeasedTask
+        self.new: LeasedTask
+
+    async def claim(self) -> None:
+        """Let the first one claim, and its lease end."""
+        await self.first.join()
+        await self.second.join()
+        self.run = await self.first.start(flow_of({"id": "a"}), timeout_seconds=10**9)
+        self.arena.acknowledged.append(self.run)
+        (self.old,) = (await self.first.exchange(lease=LEASE, free=1)).tasks
+        await self.first.jump(LEASE + 1)
+
+    async def claim_again(self) -> None:
+        """Let the second one claim too."""
+        (self.new,) = (await self.take_over()).tasks
+        assert self.new.fence > self.old.fence
+
+    async def take_over(self) -> Exchange:
+        """Look after lapsed leases as the second one, and claim."""
+        await self.second.store.tick()
+        return await self.second.exchange(lease=LEASE, free=1)
+
+    async def types(self) -> Counter[str]:
+        """Count the run's events by type."""
+        return Counter(event.type for event in await all_events(self.first.store, self.run))
+
+
+async def test_f12_completions_come_twice_and_late(arena: Arena) -> None:
+    """F12: accepted once; the same again is `already`, that of an old owner is `fenced`."""
+    pair = Pair(arena)
+    await pair.claim()
+    await pair.claim_again()
+    assert await _verdict(pair.first, done(pair.old, "old")) is Verdict.FENCED
+    assert await _verdict(pair.second, done(pair.new, "new")) is Verdict.ACCEPTED
+    row, events = await arena.store.get_run(pair.run), await all_events(arena.store, pair.run)
+    assert await _verdict(pair.second, done(pair.new, "new")) is Verdict.ALREADY
+    assert await _verdict(pair.first, failed(pair.old)) is Verdict.FENCED
+    arena.fired("report that came too late or twice", 3)
+    assert row.output == {"a": "new"}
+    assert (row, events) == (
+        await arena.store.get_run(pair.run),
+        await all_events(arena.store, pair.run),
+    )
+    await arena.check()
+
+
+async def test_f13_a_late_completion_races_the_next_claim(arena: Arena) -> None:
+    """F13: either the completion wins and nobody gets the task, or it is fenced."""
+    won = Counter[str]()
+    for _ in range(sized(25, 500)):
+        pair = Pair(arena)
+        await pair.claim()
+        late, next_ = await _at_once(
+            arena,
+            pair.first.exchange([done(pair.old, 1)], free=0),
+            pair.take_over(),
+        )
+        verdict = late.verdicts[pair.old.key]
+        assert (verdict is Verdict.ACCEPTED) == (not next_.tasks)
+        won["completion" if verdict is Verdict.ACCEPTED else "claim"] += 1
+        for task in next_.tasks:
+            assert await _verdict(pair.second, done(task, 2)) is Verdict.ACCEPTED
+        types = await pair.types()
+        assert (types["task_completed"], types["workflow_completed"]) == (1, 1)
+    arena.fired("race", won.total())
+    arena.figure(**{f"won by the {who}": count for who, count in won.items()})
+    await arena.check()
+
+
+async def test_f14_a_late_failure_races_the_completion(arena: Arena) -> None:
+    """F14: from two owners at once; only the present one counts, and the counters count once."""
+    rounds = sized(25, 300)
+    for _ in range(rounds):
+        pair = Pair(arena)
+        await pair.claim()
+        await pair.claim_again()
+        late, right = await _at_once(
+            arena,
+            pair.first.exchange([failed(pair.old)], free=0),
+            pair.second.exchange([done(pair.new, 1)], free=0),
+        )
+        assert late.verdicts[pair.old.key] is Verdict.FENCED
+        assert right.verdicts[pair.new.key] is Verdict.ACCEPTED
+        types = await pair.types()
+        assert (types["task_completed"], types["task_failed"]) == (1, 0)
+        await pair.first.consistent()
+    arena.fired("race", rounds)
+    await arena.check()
+
+
+async def test_f51_everything_at_once_on_one_run(arena: Arena) -> None:
+    """F51: completions, failures, a cancel, pauses and upkeep meet on the same run: no deadlock
+    comes to anybody (the server looks for them after 100 ms)."""
+    steps: list[JsonObject] = [
+        {"id": "m", "for_each": list(range(8)), "on_error": "continue"},
+        {"id": "z", "depends_on": ["m"]},
+    ]
+    for _ in range(sized(10, 100)):
+        engines = [Engine(arena.database, plain_registry()) for _ in range(4)]
+        for engine in engines:
+            await engine.join()
+        run_id = await engines[0].start(flow_of(*steps), timeout_seconds=10**9)
+        arena.acknowledged.append(run_id)
+        held = [(engine, (await engine.exchange(free=2)).tasks) for engine in engines]
+        calls = [
+            engine.exchange([done(tasks[0], 1), failed(tasks[1])], free=4)
+            for engine, tasks in held
+            if len(tasks) == 2
+        ]
+        store = arena.store
+        verbs = [store.pause_run(run_id), store.tick(), store.resume_run(run_id), store.tick()]
+        await _at_once(arena, *calls, *verbs)
+        await _at_once(arena, store.cancel_run(run_id), store.tick(), engines[0].exchange())
+    arena.fired("meeting", len(arena.acknowledged))
+    log = arena.server.cluster.log.read_text(encoding="utf-8", errors="replace")
+    assert "deadlock detected" not in log
+    await arena.check()
+
+
+async def _verdict(engine: Engine, outcome: Outcome) -> Verdict:
+    answer = await engine.exchange([outcome], free=0)
+    return answer.verdicts[(outcome.task_id, outcome.fence)]
+
+
+async def _at_once(arena: Arena, *calls: Coroutine[Any, Any, Any]) -> list[Any]:
+    """Let calls go off together, in any order; returns what they gave, in the order given."""
+    answers: dict[int, Any] = {}
+
+    async def go(number: int) -> None:
+        try:
+            answers[number] = await calls[number]
+        except InvalidTransition as error:  # another one was faster
+            answers[number] = error
+
+    order = list(range(len(calls)))
+    arena.dice.shuffle(order)
+    await asyncio.gather(*(go(number) for number in order))
+    return [answers[number] for number in range(len(calls))]

@@ -1,0 +1,143 @@
+"""Stopping: with work in flight, twice, in turn, under overload; and cancelling."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+from flowbuilder.errors import InvalidTransition
+from flowbuilder.types import JsonObject
+from tests.faults.harness.arena import Arena, chain, fan, flow, sized
+from tests.faults.harness.invariants import all_events
+from tests.faults.harness.ledger import quantile
+
+
+async def test_f42_workers_are_stopped_in_turn_with_work_in_flight(arena: Arena) -> None:
+    """F42: the grace is shorter than the step: work is handed back at once and costs no try."""
+    stops = sized(4, 50)
+    workers = [arena.worker(grace=0.05) for _ in range(2)]
+    await arena.joined(*workers)
+    await arena.start(fan(sized(100, 1500), ms=150))
+    times: list[float] = []
+    for _ in range(stops):
+        mark = arena.ledger.count()
+        await arena.hold(lambda: arena.ledger.count() > mark + 4, what="no progress")  # noqa: B023
+        leaving = workers.pop(0)
+        workers.append(arena.worker(grace=0.05))
+        arena.kills[leaving.pid] = time.monotonic()
+        leaving.terminate()
+        await leaving.gone(10)
+        times.append(time.monotonic() - arena.kills[leaving.pid])
+    interrupted = sum(len(arena.ledger.interrupted(pid)) for pid in arena.kills)
+    arena.fired("stopped in the middle of a step", interrupted)
+    await arena.outputs(seconds=120)
+    await arena.check()
+    arena.assert_extra_entries(at_most=interrupted)
+    assert {entry.attempt for entry in arena.ledger.entries()} == {1}
+    again = arena.ledger.recoveries(arena.kills)
+    arena.figure(stops=stops, slowest_stop=round(max(times), 2),
+                 again_p95=round(quantile(again, 0.95), 2))  # fmt: skip
+    assert max(times) < leaving.orders.grace + 10
+
+
+async def test_f43_a_second_signal_ends_at_once(arena: Arena) -> None:
+    """F43: the second SIGTERM does not wait for the grace; nothing is half committed."""
+    gate = arena.folder / "gate"
+    stubborn = arena.worker(grace=120.0)
+    await arena.joined(stubborn)
+    await arena.start(fan(4, tool="fault.hold", args={"gate": str(gate)}))
+    await arena.hold(lambda: arena.ledger.count() == 4, what="it does not begin")
+    stubborn.terminate()
+    other = arena.worker()
+    await arena.joined(other)
+    assert stubborn.alive
+    stubborn.terminate()
+    await stubborn.gone(10)
+    arena.fired("second signal")
+    gate.touch()
+    await arena.outputs()
+    await arena.check()
+    arena.assert_extra_entries(at_most=4)
+
+
+async def test_f41_more_comes_than_can_be_done(arena: Arena) -> None:
+    """F41: a burst beyond what the workers can do: a stop under load keeps its grace, all ends."""
+    first = arena.worker(concurrency=2, grace=1.0)
+    await arena.joined(first)
+    for _ in range(sized(60, 1500)):
+        await arena.start(chain(2, ms=20), 1)
+    waiting = await arena.database.fetch_all(
+        b"select 1 from flowbuilder.tasks where status = 'queued'"
+    )
+    arena.fired("task in the queue at the end of the burst", len(waiting))
+    began = time.monotonic()
+    first.terminate()
+    await first.gone(10)
+    arena.figure(stop_under_load=round(time.monotonic() - began, 2))
+    arena.worker(concurrency=16)
+    await arena.outputs(seconds=180)
+    await arena.check()
+    arena.assert_extra_entries(at_most=2)
+
+
+async def test_f36_a_worker_without_the_tool(arena: Arena) -> None:
+    """F36: it leaves the task to others, burns no try, and goes on with what it can do."""
+    lacking = arena.worker(without=["fault.plain"])
+    await arena.joined(lacking)
+    step: JsonObject = {"id": "plain", "tool": "fault.plain", "args": {"ms": 1, "value": 3}}
+    waiting = await arena.start(flow("skewed", [step], output="${{ steps.plain }}"))
+    other = await arena.start(chain(3), 1)
+
+    async def over() -> bool:
+        return (await arena.store.get_run(other)).status.terminal
+
+    await arena.hold(over, what="the other run does not end")
+    (task,) = await arena.store.run_tasks(waiting)
+    assert (task.status, task.attempt) == ("queued", 0)
+    arena.fired("task without a worker")
+    arena.worker()
+    assert await arena.outputs() == [3, 1]
+    await arena.check()
+    assert [entry.attempt for entry in arena.ledger.entries("plain")] == [1]
+
+
+async def test_f16_a_run_is_cancelled_in_full_flight(arena: Arena) -> None:
+    """F16: a hundred queued, some running: nothing begins after the cancel, slots are free."""
+    workers = [arena.worker(concurrency=5) for _ in range(2)]
+    await arena.joined(*workers)
+    gate = arena.folder / "never"
+    run_id = await arena.start(fan(100, tool="fault.hold", args={"gate": str(gate)}))
+    await arena.hold(lambda: arena.ledger.count() == 10, what="they do not begin")
+    await arena.store.cancel_run(run_id)
+    arena.fired("cancelled handler", arena.ledger.count())
+    # All ten slots are held by handlers that never end by themselves.
+    await arena.start(fan(20, ms=5))
+    await arena.ended()
+    await arena.check()
+    assert len([entry for entry in arena.ledger.entries() if entry.run == run_id]) == 10
+    events = await all_events(arena.store, run_id)
+    assert events[-1].type == "workflow_cancelled"
+
+
+async def test_f15_cancels_race_the_last_completion(arena: Arena) -> None:
+    """F15: a run is cancelled or completed, never both."""
+    workers = [arena.worker() for _ in range(2)]
+    await arena.joined(*workers)
+    for _ in range(sized(25, 500)):
+        run_id = await arena.start(chain(2, ms=3), 1)
+        delay = arena.dice.uniform(0.0, 0.06)
+        await asyncio.sleep(delay)
+        await _cancel(arena, run_id)
+    runs = await arena.ended()
+    cancelled = sum(run.status.value == "cancelled" for run in runs)
+    assert {run.status.value for run in runs} <= {"cancelled", "completed"}
+    arena.fired("race won by the cancel", cancelled)
+    arena.figure(won_by_the_completion=len(runs) - cancelled)
+    await arena.check()
+
+
+async def _cancel(arena: Arena, run_id: str) -> None:
+    try:
+        await arena.store.cancel_run(run_id)
+    except InvalidTransition:
+        assert (await arena.store.get_run(run_id)).status.terminal
