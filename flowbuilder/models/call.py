@@ -15,7 +15,15 @@ from typing import Any
 
 from flowbuilder.errors import ModelError
 from flowbuilder.models.endpoint import Endpoint
-from flowbuilder.models.failures import classify, retry_after, timed_out, truncated
+from flowbuilder.models.failures import (
+    classify,
+    declined,
+    endless,
+    filtered,
+    retry_after,
+    timed_out,
+    truncated,
+)
 from flowbuilder.models.library import Libraries
 from flowbuilder.plan import Usage
 from flowbuilder.settings import Settings
@@ -24,6 +32,8 @@ from flowbuilder.types import JsonSchema
 #: No tokenizer writes more characters a token than this on average.
 _CHARACTERS_PER_TOKEN = 16
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 8.0
+#: Blank characters in a row that no answer has, however it is laid out.
+_MOST_BLANKS = 2000
 
 
 class Call:
@@ -46,7 +56,11 @@ class Call:
         self._schema = schema
         self._max_tokens = settings.model_max_tokens
         self.failure: ModelError | None = None
+        self.given_up = False
+        """Whether the failure is final: no try is left, or the provider asks to wait too long."""
         self.text = ""
+        self.refusal = ""
+        """What the model says in place of an answer, where the protocol tells them apart."""
         self.finish_reason: str | None = None
         self._usage = Usage()
 
@@ -76,7 +90,8 @@ class Call:
             ModelError: There is no next try: the error is final, or tries or time are used up.
         """
         failure = self.fail(error)
-        if not failure.retryable or self._tries_left <= 0 or failure.code == "model_timeout":
+        if not failure.retryable or self.given_up or self._tries_left <= 0:
+            self.given_up = True
             raise failure from None
         self._tries_left -= 1
         pause = min(_LONGEST_PAUSE, _FIRST_PAUSE * 2**self._tries) * random.uniform(0.5, 1)
@@ -85,6 +100,7 @@ class Call:
         if asked is not None:
             pause = max(pause, asked)
         if asyncio.get_running_loop().time() + pause >= self._deadline:
+            self.given_up = True
             raise failure from None
         self.failure = None
         await asyncio.sleep(pause)
@@ -93,6 +109,18 @@ class Call:
         """Note and return the typed error."""
         self.failure = classify(error, model=self._endpoint.model, key=self._endpoint.api_key)
         return self.failure
+
+    def check_given(self) -> None:
+        """Check that the answer was not withheld.
+
+        Raises:
+            ModelError: `model_refused`; the model declined, or a content filter held it back.
+        """
+        model = self._endpoint.model
+        if self.finish_reason == "content_filter":
+            raise self.fail(filtered(model))
+        if self.refusal and not self.text.strip():
+            raise self.fail(declined(model, self.refusal, self._endpoint.api_key))
 
     def _prepare(self, request: dict[str, Any]) -> dict[str, Any]:
         request = {**request, **self._endpoint.arguments()}
@@ -106,7 +134,7 @@ class Call:
         return request
 
     async def _send(self, request: dict[str, Any]) -> Any:
-        self.text, self.finish_reason = "", None
+        self.text, self.refusal, self.finish_reason = "", "", None
         remaining = self._deadline - asyncio.get_running_loop().time()
         if remaining <= 0:
             raise timed_out(self._endpoint.model)
@@ -123,7 +151,9 @@ class Call:
             raise ValueError("an answer without choices")
         self.finish_reason = choice.finish_reason
         self.text = _text_of(choice.message)
+        self.refusal = _refusal_of(choice.message)
         self._count(getattr(response, "usage", None))
+        self.check_given()
 
     async def _watch(self, stream: Any) -> AsyncIterator[Any]:
         """Pass chunks on while noting them; end at the time limit and at the length bound."""
@@ -142,6 +172,7 @@ class Call:
                     counted = True
                 self._note_chunk(chunk)
                 yield chunk
+            self.check_given()
         except Exception as error:
             raise self.fail(error) from None
         finally:
@@ -150,11 +181,16 @@ class Call:
             await _close(stream)
 
     def _note_chunk(self, chunk: Any) -> None:
+        piece = ""
         for choice in getattr(chunk, "choices", None) or []:
-            self.text += _text_of(choice.delta)
+            piece += _text_of(choice.delta)
+            self.refusal += _refusal_of(choice.delta)
             self.finish_reason = choice.finish_reason or self.finish_reason
+        self.text += piece
         if len(self.text) > self._max_tokens * _CHARACTERS_PER_TOKEN:
             raise truncated(self._endpoint.model)
+        if not piece.strip() and len(self.text) - len(self.text.rstrip()) > _MOST_BLANKS:
+            raise endless(self._endpoint.model)
 
     def _count(self, usage: Any) -> None:
         prompt = int(getattr(usage, "prompt_tokens", 0) or 0)
@@ -186,6 +222,14 @@ def _text_of(message: Any) -> str:
     for tool_call in getattr(message, "tool_calls", None) or []:
         text += getattr(tool_call.function, "arguments", None) or ""
     return text
+
+
+def _refusal_of(message: Any) -> str:
+    """Return the refusal in a message or a piece of one; litellm hands it on in either place."""
+    own = getattr(message, "refusal", None)
+    passed = getattr(message, "provider_specific_fields", None)
+    found = own or (passed.get("refusal") if isinstance(passed, dict) else None)
+    return found if isinstance(found, str) else ""
 
 
 def _put_schema(request: dict[str, Any], schema: JsonSchema) -> None:

@@ -18,6 +18,10 @@ _KEY_LIKE = re.compile(
 _UNREADABLE = re.compile(
     r"(?i)invalid response from llm|provider returned '?choices|expecting value"
 )
+#: How litellm words that it stopped a stream which brings the same piece a hundred times.
+_REPEATING = re.compile(r"repeating the same chunk")
+#: How a time limit of our own is worded; a server's 408 or 504 has the same type without it.
+_OWN_LIMIT = re.compile(r"APITimeoutError|timeout value|timed out after")
 _NETWORK = re.compile(r"(?i)connect|connection|disconnect|incomplete|peer closed|reset|eof")
 
 
@@ -38,11 +42,15 @@ def classify(error: BaseException, *, model: str, key: str | None) -> ModelError
     name = type(error).__name__
     status = getattr(error, "status_code", None)
     status = status if isinstance(status, int) else None
+    if name == "Timeout" and status in {408, 504} and not _OWN_LIMIT.search(str(error)):
+        return _unavailable(model, status, "the server gave up waiting")
     if isinstance(error, TimeoutError) or "Timeout" in name or status == 408:
         return timed_out(model)
     if name == "IncompleteOutputException":
         return truncated(model)
     detail = redact(str(error), key)
+    if _REPEATING.search(str(error)):
+        return endless(model)
     if _UNREADABLE.search(detail):
         return _unreadable(model, name)
     if _broken_connection(error, name, detail):
@@ -66,6 +74,33 @@ def truncated(model: str) -> ModelOutputError:
         f"{model} did not end its answer within the length limit.",
         code="model_output_truncated",
         hint="FLOWBUILDER_MODEL_MAX_TOKENS sets the limit.",
+    )
+
+
+def endless(model: str) -> ModelOutputError:
+    """Return the error of an answer that says the same, or nothing, over and over."""
+    return ModelOutputError(
+        f"{model} repeats itself without end; its answer was stopped.",
+        code="model_output_truncated",
+        hint="Ask again, word the goal otherwise, or use another model.",
+    )
+
+
+def declined(model: str, reason: str, key: str | None) -> ModelError:
+    """Return the error of a model that says it will not answer."""
+    return ModelError(
+        f"{model} declined to answer: {redact(reason, key)}",
+        code="model_refused",
+        hint="Word the goal otherwise, or use another model.",
+    )
+
+
+def filtered(model: str) -> ModelError:
+    """Return the error of an answer that the provider's content filter held back."""
+    return ModelError(
+        f"The provider's content filter held the answer of {model} back.",
+        code="model_refused",
+        hint="Word the goal otherwise, or use another model.",
     )
 
 

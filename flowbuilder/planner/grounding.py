@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 from typing import Any
 
 from flowbuilder.errors import Fix, Problem, Severity
@@ -16,12 +17,12 @@ _REFERENCE = re.compile(r"\$\{\{.*?\}\}", re.DOTALL)
 #: Letters that two words must share at their beginning to count as the same.
 _STEM = 4
 #: Arguments that a writer composes: what stands in them need not stand in the goal.
-_COMPOSED = {
+COMPOSED = {
     "body", "caption", "comment", "content", "description", "headline", "message", "note",
     "prompt", "subject", "summary", "text", "title",
 }  # fmt: skip
 _NUMBER_WORDS = "zero one two three four five six seven eight nine ten eleven twelve"
-_HARMLESS = frozenset({Effects.PURE, Effects.READ})
+HARMLESS = frozenset({Effects.PURE, Effects.READ})
 _SINGLE = ("once", "single", "first", "top", "best", "latest", "newest", "last")
 
 
@@ -31,13 +32,20 @@ class Ground:
     def __init__(self, goal: str, known: JsonValue = None) -> None:
         self._text = goal.lower()
         self.stems = stems(goal) | stems(repr(known) if known is not None else "")
-        self.numbers = {float(item) for item in _NUMBER.findall(goal.replace(",", ""))}
+        self._written = {float(item) for item in _NUMBER.findall(goal.replace(",", ""))}
+        self.numbers = set(self._written)
         words = set(_WORD.findall(self._text))
         self.numbers |= {float(n) for n, word in enumerate(_NUMBER_WORDS.split()) if word in words}
         if words & set(_SINGLE):
             self.numbers.add(1.0)
         for literal in find_literals(goal):
             self.stems |= stems(f"{literal.value} {literal.unit or ''}")
+
+    def writes(self, number: JsonValue) -> bool:
+        """Whether a number stands in the goal: in figures, or as a word for more than one."""
+        if isinstance(number, bool) or not isinstance(number, int | float):
+            return False
+        return float(number) in self._written or (number != 1 and float(number) in self.numbers)
 
     def holds(self, value: JsonValue) -> bool:
         """Whether any part of a value comes from the goal or from another step."""
@@ -54,8 +62,10 @@ class Ground:
         return any(self.holds(item) for item in items)
 
 
-def drop_options(document: JsonObject, registry: ToolRegistry, ground: Ground) -> list[str]:
-    """Leave out optional arguments that nobody asked for.
+def drop_options(
+    document: JsonObject, registry: ToolRegistry, ground: Ground, kept_ids: Collection[str] = ()
+) -> list[str]:
+    """Leave out optional arguments that nobody asked for, but for steps with one of the kept ids.
 
     The options of pure tools are part of what they compute (`descending`, `how`), so those stay.
     Return one sentence for each change.
@@ -78,7 +88,7 @@ def drop_options(document: JsonObject, registry: ToolRegistry, ground: Ground) -
 def _is_unasked(name: str, shape: Any, value: JsonValue, tool: Tool, ground: Ground) -> bool:
     if "default" in shape and type(shape["default"]) is type(value) and shape["default"] == value:
         return False
-    if tool.effects is Effects.PURE or set(_WORD.findall(name.lower())) & _COMPOSED:
+    if tool.effects is Effects.PURE or set(_WORD.findall(name.lower())) & COMPOSED:
         return False
     described = f"{name.replace('_', ' ')} {shape.get('description', '')}"
     return not ground.holds(value) and not stems(described) & ground.stems
@@ -121,7 +131,7 @@ def stray_steps(document: JsonObject, registry: ToolRegistry, ground: Ground) ->
     """
     problems, steps = [], _steps(document)
     tools = [_tool_of(step, registry) for step in steps]
-    acts = any(tool and tool.effects not in _HARMLESS for tool in tools)
+    acts = any(tool and tool.effects not in HARMLESS for tool in tools)
     for index, (step, tool) in enumerate(zip(steps, tools, strict=True)):
         if tool is None:
             continue
@@ -129,12 +139,13 @@ def stray_steps(document: JsonObject, registry: ToolRegistry, ground: Ground) ->
         named = stems(tool.name.replace("_", " ")) & ground.stems
         if own and not named and not any(ground.holds(value) for value in own):
             problems.append(_unasked(index, step, own))
-        elif acts and tool.effects in _HARMLESS and not _is_used(step, steps):
+        elif acts and tool.effects in HARMLESS and not is_used(step, steps):
             problems.append(_unused(index, step))
     return problems
 
 
-def _is_used(step: JsonObject, steps: list[JsonObject]) -> bool:
+def is_used(step: JsonObject, steps: list[JsonObject]) -> bool:
+    """Whether any other step refers to a step."""
     name = re.escape(str(step.get("id")))
     others = [item for item in steps if item is not step]
     return bool(re.search(rf"steps\.{name}\b|'{name}'", repr(others)))
@@ -159,12 +170,12 @@ def _own_values(step: JsonObject, tool: Tool) -> list[JsonValue]:
     arguments = step.get("args")
     if not isinstance(arguments, dict) or "${{ steps." not in repr(arguments):
         return []
-    harmless = tool.effects in _HARMLESS
+    harmless = tool.effects in HARMLESS
     required = tool.input_schema.get("required", ())
     values = [
         arguments[name]
         for name in required
-        if name in arguments and (harmless or name not in _COMPOSED)
+        if name in arguments and (harmless or name not in COMPOSED)
     ]
     if harmless:
         return [value for value in values if not _REFERENCE.search(repr(value))]

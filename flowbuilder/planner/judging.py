@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 from flowbuilder.errors import Fix, ModelOutputError, Problem, Severity
@@ -12,10 +13,24 @@ from flowbuilder.plan import Question
 from flowbuilder.planner import prompting
 from flowbuilder.planner.base import PlanRequest
 from flowbuilder.planner.coercion import coerce
+from flowbuilder.planner.connecting import connect, skip_readers
 from flowbuilder.planner.grounding import Ground, drop_options, name_languages, stray_steps
-from flowbuilder.planner.literals import invented_addresses, literals, lost_literals, takers
+from flowbuilder.planner.literals import (
+    invented_addresses,
+    literals,
+    lost_literals,
+    misplaced_receivers,
+    takers,
+)
 from flowbuilder.planner.mending import mend
-from flowbuilder.planner.second_opinion import Opinion, borrow, disagreement
+from flowbuilder.planner.omission import (
+    leave_out_steps,
+    left_out_problem,
+    made_up_numbers,
+)
+from flowbuilder.planner.rerouting import reroute
+from flowbuilder.planner.second_opinion import Opinion, borrow, disagreement, is_meant
+from flowbuilder.planner.surplus import claimed_results, leave_out_messages
 from flowbuilder.planner.wire import Draft, draft, read_answer, to_answer
 from flowbuilder.planner.wording import write_out
 from flowbuilder.tools import Tool
@@ -25,6 +40,8 @@ from flowbuilder.validation import validate
 _NO_OPINION = Opinion()
 #: An address or file of the goal is in no step, or a step is referred to that is not there.
 _FORGOTTEN = {"literal_lost", "unknown_step_reference"}
+#: Doubts that a model which is right cannot mend: they are told, but never asked about alone.
+_TOLD_ONLY = {"result_unused", "field_guessed"}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -55,10 +72,16 @@ class Judgement:
         )
 
     @property
+    def is_to_ask(self) -> bool:
+        """Whether anything is wrong that asking the model again may mend."""
+        return any(item.code not in _TOLD_ONLY for item in self.to_mend)
+
+    @property
     def rank(self) -> tuple[int, int, int]:
         """How bad it is; the smallest is the best."""
         unusable = self.document is None or bool(self.unfit)
-        return (unusable, len(self.errors), len(self.problems))
+        doubts = [item for item in self.problems if item.code != "step_supposed"]
+        return (unusable, len(self.errors), len(doubts))
 
     @property
     def forgotten_step(self) -> bool:
@@ -71,10 +94,23 @@ class Judgement:
         return any(item.code == "steps_differ" for item in self.problems)
 
     @property
+    def made_up(self) -> set[str]:
+        """The tools that were given a number which nobody named."""
+        found = [item for item in self.problems if item.code == "number_invented"]
+        return {self.tools[int(item.pointer.split("/")[2])] for item in found}
+
+    @property
     def size(self) -> int:
         """How many steps it has."""
         steps = self.document.get("steps") if self.document else None
         return len(steps) if isinstance(steps, list) else 0
+
+    @property
+    def tools(self) -> tuple[str, ...]:
+        """The tools of its steps."""
+        steps = self.document.get("steps") if self.document else None
+        listed = steps if isinstance(steps, list) else []
+        return tuple(str(step.get("tool")) for step in listed if isinstance(step, dict))
 
     def same_as(self, other: Judgement) -> bool:
         """Whether nothing has changed: asking once more would not help."""
@@ -83,10 +119,14 @@ class Judgement:
         return self.document == other.document
 
 
-def judge(text: str, request: PlanRequest, opinion: Opinion = _NO_OPINION) -> Judgement:
+def judge(
+    text: str, request: PlanRequest, opinion: Opinion = _NO_OPINION, *, strict: bool = False
+) -> Judgement:
     """Read an answer and check it: graph, references, arguments, the goal's literals.
 
-    `opinion` are the steps that the goal is known to ask for, if that is known.
+    `opinion` are the steps that the goal is known to ask for, if that is known. A strict judgement
+    names all that is wrong, so that the model can be told; else what cannot stand is left out or
+    replaced where that is certain to be meant, which leaves a warning.
     """
     try:
         steps = read_answer(text)
@@ -101,11 +141,26 @@ def judge(text: str, request: PlanRequest, opinion: Opinion = _NO_OPINION) -> Ju
         return Judgement(answer=text[:4000] or "(empty)", problems=(problem,))
     made = _draft(steps, request)
     if made.unfit:
+        if (rest := _without_refusal(made, request, opinion, strict=strict)) is not None:
+            return rest
         problems = tuple(disagreement(made.document, opinion.tools))
         return Judgement(
             answer=text[:4000], document=made.document, unfit=made.unfit, problems=problems
         )
-    return judge_draft(made, request, opinion)
+    return judge_draft(made, request, opinion, strict=strict)
+
+
+def _without_refusal(
+    made: Draft, request: PlanRequest, opinion: Opinion, *, strict: bool
+) -> Judgement | None:
+    """Judge a half refused plan without the refusal, if a tool takes what is then missing.
+
+    That no tool posts to `#support` is known to be wrong where one takes a channel.
+    """
+    if not made.document["steps"]:
+        return None
+    judged = judge_draft(replace(made, unfit=()), request, opinion, strict=strict)
+    return judged if missing_tools(judged, request) else None
 
 
 def _draft(steps: Sequence[JsonObject], request: PlanRequest) -> Draft:
@@ -114,26 +169,28 @@ def _draft(steps: Sequence[JsonObject], request: PlanRequest) -> Draft:
     return draft(steps, goal=request.goal, input_schema=schema, tools=names)
 
 
-def judge_draft(made: Draft, request: PlanRequest, opinion: Opinion = _NO_OPINION) -> Judgement:
+def judge_draft(
+    made: Draft, request: PlanRequest, opinion: Opinion = _NO_OPINION, *, strict: bool = False
+) -> Judgement:
     """Check a document."""
     ground = Ground(request.goal, request.input)
-    notes = coerce(made.document, request.registry)
-    notes += drop_options(made.document, request.registry, ground)
-    notes += name_languages(made.document, request.registry, request.goal)
-    if not made.questions:  # their pointers count the steps
-        notes += mend(made.document, request.registry, request.goal)
-    notes += write_out(made.document, request.registry)
+    made, notes, doubts = _mended(made, request, ground, strict=strict)
     questions = _needed(made.questions, made.document, request)
     checked = validate(made.document, request.registry, flows=request.flows)
     asked = {question.pointer for question in questions}
     wrong = [item.pointer for item in checked.problems if item.severity is Severity.ERROR]
-    if not made.questions and (borrowed := borrow(made.document, opinion, wrong)):
+    if not (strict or made.questions) and (borrowed := borrow(made.document, opinion, wrong)):
         notes += borrowed
         checked = validate(made.document, request.registry, flows=request.flows)
     problems = [item for item in checked.problems if not _answers_later(item, asked)]
+    problems += doubts
     problems += lost_literals(request.goal, made.document, request.registry)
+    problems += misplaced_receivers(made.document, request.registry)
     problems += invented_addresses(request.goal, made.document, request.input)
-    problems += stray_steps(made.document, request.registry, ground)
+    problems += made_up_numbers(made.document, request.registry, request.goal)
+    problems += claimed_results(made.document, request.registry, ground, request.goal)
+    strays = stray_steps(made.document, request.registry, ground)
+    problems += [item for item in strays if not is_meant(item, made.document, opinion)]
     problems += disagreement(made.document, opinion.tools)
     return Judgement(
         answer=prompting.dump(to_answer(made.document, questions)),
@@ -143,6 +200,50 @@ def judge_draft(made: Draft, request: PlanRequest, opinion: Opinion = _NO_OPINIO
         questions=tuple(questions),
         notes=tuple(notes),
     )
+
+
+def _mended(
+    made: Draft, request: PlanRequest, ground: Ground, *, strict: bool
+) -> tuple[Draft, list[str], list[Problem]]:
+    """Mend what is certain; return the notes for it, and warnings for what is less certain."""
+    document, registry = made.document, request.registry
+    notes = coerce(document, registry) + name_languages(document, registry, request.goal)
+    notes += reroute(document, registry)
+    doubts: list[Problem] = []
+    if not made.questions:  # their pointers count the steps
+        mended, doubts = mend(document, registry)
+        notes += mended
+    faulty = _faulty(document, request)
+    notes += drop_options(document, registry, ground, faulty if strict else ())
+    left, dropped = leave_out_messages(document, made.questions, registry, request.goal)
+    made, notes = replace(made, questions=left), notes + dropped
+    if not made.questions:
+        kept = faulty if strict else ()
+        leave_out = partial(leave_out_steps, document, request, kept_ids=kept)
+        left_out = leave_out()
+        notes += skip_readers(document, registry)
+        notes += connect(document, registry, ground)
+        left_out += leave_out(though_named=True)
+        doubts += [
+            left_out_problem(step, registry, ground, faulty.get(str(step.get("id")), ()))
+            for step in left_out
+        ]
+    notes += write_out(document, registry)
+    return made, notes, doubts
+
+
+def _faulty(document: JsonObject, request: PlanRequest) -> dict[str, list[Problem]]:
+    """Return the errors of each step that has some, by its id."""
+    steps = document["steps"]
+    assert isinstance(steps, list)
+    found: dict[str, list[Problem]] = {}
+    for item in validate(document, request.registry, flows=request.flows).problems:
+        place = item.pointer.split("/")[2:3] if item.pointer.startswith("/steps/") else []
+        if item.severity is Severity.ERROR and place and place[0].isdigit():
+            step = steps[int(place[0])]
+            assert isinstance(step, dict)
+            found.setdefault(str(step.get("id")), []).append(item)
+    return found
 
 
 def missing_tools(judged: Judgement, request: PlanRequest) -> list[Tool]:

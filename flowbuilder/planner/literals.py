@@ -8,9 +8,12 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from flowbuilder.errors import Fix, Problem, Severity
+from flowbuilder.planner.names import carries_name, names_in
+from flowbuilder.planner.rules.literals import Kind, find_literals
 from flowbuilder.tools import Effects, Tool, ToolRegistry
 from flowbuilder.types import JsonObject, JsonValue
 
@@ -18,6 +21,9 @@ _URL = re.compile(r"https?://[^\s\"'<>,;]+")
 _EMAIL = re.compile(r"[\w.+-]+@[\w-]+(?:\.[\w-]+)+")
 _FILE = re.compile(r"(?<![\w@/.])(?:[\w-]+/)*[\w-]+(?:\.[\w-]+)*\.[A-Za-z][A-Za-z0-9]{0,4}\b(?!@)")
 _PHONE = re.compile(r"(?<![\w+])\+\d[\d ()./-]{5,20}\d")
+_DATE = re.compile(r"(?<![\w-])\d{4}-\d{2}-\d{2}(?![\w-])")
+_CHANNEL = re.compile(r"(?<![\w@#/.&])#(?=[\w-]*[A-Za-z])\w[\w-]*")
+_HANDLE = re.compile(r"(?<![\w@#/.&])@(?=[\w-]*[A-Za-z])\w[\w-]*")
 _QUOTED = re.compile(r"\"([^\"]{1,300})\"|“([^”]{1,300})”|(?<!\w)'([^']{1,300})'(?!\w)")
 _NUMBER = re.compile(r"(?<![\w.,:/-])\d+(?:[.,]\d+)*(?![\w:/-])")
 #: Arguments that take a literal of a kind.
@@ -26,8 +32,19 @@ _ARGUMENTS = {
     "e-mail address": {"to", "email", "recipient", "recipients", "address", "cc", "mail"},
     "file name": {"path", "file", "filename", "file_name", "file_path", "target", "output"},
     "phone number": {"to", "phone", "number", "phone_number", "recipient", "mobile", "tel"},
+    "date": {"date", "day", "when", "due", "due_date", "deadline", "start", "start_date"},
+    "channel": {"channel", "room", "chat"},
+    "handle": {"user", "handle", "member", "person", "recipient", "to", "username"},
 }
+#: Kinds whose first character is a sign that an argument may go without.
+_SIGNED = frozenset({"channel", "handle"})
+#: Arguments that name a member of a chat, a room or a mailbox, but never a phone.
+_NO_PHONES = (_ARGUMENTS["handle"] | _ARGUMENTS["channel"] | {"email", "mail"}) - (
+    _ARGUMENTS["phone number"]
+)
 _MOST_NAMED = 3
+#: What the name of an argument for a language has in it; its value may be a code.
+_LANGUAGE = "lang"
 #: What a dotted word must end in to be surely a file and not `Node.js` or `example.com`.
 _FILES = (
     "txt md rst csv tsv json jsonl ndjson yaml yml xml html htm pdf doc docx odt rtf xls xlsx ods "
@@ -48,8 +65,7 @@ class Literal:
     @property
     def severity(self) -> Severity:
         """A lost address makes a plan wrong; a lost number may have become part of a unit."""
-        hard = self.kind in {"address", "e-mail address", "file name", "phone number"}
-        return Severity.ERROR if hard else Severity.WARNING
+        return Severity.ERROR if self.kind in _ARGUMENTS else Severity.WARNING
 
 
 def literals(goal: str) -> list[Literal]:
@@ -62,6 +78,9 @@ def literals(goal: str) -> list[Literal]:
         ("quoted text", _QUOTED),
         ("file name", _FILE),
         ("phone number", _PHONE),
+        ("date", _DATE),
+        ("channel", _CHANNEL),
+        ("handle", _HANDLE),
         ("number", _NUMBER),
     ):
         for match in pattern.finditer(rest):
@@ -77,6 +96,7 @@ def literals(goal: str) -> list[Literal]:
 def lost_literals(goal: str, document: JsonObject, registry: ToolRegistry) -> list[Problem]:
     """Return a problem for each literal of the goal that no step carries."""
     carried = _texts(document.get("steps"))
+    spoken = any(_LANGUAGE in name.lower() for name in _argument_names(document.get("steps")))
     return [
         Problem(
             code="literal_lost",
@@ -86,9 +106,26 @@ def lost_literals(goal: str, document: JsonObject, registry: ToolRegistry) -> li
             severity=literal.severity,
             fix=Fix.MODEL,
         )
-        for literal in literals(goal)
-        if not _is_carried(literal, carried)
+        for literal in [*literals(goal), *_names(goal, registry), *_languages(goal, registry)]
+        if not _is_carried(literal, carried) and not (literal.kind == "language" and spoken)
     ]
+
+
+def _names(goal: str, registry: ToolRegistry) -> list[Literal]:
+    return [Literal(kind="name", text=text) for text in names_in(goal, registry)]
+
+
+def _languages(goal: str, registry: ToolRegistry) -> list[Literal]:
+    """Return the languages of a goal if there is a tool that is told one."""
+    if not any(_LANGUAGE in repr(list(_properties(tool))).lower() for tool in registry):
+        return []
+    found = [item.text for item in find_literals(goal) if item.kind is Kind.LANGUAGE]
+    return [Literal(kind="language", text=text) for text in found]
+
+
+def _properties(tool: Tool) -> Iterable[str]:
+    names: Iterable[str] = tool.input_schema.get("properties", ())
+    return names
 
 
 def _hint(literal: Literal, registry: ToolRegistry) -> str:
@@ -102,6 +139,12 @@ def _hint(literal: Literal, registry: ToolRegistry) -> str:
     return f"Some step is missing, or its args must hold {literal.text} as it stands."
 
 
+def taking(literal: Literal, tool: Tool) -> list[str]:
+    """Return the arguments of a tool that take such a thing."""
+    wanted = _ARGUMENTS.get(literal.kind, set())
+    return [name for name in tool.input_schema.get("properties", ()) if name in wanted]
+
+
 def takers(literal: Literal, registry: ToolRegistry) -> list[Tool]:
     """Return the tools with an effect that take such a thing, such as what mails to an address."""
     wanted = _ARGUMENTS.get(literal.kind, set())
@@ -111,6 +154,49 @@ def takers(literal: Literal, registry: ToolRegistry) -> list[Tool]:
         if tool.effects not in {Effects.PURE, Effects.READ}
         and wanted & set(tool.input_schema.get("properties", ()))
     ]
+
+
+def misplaced(document: JsonObject, registry: ToolRegistry) -> list[tuple[int, str, Literal]]:
+    """Return each receiver that stands where only others are meant: step, argument and literal.
+
+    A channel or a handle where mail is sent, a phone number where a member of a chat is named.
+    """
+    steps = document.get("steps")
+    found = []
+    for index, step in enumerate(steps if isinstance(steps, list) else []):
+        given = step.get("args") if isinstance(step, dict) else None
+        mails = isinstance(step, dict) and "mail" in str(step.get("tool")).lower()
+        for name, value in (given if isinstance(given, dict) else {}).items():
+            literal = _receiver(str(value).strip(), name, mails=mails)
+            if literal and (literal.kind != "phone number" or takers(literal, registry)):
+                found.append((index, name, literal))
+    return found
+
+
+def _receiver(text: str, name: str, *, mails: bool) -> Literal | None:
+    if mails and name in _ARGUMENTS["e-mail address"]:
+        if _CHANNEL.fullmatch(text):
+            return Literal(kind="channel", text=text)
+        if _HANDLE.fullmatch(text):
+            return Literal(kind="handle", text=text)
+    if name in _NO_PHONES and _PHONE.fullmatch(text):
+        return Literal(kind="phone number", text=text)
+    return None
+
+
+def misplaced_receivers(document: JsonObject, registry: ToolRegistry) -> list[Problem]:
+    """Return a problem for each receiver that cannot be reached by the step it stands in."""
+    return [_misplaced(*place, registry) for place in misplaced(document, registry)]
+
+
+def _misplaced(index: int, name: str, literal: Literal, registry: ToolRegistry) -> Problem:
+    return Problem(
+        code="literal_misplaced",
+        pointer=f"/steps/{index}/args/{name}",
+        message=f"the {literal.kind} {literal.text} cannot be the {name} here",
+        hint=_hint(literal, registry),
+        fix=Fix.MODEL,
+    )
 
 
 def invented_addresses(goal: str, document: JsonObject, known: JsonValue) -> list[Problem]:
@@ -158,6 +244,12 @@ def _texts(steps: JsonValue) -> list[str]:
     return found
 
 
+def _argument_names(steps: JsonValue) -> Iterable[str]:
+    for step in steps if isinstance(steps, list) else []:
+        given = step.get("args") if isinstance(step, dict) else None
+        yield from given if isinstance(given, dict) else ()
+
+
 def _collect(value: JsonValue, found: list[str]) -> None:
     if isinstance(value, str):
         found.append(value)
@@ -177,8 +269,19 @@ def _collect(value: JsonValue, found: list[str]) -> None:
 def _is_carried(literal: Literal, carried: list[str]) -> bool:
     if literal.kind == "number":
         return any(_same_number(literal.text, text) for text in carried)
+    if literal.kind == "name":
+        return any(carries_name(literal.text, text) for text in carried)
+    if literal.kind == "date" and any(_same_date(literal.text, text) for text in carried):
+        return True
     wanted = " ".join(literal.text.lower().split())
+    wanted = wanted[1:] if literal.kind in _SIGNED else wanted
     return any(wanted in " ".join(text.lower().split()) for text in carried)
+
+
+def _same_date(wanted: str, text: str) -> bool:
+    """Whether a text names a day in any spelling: its year and its day stand in it."""
+    year, _, day = wanted.split("-")
+    return year in text and re.search(rf"(?<!\d)0?{int(day)}(?!\d)", text) is not None
 
 
 def _same_number(wanted: str, text: str) -> bool:

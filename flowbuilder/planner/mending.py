@@ -1,7 +1,7 @@
-"""Mend references and steps that are wrong in ways a small model is known for.
+"""Mend references and conditions that are wrong in ways a small model is known for.
 
-Each change is certain enough to be made without asking: a field is corrected only where one
-reading is left, a step is left out only if nothing of it comes from the goal and nothing uses it.
+A field is corrected only where one reading is left. Where its name says nothing of that reading,
+the change is named as a problem besides.
 """
 
 from __future__ import annotations
@@ -10,31 +10,27 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-from flowbuilder.planner.grounding import Ground
-from flowbuilder.planner.literals import lost_literals
-from flowbuilder.planner.rules.literals import Kind, find_literals
-from flowbuilder.tools import Effects, Tool, ToolRegistry
+from flowbuilder.errors import Fix, Problem, Severity
+from flowbuilder.tools import Tool, ToolRegistry
 from flowbuilder.types import JsonObject, JsonValue
 
 _REFERENCE = re.compile(r"\$\{\{ steps\.([A-Za-z_]\w*)((?:\.\w+|\[\d+\])*) \}\}")
 #: Template filters behind a path: a habit from other languages, references have none.
 _FILTERED = re.compile(r"\$\{\{ (steps\.[\w.\[\]]+)\s*\|[^{}]*\}\}")
+#: What a step was given, which references cannot reach.
+_GIVEN = re.compile(r"\$\{\{ steps\.([A-Za-z_]\w*)\.(?:args|arguments|input)\.(\w+) \}\}")
 _FIELD = re.compile(r"^\.(\w+)(.*)$")
 _WORD = re.compile(r"[^\W_]+")
 #: Letters that two words must share at their beginning to count as the same.
 _STEM = 4
+_WORD_STEM = 5
 #: Names that models give to the whole of a list.
 _COLLECTIVE = {
     "answer", "array", "body", "content", "data", "entries", "hits", "items", "json", "list",
     "matches", "output", "records", "response", "result", "results", "return", "rows", "text",
     "value", "values",
 }  # fmt: skip
-_HARMLESS = frozenset({Effects.PURE, Effects.READ})
-#: Literals that `lost_literals` does not know.
-_SPOKEN = frozenset({Kind.LANGUAGE, Kind.CURRENCY})
 _SCALARS = {"string", "number", "integer", "boolean"}
-
-
 #: A quoted text, or a name that is no field of something and no function.
 _BARE = re.compile(r"\"[^\"]*\"|'[^']*'|(?<![\w.])[A-Za-z_]\w*(?!\w*\s*\()")
 #: One comparison, which the tools understand as `{field: {sign: value}}`, records without the
@@ -48,15 +44,33 @@ _NOT_FIELDS = {"item", "in", "true", "false", "null", "index"}
 _CONDITIONS = {("data.filter", "where")}
 
 
-def mend(document: JsonObject, registry: ToolRegistry, goal: str) -> list[str]:
-    """Mend a document in place; return one sentence for each change."""
+def mend(document: JsonObject, registry: ToolRegistry) -> tuple[list[str], list[Problem]]:
+    """Mend a document in place.
+
+    Return one sentence for each change, and a warning for each that only its type speaks for.
+    """
     steps = [step for step in _steps(document) if isinstance(step.get("args"), dict)]
     by_id = {str(step.get("id")): step for step in steps}
     notes: list[str] = []
-    for step in steps:
-        step["args"] = _map(step["args"], _Corrector(by_id, registry, step, notes).correct)
-        notes += _mend_conditions(step)
-    return notes + _leave_out(document, registry, goal)
+    guessed: list[Problem] = []
+    for index, step in enumerate(_steps(document)):
+        if isinstance(step.get("args"), dict):
+            corrector = _Corrector(by_id, registry, step, notes)
+            step["args"] = _map(step["args"], corrector.correct)
+            guessed += [_guessed(index, said, meant) for said, meant in corrector.guesses]
+            notes += _mend_conditions(step)
+    return notes, guessed
+
+
+def _guessed(index: int, said: str, meant: str) -> Problem:
+    return Problem(
+        code="field_guessed",
+        pointer=f"/steps/{index}/args",
+        message=f"{said}: there is no such field; it was read as {meant}",
+        hint=f"Write {meant} if that is meant.",
+        severity=Severity.WARNING,
+        fix=Fix.MODEL,
+    )
 
 
 def _mend_conditions(step: JsonObject) -> list[str]:
@@ -100,15 +114,28 @@ class _Corrector:
         notes: list[str],
     ) -> None:
         self._by_id, self._registry, self._step, self._notes = by_id, registry, step, notes
+        self.guesses: list[tuple[str, str]] = []
+        """References whose field says nothing of what it was read as, before and after."""
 
     def correct(self, text: str) -> str:
         """Return the text with its references corrected."""
-        return _REFERENCE.sub(self._replace, _FILTERED.sub(self._unfiltered, text))
+        text = _GIVEN.sub(self._written, _FILTERED.sub(self._unfiltered, text))
+        return _REFERENCE.sub(self._replace, text)
 
     def _unfiltered(self, match: re.Match[str]) -> str:
         plain = f"${{{{ {match.group(1)} }}}}"
         self._notes.append(f"{self._step.get('id')}: {match.group(0)} was read as {plain}.")
         return plain
+
+    def _written(self, match: re.Match[str]) -> str:
+        """Write out the text or number that another step was given."""
+        source = self._by_id.get(match.group(1))
+        arguments = source.get("args") if source and source is not self._step else None
+        value = arguments.get(match.group(2)) if isinstance(arguments, dict) else None
+        if isinstance(value, bool) or not isinstance(value, str | int | float):
+            return match.group(0)
+        self._notes.append(f"{self._step.get('id')}: {match.group(0)} was read as {value}.")
+        return str(value)
 
     def _replace(self, match: re.Match[str]) -> str:
         source = self._by_id.get(match.group(1))
@@ -119,6 +146,9 @@ class _Corrector:
         if found is None:
             return match.group(0)
         corrected = f"${{{{ {found} }}}}"
+        field = _FIELD.match(match.group(2))
+        if field and not _says(field.group(1), tool, source, found):
+            self.guesses.append((match.group(0), corrected))
         self._notes.append(f"{self._step.get('id')}: {match.group(0)} was read as {corrected}.")
         return corrected
 
@@ -146,6 +176,19 @@ class _Corrector:
         return f"steps.{name}.{only}{field.group(2) if field else ''}"
 
 
+def _says(field: str, tool: Tool, source: JsonObject, found: str) -> bool:
+    """Whether a field's name speaks of what it was read as: by a word of the tool or the path."""
+    told = f"{tool.name} {tool.summary} {' '.join(tool.output_schema.get('properties', ()))}"
+    if not found.startswith(f"steps.{source.get('id')}"):
+        return True  # what the source itself was given under that name
+    return field in _COLLECTIVE or bool(_words(field) & _words(told))
+
+
+def _words(text: str) -> set[str]:
+    found = _WORD.findall(text.replace("_", " ").lower())
+    return {word.removesuffix("s")[:_WORD_STEM] for word in found if len(word) > 2}
+
+
 def _is_collective(field: str, tool: Tool) -> bool:
     """Whether a name means the whole list: a general word, or one made of the tool's name."""
     own = _stems(tool.name.replace("_", " "))
@@ -166,82 +209,16 @@ def _passed_on(source: JsonObject, field: str) -> str | None:
     return found.pop() if len(found) == 1 else None
 
 
-def _leave_out(document: JsonObject, registry: ToolRegistry, goal: str) -> list[str]:
-    """Leave out harmless steps that share no word with the goal and that nothing refers to."""
-    notes = []
-    known = Ground(goal).stems | _stems(goal)
-    for step in reversed(_steps(document)):
-        tool = _tool_of(step, registry)
-        kept = _steps(document)
-        if tool is None or tool.effects not in _HARMLESS or len(kept) < 2:
-            continue
-        late = _follows_effects(step, kept, registry)
-        if _is_used(step, kept):
-            continue
-        idle = not _stems(tool.name.replace("_", " ")) & known and _is_idle(
-            step, document, registry, goal
-        )
-        if not idle and not _is_invented(step, known, late=late):
-            continue
-        document["steps"] = [item for item in kept if item is not step]
-        notes.append(f"{step.get('id')} was left out: the goal says nothing of it.")
-    return notes
-
-
-def _is_idle(step: JsonObject, document: JsonObject, registry: ToolRegistry, goal: str) -> bool:
-    """Whether others act and without this step nothing that the goal names would be lost."""
-    rest = [item for item in _steps(document) if item is not step]
-    tools = [_tool_of(item, registry) for item in rest]
-    if not any(tool and tool.effects not in _HARMLESS for tool in tools):
-        return False
-    spoken = [item.text for item in find_literals(goal) if item.kind in _SPOKEN]
-    carried = repr(step.get("args")).lower()
-    if any(text.lower() in carried for text in spoken):
-        return False
-    before = lost_literals(goal, document, registry)
-    return lost_literals(goal, {**document, "steps": list(rest)}, registry) == before
-
-
-def _follows_effects(step: JsonObject, steps: list[JsonObject], registry: ToolRegistry) -> bool:
-    before = steps[: next(index for index, item in enumerate(steps) if item is step)]
-    tools = [_tool_of(item, registry) for item in before]
-    return any(tool and tool.effects not in _HARMLESS for tool in tools)
-
-
-def _is_invented(step: JsonObject, known: set[str], *, late: bool) -> bool:
-    """Whether no literal of a step comes from the goal.
-
-    A step that works on another's result counts only behind the last thing the goal wanted done.
-    """
-    texts: list[str] = []
-
-    def note(text: str) -> str:
-        texts.append(text)
-        return text
-
-    _map(step.get("args"), note)
-    written = [text for text in texts if text.strip() and not _REFERENCE.search(text)]
-    if not written or (len(written) < len(texts) and not late):
-        return False
-    return not any(_stems(text) & known for text in written)
-
-
-def _is_used(step: JsonObject, steps: list[JsonObject]) -> bool:
-    name = re.escape(str(step.get("id")))
-    others = [item for item in steps if item is not step]
-    return bool(re.search(rf"steps\.{name}\b|'{name}'", repr(others)))
-
-
-def _stems(text: str) -> set[str]:
-    return {word[:_STEM] for word in _WORD.findall(text.lower()) if len(word) > 2 or word.isdigit()}
-
-
 def _has_field(output: Any, field: str) -> bool:
     """Whether the elements of a list have such a field, as far as the schema shows."""
     items = output.get("items")
     if isinstance(items, dict) and "$ref" in items:
         items = output.get("$defs", {}).get(str(items["$ref"]).rpartition("/")[2])
     return isinstance(items, dict) and field in items.get("properties", {})
+
+
+def _stems(text: str) -> set[str]:
+    return {word[:_STEM] for word in _WORD.findall(text.lower()) if len(word) > 2 or word.isdigit()}
 
 
 def _is_structured(shape: Any) -> bool:

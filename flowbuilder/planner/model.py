@@ -11,16 +11,19 @@ from dataclasses import dataclass, field, replace
 
 from flowbuilder.errors import (
     FlowBuilderError,
+    InvalidValue,
     ModelError,
     ModelOutputError,
     NoFittingTool,
     PlanningError,
     Problem,
+    Severity,
 )
 from flowbuilder.models import LanguageModel, Message, ModelClient, Reply
 from flowbuilder.plan import Plan, PlanStatus, Usage
 from flowbuilder.planner import prompting
 from flowbuilder.planner.base import PlanEvent, PlanEventType, PlanRequest
+from flowbuilder.planner.grounding import HARMLESS
 from flowbuilder.planner.judging import (
     Judgement,
     judge,
@@ -28,11 +31,14 @@ from flowbuilder.planner.judging import (
     question_invented,
     step_problems,
 )
-from flowbuilder.planner.schema import answer_schema, sequence_schema
+from flowbuilder.planner.relevance import Relevance
+from flowbuilder.planner.schema import answer_schema, preceded_schema, sequence_schema
 from flowbuilder.planner.second_opinion import Opinion, second_opinion
-from flowbuilder.planner.wire import with_step
+from flowbuilder.planner.surplus import inquires, tell_result
+from flowbuilder.planner.wire import read_answer, with_step
 from flowbuilder.policy import apply_policy
 from flowbuilder.settings import Settings
+from flowbuilder.strictjson import check
 from flowbuilder.tools import Tool
 from flowbuilder.types import JsonObject, JsonSchema, JsonValue
 
@@ -54,8 +60,10 @@ class _Work:
     """The steps that the goal surely asks for; empty where that is not known."""
     attempts: int = 0
     usage: Usage = field(default_factory=Usage)
+    completed: set[str] = field(default_factory=set)
+    """Answers for which a missing last step was asked for already."""
 
-    def judge(self, reply: Reply) -> Judgement:
+    def judge(self, reply: Reply, *, strict: bool = False) -> Judgement:
         self.attempts += 1
         self.usage += reply.usage
         if reply.truncated:
@@ -64,7 +72,7 @@ class _Work:
                 code="model_output_truncated",
                 hint="FLOWBUILDER_MODEL_MAX_TOKENS sets the limit.",
             )
-        return judge(reply.text, self.request, self.opinion)
+        return judge(reply.text, self.request, self.opinion, strict=strict)
 
 
 class ModelPlanner:
@@ -100,22 +108,25 @@ class ModelPlanner:
         shown = 0
         async for position, step in steps:
             raw[position:] = [step]
-            if position >= shown:
+            if position >= shown and _showable(step):
                 shown = position + 1
                 yield _step_added(raw, position, request)
-        judgement = work.judge(steps.reply)
+        judgement = work.judge(steps.reply, strict=True)
         best = judgement
+        if judgement.errors:  # the model is told all of them; mended as far as it goes is the plan
+            best = judge(steps.reply.text, request, work.opinion)
         for number in range(1, self._settings.plan_repairs + 1):
-            if not judgement.to_mend:
+            if not judgement.is_to_ask:
                 break
             mended = await self._mend(work, judgement, best, fresh=number > 1)
             if mended is None:
                 break
             yield _repaired(number, judgement.to_mend, mended.notes)
             best = min(best, mended, key=lambda item: item.rank)
-            if number > 1 and mended.same_as(judgement):
+            if mended.same_as(judgement) and (number > 1 or not best.errors):
                 break
             judgement = mended
+        best = await self._completed(work, best)
         plan = self._finish(work, best)
         yield PlanEvent(type=PlanEventType.COMPLETED, data={"plan": plan.as_json()}, plan=plan)
 
@@ -154,6 +165,8 @@ class ModelPlanner:
         try:
             if not fresh and (missing := missing_tools(judged, work.request)):
                 return await self._complete(work, judged, missing)
+            if not fresh and (readers := self._readers(work, judged)):
+                return await self._find_out(work, judged, readers)
             messages, schema = self._again(work, judged, fresh=fresh)
             return work.judge(
                 await self._model.complete_steps(messages, schema, max_tokens=self._longest_answer)
@@ -167,13 +180,16 @@ class ModelPlanner:
         self, work: _Work, judged: Judgement, *, fresh: bool
     ) -> tuple[list[Message], JsonSchema]:
         """Return the request for the whole plan once more, bounded by what is surely known."""
-        schema = work.schema
+        schema, tools = work.schema, work.tools
+        fresh = fresh or bool(judged.made_up)
         if work.opinion.tools:
             schema = self._sequence(work)
-        elif fresh and judged.forgotten_step:
-            schema = self._schema(work.tools, min_steps=judged.size + 1)
+        elif fresh:
+            tools = _without_doubtful(work, judged)
+            least = judged.size + 1 if judged.forgotten_step else 1
+            schema = self._schema(tools, min_steps=least)
         if fresh:
-            return prompting.fresh_messages(work.request, work.tools, judged.to_mend), schema
+            return prompting.fresh_messages(work.request, tools, judged.to_mend), schema
         follow_up = prompting.repair_messages(judged.answer, judged.to_mend)
         return [*work.messages, *follow_up], schema
 
@@ -187,18 +203,61 @@ class ModelPlanner:
         tools = [tool for name, tool in by_name.items() if name in work.opinion.tools]
         return self._schema(tools, min_steps=size, max_steps=size)
 
+    async def _completed(self, work: _Work, best: Judgement) -> Judgement:
+        """Ask for the one step that the best plan still lacks, if that is all it lacks."""
+        missing = missing_tools(best, work.request)
+        if not missing or work.attempts <= 1 or best.answer in work.completed:
+            return best
+        try:
+            return await self._complete(work, best, missing)
+        except ModelError:
+            return best
+
     async def _complete(self, work: _Work, judged: Judgement, missing: list[Tool]) -> Judgement:
         """Ask for the one step that carries what was lost.
 
         A small model that forgot the last step repeats itself when it is asked for the whole plan,
         but writes that step when it is asked for nothing else.
         """
+        work.completed.add(judged.answer)
         schema = self._schema(missing, max_steps=1)
         follow_up = prompting.missing_messages(judged.answer, judged.errors)
         reply = await self._model.complete_steps([*work.messages, *follow_up], schema)
         answer = with_step(judged.answer, reply.text)
         completed = work.judge(replace(reply, text=answer) if answer else reply)
         return completed if completed.rank < judged.rank else judged
+
+    def _readers(self, work: _Work, judged: Judgement) -> list[Tool]:
+        """Return the tools that may find out what a plan only claims, none if it claims nothing."""
+        claims = any(item.code == "text_claimed" for item in judged.to_mend)
+        if judged.errors or not claims or work.opinion.tools or not inquires(work.request.goal):
+            return []
+        readers = [tool for tool in work.tools if tool.effects in HARMLESS]
+        found_out = {tool.name for tool in readers} & set(judged.tools)
+        return readers if self._settings.model_api_base and not found_out else []
+
+    async def _find_out(self, work: _Work, judged: Judgement, readers: list[Tool]) -> Judgement:
+        """Ask for the same plan with a step before it that finds out what its message tells."""
+        by_name = {tool.name: tool for tool in work.tools}
+        steps = [by_name[name] for name in judged.tools if name in by_name]
+        schema = preceded_schema(readers, steps, longest_text=_LONGEST_TEXT)
+        follow_up = prompting.repair_messages(judged.answer, judged.to_mend)
+        reply = await self._model.complete_steps(
+            [*work.messages, *follow_up], schema, max_tokens=self._longest_answer
+        )
+        found = work.judge(reply)
+        if found.rank >= judged.rank and found.document is not None:
+            told = prompting.dump({"tasks": list(tell_result(read_answer(reply.text)))})
+            found = judge(told, work.request, work.opinion)
+        if found.rank >= judged.rank:
+            return judged
+        doubt = Problem(
+            code="step_supposed",
+            pointer="/steps/0",
+            message=f"{', '.join(found.tools[:1])} is supposed to find out what is to be told",
+            severity=Severity.WARNING,
+        )
+        return replace(found, problems=(*found.problems, doubt))
 
     def _finish(self, work: _Work, best: Judgement) -> Plan:
         """Make the plan of the best answer.
@@ -249,6 +308,22 @@ class ModelPlanner:
         )
         flow, notes = apply_policy(best.flow, work.request.registry)
         return replace(plan, flow=flow, notes=plan.notes + tuple(notes))
+
+
+def _without_doubtful(work: _Work, judged: Judgement) -> list[Tool]:
+    """Return the tools without those that a small model took in the place of better ones."""
+    used = judged.tools if judged.errors else ()
+    doubtful = set(Relevance(work.request.goal, work.tools).doubtful(used)) | judged.made_up
+    return [tool for tool in work.tools if tool.name not in doubtful] or work.tools
+
+
+def _showable(step: JsonObject) -> bool:
+    """Whether a step is JSON that can be stored; what is not is judged with the whole answer."""
+    try:
+        check(step)
+    except InvalidValue:
+        return False
+    return True
 
 
 def _step_added(raw: list[JsonObject], position: int, request: PlanRequest) -> PlanEvent:

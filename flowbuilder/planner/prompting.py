@@ -17,6 +17,7 @@ import yaml
 from flowbuilder.errors import Problem
 from flowbuilder.models.base import Message
 from flowbuilder.planner.base import PlanRequest
+from flowbuilder.planner.literals import literals
 from flowbuilder.tools import Tool, ToolRegistry
 from flowbuilder.types import JsonSchema, JsonValue
 
@@ -27,10 +28,40 @@ WHOLE_CATALOGUE = 30
 SHORTLIST = 24
 _DEPTH = 3
 _LONGEST_DESCRIPTION = 80
+_WEB = (
+    "http", "www.", "url", "web", "site", "page", "link", "api", "online", "internet", "download",
+    "fetch", "feed", "endpoint", "host", "domain", "request",
+)  # fmt: skip
 #: Tools that serve only goals which speak of such things; small models misuse them.
 _OCCASIONAL = {
     "human.approve": ("approv", "confirm", "review", "permission", "sign off", "agree", "check"),
     "human.input": ("ask", "input", "enter", "tell me", "person", "question"),
+    "llm.extract": (
+        "extract",
+        "pull",
+        "field",
+        "structur",
+        "classif",
+        "categor",
+        "label",
+        "detail",
+        "mention",
+        "sentiment",
+        "names",
+        "addresses",
+        "dates",
+        "amounts",
+        "invoice",
+        "out of",
+        "json",
+        "find all",
+        "list all",
+        "which of",
+        "key facts",
+        "schema",
+    ),
+    "http.get": _WEB,
+    "http.request": _WEB,
     "time.sleep": ("wait", "sleep", "pause", "delay", "later", "second", "minute", "hour"),
     "flow.run": ("flow",),
 }
@@ -73,13 +104,24 @@ def select_tools(request: PlanRequest) -> list[Tool]:
         keep = {tool.name for tool in (*named, *found)}
         tools = [tool for tool in tools if tool.name in keep] or tools[:SHORTLIST]
     occasional = [tool for tool in tools if tool.name in _OCCASIONAL]
-    serving = [tool for tool in occasional if _serves(tool, goal, request.flows)]
+    told = f"{goal} {_given(request)}"
+    serving = [tool for tool in occasional if _serves(tool, told, request.flows)]
     return [tool for tool in tools if tool.name not in _OCCASIONAL] + serving
+
+
+def _given(request: PlanRequest) -> str:
+    """Return what is known of the run's input, in lower case."""
+    return f"{dump(request.input)} {dump(request.input_schema or {})}".lower()
 
 
 def _serves(tool: Tool, goal: str, flows: Iterable[str]) -> bool:
     if tool.name == "flow.run":
         return any(slug.lower() in goal for slug in flows)
+    if _OCCASIONAL[tool.name] is _WEB and any(
+        item.kind == "address" or (item.kind == "name" and "." in item.text)
+        for item in literals(goal)
+    ):
+        return True  # such as "example.com", which no file is called
     return any(word in goal for word in _OCCASIONAL[tool.name])
 
 

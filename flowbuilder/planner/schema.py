@@ -51,6 +51,18 @@ def sequence_schema(tools: Sequence[Tool], *, longest_text: int | None) -> JsonS
     return _object({"tasks": tasks}, ["tasks"])
 
 
+def preceded_schema(
+    readers: Sequence[Tool], tools: Sequence[Tool], *, longest_text: int | None
+) -> JsonSchema:
+    """Return the schema of a plan with one of the readers first, then these tools in order."""
+    schema = sequence_schema(tools, longest_text=longest_text)
+    first = [_step(tool.name, _arguments(tool.input_schema, longest_text)) for tool in readers]
+    tasks = schema["properties"]["tasks"]
+    tasks["prefixItems"].insert(0, {"anyOf": first})
+    tasks["minItems"] = tasks["maxItems"] = len(tools) + 1
+    return schema
+
+
 def _step(name: str, arguments: JsonSchema) -> JsonSchema:
     properties: dict[str, JsonSchema] = {
         "id": _STEP_ID,

@@ -110,3 +110,16 @@ def disagreement(document: JsonObject, wanted: Sequence[str]) -> list[Problem]:
             fix=Fix.MODEL,
         )
     ]
+
+
+def is_meant(problem: Problem, document: JsonObject, opinion: Opinion) -> bool:
+    """Whether the rules too have a step there whose result nobody uses."""
+    if problem.code != "result_unused" or not opinion.steps:
+        return False
+    place = int(problem.pointer.split("/")[2])
+    if disagreement(document, opinion.tools):
+        return False
+    others = [step for index, step in enumerate(opinion.steps) if index != place]
+    name = opinion.steps[place].get("id")
+    used = set(_STEP.findall(repr(others)))
+    return name not in used

@@ -13,15 +13,18 @@ from dataclasses import dataclass, field
 from itertools import count
 from typing import Any
 
-from flowbuilder.errors import ModelOutputError
+from flowbuilder.errors import InvalidValue, ModelOutputError
 from flowbuilder.flow import FORMAT, STEP_ID_PATTERN
 from flowbuilder.plan import Question
 from flowbuilder.planner.schema import NO_TOOL
+from flowbuilder.strictjson import DOCUMENT_LIMITS, check
 from flowbuilder.types import JsonObject, JsonSchema, JsonValue
 
 _PLACEHOLDER = re.compile(r"\$?\{\{\s*(.*?)\s*\}\}", re.DOTALL)
 _ASK = re.compile(r"\$?\{\{\s*ask\s*:\s*(.*?)\s*\}\}", re.IGNORECASE)
 _NUMBERED = re.compile(r"^(?:s|step|task|t)[_-]?\d+$", re.IGNORECASE)
+_DIGITS = re.compile(r"\d+$")
+_FROM_ZERO = re.compile(r"\{\{\s*(?:steps\.)?0\b|\[\s*\"0\"")
 _WORDS = re.compile(r"[A-Za-z0-9]+")
 _FILLERS = "a an the and or of to in on at for with from by it its is are be my me"
 _SLUG_FILLERS = frozenset(_FILLERS.split())
@@ -54,6 +57,13 @@ def read_answer(text: str) -> list[JsonObject]:
         reason = str(error)[:200]
         raise ModelOutputError(
             f"the answer is no JSON document ({reason})", code="model_output_invalid"
+        ) from None
+    try:
+        answer = check(answer, limits=DOCUMENT_LIMITS)
+    except InvalidValue as error:
+        raise ModelOutputError(
+            f"the answer holds a value that no flow may have: {error.message} ({error.pointer})",
+            code="model_output_invalid",
         ) from None
     steps = _steps_of(answer)
     if not steps or not all(isinstance(step, dict) for step in steps):
@@ -172,7 +182,16 @@ def _names(steps: Sequence[JsonObject], tools: Mapping[str, str]) -> dict[str, s
         while name in names.values():
             name, number = f"{wanted}_{number}", number + 1
         names[given] = name
-    return names
+    return {**_numbers(steps, names), **names}
+
+
+def _numbers(steps: Sequence[JsonObject], names: Mapping[str, str]) -> dict[str, str]:
+    """Map bare numbers to names: the number in an id, or the place if the answer counts from 0."""
+    ids = [given for step in steps if isinstance(given := step.get("id"), str)]
+    if _FROM_ZERO.search(json.dumps(steps)):
+        return {str(place): names[given] for place, given in enumerate(ids)}
+    numbered = [given for given in ids if _NUMBERED.match(given)]
+    return {_DIGITS.findall(given)[0]: names[given] for given in numbered}
 
 
 def _name_of(tool: JsonValue, given: str) -> str:

@@ -10,7 +10,8 @@ declare
 begin
     with back as (
         update flowbuilder.tasks t
-        set status = 'queued', lease_until = null, available_at = coalesce(t.available_at, v_now),
+        set status = 'queued', worker_id = null, lease_until = null,
+            available_at = coalesce(t.available_at, v_now),
             attempt = greatest(t.attempt - 1, 0)
         where t.id = any (p_tasks) and t.status = 'running'
         returning t.*

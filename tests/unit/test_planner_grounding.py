@@ -102,8 +102,9 @@ async def test_a_step_that_the_goal_does_not_name_is_asked_about() -> None:
 
 async def test_arguments_that_cannot_stand_are_taken_from_the_rules() -> None:
     wrong = {"tasks": [NOTE_READ, mail("${{ steps.s1.a.b }} and ${{ steps.s9 }}")]}
-    plan, _, model = await run(wrong, goal=NOTE_GOAL, registry=NOTES)
-    assert plan.valid and plan.flow is not None and len(model.requests) == 1
+    plan, _, model = await run(wrong, wrong, wrong, goal=NOTE_GOAL, registry=NOTES)
+    assert plan.valid and plan.flow is not None
+    assert "steps.read_note.a.b" in asked(model, 1) and "s9" in asked(model, 1)
     assert "read_note" in str(plan.flow.steps[1].args["body"])
     assert any("that the rules read" in note for note in plan.notes)
 
@@ -119,7 +120,7 @@ async def test_arguments_that_cannot_stand_are_taken_from_the_rules() -> None:
 )
 def test_conditions_on_records_name_their_fields(where: str, mended: Any) -> None:
     step: dict[str, Any] = {"id": "f", "tool": "data.filter", "args": {"where": where}}
-    mend({"steps": [step]}, REGISTRY, GOAL)
+    mend({"steps": [step]}, REGISTRY)
     assert step["args"]["where"] == mended
 
 
@@ -162,12 +163,13 @@ async def test_an_idle_step_is_left_out_and_an_unused_result_makes_a_plan_uncert
     idle = {"id": "s5", "tool": "letter.list", "args": {"folder": "Brest"}}
     goal = "What the water does at Brest is of interest to eve@example.org."
     plan, _, model = await run({"tasks": [READ, idle, SEND]}, goal=goal)
-    assert plan.flow is not None and plan.certain and len(model.requests) == 1
+    assert plan.flow is not None and len(model.requests) == 1
     assert [step.tool for step in plan.flow.steps] == ["tide.read", "letter.send"]
+    assert [problem.code for problem in plan.problems] == ["step_left_out"]
     translate = {"text": "${{ steps.s1 }}", "target_language": "Hindi"}
     late = {"id": "s4", "tool": "translate_note", "args": translate}
     wrong = {"tasks": [NOTE_READ, mail("${{ steps.s1 }}"), late]}
     goal = "eve@example.org reads only Hindi: get a.txt to her."
     plan, _, model = await run(wrong, wrong, wrong, goal=goal, registry=NOTES)
-    assert not plan.certain
-    assert "no step uses the result of translate_note" in asked(model, 1)
+    assert not plan.certain and len(model.requests) == 1
+    assert [problem.code for problem in plan.problems] == ["result_unused"]

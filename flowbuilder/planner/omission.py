@@ -1,0 +1,206 @@
+"""Leave out the steps that a small model adds of its own."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Sequence
+
+from flowbuilder.errors import Fix, Problem, Severity
+from flowbuilder.planner.base import PlanRequest
+from flowbuilder.planner.grounding import HARMLESS, Ground, is_used, stems
+from flowbuilder.planner.literals import lost_literals
+from flowbuilder.planner.prompting import select_tools
+from flowbuilder.planner.relevance import Relevance
+from flowbuilder.planner.rules.literals import Kind, find_literals
+from flowbuilder.planner.surplus import claimed_results
+from flowbuilder.tools import Tool, ToolRegistry
+from flowbuilder.types import JsonObject, JsonValue
+
+_REFERENCE = re.compile(r"\$\{\{ steps\.([A-Za-z_]\w*)((?:\.\w+|\[\d+\])*) \}\}")
+_WORD = re.compile(r"[^\W_]+")
+#: Letters that two words must share at their beginning to count as the same.
+_STEM = 4
+#: Literals that `lost_literals` does not know.
+_SPOKEN = frozenset({Kind.LANGUAGE, Kind.CURRENCY})
+_RECKONED = re.compile(
+    r"(?i)\b(?:half|quarter|third|dozen|couple|pair|double|twice|triple|percent|hours?|minutes?|"
+    r"days?|weeks?|months?|years?|noon|midnight|tomorrow|tonight|few|several|once|single)\b|%"
+)
+_LONG_WORD = re.compile(r"[^\W\d_]{4,}")
+#: Letters that a value must have to be looked for in the goal.
+_SAID = 3
+
+
+def leave_out_steps(
+    document: JsonObject,
+    request: PlanRequest,
+    *,
+    kept_ids: Collection[str] = (),
+    though_named: bool = False,
+) -> list[JsonObject]:
+    """Leave out steps that the goal does not ask for and that nothing refers to.
+
+    What acts on the world goes only if something necessary of it was made up. Steps with one of
+    the kept ids stay. With `though_named` a look-up goes too whose thing the goal names, but not
+    the looking up: an order to be found that is only to be paid back. Return what was left out.
+    """
+    goal, registry = request.goal, request.registry
+    relevance = Relevance(goal, select_tools(request))
+    left_out: list[JsonObject] = []
+    ground = Ground(goal)
+    if claimed_results(document, registry, ground, goal):
+        return left_out  # what a message claims, an idle step may have been meant to find out
+    known = ground.stems | _stems(goal)
+    for step in reversed(_steps(document)):
+        tool = _tool_of(step, registry)
+        kept = _steps(document)
+        if tool is None or len(kept) < 2 or is_used(step, kept) or step.get("id") in kept_ids:
+            continue
+        foreign = not _stems(tool.name.replace("_", " ")) & known
+        foreign = foreign or (though_named and not relevance.orders(tool))
+        surplus = foreign and len(kept) > relevance.clauses
+        late = _follows_effects(step, kept, registry)
+        invented = tool.effects in HARMLESS and _is_invented(step, known, late=late)
+        made_up = tool.effects in HARMLESS or _is_made_up(step, tool, ground)
+        if invented or (surplus and made_up and _is_idle(step, document, registry, goal)):
+            document["steps"] = [item for item in kept if item is not step]
+            left_out.append(step)
+    return left_out
+
+
+def _is_made_up(step: JsonObject, tool: Tool, ground: Ground) -> bool:
+    """Whether the goal says nothing of a number that the tool needs: a timer of 120 minutes."""
+    return bool(_made_up_arguments(step, tool, ground))
+
+
+def _made_up_arguments(step: JsonObject, tool: Tool, ground: Ground) -> list[str]:
+    arguments = step.get("args")
+    given = arguments if isinstance(arguments, dict) else {}
+    needed = {name: given.get(name) for name in tool.input_schema.get("required", ())}
+    return [
+        name
+        for name, value in needed.items()
+        if isinstance(value, int | float) and not isinstance(value, bool)
+        if not ground.holds(value)
+    ]
+
+
+def made_up_numbers(document: JsonObject, registry: ToolRegistry, goal: str) -> list[Problem]:
+    """Return a warning for each necessary number of an act that the goal says nothing of.
+
+    None where the goal speaks of times or amounts that a number may be reckoned from.
+    """
+    reckoned = {Kind.DURATION, Kind.TIME} & {item.kind for item in find_literals(goal)}
+    if reckoned or _RECKONED.search(goal):
+        return []
+    ground, problems = Ground(goal), []
+    for index, step in enumerate(_steps(document)):
+        tool = _tool_of(step, registry)
+        if tool is None or tool.effects in HARMLESS:
+            continue
+        for name in _made_up_arguments(step, tool, ground):
+            problems.append(
+                Problem(
+                    code="number_invented",
+                    pointer=f"/steps/{index}/args/{name}",
+                    message=f"the goal says no {name} for {tool.name}",
+                    hint="Use another tool, or leave the step out.",
+                    severity=Severity.WARNING,
+                    fix=Fix.MODEL,
+                )
+            )
+    return problems
+
+
+def left_out_problem(
+    step: JsonObject, registry: ToolRegistry, ground: Ground, errors: Sequence[Problem]
+) -> Problem:
+    """Return the warning for a step that was left out.
+
+    The model is asked about it if the step was wrong, or if the goal does speak of its tool though
+    not of what the tool was given.
+    """
+    tool = _tool_of(step, registry)
+    about = f"{tool.name} {tool.summary}".replace("_", " ") if tool else ""
+    spoken = stems(" ".join(_LONG_WORD.findall(about))) & ground.stems
+    arguments = step.get("args")
+    values = arguments.values() if isinstance(arguments, dict) else ()
+    given = any(ground.holds(value) for value in values)
+    wrong = "; ".join(item.message for item in errors)
+    return Problem(
+        code="step_left_out",
+        pointer="",
+        message=f"{step.get('id')} ({step.get('tool')}) was left out: "
+        + (wrong or "nothing in the goal asks for it"),
+        hint="Write the step rightly if the goal needs it.",
+        severity=Severity.WARNING,
+        fix=Fix.MODEL if errors or (spoken and not given) else Fix.USER,
+    )
+
+
+def _is_idle(step: JsonObject, document: JsonObject, registry: ToolRegistry, goal: str) -> bool:
+    """Whether others act and without this step nothing that the goal names would be lost."""
+    if _REFERENCE.search(repr(step.get("args"))):
+        return False  # it is the end of a chain, which a later step forgot to use
+    rest = [item for item in _steps(document) if item is not step]
+    tools = [_tool_of(item, registry) for item in rest]
+    if not any(tool and tool.effects not in HARMLESS for tool in tools):
+        return False
+    spoken = [item.text for item in find_literals(goal) if item.kind in _SPOKEN]
+    carried = repr(step.get("args")).lower()
+    if any(text.lower() in carried for text in spoken) or _alone_carries(step, rest, goal):
+        return False
+    before = lost_literals(goal, document, registry)
+    return lost_literals(goal, {**document, "steps": list(rest)}, registry) == before
+
+
+def _alone_carries(step: JsonObject, rest: list[JsonObject], goal: str) -> bool:
+    """Whether a value of the step stands in the goal and in no other step: `open` to filter by."""
+    arguments = step.get("args")
+    values = arguments.values() if isinstance(arguments, dict) else ()
+    texts = [value.lower() for value in values if isinstance(value, str) and len(value) >= _SAID]
+    others = repr([item.get("args") for item in rest]).lower()
+    return any(
+        text not in others and re.search(rf"(?<!\w){re.escape(text)}(?!\w)", goal.lower())
+        for text in texts
+    )
+
+
+def _follows_effects(step: JsonObject, steps: list[JsonObject], registry: ToolRegistry) -> bool:
+    before = steps[: next(index for index, item in enumerate(steps) if item is step)]
+    tools = [_tool_of(item, registry) for item in before]
+    return any(tool and tool.effects not in HARMLESS for tool in tools)
+
+
+def _is_invented(step: JsonObject, known: set[str], *, late: bool) -> bool:
+    """Whether no literal of a step comes from the goal.
+
+    A step that works on another's result counts only behind the last thing the goal wanted done.
+    """
+    texts = _texts(step.get("args"))
+    written = [text for text in texts if text.strip() and not _REFERENCE.search(text)]
+    if not written or (len(written) < len(texts) and not late):
+        return False
+    return not any(_stems(text) & known for text in written)
+
+
+def _texts(value: JsonValue) -> list[str]:
+    if isinstance(value, dict):
+        return [text for item in value.values() for text in _texts(item)]
+    if isinstance(value, list):
+        return [text for item in value for text in _texts(item)]
+    return [value] if isinstance(value, str) else []
+
+
+def _stems(text: str) -> set[str]:
+    return {word[:_STEM] for word in _WORD.findall(text.lower()) if len(word) > 2 or word.isdigit()}
+
+
+def _tool_of(step: JsonObject, registry: ToolRegistry) -> Tool | None:
+    name = step.get("tool")
+    return registry.get(name) if isinstance(name, str) else None
+
+
+def _steps(document: JsonObject) -> list[JsonObject]:
+    steps = document.get("steps")
+    return [step for step in steps if isinstance(step, dict)] if isinstance(steps, list) else []

@@ -1,0 +1,74 @@
+"""How far a goal speaks of the tools: the rules' reading of its clauses, as a hint about steps."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from functools import cached_property
+
+from flowbuilder.errors import PlanningError
+from flowbuilder.planner.rules.clauses import MAX_CLAUSES, Clause, split_goal
+from flowbuilder.planner.rules.lexicon import lexicon, words
+from flowbuilder.planner.rules.matching import Match, ToolIndex
+from flowbuilder.tools import Effects, Tool
+
+_HARMLESS = frozenset({Effects.PURE, Effects.READ})
+#: Nearness from which on two verbs say the same.
+_NEAR = 0.5
+
+
+class Relevance:
+    """The clauses of a goal, and the tools that they may mean. Cheap until it is asked."""
+
+    def __init__(self, goal: str, tools: Sequence[Tool]) -> None:
+        self._goal, self._tools = goal, tools
+
+    @cached_property
+    def clauses(self) -> int:
+        """How many things the goal asks for; very many where that cannot be told."""
+        return len(self._clauses) or MAX_CLAUSES
+
+    def orders(self, tool: Tool) -> bool:
+        """Whether any word of the goal means what the tool does, such as "look up" for `find`."""
+        profile = next((item for item in self._index.profiles if item.tool is tool), None)
+        if profile is None:
+            return True
+        known = lexicon()
+        said = {item.stem for item in known.units(words(self._goal))}
+        return any(known.nearness(word, verb) >= _NEAR for word in said for verb in profile.verbs)
+
+    def doubtful(self, used: Collection[str]) -> list[str]:
+        """Return the harmless ones of the used tools in whose place another one fits better.
+
+        That other one is harmless too, shares a word with the clause, and is not used.
+        """
+        found = []
+        for tool in self._tools:
+            if tool.name not in used or tool.effects not in _HARMLESS:
+                continue
+            ranks = [self._index.rank(clause) for clause in self._clauses]
+            own = [_of(tool, rank) for rank in ranks]
+            place = max(range(len(ranks)), key=lambda index: own[index].score, default=None)
+            if place is not None and any(
+                other.score > own[place].score
+                and other.explained
+                and other.tool.effects in _HARMLESS
+                and other.tool.name not in used
+                for other in ranks[place]
+            ):
+                found.append(tool.name)
+        return found
+
+    @cached_property
+    def _index(self) -> ToolIndex:
+        return ToolIndex(self._tools)
+
+    @cached_property
+    def _clauses(self) -> list[Clause]:
+        try:
+            return split_goal(self._goal, self._index.verbs)
+        except PlanningError:
+            return []
+
+
+def _of(tool: Tool, rank: Sequence[Match]) -> Match:
+    return next(match for match in rank if match.tool is tool)
