@@ -28,7 +28,7 @@ begin
               and (t.status = 'queued') is true
             limit 1) f
         where q.vt <= v_now
-        order by q.vt, q.msg_id limit p_limit for update of q skip locked) c;
+        order by q.vt limit p_limit for update of q skip locked) c;
     if v_front is null then
         return;
     end if;

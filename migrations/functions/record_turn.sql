@@ -17,7 +17,7 @@ begin
         select r.id, r.workspace_id, r.last_seq, g.n, r.status = 'queued' as begins, r.flow,
             r.version, r.input, r.remaining_steps - coalesce(e.n, 0) as remaining,
             c.clear and v.output is null as ends, c.clear and v.output is not null as waits,
-            case when c.clear and v.output is null then flowbuilder.leaf_outputs(r.id) end as output
+            case when c.clear and v.output is null then coalesce(l.output, '{}') end as output
         from (select g.run_id, count(*) as n from given g group by g.run_id) g
         join flowbuilder.runs r on r.id = g.run_id
         left join (select p.run_id, count(*)::integer as n
@@ -25,6 +25,11 @@ begin
         cross join lateral (select coalesce(r.remaining_steps = e.n and r.holds = 0
                             and r.status in ('queued', 'running'), false) as clear) c
         join flowbuilder.flow_versions v on v.id = r.version_id
+        cross join lateral (  -- as in leaf_outputs.sql
+            select json_object_agg(s.step_id, s.output order by s.position) as output
+            from flowbuilder.run_steps s
+            join flowbuilder.version_steps n on n.id = s.node_id and n.dependents = '{}'
+            where c.clear and s.run_id = r.id and s.status = 'completed') l
     ),
     bumped as (
         update flowbuilder.runs r

@@ -13,7 +13,7 @@ create or replace function flowbuilder.start_runs(
     p_lease_seconds double precision default 0, p_draft_at timestamptz default null
 ) returns json
 language plpgsql
-set search_path = '' set enable_seqscan = off set plan_cache_mode = force_generic_plan
+set search_path = '' set enable_seqscan = off set enable_bitmapscan = off set plan_cache_mode = force_generic_plan
 as $$
 declare
     v_now      timestamptz := flowbuilder.now();

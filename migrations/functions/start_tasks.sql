@@ -1,6 +1,7 @@
 -- Make the one task of each given step, which is running: its work or, for a mapped step with a
 -- condition, the task that evaluates the condition. The first `p_keep` tasks that the given worker
--- can do are leased to it at once and have no message; the others are queued.
+-- can do are leased to it at once and have no message; the others are queued. Messages are numbered
+-- here, by the queue's own sequence, so that they need not be matched with their tasks afterwards.
 create or replace function flowbuilder.start_tasks(
     p_places flowbuilder.place[], p_now timestamptz, p_worker uuid, p_tools text[],
     p_keep integer, p_lease interval,
@@ -9,9 +10,9 @@ create or replace function flowbuilder.start_tasks(
 language plpgsql set search_path = ''
 as $$
 begin
-    with fresh as materialized (
-        select nextval('flowbuilder.tasks_id_seq') as id, n.*,
-            n.able and row_number() over (order by n.able desc, n.place) <= p_keep as kept
+    with ready as (
+        select n.*, coalesce(n.able and row_number() over (order by n.able desc, n.place) <= p_keep,
+                             false) as kept
         from (select p.run_id, p.position, p.place, s.step_id, s.node_id, v.owner_id,
                      case when v.for_each is null then 'step' else 'expand' end as kind,
                      case when v.for_each is null then v.tool end as tool,
@@ -21,26 +22,27 @@ begin
               join flowbuilder.runs r on r.id = p.run_id
               join flowbuilder.run_steps s on s.run_id = p.run_id and s.position = p.position
               join flowbuilder.version_steps v on v.id = s.node_id
-              order by p.place) n
+              ) n
+    ),
+    fresh as materialized (
+        select nextval('flowbuilder.tasks_id_seq') as id, case when not r.kept
+               then nextval('pgmq.q_flowbuilder_tasks_msg_id_seq') end as message_id, r.*
+        from (select r.* from ready r order by r.place) r
     ),
     sent as (
-        insert into pgmq.q_flowbuilder_tasks (vt, message)
-        select p_now, jsonb_build_object('task', f.id) from fresh f
-        where f.kept is not true order by f.id
-        returning msg_id, (message ->> 'task')::bigint as task_id
+        insert into pgmq.q_flowbuilder_tasks (msg_id, vt, message) overriding system value
+        select f.message_id, p_now, jsonb_build_object('task', f.id) from fresh f where not f.kept
     ),
     made as (
         insert into flowbuilder.tasks (id, run_id, position, kind, status, step_id, node_id, tool,
             owner_id, available_at, message_id, worker_id, lease_until, fence, claims, attempt,
             started_at)
         overriding system value
-        select f.id, f.run_id, f.position, f.kind, 'running', f.step_id, f.node_id, f.tool,
-               f.owner_id, p_now, null::bigint, p_worker, p_now + p_lease, 1, 1, 1, p_now
-        from fresh f where f.kept
-        union all
-        select f.id, f.run_id, f.position, f.kind, 'queued', f.step_id, f.node_id, f.tool,
-               f.owner_id, p_now, s.msg_id, null, null, 0, 0, 0, null
-        from sent s join fresh f on f.id = s.task_id
+        select f.id, f.run_id, f.position, f.kind, case when f.kept then 'running' else 'queued' end,
+               f.step_id, f.node_id, f.tool, f.owner_id, p_now, f.message_id,
+               case when f.kept then p_worker end, case when f.kept then p_now + p_lease end,
+               f.kept::integer, f.kept::integer, f.kept::integer, case when f.kept then p_now end
+        from fresh f
         returning id, run_id, step_id, kind, status
     )
     select array_agg(m.id), array_agg((m.run_id, 'task_started', m.step_id, m.id, 1, null
