@@ -93,7 +93,10 @@ def run(
     target: Annotated[str, typer.Argument(metavar="GOAL|FILE|SLUG|PLAN", help="What to run.")],
     input: Input = None,
     yes: Annotated[
-        bool, typer.Option("--yes", "-y", help="Give the approvals that are yours, unasked.")
+        bool,
+        typer.Option(
+            "--yes", "-y", help="Agree to the plan, and give the approvals that are yours, unasked."
+        ),
     ] = False,
     worker: Annotated[
         bool | None,

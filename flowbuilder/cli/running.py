@@ -157,12 +157,12 @@ async def _begin_plan(
 
 
 async def _agreed(builder: FlowBuilder, printer: Printer, made: Plan, *, yes: bool) -> bool | None:
-    """Whether to run a plan: a certain one is only asked about where a person sits.
+    """Whether to run a plan: with --yes unasked, and a certain one where nobody sits.
 
     What is risky in it asks for its own approval when its time has come, with the arguments as
     they are then. None: the plan is uncertain and nobody answers.
     """
-    if made.certain and (yes or not is_interactive()):
+    if yes or (made.certain and not is_interactive()):
         return True
     if printer.as_json:
         tell_plan(printer, made, builder.tools)

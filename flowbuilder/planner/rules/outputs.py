@@ -141,10 +141,20 @@ def _names(clause: Clause, step: StepDraft) -> bool:
 
 
 def mentioned_field(clause: Clause, step: StepDraft) -> Field | None:
-    """Return the output field that the clause calls by name."""
+    """Return the output field that the clause calls by name.
+
+    "The counts" of an output with records are what the records say, not its one `count`.
+    """
     said = {word.stem for word in clause.words}
-    for item in output_fields(step.profile):
-        if item.name and {stem(part) for part in name_words(item.name)} <= said:
+    plural = {word.stem for word in clause.words if word.lower.endswith("s")}
+    fields = output_fields(step.profile)
+    has_records = any(item.is_records for item in fields)
+    for item in fields:
+        parts = name_words(item.name)
+        if not item.name or not {stem(part) for part in parts} <= said:
+            continue
+        one_number = item.type in ("integer", "number") and not parts[-1].endswith("s")
+        if not (one_number and has_records and stem(parts[-1]) in plural):
             return item
     return None
 

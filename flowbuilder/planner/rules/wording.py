@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from pathlib import PurePosixPath
 
 from flowbuilder.planner.rules.arguments import Binding
 from flowbuilder.planner.rules.clauses import Clause
@@ -42,6 +43,8 @@ def known_words(steps: Sequence[StepDraft]) -> set[str]:
     """Return what earlier steps have loaded, and the stems of the columns they name."""
     found = {step.origin for step in steps if step.origin}
     for step in steps:
+        if step.origin:  # what "penguins.csv" holds is penguins
+            found |= {stem(word) for word in name_words(PurePosixPath(step.origin).stem)}
         if works_on_records(step.profile):
             found |= {word.stem for word in words(str(step.args))}
     return found
