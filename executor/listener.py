@@ -46,6 +46,7 @@ class Listener:
         self.connected_since: datetime | None = None
         """Since when notifications come through; None while they do not."""
         self.heard_at: datetime | None = None
+        self._live: set[str] = set()  # the channels that the server knows of
         """When the last notification came."""
         self.reconnects = 0
         """How often the connection was lost and made anew."""
@@ -62,9 +63,8 @@ class Listener:
         The callback runs on the event loop and must not block. It gets None when notifications
         may have been missed, the first time right after the channel is listened to.
         """
-        known = channel in self._callbacks
         self._callbacks.setdefault(channel, []).append(callback)
-        if known and self.connected:
+        if channel in self._live:
             callback(None)
         self._changed.set()
         if self._task is None:
@@ -105,6 +105,7 @@ class Listener:
                 failures = self._lost(error, failures)
             finally:
                 self.connected = False
+                self._live = set()
                 self.connected_since = None
                 await connection.close()
             await asyncio.sleep(pause(failures))
@@ -135,15 +136,14 @@ class Listener:
 
     async def _serve(self, connection: Connection, failures: int) -> None:
         """Listen until the connection breaks; `failures` to get one came before."""
-        heard: set[str] = set()
         while True:
             self._changed.clear()
             wanted = set(self._callbacks)
-            for channel in sorted(wanted - heard):
+            for channel in sorted(wanted - self._live):
                 await _say(connection, "listen {}", channel)
-            for channel in sorted(heard - wanted):
+            for channel in sorted(self._live - wanted):
                 await _say(connection, "unlisten {}", channel)
-            fresh, heard = wanted - heard, wanted
+            fresh, self._live = wanted - self._live, wanted
             if not self.connected:
                 self._found(failures)
             for channel in fresh:

@@ -7,6 +7,7 @@ import logging
 
 import psycopg
 import pytest
+from psycopg.conninfo import make_conninfo
 from psycopg.types.json import Jsonb
 
 from flowbuilder.errors import (
@@ -220,7 +221,7 @@ async def test_a_dedicated_connection_listens_beside_the_pool(database: Database
 
 
 async def test_what_a_dsn_sets_itself_stays(dsn: str) -> None:
-    connection = await connect(f"{dsn}&application_name=mine")
+    connection = await connect(make_conninfo(dsn, application_name="mine"))
     try:
         cursor = await connection.execute(b"select current_setting('application_name') as name")
         assert await cursor.fetchone() == {"name": "mine"}
@@ -232,7 +233,6 @@ async def test_a_database_in_another_encoding_is_refused(empty_dsn: str) -> None
     with psycopg.connect(empty_dsn, autocommit=True) as connection:
         connection.execute("drop database if exists latin")
         connection.execute("create database latin encoding 'LATIN1' locale 'C' template template0")
-    name = empty_dsn.split("@/")[1].split("?")[0]
     with pytest.raises(DatabaseError) as caught:
-        await Database.open(empty_dsn.replace(name, "latin"))
+        await Database.open(make_conninfo(empty_dsn, dbname="latin"))
     assert caught.value.code == "database_encoding"
