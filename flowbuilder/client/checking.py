@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import timedelta
 from enum import StrEnum
 from typing import Any, TypeAlias, TypeVar, cast
 
@@ -13,12 +14,14 @@ from flowbuilder.schemas import quick_check, value_problems, with_defaults
 from flowbuilder.settings import Settings
 from flowbuilder.strictjson import DOCUMENT_LIMITS, Limits, check, load_document
 from flowbuilder.tools import ToolRegistry
-from flowbuilder.types import JsonObject, JsonSchema, JsonValue
+from flowbuilder.types import JsonObject, JsonSchema, JsonValue, parse_duration
 from flowbuilder.validation import Validation, validate
 
 Document: TypeAlias = Flow | Mapping[str, Any]
 State = TypeVar("State", bound=StrEnum)
 #: Findings about one value beyond which more would not help.
+#: Longer keys are no keys.
+LONGEST_KEY = 255
 MOST_PROBLEMS = 50
 #: The tool that starts a child run.
 CHILD_TOOL = "flow.run"
@@ -114,6 +117,31 @@ def known_state(kind: type[State], name: State | str) -> State:
         raise InvalidValue(
             f"there is no status {str(name)[:80]!r}", code="status_unknown", hint=f"Known: {known}."
         ) from None
+
+
+def time_limit(timeout: str | float | None) -> timedelta | None:
+    """Return how long a run may take, None if nothing is said. Raises: InvalidValue."""
+    if timeout is None:
+        return None
+    try:
+        limit = parse_duration(timeout)
+    except ValueError as error:
+        raise InvalidValue(str(error), pointer="/timeout", code="timeout_invalid") from None
+    if not limit:
+        raise InvalidValue("a run needs some time", pointer="/timeout", code="timeout_invalid")
+    return limit
+
+
+def checked_key(key: str | None) -> str | None:
+    """Return an idempotency key. Raises: InvalidValue."""
+    usable = isinstance(key, str) and key.isprintable() and 0 < len(key) <= LONGEST_KEY
+    if key is not None and not usable:
+        raise InvalidValue(
+            f"an idempotency key has 1 to {LONGEST_KEY} printable characters",
+            pointer="/idempotency_key",
+            code="idempotency_key_invalid",
+        )
+    return key
 
 
 def limits_of(settings: Settings) -> Limits:

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import timedelta
 from typing import Any
 
 from flowbuilder.client import drafts
-from flowbuilder.client.checking import Document, fitting_input, parse_document
+from flowbuilder.client.checking import (
+    Document,
+    checked_key,
+    fitting_input,
+    parse_document,
+    time_limit,
+)
 from flowbuilder.client.functions import with_function_tools
 from flowbuilder.client.planning import plan_from_json, require_valid
 from flowbuilder.client.runs import Run
@@ -20,12 +25,10 @@ from flowbuilder.flow import Flow
 from flowbuilder.plan import Plan
 from flowbuilder.strictjson import dumps
 from flowbuilder.tools import ToolRegistry
-from flowbuilder.types import JsonObject, JsonValue, parse_duration
+from flowbuilder.types import JsonObject, JsonValue
 
 #: Runs of one bulk start that begin in one transaction.
 STARTED_AT_ONCE = 500
-#: Longer keys are no keys.
-LONGEST_KEY = 255
 
 
 async def execute(
@@ -166,14 +169,14 @@ async def start_all(
     flow = head.flow
     given = [fitting_input(value, flow.input, session.settings) for value in inputs]
     checked = [checked_key(key) for key in keys]
-    limit = _time_limit(session, flow, start.timeout).total_seconds()
+    limit = time_limit(start.timeout) or flow.timeout or session.settings.run_timeout
     runs: list[Run] = []
     for first in range(0, len(given), STARTED_AT_ONCE):
         batch = given[first : first + STARTED_AT_ONCE]
         started = await session.start_runs(
             head.version.id,
             batch,
-            timeout_seconds=limit,
+            timeout_seconds=limit.total_seconds(),
             idempotency_keys=checked[first : first + STARTED_AT_ONCE],
             plan_id=start.plan_id,
             actor=start.by,
@@ -256,27 +259,3 @@ async def _ensure_stored(session: Session, plan: Plan) -> None:
         await session.store.get_plan(plan.id)
     except NotFound:
         await session.store.save_plan(plan.as_json())
-
-
-def _time_limit(session: Session, flow: Flow, timeout: str | float | None) -> timedelta:
-    if timeout is None:
-        return flow.timeout or session.settings.run_timeout
-    try:
-        limit = parse_duration(timeout)
-    except ValueError as error:
-        raise InvalidValue(str(error), pointer="/timeout", code="timeout_invalid") from None
-    if not limit:
-        raise InvalidValue("a run needs some time", pointer="/timeout", code="timeout_invalid")
-    return limit
-
-
-def checked_key(key: str | None) -> str | None:
-    """Return an idempotency key. Raises: InvalidValue."""
-    usable = isinstance(key, str) and key.isprintable() and 0 < len(key) <= LONGEST_KEY
-    if key is not None and not usable:
-        raise InvalidValue(
-            f"an idempotency key has 1 to {LONGEST_KEY} printable characters",
-            pointer="/idempotency_key",
-            code="idempotency_key_invalid",
-        )
-    return key

@@ -5,12 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from flowbuilder.client.checking import checked_key, time_limit
 from flowbuilder.client.session import Session
 from flowbuilder.errors import InvalidValue
 from flowbuilder.executor.retrying import Retried, StepAgain
 from flowbuilder.executor.states import StepStatus
 from flowbuilder.tools import Effects, Tool
-from flowbuilder.types import JsonObject, JsonValue, parse_duration
+from flowbuilder.types import JsonObject, JsonValue
 
 #: Done twice, these change nothing.
 _HARMLESS = frozenset({Effects.PURE, Effects.READ})
@@ -66,11 +67,12 @@ async def retry(
     """Retry a run, or (`dry_run`) only find out what that would do. Raises as `Run.retry`."""
     if from_step is not None and not isinstance(from_step, str):
         raise InvalidValue("a step is named by its id", pointer="/from_step", code="step_unknown")
+    limit = time_limit(timeout)
     return await session.store.retry_run(
         run_id,
         from_step=from_step,
-        timeout_seconds=_seconds(timeout),
-        idempotency_key=_checked_key(options.pop("idempotency_key", None)),
+        timeout_seconds=None if limit is None else limit.total_seconds(),
+        idempotency_key=checked_key(options.pop("idempotency_key", None)),
         actor=options.pop("by", None),
         **options,
     )
@@ -96,26 +98,3 @@ def _repeat(session: Session, step: StepAgain) -> list[Repeat]:
 def _function(session: Session, name: str) -> Tool | None:
     """Return the tool that was made of a function of this process."""
     return next((tool for tool in session.functions.values() if tool.ref == name), None)
-
-
-def _checked_key(key: str | None) -> str | None:
-    usable = isinstance(key, str) and key.isprintable() and 0 < len(key) < 256
-    if key is not None and not usable:
-        raise InvalidValue(
-            "an idempotency key has 1 to 255 printable characters",
-            pointer="/idempotency_key",
-            code="idempotency_key_invalid",
-        )
-    return key
-
-
-def _seconds(timeout: str | float | None) -> float | None:
-    if timeout is None:
-        return None
-    try:
-        limit = parse_duration(timeout).total_seconds()
-    except ValueError as error:
-        raise InvalidValue(str(error), pointer="/timeout", code="timeout_invalid") from None
-    if not limit:
-        raise InvalidValue("a run needs some time", pointer="/timeout", code="timeout_invalid")
-    return limit
