@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from flowbuilder.flow import SLUG_PATTERN
+from flowbuilder.plan import LONGEST_GOAL
 
 #: Any JSON value. `JsonValue` itself is recursive, which makes an endless OpenAPI schema.
 Json = Any
@@ -23,7 +24,7 @@ class Body(BaseModel):
 class PlanBody(Body):
     """A goal to plan for."""
 
-    goal: str = Field(min_length=1, max_length=20_000)
+    goal: str = Field(min_length=1, max_length=LONGEST_GOAL)
     """What is to be done, in plain language."""
     input: Json = None
     """The run's input, if it is known already; references to it are typed by its shape."""
@@ -55,7 +56,7 @@ class RunBody(Body):
     """Name of a stored flow."""
     document: dict[str, Any] | None = None
     """A `flow.v1` document that is run without being saved."""
-    goal: Annotated[str, Field(min_length=1, max_length=20_000)] | None = None
+    goal: Annotated[str, Field(min_length=1, max_length=LONGEST_GOAL)] | None = None
     """A goal that is planned and, when the plan is valid and certain, run at once."""
     version: Annotated[int, Field(ge=1, le=2_147_483_647)] | None = None
     """A version of `flow`; without it the present draft is published and run."""

@@ -9,6 +9,9 @@ from flowbuilder.errors import Problem, Severity
 from flowbuilder.flow import Flow
 from flowbuilder.types import JsonObject, JsonValue
 
+#: Characters of a goal: more than a person writes, less than a model or a rule should chew on.
+LONGEST_GOAL = 20_000
+
 
 class PlanStatus(StrEnum):
     """Where a plan stands."""

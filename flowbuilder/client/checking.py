@@ -19,9 +19,9 @@ from flowbuilder.validation import Validation, validate
 
 Document: TypeAlias = Flow | Mapping[str, Any]
 State = TypeVar("State", bound=StrEnum)
-#: Findings about one value beyond which more would not help.
 #: Longer keys are no keys.
 LONGEST_KEY = 255
+#: Findings about one value beyond which more would not help.
 MOST_PROBLEMS = 50
 #: The tool that starts a child run.
 CHILD_TOOL = "flow.run"

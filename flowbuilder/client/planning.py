@@ -10,15 +10,13 @@ from typing import Any, cast
 from flowbuilder.client.session import Session
 from flowbuilder.errors import DefinitionError, Fix, InvalidValue, PlanningError, Problem, Severity
 from flowbuilder.flow import Flow
-from flowbuilder.plan import Plan, PlanStatus, Question, Usage
+from flowbuilder.plan import LONGEST_GOAL, Plan, PlanStatus, Question, Usage
 from flowbuilder.planner.base import PlanEvent, Planner, PlanRequest
 from flowbuilder.strictjson import DOCUMENT_LIMITS, Limits, check
 from flowbuilder.types import JsonObject, JsonSchema, JsonValue
 
 #: Of an event that carries a whole plan: a document inside other values.
 EVENT_LIMITS = Limits(depth=64, bytes=4 * DOCUMENT_LIMITS.bytes)
-#: More than a person writes, less than a model or a rule should chew on.
-LONGEST_GOAL = 20_000
 
 
 def choose_planner(session: Session) -> Planner:

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from flowbuilder.errors import NoFittingTool, PlanningError, Problem
 from flowbuilder.flow import Flow
-from flowbuilder.plan import Plan, PlanStatus
+from flowbuilder.plan import LONGEST_GOAL, Plan, PlanStatus
 from flowbuilder.planner.base import PlanEvent, PlanEventType, PlanRequest
 from flowbuilder.planner.rules.clauses import MAX_CLAUSES, Clause, split_goal
 from flowbuilder.planner.rules.composer import Composer
@@ -23,8 +23,6 @@ from flowbuilder.settings import Settings
 from flowbuilder.types import JsonObject
 from flowbuilder.validation import validate
 
-#: The same for every planner and surface; what a rule cannot read in it is refused by its parts.
-LONGEST_GOAL = 20_000
 #: A longer run of letters, digits or brackets is no word (addresses have marks in between).
 _RUN = re.compile(r"\w{200}|([^\w\s])\1{40}")
 #: More words without a full stop or another verb than a clause has.
