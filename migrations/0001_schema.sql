@@ -122,7 +122,7 @@ create table flowbuilder.runs (
     check ((error is not null) = (status = 'failed')),
     check ((output is not null) = (status = 'completed')),
     check (status <> 'completed' or remaining_steps = 0)
-) with (fillfactor = 70);
+) with (fillfactor = 50);
 create unique index runs_idempotency on flowbuilder.runs (workspace_id, idempotency_key)
     where idempotency_key is not null;
 create index runs_newest on flowbuilder.runs (workspace_id, created_at desc, id desc);
