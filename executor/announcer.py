@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 from flowbuilder.errors import FlowBuilderError
 from flowbuilder.executor.database import Database
@@ -16,7 +16,8 @@ log = logging.getLogger(__name__)
 
 #: Wakes workers. The payload names its sender, which has heard it already, and a blank.
 WORK_CHANNEL = "flowbuilder_work"
-#: The sender, a blank, and ids of runs and plans with new events, comma separated.
+#: The sender, a blank, and ids of runs and plans with new events, comma separated; with a `+`
+#: behind the id of one that surely goes on.
 EVENTS_CHANNEL = "flowbuilder_events"
 
 #: PostgreSQL refuses payloads of 8000 bytes; the sender takes some of them.
@@ -33,14 +34,17 @@ class Announcer:
     def __init__(self, database: Database, *, sender: str) -> None:
         self._database = database
         self._sender = sender
-        self._ids: dict[str, None] = {}
+        self._ids: dict[str, bool] = {}  # whether it surely goes on
         self._ready = False
         self._batch: asyncio.Future[None] | None = None
         self._task: asyncio.Task[None] | None = None
 
-    def signal(self, ids: Iterable[str], *, ready: bool = False) -> None:
+    def signal(
+        self, ids: Iterable[str], *, going_on: Collection[str] = (), ready: bool = False
+    ) -> None:
         """Announce soon, without waiting: new events of these streams; work when `ready`."""
-        self._ids.update(dict.fromkeys(ids))
+        for one in ids:
+            self._ids[one] = one in going_on and self._ids.get(one, True)
         self._ready = self._ready or ready
         if (self._ids or self._ready) and self._task is None:
             self._task = asyncio.create_task(self._send_all(), name="flowbuilder-announcer")
@@ -62,7 +66,8 @@ class Announcer:
     async def _send_all(self) -> None:
         try:
             while self._ids or self._ready:
-                ids, ready, batch = list(self._ids), self._ready, self._batch
+                ids = [f"{one}+" if going_on else one for one, going_on in self._ids.items()]
+                ready, batch = self._ready, self._batch
                 self._ids, self._ready, self._batch = {}, False, None
                 try:
                     await self._send(ids, ready)

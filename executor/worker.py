@@ -282,14 +282,14 @@ class Worker:
 
     def _answered(self, answer: Exchange, outcomes: Sequence[Outcome]) -> None:
         if outcomes or answer.tasks:
-            self._notifications.signal(answer.touched, ready=answer.ready)
+            self._notifications.signal(answer.touched, going_on=answer.going_on, ready=answer.ready)
         if answer.next_due_seconds is not None:
             self._maintenance.hasten()
 
     def _begin(self, task: LeasedTask) -> None:
         async def write(data: JsonObject) -> None:
             if await self._store.progress(self.id, task.task_id, task.fence, data):
-                self._notifications.signal([task.run_id])
+                self._notifications.signal([task.run_id], going_on=[task.run_id])
 
         progress = ProgressReporter(write)
         context = TaskContext(task, settings=self._settings, secrets=self._secrets, report=progress)
