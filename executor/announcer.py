@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterable, Sequence
+import time
+from collections.abc import Callable, Iterable, Sequence
 
 from flowbuilder.errors import FlowBuilderError
 from flowbuilder.executor.database import Database
@@ -23,15 +24,18 @@ EVENTS_CHANNEL = "flowbuilder_events"
 LARGEST_PAYLOAD = 7900
 _COALESCE_SECONDS = 0.001
 _NOTIFY = b"""
-    select pg_notify(n.channel, n.payload)
+    select count(pg_notify(n.channel, n.payload)) as sent,
+        exists (select from flowbuilder.subscribers) as subscribed
     from unnest(%s::text[], %s::text[]) as n (channel, payload)"""
 
 
 class Announcer:
     """Collects what is to be announced and sends it at most once per millisecond."""
 
-    def __init__(self, database: Database, *, sender: str) -> None:
+    def __init__(self, database: Database, *, sender: str, subscribed: Callable[[], None]) -> None:
+        """`subscribed` is called when other systems want events, too."""
         self._database = database
+        self._subscribed = subscribed
         self._sender = sender
         self._ids: dict[str, None] = {}
         self._ready = False
@@ -82,16 +86,32 @@ class Announcer:
         if ready:
             channels.append(WORK_CHANNEL)
             payloads.append(f"{self._sender} ")
+        began = time.perf_counter()
         try:
-            await self._database.execute(_NOTIFY, (channels, payloads))
+            row = await self._database.fetch_one(_NOTIFY, (channels, payloads))
         except FlowBuilderError as error:
             log.debug("could not notify, others find it by polling: %s", error)
+            return
+        if row is not None and row["subscribed"]:
+            self._subscribed()
+        if log.isEnabledFor(logging.DEBUG):
+            log.debug(
+                "announced",
+                extra={
+                    "channel": ",".join(dict.fromkeys(channels)),
+                    "streams": len(ids),
+                    "bytes": sum(len(payload) for payload in payloads),
+                    "ms": round((time.perf_counter() - began) * 1000, 3),
+                },
+            )
 
 
 def chunks(ids: Iterable[str]) -> list[str]:
-    """Join ids with commas into payloads that PostgreSQL takes."""
+    """Join ids with commas into payloads that PostgreSQL takes; one that no payload takes is lost."""
     payloads: list[str] = []
     for one in ids:
+        if len(one) > LARGEST_PAYLOAD:
+            continue
         if payloads and len(payloads[-1]) + 1 + len(one) <= LARGEST_PAYLOAD:
             payloads[-1] += f",{one}"
         else:

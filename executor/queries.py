@@ -118,4 +118,18 @@ PRUNE_RUNS: Final = b"select flowbuilder.prune_runs(%s, %s, %s, %s, %s) as answe
 PRUNE_PLANS: Final = b"select flowbuilder.prune_plans(%s, %s, %s, %s, %s) as answer"
 PRUNE_VERSIONS: Final = b"select flowbuilder.prune_versions(%s, %s, %s, %s) as answer"
 PRUNE_WORKERS: Final = b"select flowbuilder.prune_workers(%s, %s) as workers"
+PRUNE_DELIVERIES: Final = b"select flowbuilder.prune_deliveries()"
 BEFORE: Final = b"select flowbuilder.now() - make_interval(secs => %s::float8) as before"
+
+SUBSCRIBE: Final = b"select flowbuilder.subscribe(%s, %s, %s, %s)"
+UNSUBSCRIBE: Final = b"select flowbuilder.unsubscribe(%s, %s, %s) as patterns"
+SUBSCRIPTIONS: Final = b"select flowbuilder.subscriptions(%s) as answer"
+DELIVER: Final = b"select flowbuilder.deliver(%s) as answer"
+NOTIFY_ALL: Final = b"""
+    select pg_notify(n.channel, n.payload)
+    from unnest(%s::text[], %s::text[]) as n (channel, payload)"""
+TAKE_MESSAGES: Final = b"""
+    select * from flowbuilder.take_messages(%s, %s, %s::float8) order by msg_id"""
+DELETE_MESSAGES: Final = b"select pgmq.delete(%s::text, m.id) from unnest(%s::bigint[]) m (id)"
+SHOW_MESSAGES: Final = b"select pgmq.set_vt(%s::text, m.id, 0) from unnest(%s::bigint[]) m (id)"
+DROP_QUEUE: Final = b"select pgmq.drop_queue(%s::text)"
