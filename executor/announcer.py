@@ -107,7 +107,7 @@ class Announcer:
 
 
 def chunks(ids: Iterable[str]) -> list[str]:
-    """Join ids with commas into payloads that PostgreSQL takes; one that no payload takes is lost."""
+    """Join ids with commas into payloads that PostgreSQL takes, leaving out what fits in none."""
     payloads: list[str] = []
     for one in ids:
         if len(one) > LARGEST_PAYLOAD:

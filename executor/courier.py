@@ -49,14 +49,14 @@ class Courier:
             self.wake()
 
     async def close(self) -> None:
-        """Finish the call that is under way; who polls finds what is left."""
+        """Deliver what was asked for until now; who polls finds what is left."""
         self._closed = True
         while self._task is not None:
             await asyncio.shield(self._task)
 
     async def _run(self) -> None:
         try:
-            while self._asked and not self._closed:
+            while self._asked:
                 self._asked = False
                 self._looked_at = time.monotonic()
                 try:

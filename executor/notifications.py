@@ -171,9 +171,12 @@ class Notifications(Subscriptions):
         return messages
 
     async def unlisten(self, queue: str) -> None:
-        """End every listener of a queue that came from this object."""
+        """End every listener and consumer of a queue that came from this object."""
         for messages in self._listening.pop(queue, []):
             messages.close()
+        for consumer in self._consumers:
+            if consumer.queue == queue:
+                await consumer.aclose()
 
     async def receive(
         self, queue: str, *, limit: int = 1, visibility_timeout: str | float | timedelta = 30

@@ -184,7 +184,7 @@ def _checked_pattern(channel: Any, pattern: Any) -> str:
         or len(pattern) > _LONGEST_PATTERN
         or not _PATTERN.fullmatch(pattern)
         or _TWO_WILDCARDS.search(pattern)
-        or not pattern.startswith(f"{channel}.")
+        or not f"{pattern}.".startswith(f"{channel}.")
     ):
         raise InvalidValue(
             f"{str(pattern)[:80]!r} is no pattern of topics of {channel}",

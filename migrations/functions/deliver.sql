@@ -13,8 +13,10 @@ declare
 begin
     for v_queue in
         select s.queue from flowbuilder.subscribers s
+        cross join lateral (  -- in order, so that it is a look into the index
+            select d.id from flowbuilder.deliveries d where d.queue = s.queue
+            order by d.queue, d.id limit 1) d
         where coalesce(s.retry_at <= flowbuilder.now(), true)
-          and exists (select from flowbuilder.deliveries d where d.queue = s.queue)
         order by s.queue
     loop
         begin

@@ -21,7 +21,7 @@ begin
     end if;
     with picked as materialized (
         select d.id, d.stream, d.seq from flowbuilder.deliveries d where d.queue = p_queue
-        order by d.id limit greatest(least(p_limit, v_room), 0)
+        order by d.queue, d.id limit greatest(least(p_limit, v_room), 0)
     ),
     sized as materialized (  -- what retention has deleted meanwhile is no event any more
         select p.*, e.size, sum(e.size) over (order by p.id) as total
@@ -50,6 +50,7 @@ begin
     return jsonb_build_object('queue', p_queue, 'messages', coalesce(cardinality(v_ids), 0),
         'first', v_ids[1], 'last', v_ids[cardinality(v_ids)], 'bytes', coalesce(v_size, 0),
         'more', v_room > coalesce(cardinality(v_ids), 0)
-            and exists (select from flowbuilder.deliveries d where d.queue = p_queue));
+            and (select d.id from flowbuilder.deliveries d where d.queue = p_queue
+                 order by d.queue, d.id limit 1) is not null);
 end
 $$;

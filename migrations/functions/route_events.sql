@@ -10,8 +10,9 @@ begin
     from written w
     join (
         select distinct t.type, s.queue, s.workspace_id
-        from (select distinct n.type from written n) t
-        join pgmq.topic_bindings b on flowbuilder.topic(t.type) ~ b.compiled_regex
+        from (select distinct n.type, flowbuilder.topic(n.type) as topic from written n) t
+        join pgmq.topic_bindings b on t.topic ~ b.compiled_regex
+            or split_part(t.topic, '.', 1) ~ b.compiled_regex  -- the channel alone
         join flowbuilder.subscribers s on s.queue = b.queue_name
     ) r on r.type = w.type and (r.workspace_id is null or r.workspace_id = w.workspace_id)
     order by w.stream, w.seq;

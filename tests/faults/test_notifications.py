@@ -181,6 +181,40 @@ async def test_a_delivery_whose_reply_is_lost_is_not_made_twice(arena: Arena) ->
     await arena.check()
 
 
+async def test_a_subscriber_that_hangs_holds_up_nobody(arena: Arena) -> None:
+    """Its queue is full, then locked for as long as it takes: runs go on, nothing is lost."""
+    async with subscriber(arena) as notifications:
+        for channel in CHANNELS:
+            await notifications.subscribe(channel, queue="observer", largest=10)
+    workers = [arena.worker() for _ in range(2)]
+    await arena.joined(*workers)
+    for _ in range(sized(2, 20)):
+        await arena.start(fan(sized(20, 100), ms=5))
+    await arena.outputs()
+    async with arena.database.transaction() as hanging:
+        await hanging.execute("lock table pgmq.q_observer in access exclusive mode")
+        for _ in range(sized(2, 20)):
+            await arena.start(fan(sized(20, 100), ms=5))
+        await arena.outputs()
+        await arena.hold(lambda: refused(arena), what="nobody tried to deliver")
+        arena.fired("queue locked")
+    [observer, *_] = await arena.store.subscriptions()
+    assert (observer.messages, observer.largest) == (10, 10)
+    await arena.engine.jump(60)
+    reader = Reader(arena)
+    await arena.hold(lambda: drained(arena), what="not everything is delivered", seconds=120)
+    await reader.stop()
+    await assert_all_delivered(arena, reader.got, twice=0)
+    await arena.check()
+
+
+async def refused(arena: Arena) -> bool:
+    rows = await arena.database.fetch_all(
+        b"select 1 from flowbuilder.subscribers where failures > 0"
+    )
+    return bool(rows)
+
+
 async def test_f18_subscribers_catch_up_over_crashes_of_the_server(arena: Arena) -> None:
     """F18, F19: the server crashes, readers lose their connections: they go on where they were."""
     await subscribe(arena)

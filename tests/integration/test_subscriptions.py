@@ -117,7 +117,7 @@ async def test_a_pattern_picks_types_of_events(
 ) -> None:
     await notifications.subscribe("task_events", queue="bad", pattern="task_events.task_failed")
     await notifications.subscribe("workflow_events", queue="ends", pattern="workflow_events.*ed")
-    await notifications.subscribe("task_events", queue="both")
+    await notifications.subscribe("task_events", queue="both", pattern="task_events")
     await notifications.subscribe("task_events", queue="both", pattern="task_events.task_failed")
     await engine.start(flow_of({"id": "a"}, {"id": "b", "on_error": "continue"}))
     await engine.drain(lambda task: failed(task) if task.step_id == "b" else done(task))
@@ -493,7 +493,8 @@ async def test_lost_connections_lose_no_message(
     engine: Engine, notifications: Notifications, database: Database
 ) -> None:
     await notifications.subscribe("task_events", queue="q")
-    count, got = 10, []
+    count = 10
+    got: list[Message] = []
 
     async def consume(dsn: str) -> None:
         async with (
@@ -565,6 +566,26 @@ async def test_a_worker_delivers_by_itself_and_health_tells_of_consumers(fb: Flo
     assert [(one["queue"], one["last_id"]) for one in health["listeners"]] == [("q", got[-1].id)]
 
 
+async def test_a_process_that_ends_delivers_first(dsn: str, database: Database) -> None:
+    for number in range(5):
+        async with FlowBuilder.connect(dsn, settings=Settings(), worker=True) as fb:
+            await fb.notifications.subscribe("workflow_events", queue="q")
+            run = await fb.execute_dynamic(
+                {"flow": "f", "steps": [{"id": "a"}]}, functions={"a": lambda: 1}
+            )
+            await run.result(timeout=60)
+        assert len(await held(database, "q")) == 2 * (number + 1)
+
+
+async def test_unlisten_ends_consumers(notifications: Notifications) -> None:
+    await notifications.subscribe("task_events", queue="q")
+    one, other = notifications.messages("q"), notifications.messages("other")
+    await notifications.unlisten("q")
+    assert (one.closed, other.closed) == (True, False)
+    with pytest.raises(StopAsyncIteration):
+        await anext(one)
+
+
 async def test_a_queue_that_is_not_there_is_said(notifications: Notifications) -> None:
     with pytest.raises(NotFound) as missing:
         await anext(notifications.messages("nowhere"))
@@ -577,7 +598,7 @@ async def test_a_queue_that_is_not_there_is_said(notifications: Notifications) -
         ({"channel": "nonsense"}, "channel_unknown", "/channel"),
         ({"channel": None}, "channel_unknown", "/channel"),
         ({"channel": "task_events", "pattern": "approval_events.*"}, "pattern_invalid", "/pattern"),
-        ({"channel": "task_events", "pattern": "task_events"}, "pattern_invalid", "/pattern"),
+        ({"channel": "task_events", "pattern": "task_events2"}, "pattern_invalid", "/pattern"),
         ({"channel": "task_events", "pattern": "task_events.**"}, "pattern_invalid", "/pattern"),
         ({"channel": "task_events", "pattern": "task_events.a b"}, "pattern_invalid", "/pattern"),
         ({"channel": "task_events", "pattern": "task_events.'"}, "pattern_invalid", "/pattern"),
@@ -598,11 +619,20 @@ async def test_bad_subscriptions_are_refused(
     assert await notifications.subscriptions() == []
 
 
+async def test_a_pgmq_without_topics_is_said(
+    notifications: Notifications, database: Database
+) -> None:
+    await database.execute(b"alter function pgmq.bind_topic rename to bind_topic_later")
+    with pytest.raises(InvalidValue) as refused:
+        await notifications.subscribe("task_events")
+    assert refused.value.code == "topics_missing"
+
+
 async def test_what_is_not_subscribed_cannot_be_unsubscribed(notifications: Notifications) -> None:
     await notifications.subscribe("task_events", queue="q")
-    for given in ({"queue": "other"}, {"queue": "q", "pattern": "task_events.task_failed"}):
+    for queue, pattern in (("other", None), ("q", "task_events.task_failed")):
         with pytest.raises(NotFound) as missing:
-            await notifications.unsubscribe(**given)
+            await notifications.unsubscribe(queue, pattern=pattern)
         assert missing.value.code == "subscription_not_found"
     with pytest.raises(InvalidValue):
         notifications.messages("q", batch=0)
