@@ -8,7 +8,22 @@ as $$
 declare
     v_routes boolean;
 begin
+    if to_regclass('pgmq.topic_bindings') is null then  -- older than topics
+        return;
+    end if;
     perform pg_advisory_xact_lock(hashtext('flowbuilder.subscribers'));
+    if not exists (
+        select from pg_catalog.pg_trigger t
+        where t.tgrelid = 'pgmq.topic_bindings'::regclass and t.tgname = 'flowbuilder_watch'
+    ) then  -- never made, or not in a backup, which leaves out what is an extension's
+        begin
+            create trigger flowbuilder_watch
+            after insert or update or delete or truncate on pgmq.topic_bindings
+            for each statement execute function flowbuilder.watch_bindings();
+        exception when insufficient_privilege or lock_not_available then
+            null;  -- another role's: then `subscribe` alone comes here
+        end;
+    end if;
     insert into flowbuilder.subscribers (queue)
     select distinct b.queue_name from pgmq.topic_bindings b
     where split_part(b.pattern, '.', 1) ~

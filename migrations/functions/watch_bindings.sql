@@ -8,13 +8,4 @@ begin
 end
 $$;
 
--- Where pgmq belongs to another role, or is too old for topics, `subscribe` alone does it.
-do $$
-begin
-    create or replace trigger flowbuilder_watch
-    after insert or update or delete or truncate on pgmq.topic_bindings
-    for each statement execute function flowbuilder.watch_bindings();
-exception when insufficient_privilege or undefined_table then
-    null;
-end
-$$;
+select flowbuilder.adjust_subscribers();

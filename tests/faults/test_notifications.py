@@ -108,7 +108,8 @@ async def test_f29_a_storm_of_notifications_and_payloads_that_are_too_large(aren
             for _ in range(3):
                 await sending.send_with_notify("large", {"text": text})
                 assert (await anext(messages)).payload == {"text": text}
-            run_id = await arena.start(fan(sized(100, 10_000), ms=0))
+            for _ in range(sized(1, 10)):
+                run_id = await arena.start(fan(sized(100, 1000), ms=0))
             await arena.hold(
                 lambda: count <= len(heard & {f"id-{n}" for n in range(count)}),
                 what="notifications are missing",

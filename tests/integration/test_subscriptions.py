@@ -9,6 +9,7 @@ import uuid
 from collections import deque
 from collections.abc import AsyncIterator
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 
 import pytest
@@ -161,6 +162,15 @@ async def test_grouped_reads_of_pgmq_keep_the_order_of_each_run(
     assert got == [(run_id, 2) for run_id in runs]
 
 
+async def test_what_a_backup_leaves_out_is_made_again(
+    notifications: Notifications, database: Database
+) -> None:
+    await database.execute(b"drop trigger flowbuilder_watch on pgmq.topic_bindings")
+    await notifications.subscribe("task_events", queue="q")
+    await database.execute(b"select pgmq.drop_queue('q')")
+    assert await database.fetch_all(_TRIGGERS) == []
+
+
 async def test_without_a_subscription_nothing_is_there_to_cost_anything(
     engine: Engine, notifications: Notifications, database: Database
 ) -> None:
@@ -257,6 +267,54 @@ async def test_streams_stay_in_order_whoever_delivers(
         numbers = [event["seq"] for event in got if event["run_id"] == run_id]
         expected = [e.seq for e in await engine.store.events(run_id) if e.type.startswith("task_")]
         assert numbers == expected != []
+
+
+async def test_subscribing_in_the_middle_of_work_misses_nothing_from_then_on(
+    engine: Engine, notifications: Notifications, database: Database
+) -> None:
+    steps: list[JsonObject] = [{"id": "a"}, {"id": "b", "depends_on": ["a"]}]
+    engines = [Engine(database) for _ in range(4)]
+    for one in engines:
+        await one.join()
+    working = True
+
+    async def work(one: Engine) -> list[str]:
+        runs = []
+        while working:
+            runs.append(await one.start(flow_of(*steps)))
+            await one.drain(done)
+        return runs
+
+    tasks = [asyncio.create_task(work(one)) for one in engines]
+    for number in range(6):  # every time the trigger is made, or dropped
+        subscribing = partial(engine.store.subscribe, f"q{number}", "#", largest=None)
+        await subscriptions._patiently(subscribing)
+        before = await _events(database)
+        await eventually(lambda: _more_than(database, before + 20))  # noqa: B023
+        if number < 5:
+            await notifications.unsubscribe(f"q{number}", drop=number % 2 == 0)
+    working = False
+    runs = [run for some in await asyncio.gather(*tasks) for run in some]
+    await engine.drain(done)
+    await deliver(notifications)
+    got: dict[str, list[int]] = {run_id: [] for run_id in runs}
+    for event in await held(database, "q5"):
+        got[event["stream"]].append(event["seq"])
+    complete = 0
+    for run_id, numbers in got.items():
+        last = [event.seq for event in await engine.store.events(run_id)][-len(numbers) or 99 :]
+        assert numbers == last
+        complete += numbers[:1] == [1]
+    assert complete > 0
+
+
+async def _events(database: Database) -> int:
+    [row] = await database.fetch_all(b"select count(*) as n from flowbuilder.events")
+    return int(row["n"])
+
+
+async def _more_than(database: Database, count: int) -> bool:
+    return await _events(database) > count
 
 
 # -- queues that are in trouble ------------------------------------------------------------------
