@@ -10,7 +10,7 @@ import logging
 import time
 from collections.abc import Callable, Iterable, Sequence
 
-from flowbuilder.errors import FlowBuilderError
+from flowbuilder.errors import DatabaseError, DatabaseUnavailable, FlowBuilderError
 from flowbuilder.executor.database import Database
 
 log = logging.getLogger(__name__)
@@ -23,10 +23,31 @@ EVENTS_CHANNEL = "flowbuilder_events"
 #: PostgreSQL refuses payloads of 8000 bytes; the sender takes some of them.
 LARGEST_PAYLOAD = 7900
 _COALESCE_SECONDS = 0.001
+#: Also says whether other systems want to be told more.
 _NOTIFY = b"""
     select count(pg_notify(n.channel, n.payload)) as sent,
         exists (select from flowbuilder.subscribers) as subscribed
     from unnest(%s::text[], %s::text[]) as n (channel, payload)"""
+#: PostgreSQL moves the tail of its queue of notifications on when one is written, or here: once it
+#: was full, it would stay so, even when everybody has read everything.
+_MOVE_ON = b"select pg_notification_queue_usage() as usage"
+
+
+async def notify(database: Database, channels: Sequence[str], payloads: Sequence[str]) -> bool:
+    """Send a NOTIFY on each of these channels; return whether other systems subscribe to events.
+
+    Raises:
+        DatabaseError: It is not sent, because the queue of notifications is full for instance.
+    """
+    values = (list(channels), list(payloads))
+    try:
+        row = await database.fetch_one(_NOTIFY, values)
+    except DatabaseUnavailable:
+        raise
+    except DatabaseError:
+        await database.execute(_MOVE_ON)
+        row = await database.fetch_one(_NOTIFY, values)
+    return bool(row and row["subscribed"])
 
 
 class Announcer:
@@ -88,11 +109,11 @@ class Announcer:
             payloads.append(f"{self._sender} ")
         began = time.perf_counter()
         try:
-            row = await self._database.fetch_one(_NOTIFY, (channels, payloads))
+            subscribed = await notify(self._database, channels, payloads)
         except FlowBuilderError as error:
             log.debug("could not notify, others find it by polling: %s", error)
             return
-        if row is not None and row["subscribed"]:
+        if subscribed:
             self._subscribed()
         if log.isEnabledFor(logging.DEBUG):
             log.debug(

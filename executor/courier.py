@@ -8,12 +8,14 @@ names the queue and numbers only.
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 import math
 import time
 from contextlib import suppress
 
 from flowbuilder.errors import FlowBuilderError
+from flowbuilder.executor.announcer import notify
 from flowbuilder.executor.store.subscriptions import Delivered, Sent, SubscriptionStore
 
 log = logging.getLogger(__name__)
@@ -90,13 +92,11 @@ class Courier:
                 return False
 
     async def _notify(self, sent: list[Sent]) -> bool:
+        payloads = [
+            json.dumps({"queue": one.queue, "msg_id": one.last, "first": one.first}) for one in sent
+        ]
         with suppress(FlowBuilderError):  # everybody polls besides
-            await self._store.notify(
-                {
-                    one.queue: {"queue": one.queue, "msg_id": one.last, "first": one.first}
-                    for one in sent
-                }
-            )
+            await notify(self._store.database, [one.queue for one in sent], payloads)
             return True
         return False
 

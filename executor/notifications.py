@@ -21,7 +21,7 @@ import orjson
 from psycopg.types.json import Jsonb
 
 from flowbuilder.errors import DatabaseError, FlowBuilderError, InvalidValue
-from flowbuilder.executor.announcer import EVENTS_CHANNEL, WORK_CHANNEL, Announcer
+from flowbuilder.executor.announcer import EVENTS_CHANNEL, WORK_CHANNEL, Announcer, notify
 from flowbuilder.executor.database import Database
 from flowbuilder.executor.listener import Heard, Listener, tell
 from flowbuilder.executor.messages import Message, Messages
@@ -48,7 +48,6 @@ _SEND = b"""
     select pgmq.send(
         %s::text, %s::jsonb, clock_timestamp() + make_interval(secs => %s::float8)) as id
 """
-_NOTIFY = b"select pg_notify(%s, %s)"
 _RECEIVE = b"""
     select msg_id, enqueued_at, read_ct, message
     from pgmq.read(%s::text, %s::integer, %s::integer)"""
@@ -341,7 +340,7 @@ class Notifications(Subscriptions):
     async def _notify(self, queue: str, number: int) -> bool:
         payload = json.dumps({"queue": queue, "msg_id": number})
         try:
-            await self._database.execute(_NOTIFY, (queue, payload))
+            await notify(self._database, [queue], [payload])
         except FlowBuilderError as error:
             log.warning("message %s of %s is stored but not announced: %s", number, queue, error)
             return False

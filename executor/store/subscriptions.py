@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -102,11 +101,6 @@ class SubscriptionStore(StoreBase):
         answer: dict[str, Any] = (await self._one(queries.DELIVER, limit))["answer"]
         sent = [Sent(**one) for one in answer["sent"]]
         return Delivered(sent=sent, wrong=answer["wrong"], busy=answer["busy"])
-
-    async def notify(self, payloads: Mapping[str, JsonObject]) -> None:
-        """Send a NOTIFY on each of these channels, in a transaction of its own."""
-        texts = [json.dumps(payload) for payload in payloads.values()]
-        await self._all(queries.NOTIFY_ALL, list(payloads), texts)
 
     async def take_messages(
         self, queue: str, *, limit: int, seconds: float

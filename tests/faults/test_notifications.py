@@ -9,6 +9,9 @@ from contextlib import asynccontextmanager
 from datetime import timedelta
 from typing import Any
 
+import psycopg
+import pytest
+
 from flowbuilder.errors import FlowBuilderError
 from flowbuilder.executor.database import Database
 from flowbuilder.executor.messages import Message
@@ -118,6 +121,36 @@ async def test_f29_a_storm_of_notifications_and_payloads_that_are_too_large(aren
             await arena.hold(lambda: run_id in heard, what="nothing is heard of the run")
         stop()
     await arena.outputs(seconds=sized(60, 300))
+    await arena.check()
+
+
+async def test_f30_notifications_come_again_after_their_queue_was_full(arena: Arena) -> None:
+    """F30, afterwards: PostgreSQL would refuse every further one for ever."""
+    async with (
+        await psycopg.AsyncConnection.connect(arena.dsn) as blocker,
+        await psycopg.AsyncConnection.connect(arena.dsn, autocommit=True) as filler,
+    ):
+        await blocker.execute("listen faults")
+        await blocker.commit()
+        await blocker.execute("select 1")  # idle in a transaction: it takes nothing off
+        fill = "select pg_notify('faults', repeat('x', 7000) || n) from generate_series(1, 20) n"
+        with pytest.raises(psycopg.OperationalError, match="NOTIFY queue"):
+            while True:
+                await filler.execute(fill)
+        arena.fired("full queue")
+        async with subscriber(arena) as sending:
+            await sending.send_with_notify("q", {"n": 1})  # stored, and said to be not announced
+        await blocker.rollback()
+    heard: list[object] = []
+    async with subscriber(arena) as listening, subscriber(arena) as sending:
+        listening.on_events(heard.append)
+        await arena.hold(lambda: heard == [None], what="it does not listen")
+        await sending.announce(["one"])
+        await arena.hold(lambda: frozenset({"one"}) in heard, what="no notification comes")
+        got = await sending.receive("q")
+        assert [message.payload for message in got] == [{"n": 1}]
+    await arena.start(chain(2), 1)
+    arena.worker()
     await arena.check()
 
 
