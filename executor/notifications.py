@@ -12,10 +12,10 @@ import json
 import logging
 import time
 import uuid
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from contextlib import suppress
 from datetime import datetime, timedelta
-from typing import Any, Self, TypeVar
+from typing import Any, Self, TypeAlias, TypeVar
 
 import orjson
 from psycopg.types.json import Jsonb
@@ -36,6 +36,8 @@ __all__ = ["Message", "Messages", "Notifications"]
 
 log = logging.getLogger(__name__)
 
+#: Hears ids of runs and plans; None: look at everything.
+StreamsCallback: TypeAlias = Callable[[frozenset[str] | None], None]
 Callback = TypeVar("Callback", bound=Callable[..., None])
 
 _LARGEST_MESSAGE = 64 * 1024 * 1024
@@ -75,7 +77,8 @@ class Notifications(Subscriptions):
         self._sender = uuid.uuid4().hex[:12]
         self._announcer = Announcer(database, sender=self._sender, subscribed=self._courier.wake)
         self._work_callbacks: list[Callable[[], None]] = []
-        self._event_callbacks: list[Callable[[frozenset[str] | None], None]] = []
+        self._event_callbacks: list[StreamsCallback] = []
+        self._end_callbacks: list[StreamsCallback] = []
         self._known: set[str] = set()
         self._listening: dict[str, list[Messages]] = {}
 
@@ -253,26 +256,31 @@ class Notifications(Subscriptions):
 
     # -- wake-ups ---------------------------------------------------------------------------
 
-    def signal(self, ids: Iterable[str], *, ready: bool = False) -> None:
+    def signal(
+        self, ids: Iterable[str], *, going_on: Collection[str] = (), ready: bool = False
+    ) -> None:
         """Announce new events of these runs or plans, and work when `ready`, without waiting.
 
-        Who listens in this process hears it at once, not by way of the database.
+        Those that surely have not ended are named in `going_on`. Who listens in this process
+        hears it at once, not by way of the database.
         """
         streams = frozenset(ids)
-        self._announcer.signal(streams, ready=ready)
-        self._tell_here(streams, ready)
+        self._announcer.signal(streams, going_on=going_on, ready=ready)
+        self._tell_here(streams, ready, streams.difference(going_on))
 
     async def announce(self, ids: Iterable[str], *, ready: bool = False) -> None:
         """Announce as `signal` does, and return when it is sent. Never fails."""
         streams = frozenset(ids)
-        self._tell_here(streams, ready)
+        self._tell_here(streams, ready, streams)
         await self._announcer.announce(streams, ready=ready)
 
-    def _tell_here(self, streams: frozenset[str], ready: bool) -> None:
+    def _tell_here(self, streams: frozenset[str], ready: bool, ended: frozenset[str]) -> None:
         if ready:
             tell(WORK_CHANNEL, self._work_callbacks)
         if streams:
             tell(EVENTS_CHANNEL, self._event_callbacks, streams)
+        if ended:
+            tell(EVENTS_CHANNEL, self._end_callbacks, ended)
 
     def on_work(self, callback: Callable[[], None]) -> Callable[[], None]:
         """Call back whenever there may be work, until the returned function is called."""
@@ -283,7 +291,7 @@ class Notifications(Subscriptions):
 
         return self._hear(WORK_CHANNEL, heard, self._work_callbacks, callback)
 
-    def on_events(self, callback: Callable[[frozenset[str] | None], None]) -> Callable[[], None]:
+    def on_events(self, callback: StreamsCallback) -> Callable[[], None]:
         """Call back with the ids of runs and plans that have new events.
 
         None instead of ids: notifications may have been missed, look at everything. The
@@ -294,9 +302,22 @@ class Notifications(Subscriptions):
             if payload is None:
                 callback(None)
             elif (streams := self._from_others(payload)) is not None:
-                callback(frozenset(streams.split(",")))
+                callback(frozenset(one.removesuffix("+") for one in streams.split(",")))
 
         return self._hear(EVENTS_CHANNEL, heard, self._event_callbacks, callback)
+
+    def on_ends(self, callback: StreamsCallback) -> Callable[[], None]:
+        """Call back as `on_events` does, but only with what may have ended."""
+
+        def heard(payload: str | None) -> None:
+            if payload is None:
+                callback(None)
+            elif (streams := self._from_others(payload)) is not None:
+                ended = frozenset(one for one in streams.split(",") if not one.endswith("+"))
+                if ended:
+                    callback(ended)
+
+        return self._hear(EVENTS_CHANNEL, heard, self._end_callbacks, callback)
 
     def _hear(
         self, channel: str, heard: Heard, here: list[Callback], callback: Callback
