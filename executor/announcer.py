@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Collection, Iterable, Sequence
+import time
+from collections.abc import Callable, Collection, Iterable, Sequence
 
-from flowbuilder.errors import FlowBuilderError
+from flowbuilder.errors import DatabaseError, DatabaseUnavailable, FlowBuilderError
 from flowbuilder.executor.database import Database
 
 log = logging.getLogger(__name__)
@@ -24,9 +25,31 @@ EVENTS_CHANNEL = "flowbuilder_events"
 LARGEST_PAYLOAD = 7900
 _COALESCE_SECONDS = 0.001
 _PATIENCE_SECONDS = 0.002
+#: Also says whether other systems want to be told more.
 _NOTIFY = b"""
-    select pg_notify(n.channel, n.payload)
+    select count(pg_notify(n.channel, n.payload)) as sent,
+        exists (select from flowbuilder.subscribers) as subscribed
     from unnest(%s::text[], %s::text[]) as n (channel, payload)"""
+#: PostgreSQL moves the tail of its queue of notifications on when one is written, or here: once it
+#: was full, it would stay so, even when everybody has read everything.
+_MOVE_ON = b"select pg_notification_queue_usage() as usage"
+
+
+async def notify(database: Database, channels: Sequence[str], payloads: Sequence[str]) -> bool:
+    """Send a NOTIFY on each of these channels; return whether other systems subscribe to events.
+
+    Raises:
+        DatabaseError: It is not sent, because the queue of notifications is full for instance.
+    """
+    values = (list(channels), list(payloads))
+    try:
+        row = await database.fetch_one(_NOTIFY, values)
+    except DatabaseUnavailable:
+        raise
+    except DatabaseError:
+        await database.execute(_MOVE_ON)
+        row = await database.fetch_one(_NOTIFY, values)
+    return bool(row and row["subscribed"])
 
 
 class Announcer:
@@ -36,8 +59,10 @@ class Announcer:
     of their kind; work, ends and what somebody waits for go at once.
     """
 
-    def __init__(self, database: Database, *, sender: str) -> None:
+    def __init__(self, database: Database, *, sender: str, subscribed: Callable[[], None]) -> None:
+        """`subscribed` is called when other systems want events, too."""
         self._database = database
+        self._subscribed = subscribed
         self._sender = sender
         self._ids: dict[str, bool] = {}  # whether it surely goes on
         self._ready = False
@@ -118,16 +143,32 @@ class Announcer:
         if ready:
             channels.append(WORK_CHANNEL)
             payloads.append(f"{self._sender} ")
+        began = time.perf_counter()
         try:
-            await self._database.execute(_NOTIFY, (channels, payloads))
+            subscribed = await notify(self._database, channels, payloads)
         except FlowBuilderError as error:
             log.debug("could not notify, others find it by polling: %s", error)
+            return
+        if subscribed:
+            self._subscribed()
+        if log.isEnabledFor(logging.DEBUG):
+            log.debug(
+                "announced",
+                extra={
+                    "channel": ",".join(dict.fromkeys(channels)),
+                    "streams": len(ids),
+                    "bytes": sum(len(payload) for payload in payloads),
+                    "ms": round((time.perf_counter() - began) * 1000, 3),
+                },
+            )
 
 
 def chunks(ids: Iterable[str]) -> list[str]:
-    """Join ids with commas into payloads that PostgreSQL takes."""
+    """Join ids with commas into payloads that PostgreSQL takes, leaving out what fits in none."""
     payloads: list[str] = []
     for one in ids:
+        if len(one) > LARGEST_PAYLOAD:
+            continue
         if payloads and len(payloads[-1]) + 1 + len(one) <= LARGEST_PAYLOAD:
             payloads[-1] += f",{one}"
         else:

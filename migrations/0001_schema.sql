@@ -285,6 +285,30 @@ create table flowbuilder.outbox (
     created_at timestamptz not null
 );
 
+-- Queues of other systems that are bound to topics of events (pgmq.bind_topic). One row for each
+-- queue, kept by adjust_subscribers; without a workspace it was bound by pgmq alone and gets the
+-- events of all.
+create table flowbuilder.subscribers (
+    queue        text primary key,
+    workspace_id uuid references flowbuilder.workspaces,
+    largest      integer not null default 10000 check (largest > 0),
+    failures     integer not null default 0 check (failures >= 0),
+    retry_at     timestamptz,
+    error        text,
+    check ((failures > 0) = (error is not null)),
+    check ((failures > 0) = (retry_at is not null))
+);
+
+-- Which event goes to which queue: written with the event, read by deliver after the commit. The
+-- numbers of one stream rise in the order of its events, because its row is locked meanwhile.
+create table flowbuilder.deliveries (
+    queue  text not null,
+    id     bigint generated always as identity,
+    stream uuid not null,
+    seq    bigint not null,
+    primary key (queue, id)
+) with (autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_cost_delay = 0);
+
 -- Sets of rows that functions hand to each other.
 create type flowbuilder.place as (run_id uuid, position integer);
 create type flowbuilder.event_draft as (
