@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import random
 import time
 from collections.abc import Callable
@@ -43,15 +44,18 @@ class Maintenance:
         self._interval = interval.total_seconds()
         self._after = after
         self._due = asyncio.Event()
+        self._next_at = math.inf  # of the next round; what is set while one is under way needs one
 
-    def hasten(self) -> None:
-        """Look soon when the next thing is due: something was set just now."""
-        self._due.set()
+    def hasten(self, seconds: float) -> None:
+        """Take note that something is due so soon; a round that comes earlier will see to it."""
+        if time.monotonic() + seconds < self._next_at:
+            self._due.set()
 
     async def run(self) -> None:
         """Do round after round until cancelled."""
         while True:
             self._due.clear()
+            self._next_at = math.inf
             wait = self._interval * random.uniform(0.8, 1.2)
             try:
                 due = await self.round()
@@ -62,6 +66,7 @@ class Maintenance:
             except Exception:
                 log.exception("upkeep failed, it comes round again")
             began = time.monotonic()
+            self._next_at = began + wait
             try:
                 async with asyncio.timeout(wait):
                     await self._due.wait()

@@ -94,7 +94,7 @@ def exchange(answer: Row, tasks: list[LeasedTask], outcomes: Sequence[Outcome]) 
     verdicts = {outcome.key: Verdict.ACCEPTED for outcome in outcomes}
     for task_id, fence, verdict in answer["denied"] or ():
         verdicts[task_id, fence] = Verdict(verdict)
-    delays = [o.delay_seconds for o in outcomes if o.delay_seconds is not None]
+    delays = [after for o in outcomes if (after := _due_in(o)) is not None]
     runs = [outcome.run_id for outcome in outcomes] + [task.run_id for task in tasks]
     return Exchange(
         tasks=tasks,
@@ -105,6 +105,18 @@ def exchange(answer: Row, tasks: list[LeasedTask], outcomes: Sequence[Outcome]) 
         ready=answer["ready"],
         next_due_seconds=0.0 if answer["due"] else min(delays, default=None),
     )
+
+
+#: What each kind of wait calls its length.
+_LENGTHS = {"time": "seconds", "event": "timeout_seconds", "approval": "deadline_seconds"}
+
+
+def _due_in(outcome: Outcome) -> float | None:
+    """Return the seconds until time moves what was reported: a delayed retry, the end of a wait."""
+    if outcome.wait is None:
+        return outcome.delay_seconds
+    length = outcome.wait.get(_LENGTHS.get(str(outcome.wait.get("kind")), ""))
+    return float(length) if isinstance(length, int | float) else None
 
 
 def _optional_text(value: object) -> str | None:

@@ -102,6 +102,9 @@ class WorkerStore(LeaseStore):
             if relayed is None:
                 break
             touched += [str(run) for run in relayed["touched"]]
+        else:
+            if answer["outbox"]:  # there may be more: the next round is to come at once
+                answer["next_due_seconds"] = 0.0
         return Upkeep(
             touched=list(dict.fromkeys(touched)),
             ready=bool(touched),

@@ -13,7 +13,11 @@ begin
     loop
         perform flowbuilder.end_run(v_run.id, 'failed', null, jsonb_build_object(
             'code', 'deadline_exceeded',
-            'message', format('the run was not finished by its deadline, %s', v_run.deadline_at)));
+            'message', format('the run was not finished by its deadline, %s%s', v_run.deadline_at, (
+                select '; under way: ' || string_agg(s.step_id, ', ' order by s.position)
+                from (select u.step_id, u.position from flowbuilder.run_steps u
+                      where u.run_id = v_run.id and u.status = 'running'
+                      order by u.position limit 5) s))));
         v_touched := v_touched || v_run.id;
     end loop;
     return v_touched;

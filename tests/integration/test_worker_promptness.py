@@ -17,7 +17,7 @@ from flowbuilder import FlowBuilder, InvalidValue, Settings, tool
 from flowbuilder.executor.database import Database
 from flowbuilder.executor.records import Exchange, Outcome
 from flowbuilder.executor.states import RunStatus
-from flowbuilder.executor.store import Store
+from flowbuilder.executor.store import RELAYS_PER_TICK, Store
 from flowbuilder.flow import Flow
 from flowbuilder.types import JsonObject
 from tests.integration.test_worker import Bench, mapped
@@ -58,6 +58,39 @@ async def test_the_end_of_a_child_run_is_noticed_without_a_poll(database: Databa
     )
     async with bench.worker(poll_interval=HOURLY):
         assert await bench.result(run) == 7
+
+
+async def test_more_child_runs_than_one_round_relays_are_no_reason_to_pause(
+    database: Database,
+) -> None:
+    bench = Bench(database)
+    child = Flow.model_validate(
+        {"flow": "child", "steps": [{"id": "a", "tool": "add.one", "args": {"n": 1}}]}
+    )
+    await bench.store.register_version(child, bench.registry)
+    count = RELAYS_PER_TICK + 20
+    run = await bench.start(
+        {
+            "id": "each",
+            "tool": "run.child",
+            "for_each": list(range(count)),
+            "args": {"flow": "child", "n": "${{ item }}"},
+        },
+        output="${{ steps.each }}",
+    )
+    async with bench.worker(poll_interval=HOURLY):
+        assert await bench.result(run) == [{"a": 2}] * count
+
+
+async def test_short_sleeps_end_without_a_poll(database: Database) -> None:
+    bench = Bench(database)
+    run = await bench.start(
+        {"id": "one", "tool": "sleep.durably", "args": {"seconds": 0}},
+        {"id": "two", "tool": "sleep.durably", "args": {"seconds": 0.05}, "depends_on": ["one"]},
+        output="up",
+    )
+    async with bench.worker(poll_interval=HOURLY):
+        assert await bench.result(run) == "up"
 
 
 async def test_a_worker_that_lost_a_race_looks_again_soon(database: Database, dsn: str) -> None:
