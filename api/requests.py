@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from flowbuilder.flow import SLUG_PATTERN
 from flowbuilder.plan import LONGEST_GOAL
+from flowbuilder.tools.eventnames import LONGEST_KEY, LONGEST_NAME, NAME_PATTERN
 
 #: Any JSON value. `JsonValue` itself is recursive, which makes an endless OpenAPI schema.
 Json = Any
@@ -105,6 +106,21 @@ class DecisionBody(Body):
         if self.decision == "reject" and (self.edits is not None or self.value is not None):
             raise ValueError("`edits` and `value` go with an approval only")
         return self
+
+
+class EventBody(Body):
+    """An event, for steps that wait for one of its name and key."""
+
+    name: str = Field(min_length=1, max_length=LONGEST_NAME, pattern=NAME_PATTERN)
+    """Such as `order.paid`."""
+    key: Annotated[str, Field(max_length=LONGEST_KEY)] | None = None
+    """Which one of that name, such as an order's number."""
+    payload: Json = None
+    """What the waiting steps complete with."""
+    keep: str | int | float | None = None
+    """How long steps that wait later still get it, such as `7d`."""
+    by: Annotated[str, Field(min_length=1, max_length=200)] | None = None
+    """Who or what emits it; without it the caller."""
 
 
 class StepBody(Body):

@@ -336,3 +336,18 @@ class Readiness(Out):
 
     status: Literal["ready"] = "ready"
     database: Literal["ok"] = "ok"
+
+
+class EmittedOut(Out):
+    """What became of an emitted event."""
+
+    name: str
+    key: str
+    already: bool
+    """One of this name and key was there already; that one stands."""
+    woke: int
+    """Steps that waited for it and go on."""
+    emitted_at: Time
+    emitted_by: str | None
+    expires_at: Time
+    """Until then, steps that begin to wait get it at once."""

@@ -25,12 +25,13 @@ from flowbuilder.schemas import value_problems, with_defaults
 from flowbuilder.settings import Settings
 from flowbuilder.strictjson import Limits, check
 from flowbuilder.tools import Retry, ToolRegistry, Wait, check_arguments
+from flowbuilder.tools.eventnames import check_event
 from flowbuilder.types import JsonObject, JsonValue, format_duration, parse_duration
 from flowbuilder.validation import compile_flow
 
 #: Steps kept in memory; above that they are read anew.
 MOST_STEPS = 10_000
-#: For a question of a tool that sets none.
+#: For a question or a wait for an event of a tool that sets none.
 _DEADLINE = timedelta(hours=24)
 
 
@@ -129,6 +130,8 @@ class Attempts:
             return {"kind": "time", "seconds": _checked_seconds(wait.seconds)}
         if wait.kind == "approval":
             return self._question(wait)
+        if wait.kind == "event":
+            return _event(wait)
         version = await self._version(wait.flow or "", wait.version)
         return {
             "kind": "run",
@@ -202,12 +205,26 @@ def _asked(about: ApprovalPolicy | Wait, args: JsonValue, deadline: timedelta) -
     }
 
 
+def _event(wait: Wait) -> JsonObject:
+    """Return the wait for an event. Raises: InvalidValue (event_invalid, wait_invalid)."""
+    check_event(wait.event, wait.key)
+    if wait.on_timeout not in ("fail", "null"):
+        raise InvalidValue("on_timeout is fail or null", code="wait_invalid")
+    return {
+        "kind": "event",
+        "name": wait.event,
+        "key": wait.key,
+        "timeout_seconds": _checked_seconds(_DEADLINE if wait.timeout is None else wait.timeout),
+        "on_timeout": wait.on_timeout,
+    }
+
+
 def _checked_seconds(seconds: Any) -> float:
-    """Return how long to sleep. Raises: InvalidValue (wait_invalid)."""
+    """Return how long to wait. Raises: InvalidValue (wait_invalid)."""
     try:
         return parse_duration(seconds).total_seconds()
     except (ValueError, TypeError, AttributeError) as error:
-        raise InvalidValue(f"a tool cannot sleep so long: {error}", code="wait_invalid") from None
+        raise InvalidValue(f"a tool cannot wait so long: {error}", code="wait_invalid") from None
 
 
 def _fitting_input(version: VersionRow, value: JsonValue) -> JsonValue:

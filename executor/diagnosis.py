@@ -33,7 +33,7 @@ class ReasonCode(StrEnum):
     APPROVAL = "approval"
     CHILD_RUN = "child_run"
     WAITING = "waiting"
-    """For something else than those with codes of their own; `details.kind` names it."""
+    """For an event (`details.name` and `key`), or something else that `details.kind` names."""
     TIME = "time"
     RETRY_DELAYED = "retry_delayed"
     WORKERS_BUSY = "workers_busy"
@@ -53,7 +53,15 @@ class ReasonCode(StrEnum):
 
 _WEIGHT = {code: place for place, code in enumerate(ReasonCode)}
 #: Reasons that time or an upkeep of some worker ends: without a worker they stay.
-_TIMED = frozenset({ReasonCode.TIME, ReasonCode.APPROVAL, ReasonCode.OUTBOX, ReasonCode.DEADLINE})
+_TIMED = frozenset(
+    {
+        ReasonCode.TIME,
+        ReasonCode.APPROVAL,
+        ReasonCode.WAITING,
+        ReasonCode.OUTBOX,
+        ReasonCode.DEADLINE,
+    }
+)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -87,6 +87,7 @@ def _outbox(reason: Reason, details: dict[str, Any], at: datetime) -> str:
         "start_child": "The start of a child run",
         "child_ended": "The end of a child run",
         "cancel_child": "The cancellation by its parent",
+        "await_event": "A look whether the event is there",
     }
     told = what.get(details["kind"], "A message of another run")
     return f"{told} waits to be relayed{_ago(reason, at, 'for')}."
@@ -114,7 +115,8 @@ def _child_run(reason: Reason, details: dict[str, Any], at: datetime) -> str:
 
 def _waiting(reason: Reason, details: dict[str, Any], at: datetime) -> str:
     name = f" {details['name']}" if details.get("name") else ""
-    return f"{_subject(reason)} waits for {details.get('kind')}{name}{_until(reason, at)}."
+    key = f" {details['key']}" if details.get("key") else ""
+    return f"{_subject(reason)} waits for {details.get('kind')}{name}{key}{_until(reason, at)}."
 
 
 def _waits_for_time(reason: Reason, details: dict[str, Any], at: datetime) -> str:

@@ -335,7 +335,8 @@ class Outcome:
     """retry: until the next attempt."""
     wait: JsonObject | None = None
     """waiting: `{kind: time, seconds}`, `{kind: approval, approval_kind, args, args_hash, message,
-    schema, by, deadline_seconds, on_deadline}` or `{kind: run, version_id, flow, input}`."""
+    schema, by, deadline_seconds, on_deadline}`, `{kind: run, version_id, flow, input}` or `{kind:
+    event, name, key, timeout_seconds, on_timeout}`."""
 
     @property
     def key(self) -> tuple[int, int]:
@@ -375,8 +376,8 @@ class Exchange:
     ready: bool = False
     """More work is visible in the queue than was handed out: wake the others."""
     next_due_seconds: float | None = None
-    """Until the nearest delayed retry that this call set, 0 when other runs are to hear of
-    something; None when there is nothing."""
+    """Until the nearest delayed retry or end of a wait that this call set, 0 when other runs are to
+    hear of something; None when there is nothing."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -43,6 +43,8 @@ class Settings(BaseSettings):
     """How long running handlers may go on after a stop signal."""
     run_timeout: Duration = timedelta(days=7)
     """The deadline of a run that names none."""
+    event_life: Duration = timedelta(days=7)
+    """How long an emitted event is kept for waits that begin later."""
     max_claims: int = Field(default=10, ge=1, le=1000)
     """A task claimed this often without an outcome kills its workers: it fails as poison."""
 

@@ -1,6 +1,6 @@
 -- The tables of flowbuilder. State lives here; a message of the queue carries only ids.
 --
--- Order of locks, everywhere: worker row, then runs by id, then tasks, then messages.
+-- Order of locks, everywhere: worker row, event slots, runs by id, tasks, messages.
 -- Rows that every step touches have no foreign keys: a run is locked before its steps, tasks and
 -- events are written, and a version is read before its run is, so a key would only add checks and
 -- share locks to the hottest rows. For the same reason no index of tasks and steps speaks of a column
@@ -275,10 +275,11 @@ create table flowbuilder.workers (
 ) with (fillfactor = 70);
 create index workers_live on flowbuilder.workers (id) where status = 'live';
 
--- What one run must do to another, handled in a transaction of its own.
+-- What one run must do to another, and second looks for events: each in a transaction of its own.
 create table flowbuilder.outbox (
     id         bigint generated always as identity primary key,
-    kind       text not null check (kind in ('start_child', 'child_ended', 'cancel_child')),
+    kind       text not null
+        check (kind in ('start_child', 'child_ended', 'cancel_child', 'await_event')),
     run_id     uuid not null,
     task_id    bigint,
     payload    json not null,
@@ -308,6 +309,27 @@ create table flowbuilder.deliveries (
     seq    bigint not null,
     primary key (queue, id)
 ) with (autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_cost_delay = 0);
+
+-- Events that were emitted, the first of each name and key, for the waits that are there and for
+-- those still to come. A slot without `emitted_at` is never committed: it is how a wait looks for
+-- an event that is being emitted at the same moment.
+create table flowbuilder.event_slots (
+    workspace_id uuid not null references flowbuilder.workspaces,
+    name         text not null
+        check (name ~ '^[A-Za-z0-9][A-Za-z0-9._:/-]*$' and length(name) <= 100),
+    key          text not null check (length(key) <= 500),
+    payload      json,
+    emitted_at   timestamptz,
+    emitted_by   text,
+    expires_at   timestamptz,
+    primary key (workspace_id, name, key),
+    check ((payload is null) = (emitted_at is null)),
+    check ((expires_at is null) = (emitted_at is null))
+);
+create index event_slots_over on flowbuilder.event_slots (workspace_id, expires_at);
+-- The number of the slot that a task waits at (event_slot.sql), for as long as it waits.
+alter table flowbuilder.tasks add column slot bigint check (slot is null or status = 'waiting');
+create index tasks_listening on flowbuilder.tasks (slot) where slot is not null;
 
 -- Sets of rows that functions hand to each other.
 create type flowbuilder.place as (run_id uuid, position integer);

@@ -8,6 +8,7 @@ in the database.
 from __future__ import annotations
 
 from flowbuilder.executor.store.approvals import ApprovalStore
+from flowbuilder.executor.store.emitting import EmittingStore
 from flowbuilder.executor.store.flows import FlowStore
 from flowbuilder.executor.store.plans import PlanStore
 from flowbuilder.executor.store.retention import Pruned, RetentionStore
@@ -19,6 +20,13 @@ __all__ = ["RELAYS_PER_TICK", "Pruned", "Store", "Subscription"]
 
 
 class Store(
-    FlowStore, RunStore, ApprovalStore, PlanStore, RetentionStore, SubscriptionStore, WorkerStore
+    FlowStore,
+    RunStore,
+    ApprovalStore,
+    PlanStore,
+    EmittingStore,
+    RetentionStore,
+    SubscriptionStore,
+    WorkerStore,
 ):
     """Typed calls of the SQL functions, for one workspace."""

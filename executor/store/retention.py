@@ -30,6 +30,8 @@ class Pruned:
     plans: int = 0
     versions: int = 0
     """Of graphs that were never saved."""
+    emitted: int = 0
+    """Events that were emitted for waits, and whose life is over."""
     workers: int = 0
 
     def as_json(self) -> JsonObject:
@@ -45,10 +47,10 @@ class RetentionStore(StoreBase):
     ) -> Pruned:
         """Delete runs that ended longer ago, with all that is theirs, and what only they used.
 
-        Plans that no run refers to, graphs that were never saved and that no run uses, and the
-        records of workers that have ended go by the same age. Runs that are open stay, and so do
-        parent, children and retries of them. Each page is a transaction of its own: interrupted,
-        it goes on next time where it stopped.
+        Plans that no run refers to, graphs that were never saved and that no run uses, emitted
+        events whose life is over, and the records of workers that have ended go by the same age.
+        Runs that are open stay, and so do parent, children and retries of them. Each page is a
+        transaction of its own: interrupted, it goes on next time where it stopped.
 
         Args:
             older_than_seconds: By the database's clock.
@@ -59,13 +61,12 @@ class RetentionStore(StoreBase):
         counts: Counter[str] = Counter()
         for statement in (queries.PRUNE_RUNS, queries.PRUNE_PLANS):
             await self._pages(statement, before, page, dry_run, counts)
-        more = True
-        while more:
-            answer = await self._answer(
-                queries.PRUNE_VERSIONS, self.workspace, before, page, dry_run
-            )
-            counts["versions"] += answer["versions"]
-            more = answer["more"]
+        for statement in (queries.PRUNE_VERSIONS, queries.PRUNE_EVENTS):
+            more = True
+            while more:
+                answer = await self._answer(statement, self.workspace, before, page, dry_run)
+                more = answer.pop("more")
+                counts.update(answer)
         if not dry_run:
             await self._all(queries.PRUNE_DELIVERIES)
         row = await self._one(queries.PRUNE_WORKERS, before, dry_run)

@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from flowbuilder.cli.benching import bench
+from flowbuilder.cli.emitting import emit
 from flowbuilder.cli.failures import finish, perform
 from flowbuilder.cli.options import Options, hoist
 from flowbuilder.cli.steering import VERBS, RunId
@@ -240,6 +241,7 @@ for _command in VERBS:
     app.command()(_command)
 
 
+app.command()(emit)
 app.command()(bench)
 
 

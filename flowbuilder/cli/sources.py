@@ -82,8 +82,10 @@ def read_document(path: Path) -> str:
         raise UsageProblem(f"{path} cannot be read: {error.strerror or error}") from None
 
 
-def read_input(text: str | None) -> JsonValue:
-    """Return the JSON of `--input`: the value itself, or `@file` (`@-` for standard input).
+def read_input(text: str | None, *, name: str = "--input") -> JsonValue:
+    """Return the JSON of an option: the value itself, or `@file` (`@-` for standard input).
+
+    `name` is what the option is called in messages.
 
     Raises:
         UsageProblem: There is no such file.
@@ -92,7 +94,7 @@ def read_input(text: str | None) -> JsonValue:
     if text is None:
         return None
     if not text.startswith("@"):
-        return _parse(text, "--input")
+        return _parse(text, name)
     if text == "@-":
         return _parse(sys.stdin.read(), "standard input")
     path = Path(text[1:])

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from flowbuilder.client.connection import open_session, open_worker
 from flowbuilder.client.deciding import Approvals
+from flowbuilder.client.emitting import Emitting
 from flowbuilder.client.flows import Flows
 from flowbuilder.client.plans import Plans
 from flowbuilder.client.session import Session
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from flowbuilder.executor.worker import Worker
 
 
-class FlowBuilder(Plans, Flows, Runs, Approvals):
+class FlowBuilder(Plans, Flows, Runs, Approvals, Emitting):
     """The library's front door: one connection to everything that flowbuilder does.
 
     `async with FlowBuilder.connect() as fb:`, or `fb = await FlowBuilder.connect().open()` and

@@ -150,9 +150,10 @@ class Runs(Connected):
         """Delete runs that ended longer ago than this, with all that is theirs.
 
         Runs that are open stay, and so do parent, children and retries of them; saved flows and
-        their versions stay too. Plans and unsaved graphs that no run refers to any more, and the
-        records of workers that ended, go by the same age. Idempotency keys of deleted runs may be
-        used again. Interrupted, it goes on next time where it stopped.
+        their versions stay too. Plans and unsaved graphs that no run refers to any more, emitted
+        events whose life is over, and the records of workers that ended go by the same age.
+        Idempotency keys of deleted runs may be used again. Interrupted, it goes on next time where
+        it stopped.
 
         Args:
             older_than: `"30d"`, `"12h"`, or seconds.

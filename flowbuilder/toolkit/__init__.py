@@ -9,7 +9,9 @@ from flowbuilder.errors import Conflict, SettingsError
 from flowbuilder.settings import Settings
 from flowbuilder.tools import Tool, ToolRegistry, import_tools
 
-_MODULES = ("control", "files", "grouping", "http", "human", "llm", "parsing", "records", "text")
+_MODULES = (
+    "control", "files", "grouping", "http", "human", "llm", "parsing", "records", "text", "waiting",
+)  # fmt: skip
 
 
 def starter_tools() -> list[Tool]:

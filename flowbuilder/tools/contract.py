@@ -58,12 +58,13 @@ class Wait:
 
     Exactly one kind. `seconds`: a durable sleep. `approval`: a person decides (`by`, `deadline`,
     `message`, `data` for the page, `schema` when a value is asked for). `flow`: a child run with
-    `input`. When the wait is over the task completes with the wait's value: the end time, the
-    decision `{approved, by, comment, value}` (the bare `value` when a `schema` was given), or the
-    child's output.
+    `input`. `event`: somebody emits an event of this name and `key`, within `timeout`. When the
+    wait is over the task completes with the wait's value: the end time, the decision `{approved,
+    by, comment, value}` (the bare `value` when a `schema` was given), the child's output, or the
+    event's payload.
     """
 
-    kind: Literal["time", "approval", "run"]
+    kind: Literal["time", "approval", "run", "event"]
     seconds: float | None = None
     message: str | None = None
     data: JsonValue = None
@@ -74,6 +75,10 @@ class Wait:
     flow: str | None = None
     version: int | None = None
     input: JsonValue = None
+    event: str | None = None
+    key: str = ""
+    timeout: timedelta | float | str | None = None
+    on_timeout: Literal["fail", "null"] = "fail"
 
     @classmethod
     def for_time(cls, seconds: float) -> Wait:
@@ -99,6 +104,22 @@ class Wait:
     def for_run(cls, flow: str, input: JsonValue, *, version: int | None = None) -> Wait:
         """Start a child run and wait for its end."""
         return cls(kind="run", flow=flow, input=input, version=version)
+
+    @classmethod
+    def for_event(
+        cls,
+        name: str,
+        key: str = "",
+        *,
+        timeout: timedelta | float | str | None = None,
+        on_timeout: Literal["fail", "null"] = "fail",
+    ) -> Wait:
+        """Wait for an event of this name and key; one that is kept already ends it at once.
+
+        After `timeout` (24 hours by default) the task fails with `event_timeout`, or completes
+        with null where `on_timeout` says so.
+        """
+        return cls(kind="event", event=name, key=key, timeout=timeout, on_timeout=on_timeout)
 
 
 class Secrets(Protocol):

@@ -20,7 +20,7 @@ begin
         perform flowbuilder.drop_messages(v_open);
         update flowbuilder.tasks
         set status = 'cancelled', finished_at = flowbuilder.now(), lease_until = null,
-            wait = null, message_id = null, available_at = null
+            wait = null, slot = null, message_id = null, available_at = null
         where id = any (v_open);
     end if;
     update flowbuilder.run_steps set status = 'cancelled', finished_at = flowbuilder.now()

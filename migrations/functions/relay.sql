@@ -17,6 +17,10 @@ begin
     if not found then
         return null;
     end if;
+    if v_row.kind = 'await_event' then
+        perform flowbuilder.look_for_events(v_row.run_id, v_row.payload);
+        return jsonb_build_object('touched', jsonb_build_array(v_row.run_id));
+    end if;
     v_touched := flowbuilder.lock_runs(array[v_row.run_id]);
     if v_row.kind = 'cancel_child' then
         perform flowbuilder.end_run(

@@ -33,6 +33,8 @@ begin
             perform flowbuilder.start_tasks(v_ready, v_now, null, null, 0, null);
         end if;
     end loop;
-    perform flowbuilder.finish_runs(v_runs);
+    if v_runs is not null then
+        perform flowbuilder.finish_runs(v_runs);
+    end if;
 end
 $$;

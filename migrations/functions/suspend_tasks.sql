@@ -1,24 +1,29 @@
 -- running → waiting for outcomes `waiting`: no worker, no lease and no message until the time, the
--- decision or the child's end comes. A wait for nothing that ever comes is refused.
+-- decision, the event or the child's end comes. A wait for nothing that ever comes is refused.
 create or replace function flowbuilder.suspend_tasks(p_outcomes flowbuilder.outcome[]) returns void
 language plpgsql set search_path = ''
 as $$
 declare
-    v_now  timestamptz := flowbuilder.now();
-    v_task record;
+    v_now       timestamptz := flowbuilder.now();
+    v_task      record;
+    v_listening bigint[] := '{}';
 begin
     for v_task in
         select t.id, t.run_id, t.attempt, t.step_id, o.wait, w.kind, w.approval_kind, w.args,
-            w.flow, case w.kind
+            w.flow, w.name, w.key, case w.kind
             when 'time' then case when w.seconds is not null then v_now
                 + make_interval(secs => least(w.seconds, 316224000)) end
             when 'approval' then v_now + make_interval(secs => least(
                 coalesce(w.deadline_seconds, 86400), 316224000))
+            when 'event' then case when length(w.key) <= 500 and length(w.name) <= 100
+                    and w.name ~ '^[A-Za-z0-9][A-Za-z0-9._:/-]*$' then v_now
+                + make_interval(secs => least(coalesce(w.timeout_seconds, 86400), 316224000)) end
             end as until
         from unnest(p_outcomes) o
         join flowbuilder.tasks t on t.id = o.task_id
         left join lateral json_to_record(o.wait) as w (kind text, seconds double precision,
-            deadline_seconds double precision, approval_kind text, args json, flow text) on true
+            deadline_seconds double precision, approval_kind text, args json, flow text,
+            name text, key text, timeout_seconds double precision) on true
         where o.kind = 'waiting' order by t.id
     loop
         if v_task.step_id is null
@@ -37,13 +42,19 @@ begin
             perform flowbuilder.append_events(array[(v_task.run_id, 'task_waiting', v_task.step_id,
                 v_task.id, v_task.attempt, json_build_object('task_id', v_task.id,
                     'workflow_id', v_task.run_id, 'step_name', v_task.step_id,
-                    'kind', v_task.kind, 'until', v_task.until,
-                    'flow', v_task.flow))::flowbuilder.event_draft]);
+                    'kind', v_task.kind, 'until', v_task.until, 'flow', v_task.flow,
+                    'event', v_task.name, 'key', v_task.key))::flowbuilder.event_draft]);
+        end if;
+        if v_task.kind = 'event' then
+            v_listening := v_listening || v_task.id;
         end if;
         if v_task.kind = 'run' then
             insert into flowbuilder.outbox (kind, run_id, task_id, payload, created_at)
             values ('start_child', v_task.run_id, v_task.id, v_task.wait, v_now);
         end if;
     end loop;
+    if v_listening <> '{}' then
+        perform flowbuilder.await_events(v_listening);
+    end if;
 end
 $$;

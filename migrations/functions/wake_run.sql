@@ -16,6 +16,7 @@ begin
         from flowbuilder.tasks t
         where t.run_id = p_run and t.status = 'waiting' and t.available_at <= p_now
           and t.wait ->> 'kind' = 'time' order by t.available_at, t.id));
+    perform flowbuilder.expire_waits(p_run, p_now);
     for v_approval in
         select a.id from flowbuilder.approvals a
         where a.run_id = p_run and a.status = 'pending' and a.deadline_at <= p_now

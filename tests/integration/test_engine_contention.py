@@ -54,6 +54,7 @@ class Client:
             (self.tick, 2),
             (self.start, 2),
             (self.decide, 2),
+            (self.emit, 2),
             (self.progress, 2),
             (self.extend, 2),
             (self.pause, 1),
@@ -83,6 +84,8 @@ class Client:
                 return waiting(task, kind="run", version_id=self.child, flow="child", input=[1])
             if roll < 0.16:
                 return waiting(task, kind="time", seconds=0)
+            if roll < 0.2:
+                return waiting(task, **self.event(), timeout_seconds=self.random.choice([0, 20]))
             return retry(task, delay=0.01) if roll < 0.26 else failed(task)
         if roll < 0.35:
             return task.outcome(OutcomeKind.RELEASED)
@@ -118,6 +121,13 @@ class Client:
             await self.engine.store.decide(
                 approval.id, approve=self.random.random() < 0.7, by="user:ada"
             )
+
+    def event(self) -> JsonObject:
+        return {"kind": "event", "name": "go", "key": str(self.random.randint(0, 3))}
+
+    async def emit(self) -> None:
+        keep = self.random.choice([0.01, 30])
+        await self.engine.store.emit("go", str(self.event()["key"]), 0, keep_seconds=keep)
 
     async def progress(self) -> None:
         for task in self.held[:2]:

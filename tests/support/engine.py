@@ -188,7 +188,14 @@ class Engine:
         """Assert invariants I5 and I6: counters equal a recount, nothing is left over."""
         await self.consistent()
         row = await self.database.fetch_one(_AT_REST)
-        assert row == {"messages": 0, "open_tasks": 0, "open_steps": 0, "approvals": 0, "outbox": 0}
+        assert row == {
+            "messages": 0,
+            "open_tasks": 0,
+            "open_steps": 0,
+            "approvals": 0,
+            "outbox": 0,
+            "slots": 0,
+        }
 
 
 _AT_REST = b"""
@@ -199,7 +206,8 @@ select (select count(*) from pgmq.q_flowbuilder_tasks) as messages,
         where r.finished_at is not null and s.finished_at is null) as open_steps,
        (select count(*) from flowbuilder.approvals a join flowbuilder.runs r on r.id = a.run_id
         where r.finished_at is not null and a.status = 'pending') as approvals,
-       (select count(*) from flowbuilder.outbox) as outbox
+       (select count(*) from flowbuilder.outbox) as outbox,
+       (select count(*) from flowbuilder.event_slots where emitted_at is null) as slots
 """
 
 #: Runs that failed or were cancelled stop counting in the moment they end.

@@ -166,6 +166,8 @@ def wait_kind(kind: str, value: Any = None) -> Wait:
         return Wait.for_approval("really?", data=value, by=("user:ada",))
     if kind == "input":
         return Wait.for_approval("how many?", schema={"type": "integer"})
+    if kind == "event":
+        return Wait.for_event(**value)
     return Wait.for_run("child", value)
 
 

@@ -289,6 +289,17 @@ async def test_waits_say_what_they_wait_for(attempts: Attempts) -> None:
     assert (asked["approval_kind"], asked["schema"]) == ("input", {"type": "integer"})
     child = await wait("run", {"n": 1})
     assert child == {"kind": "run", "flow": "child", "version_id": "v7", "input": {"n": 1}}
+    named = {
+        "kind": "event",
+        "name": "n",
+        "key": "",
+        "timeout_seconds": 86400,
+        "on_timeout": "fail",
+    }
+    assert await wait("event", {"name": "n"}) == named
+    timed = {**named, "key": "7", "timeout_seconds": 90, "on_timeout": "null"}
+    given: JsonObject = {"name": "n", "key": "7", "timeout": "1m30s", "on_timeout": "null"}
+    assert await wait("event", given) == timed
 
 
 @pytest.mark.parametrize(
@@ -297,6 +308,12 @@ async def test_waits_say_what_they_wait_for(attempts: Attempts) -> None:
         ("time", -1, "wait_invalid"),
         ("time", "soon", "wait_invalid"),
         ("time", None, "wait_invalid"),
+        ("event", {"name": "a b"}, "event_invalid"),
+        ("event", {"name": None}, "event_invalid"),
+        ("event", {"name": "n", "key": 7}, "event_invalid"),
+        ("event", {"name": "n", "timeout": "soon"}, "wait_invalid"),
+        ("event", {"name": "n", "timeout": -1}, "wait_invalid"),
+        ("event", {"name": "n", "on_timeout": "skip"}, "wait_invalid"),
         ("run", {"m": 1}, "input_invalid"),
         ("run", None, "input_invalid"),
     ],

@@ -16,6 +16,7 @@ from flowbuilder.toolkit import load_registry, starter_tools
 from flowbuilder.toolkit.control import flow_run, time_sleep
 from flowbuilder.toolkit.human import human_approve, human_input
 from flowbuilder.toolkit.llm import llm_extract, llm_generate
+from flowbuilder.toolkit.waiting import event_wait
 from flowbuilder.tools import Effects, Fail, Retry, Tool, Wait, bind
 from tests.support.toolbox import acall, context
 
@@ -27,6 +28,7 @@ NAMES = [
     "data.join",
     "data.select",
     "data.sort",
+    "event.wait",
     "file.read",
     "file.write",
     "flow.run",
@@ -82,6 +84,26 @@ def test_sleep() -> None:
     for args in wrong:
         with pytest.raises(InvalidValue):
             wait(time_sleep, **args)
+
+
+def test_event() -> None:
+    assert wait(event_wait, name="order.paid") == Wait.for_event("order.paid")
+    assert wait(event_wait, name="n", key="", timeout=0).timeout == timedelta(0)
+    given = wait(event_wait, name="a/b", key="7", timeout="2h", on_timeout="null")
+    assert given == Wait.for_event("a/b", "7", timeout=timedelta(hours=2), on_timeout="null")
+    wrong: list[dict[str, Any]] = [
+        {},
+        {"name": ""},
+        {"name": "a b"},
+        {"name": "n" * 101},
+        {"name": "n", "key": 0},
+        {"name": "n", "key": "k" * 501},
+        {"name": "n", "timeout": "soon"},
+        {"name": "n", "on_timeout": "skip"},
+    ]
+    for args in wrong:
+        with pytest.raises(InvalidValue):
+            wait(event_wait, **args)
 
 
 @pytest.mark.parametrize("given", [0, False, "", None, [], {"a": 1}])
@@ -183,7 +205,7 @@ def test_effects() -> None:
     assert by_effect["file.read"] is Effects.READ
     assert by_effect["data.join"] is Effects.PURE
     untrusted = [item.name for item in starter_tools() if item.untrusted_output]
-    assert untrusted == ["http.get", "http.request", "llm.extract", "llm.generate"]
+    assert untrusted == ["event.wait", "http.get", "http.request", "llm.extract", "llm.generate"]
     assert [item.name for item in starter_tools() if item.needs_model] == [
         "llm.extract",
         "llm.generate",

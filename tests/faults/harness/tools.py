@@ -67,6 +67,11 @@ def _working(ledger: Ledger) -> list[Tool]:
         ledger.write("enter", context)
         return Wait.for_time(seconds)
 
+    @tool("fault.listen")
+    async def listen(context: Context, name: str, key: str) -> Wait:
+        ledger.write("enter", context)
+        return Wait.for_event(name, key, timeout=600)
+
     @tool("fault.child")
     async def child(context: Context, flow: str, value: Any = None) -> Wait:
         ledger.write("enter", context)
@@ -81,7 +86,7 @@ def _working(ledger: Ledger) -> list[Tool]:
         ledger.write("exit", context)
         return times
 
-    return [work, hold, stumble, nap, child, progress]
+    return [work, hold, stumble, nap, listen, child, progress]
 
 
 def _slow(ledger: Ledger) -> list[Tool]:

@@ -1,0 +1,44 @@
+"""Emitted events: what waiting tasks go on with."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from psycopg.types.json import Json
+
+from flowbuilder.executor import queries
+from flowbuilder.executor.emitted import Emitted
+from flowbuilder.executor.store.base import StoreBase
+from flowbuilder.types import JsonValue
+
+
+class EmittingStore(StoreBase):
+    """Emits events by name and key."""
+
+    async def emit(
+        self,
+        name: str,
+        key: str,
+        payload: JsonValue,
+        *,
+        keep_seconds: float,
+        by: str | None = None,
+    ) -> Emitted:
+        """Emit an event; every wait for its name and key goes on, now and while it is kept.
+
+        The first of a name and key stands for as long as it is kept.
+        """
+        row = await self._one(
+            queries.EMIT_EVENT, self.workspace, name, key, Json(payload), by, keep_seconds
+        )
+        answer = row["answer"]
+        return Emitted(
+            name=name,
+            key=key,
+            already=answer["already"],
+            woke=answer["woke"],
+            emitted_at=datetime.fromisoformat(answer["emitted_at"]),
+            emitted_by=answer["emitted_by"],
+            expires_at=datetime.fromisoformat(answer["expires_at"]),
+            touched=answer["touched"],
+        )

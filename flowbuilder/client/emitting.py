@@ -1,0 +1,86 @@
+"""Events from outside, as FlowBuilder offers them."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from flowbuilder.client.checking import limits_of
+from flowbuilder.client.session import Connected
+from flowbuilder.errors import InvalidValue
+from flowbuilder.executor.emitted import Emitted
+from flowbuilder.strictjson import check
+from flowbuilder.tools.eventnames import check_event
+from flowbuilder.types import JsonValue, parse_duration
+
+_LONGEST_ACTOR = 200
+
+
+class Emitting(Connected):
+    """What steps that wait for an event go on with."""
+
+    async def emit(
+        self,
+        name: str,
+        key: str | None = None,
+        payload: JsonValue = None,
+        *,
+        keep: str | float | timedelta | None = None,
+        by: str | None = None,
+    ) -> Emitted:
+        """Emit an event: every wait for this name and key completes with the payload.
+
+        The event is kept, so a wait that begins later has it at once. The first of a name and
+        key stands for as long as it is kept: another one changes nothing, and the answer says
+        `already`. Emitting again after a lost answer is therefore safe.
+
+        Args:
+            name: Such as `order.paid`.
+            key: Which one of that name, such as an order's number; None and "" are the same.
+            payload: Any JSON value.
+            keep: How long later waits still get it, such as `"7d"`; default `settings.event_life`.
+            by: Who or what emits, for the record.
+
+        Raises:
+            InvalidValue: Name or key (event_invalid), the payload, `keep` (duration_invalid), or
+                `by` (actor_invalid).
+        """
+        label = "" if key is None else key
+        check_event(name, label)
+        settings = self._session.settings
+        clean = check(payload, limits=limits_of(settings), pointer="/payload")
+        _check_actor(by)
+        life = settings.event_life if keep is None else _life(keep)
+        emitted = await self._session.store.emit(
+            name,
+            label,
+            clean,
+            keep_seconds=life.total_seconds(),
+            by=by,
+        )
+        if emitted.touched:
+            await self._session.notifications.announce(emitted.touched, ready=True)
+        return emitted
+
+
+def _check_actor(by: str | None) -> None:
+    """Refuse what no record can hold. Raises: InvalidValue (actor_invalid)."""
+    usable = isinstance(by, str) and by.isprintable() and 0 < len(by) <= _LONGEST_ACTOR
+    if by is not None and not usable:
+        raise InvalidValue(
+            f"who emits has 1 to {_LONGEST_ACTOR} printable characters",
+            pointer="/by",
+            code="actor_invalid",
+        )
+
+
+def _life(keep: str | float | timedelta) -> timedelta:
+    """Return how long an event is kept. Raises: InvalidValue (duration_invalid)."""
+    try:
+        life = parse_duration(keep)
+    except ValueError as error:
+        raise InvalidValue(str(error), pointer="/keep", code="duration_invalid") from None
+    if not life:
+        raise InvalidValue(
+            "an event is kept for longer than nothing", pointer="/keep", code="duration_invalid"
+        )
+    return life
