@@ -106,6 +106,11 @@ NODES: Final = b"select id, definition from flowbuilder.version_steps where id =
 OUTPUTS: Final = b"""
     select id, output -> 'definition' as definition from flowbuilder.flow_versions
     where id = any (%s::uuid[])"""
+BEGIN_TRANSACTION: Final = b"""
+    select set_config('statement_timeout', %s, true),
+        set_config('idle_in_transaction_session_timeout', %s, true),
+        set_config('flowbuilder.transaction', %s, true)"""
+COMPLETE_TRANSACTION: Final = b"select flowbuilder.complete_transaction(%s::uuid, %s, %s)"
 PROGRESS: Final = b"select flowbuilder.record_progress(%s::uuid, %s, %s, %s) as written"
 UPKEEP: Final = b"select flowbuilder.upkeep(%s::uuid) as answer"
 RELAY: Final = b"select flowbuilder.relay() as answer"
