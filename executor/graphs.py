@@ -11,7 +11,7 @@ from typing import Any
 from flowbuilder.errors import DefinitionError
 from flowbuilder.expressions import compile_expression
 from flowbuilder.flow import Flow, Step
-from flowbuilder.graph import dependencies, dependents
+from flowbuilder.graph import dependencies, dependents, needs
 from flowbuilder.references import find, parse, plain_path
 from flowbuilder.tools import ToolRegistry
 from flowbuilder.types import JsonObject, JsonValue
@@ -43,6 +43,14 @@ def compile_steps(flow: Flow, registry: ToolRegistry) -> list[JsonObject]:
         )
         for step in flow.steps
     ]
+
+
+def compile_step(flow: Flow, position: int, registry: ToolRegistry) -> JsonObject:
+    """Return the row of one step, on which no other depends yet. Raises: as compile_steps."""
+    places = {step.id: place for place, step in enumerate(flow.steps)}
+    step = flow.steps[position]
+    before = sorted(places[name] for name in needs(step))
+    return _row(step, places, pinned(step.tool, registry), before, [])
 
 
 def compile_output(flow: Flow) -> JsonObject | None:

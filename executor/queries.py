@@ -56,6 +56,9 @@ RUN_TASKS: Final = b"""
     join flowbuilder.tasks t on t.run_id = r.id
     left join flowbuilder.run_steps s on s.run_id = t.run_id and s.position = t.position
     where r.workspace_id = %s and r.id = %s::uuid and t.id > %s order by t.id limit %s"""
+GROW_RUN: Final = (
+    b"select * from flowbuilder.grow_run(%s, %s::uuid, %s::uuid, %s, %s, %s, %s::uuid, %s)"
+)
 CHANGE_RUN: Final = b"select flowbuilder.change_run(%s, %s::uuid, %s, %s, %s)"
 
 EVENTS: Final = b"""

@@ -263,6 +263,16 @@ create table flowbuilder.workers (
 ) with (fillfactor = 70);
 create index workers_live on flowbuilder.workers (id) where status = 'live';
 
+-- Runs that grow. Each added step makes a version of the run's own, which goes with the run; the run
+-- remembers the version that it was started of, and keeps the number of that one.
+alter table flowbuilder.runs add grown_from uuid;
+create index runs_grown on flowbuilder.runs (grown_from) where grown_from is not null;
+create index runs_grown_again on flowbuilder.runs (version_id)
+    where grown_from is not null and retry_of is not null;
+alter table flowbuilder.flow_versions add run_id uuid,
+    add check ((origin = 'run') = (run_id is not null));
+create index flow_versions_of_runs on flowbuilder.flow_versions (run_id) where run_id is not null;
+
 -- What one run must do to another, handled in a transaction of its own.
 create table flowbuilder.outbox (
     id         bigint generated always as identity primary key,

@@ -36,19 +36,19 @@ def new_document(
 
 def step_document(
     step_id: str,
-    tool: str,
+    tool: str | None,
     *,
-    args: Mapping[str, Any] | None,
-    depends_on: Iterable[str],
-    for_each: str | list[Any] | None,
-    when: str | None,
-    retry: RetryPolicy | Mapping[str, Any] | int | None,
-    timeout: object,
-    on_error: OnError | str | None,
-    trigger_rule: TriggerRule | str | None,
-    approval: ApprovalPolicy | Mapping[str, Any] | bool | None,
-    concurrency: int | None,
-    description: str | None,
+    args: Mapping[str, Any] | None = None,
+    depends_on: Iterable[str] = (),
+    for_each: str | list[Any] | None = None,
+    when: str | None = None,
+    retry: RetryPolicy | Mapping[str, Any] | int | None = None,
+    timeout: object = None,
+    on_error: OnError | str | None = None,
+    trigger_rule: TriggerRule | str | None = None,
+    approval: ApprovalPolicy | Mapping[str, Any] | bool | None = None,
+    concurrency: int | None = None,
+    description: str | None = None,
 ) -> JsonObject:
     """Return a step of the flow document from the arguments of `add_step`."""
     given: dict[str, Any] = {
@@ -134,7 +134,7 @@ async def checked(
     """Return the flow of a document that could run. Raises: DefinitionError with every problem."""
     found = await check_document(session, document, registry=registry, children=children)
     if found.flow is None:
-        raise _refused(found.problems)
+        raise refused(found.problems)
     return found.flow
 
 
@@ -149,11 +149,12 @@ async def checked_draft(session: Session, document: JsonObject) -> Flow:
         return found.flow
     problems = [item for item in found.problems if item.code != NO_STEPS]
     if any(item.severity is Severity.ERROR for item in problems):
-        raise _refused(problems)
+        raise refused(problems)
     return Flow.model_validate(document)
 
 
-def _refused(problems: Iterable[Problem]) -> DefinitionError:
+def refused(problems: Iterable[Problem]) -> DefinitionError:
+    """Return the error that carries the problems of a document."""
     errors = [item for item in problems if item.severity is Severity.ERROR]
     return DefinitionError(_summary(errors), problems=errors)
 
