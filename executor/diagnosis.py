@@ -53,7 +53,15 @@ class ReasonCode(StrEnum):
 
 _WEIGHT = {code: place for place, code in enumerate(ReasonCode)}
 #: Reasons that time or an upkeep of some worker ends: without a worker they stay.
-_TIMED = frozenset({ReasonCode.TIME, ReasonCode.APPROVAL, ReasonCode.OUTBOX, ReasonCode.DEADLINE})
+_TIMED = frozenset(
+    {
+        ReasonCode.TIME,
+        ReasonCode.APPROVAL,
+        ReasonCode.OUTBOX,
+        ReasonCode.DEADLINE,
+        ReasonCode.HELD_OPEN,
+    }
+)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -59,6 +59,12 @@ RUN_TASKS: Final = b"""
 GROW_RUN: Final = (
     b"select * from flowbuilder.grow_run(%s, %s::uuid, %s::uuid, %s, %s, %s, %s::uuid, %s)"
 )
+HOLD_RUN: Final = b"""
+    select flowbuilder.hold_run(%s, %s::uuid, %s, %s, %s::float8) as deadline_at"""
+RELEASE_HOLD: Final = b"select flowbuilder.release_hold(%s, %s::uuid, %s, %s) as released"
+RUN_HOLDS: Final = b"""
+    select h.* from flowbuilder.runs r join flowbuilder.run_holds h on h.run_id = r.id
+    where r.workspace_id = %s and r.id = %s::uuid order by h.held_at, h.owner"""
 CHANGE_RUN: Final = b"select flowbuilder.change_run(%s, %s::uuid, %s, %s, %s)"
 
 EVENTS: Final = b"""

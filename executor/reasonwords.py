@@ -151,7 +151,13 @@ def _map_limit(reason: Reason, details: dict[str, Any], at: datetime) -> str:
 
 
 def _held_open(reason: Reason, details: dict[str, Any], at: datetime) -> str:
-    return "The run is held open: more steps may come."
+    holds = details.get("by") or []
+    text = "The run is held open: more steps may come."
+    if not holds or reason.until is None:
+        return text
+    whom = ", ".join(dict.fromkeys(str(hold.get("reason") or hold["owner"]) for hold in holds[:3]))
+    end = f"in {span(reason.until - at)}" if reason.until > at else "any moment"
+    return f"{text[:-1]} ({whom}). It fails {end} unless they say more."
 
 
 def _deadline(reason: Reason, details: dict[str, Any], at: datetime) -> str:

@@ -273,6 +273,18 @@ alter table flowbuilder.flow_versions add run_id uuid,
     add check ((origin = 'run') = (run_id is not null));
 create index flow_versions_of_runs on flowbuilder.flow_versions (run_id) where run_id is not null;
 
+-- Who keeps a run from completing, because more may come; `runs.holds` counts them. Gone when the
+-- run has ended.
+create table flowbuilder.run_holds (
+    run_id      uuid not null,
+    owner       text not null,
+    reason      text,
+    held_at     timestamptz not null,
+    deadline_at timestamptz not null,
+    primary key (run_id, owner)
+);
+create index run_holds_deadline on flowbuilder.run_holds (deadline_at);
+
 -- What one run must do to another, handled in a transaction of its own.
 create table flowbuilder.outbox (
     id         bigint generated always as identity primary key,

@@ -1,13 +1,15 @@
-"""Runs that grow: steps added while they are under way."""
+"""Runs that grow: steps added while they are under way, and holds that keep them open for more."""
 
 from __future__ import annotations
 
-from psycopg.types.json import Json
+from datetime import datetime
+
+from psycopg.types.json import Json, Jsonb
 
 from flowbuilder.executor import queries, rows
 from flowbuilder.executor.records import VersionRow
 from flowbuilder.executor.store.base import StoreBase, as_uuid
-from flowbuilder.types import JsonObject
+from flowbuilder.types import JsonObject, JsonValue
 
 
 class GrowthStore(StoreBase):
@@ -52,3 +54,41 @@ class GrowthStore(StoreBase):
             actor,
         )
         return rows.read(VersionRow, row)
+
+    async def hold_run(
+        self, run_id: str, *, owner: str, reason: str | None = None, seconds: float
+    ) -> datetime:
+        """Hold a run open for so long, or longer than before; returns the deadline.
+
+        Raises:
+            NotFound: `run_not_found`.
+            InvalidTransition: The run has ended.
+        """
+        row = await self._one(
+            queries.HOLD_RUN, self.workspace, as_uuid(run_id), owner, reason, seconds
+        )
+        deadline: datetime = row["deadline_at"]
+        return deadline
+
+    async def release_hold(
+        self, run_id: str, *, owner: str, error: JsonObject | None = None
+    ) -> bool:
+        """Let go of a run; with an `error` it fails. False: it was not held, or has ended.
+
+        Raises:
+            NotFound: `run_not_found`.
+        """
+        given = None if error is None else Jsonb(error)
+        row = await self._one(queries.RELEASE_HOLD, self.workspace, as_uuid(run_id), owner, given)
+        return bool(row["released"])
+
+    async def run_holds(self, run_id: str) -> list[JsonObject]:
+        """Read who holds a run open: `{owner, reason, held_at, deadline_at}`, oldest first."""
+        found = await self._all(queries.RUN_HOLDS, self.workspace, as_uuid(run_id))
+        holds: list[JsonObject] = []
+        for row in found:
+            times: dict[str, JsonValue] = {
+                name: row[name].isoformat() for name in ("held_at", "deadline_at")
+            }
+            holds.append({"owner": row["owner"], "reason": row["reason"], **times})
+        return holds

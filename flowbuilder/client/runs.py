@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager
 from typing import Any
 
-from flowbuilder.client import growing, retrying
+from flowbuilder.client import growing, holding, retrying
 from flowbuilder.client.drafts import step_document
 from flowbuilder.client.session import Session
 from flowbuilder.errors import RunCancelled, RunFailed, WaitTimeout
@@ -163,6 +164,28 @@ class Run:
         await self.refresh()
         await self._session.announce_run(self.id)
         return version
+
+    def hold(
+        self,
+        reason: str | None = None,
+        *,
+        timeout: str | float = "1m",
+        owner: str | None = None,
+    ) -> AbstractAsyncContextManager[str]:
+        """Return a context in which this run does not complete, because steps are still to come.
+
+        Renewed by itself while this process lives. When it does not any more, the run fails as
+        `plan_abandoned` after the time, and at once when the context is left by an error.
+
+        Args:
+            reason: What is still to come, for those who ask why the run stands still.
+            timeout: How long the run is held after the last sign of life.
+            owner: Who holds it; by default this process.
+
+        Raises:
+            InvalidTransition: The run has ended.
+        """
+        return holding.hold(self._session, self.id, reason=reason, timeout=timeout, owner=owner)
 
     async def retry(
         self,

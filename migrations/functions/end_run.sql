@@ -15,7 +15,7 @@ begin
         perform flowbuilder.begin_runs(array[p_run]);
     end if;
     update flowbuilder.runs
-    set status = p_status, finished_at = flowbuilder.now(),
+    set status = p_status, finished_at = flowbuilder.now(), holds = 0,
         output = case when p_status = 'completed' then coalesce(p_output, 'null') end,
         error = case when p_status = 'failed' then p_error end,
         started_at = case when p_status = 'completed'
@@ -25,6 +25,7 @@ begin
     if not found then
         return;
     end if;
+    delete from flowbuilder.run_holds where run_id = p_run;
     perform flowbuilder.abandon_tasks(p_run);
     perform flowbuilder.append_events(array[(p_run, v_type, null, null, null,
         case p_status

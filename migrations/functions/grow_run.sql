@@ -17,22 +17,13 @@ declare
     v_verdict text;
     v_place   flowbuilder.place := (p_run, (p_step ->> 'position')::integer);
 begin
-    select * into v_run from flowbuilder.runs
-    where id = p_run and workspace_id = p_workspace for update;
-    if not found then
-        perform flowbuilder.refuse('not_found', 'run_not_found', 'there is no such run');
-    elsif v_run.finished_at is not null then
-        perform flowbuilder.refuse('transition', 'invalid_transition',
-            format('cannot add a step to a run that is %s', v_run.status),
-            jsonb_build_object('status', v_run.status));
-    elsif v_run.version_id <> p_base then
+    v_run := flowbuilder.open_run(p_workspace, p_run, 'add a step to');
+    if v_run.version_id <> p_base then
         perform flowbuilder.refuse('conflict', 'run_changed', 'the run has grown meanwhile');
     end if;
     v_now := flowbuilder.now();
     perform flowbuilder.begin_runs(array[p_run]);
-    perform flowbuilder.drop_messages(array(
-        select t.id from flowbuilder.tasks t where t.run_id = p_run and t.position = -1));
-    delete from flowbuilder.tasks t where t.run_id = p_run and t.position = -1;
+    perform flowbuilder.withdraw_finish(p_run);
     v_version := flowbuilder.grow_version(v_run, p_document, p_hash, p_step, p_owner);
     select * into v_node from flowbuilder.version_steps
     where version_id = v_version.id and position = v_place.position;
