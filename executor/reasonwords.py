@@ -160,6 +160,15 @@ def _held_open(reason: Reason, details: dict[str, Any], at: datetime) -> str:
     return f"{text[:-1]} ({whom}). It fails {end} unless they say more."
 
 
+def _compensating(reason: Reason, details: dict[str, Any], at: datetime) -> str:
+    error = details.get("error") or {}
+    step = f" at step {error['step']}" if error.get("step") else ""
+    why = error.get("message") or error.get("code")
+    done = len(details.get("compensated") or [])
+    total = done + len(details.get("not_compensated") or [])
+    return f"The run has failed{step} ({why}) and is being undone: {done} of {total} steps are."
+
+
 def _deadline(reason: Reason, details: dict[str, Any], at: datetime) -> str:
     if reason.until is not None and reason.until > at:
         return f"The run fails at its deadline, in {span(reason.until - at)}."
@@ -225,6 +234,7 @@ _WORDS: dict[str, Callable[[Reason, dict[str, Any], datetime], str]] = {
     "leased": _leased,
     "map_limit": _map_limit,
     "held_open": _held_open,
+    "compensating": _compensating,
     "deadline": _deadline,
     "dependencies": _dependencies,
     "nothing_open": _nothing_open,

@@ -155,14 +155,14 @@ create table flowbuilder.run_steps (
     check (status <> 'completed' or remaining_tasks = 0)
 ) with (fillfactor = 70);
 
--- position -1 is the finishing task of a run; element -1 is the one task of an unmapped step, whose
+-- position -1 is the finishing task of a run, -2 - n the compensation of the step at n; element -1 is the one task of an unmapped step, whose
 -- output is in the step's row. Only what is queued has a message; a claim takes it away.
 create table flowbuilder.tasks (
     id           bigint generated always as identity primary key,
     run_id       uuid not null,
     position     integer not null,
     element      integer not null default -1,
-    kind         text not null check (kind in ('step', 'expand', 'finish')),
+    kind         text not null check (kind in ('step', 'expand', 'finish', 'compensate')),
     status       text not null check (status in ('pending', 'queued', 'running', 'waiting',
                                                  'completed', 'failed', 'skipped', 'cancelled')),
     step_id      text,
@@ -284,6 +284,9 @@ create table flowbuilder.run_holds (
     primary key (run_id, owner)
 );
 create index run_holds_deadline on flowbuilder.run_holds (deadline_at);
+
+-- The error of a run that has failed, while what its steps have done is undone and after that.
+alter table flowbuilder.runs add failure jsonb;
 
 -- What one run must do to another, handled in a transaction of its own.
 create table flowbuilder.outbox (

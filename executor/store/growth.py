@@ -22,7 +22,7 @@ class GrowthStore(StoreBase):
         base: str,
         document: JsonObject,
         content_hash: str,
-        step: JsonObject,
+        compiled: list[JsonObject],
         owner: str | None = None,
         actor: str | None = None,
     ) -> VersionRow:
@@ -33,7 +33,7 @@ class GrowthStore(StoreBase):
             base: Id of the version that the run executes, as far as the caller knows.
             document: That version's document with the step at its end.
             content_hash: Of the new document.
-            step: The compiled row of the step.
+            compiled: The compiled row of the step and, if it has one, of its compensation.
             owner: Id of the worker in whose process a function of the step lives.
             actor: Who adds it, for the record.
 
@@ -49,7 +49,7 @@ class GrowthStore(StoreBase):
             as_uuid(base),
             Json(document),
             content_hash,
-            Json(step),
+            Json(compiled),
             owner,
             actor,
         )

@@ -124,6 +124,11 @@ class RunView:
         if event.type == "step_added":
             added = Step.model_validate(event.data.get("step"))
             self.steps.setdefault(added.id, _waiting(added))
+        elif event.type == "workflow_compensating":
+            undone: Any = event.data.get("steps")
+            for item in undone:
+                name = f"compensate:{item['step']}"
+                self.steps[name] = StepState(id=name, tool=item["tool"])
         step = self.steps.get(event.step_name or "")
         if step is not None:
             step.take(event)

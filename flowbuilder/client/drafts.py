@@ -9,7 +9,7 @@ from flowbuilder.client.checking import Document, check_document
 from flowbuilder.client.session import Session
 from flowbuilder.errors import Conflict, DefinitionError, Problem, Severity
 from flowbuilder.executor.records import FlowRow, VersionRow
-from flowbuilder.flow import ApprovalPolicy, Flow, OnError, RetryPolicy, TriggerRule
+from flowbuilder.flow import ApprovalPolicy, Compensation, Flow, OnError, RetryPolicy, TriggerRule
 from flowbuilder.tools import ToolRegistry
 from flowbuilder.types import JsonObject, JsonSchema, JsonValue
 
@@ -48,6 +48,7 @@ def step_document(
     trigger_rule: TriggerRule | str | None = None,
     approval: ApprovalPolicy | Mapping[str, Any] | bool | None = None,
     concurrency: int | None = None,
+    compensate: Compensation | Mapping[str, Any] | None = None,
     description: str | None = None,
 ) -> JsonObject:
     """Return a step of the flow document from the arguments of `add_step`."""
@@ -64,13 +65,16 @@ def step_document(
         "trigger_rule": trigger_rule,
         "approval": _policy({} if approval is True else approval or None),
         "concurrency": concurrency,
+        "compensate": _policy(compensate),
         "description": description,
     }
     return {key: value for key, value in given.items() if value is not None}
 
 
-def _policy(value: RetryPolicy | ApprovalPolicy | Mapping[str, Any] | None) -> object:
-    if isinstance(value, RetryPolicy | ApprovalPolicy):
+def _policy(
+    value: RetryPolicy | ApprovalPolicy | Compensation | Mapping[str, Any] | None,
+) -> object:
+    if isinstance(value, RetryPolicy | ApprovalPolicy | Compensation):
         return value.model_dump(mode="json", exclude_defaults=True)
     return value if value is None else dict(value)
 

@@ -68,7 +68,7 @@ async def _add_once(
             base=base.id,
             document=grown.document,
             content_hash=grown.flow.content_hash(),
-            step=compile_step(grown.flow, len(grown.flow.steps) - 1, grown.registry),
+            compiled=compile_step(grown.flow, len(grown.flow.steps) - 1, grown.registry),
             owner=grown.owner,
             actor=by,
         )

@@ -2,7 +2,7 @@
 -- step starts, waits or is skipped by what the steps that it depends on have come to by now. A
 -- finishing task that is under way is taken back: the run goes on.
 create or replace function flowbuilder.grow_run(
-    p_workspace uuid, p_run uuid, p_base uuid, p_document json, p_hash text, p_step json,
+    p_workspace uuid, p_run uuid, p_base uuid, p_document json, p_hash text, p_rows json,
     p_owner uuid, p_actor text
 ) returns setof flowbuilder.flow_versions
 language plpgsql set search_path = ''
@@ -15,7 +15,7 @@ declare
     v_open    integer;
     v_good    integer;
     v_verdict text;
-    v_place   flowbuilder.place := (p_run, (p_step ->> 'position')::integer);
+    v_place   flowbuilder.place := (p_run, (p_rows -> 0 ->> 'position')::integer);
 begin
     v_run := flowbuilder.open_run(p_workspace, p_run, 'add a step to');
     if v_run.version_id <> p_base then
@@ -24,7 +24,7 @@ begin
     v_now := flowbuilder.now();
     perform flowbuilder.begin_runs(array[p_run]);
     perform flowbuilder.withdraw_finish(p_run);
-    v_version := flowbuilder.grow_version(v_run, p_document, p_hash, p_step, p_owner);
+    v_version := flowbuilder.grow_version(v_run, p_document, p_hash, p_rows, p_owner);
     select * into v_node from flowbuilder.version_steps
     where version_id = v_version.id and position = v_place.position;
     select count(*) filter (where s.finished_at is null),

@@ -1,20 +1,22 @@
 -- A version of a (locked) run's own: the one it executes and a step more, at the end. The steps that
 -- are there stay as they are, down to the tools that they are pinned to; those that the new one
--- depends on know of it. The run and its steps point to the new version from here on.
+-- depends on know of it. `p_rows` are its row and, if there is one, its compensation's. The run and
+-- its steps point to the new version from here on.
 create or replace function flowbuilder.grow_version(
-    p_run flowbuilder.runs, p_document json, p_hash text, p_step json, p_owner uuid
+    p_run flowbuilder.runs, p_document json, p_hash text, p_rows json, p_owner uuid
 ) returns flowbuilder.flow_versions
 language plpgsql set search_path = ''
 as $$
 declare
     v_new      flowbuilder.flow_versions;
-    v_position integer := (p_step ->> 'position')::integer;
+    v_position integer := (p_rows -> 0 ->> 'position')::integer;
     v_before   integer[] := array(
-        select d::integer from json_array_elements_text(p_step -> 'depends_on') d);
+        select d::integer from json_array_elements_text(p_rows -> 0 -> 'depends_on') d);
 begin
     insert into flowbuilder.flow_versions (workspace_id, slug, content_hash, pins, document, output,
         origin, owner_id, run_id, step_count, created_at)
-    select v.workspace_id, v.slug, p_hash, v.pins || (p_step ->> 'tool'),
+    select v.workspace_id, v.slug, p_hash, v.pins || array(
+            select s ->> 'tool' from json_array_elements(p_rows) s),
         flowbuilder.checked(p_document), v.output, 'run', v.owner_id, p_run.id, v.step_count + 1,
         flowbuilder.now()
     from flowbuilder.flow_versions v where v.id = p_run.version_id
@@ -27,7 +29,7 @@ begin
         s.refs, s.needs_input, s.for_each, s.has_when, s.trigger_rule, s.on_error, s.max_attempts,
         s.concurrency, s.owner_id
     from flowbuilder.version_steps s where s.version_id = p_run.version_id;
-    perform flowbuilder.register_steps(v_new.id, json_build_array(p_step), p_owner);
+    perform flowbuilder.register_steps(v_new.id, p_rows, p_owner);
     update flowbuilder.runs
     set version_id = v_new.id, grown_from = coalesce(grown_from, p_run.version_id),
         remaining_steps = remaining_steps + 1

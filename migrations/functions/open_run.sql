@@ -15,6 +15,10 @@ begin
         perform flowbuilder.refuse('transition', 'invalid_transition',
             format('cannot %s a run that is %s', p_verb, v_run.status),
             jsonb_build_object('status', v_run.status));
+    elsif v_run.failure is not null then
+        perform flowbuilder.refuse('transition', 'invalid_transition',
+            format('cannot %s a run that has failed and is being undone', p_verb),
+            jsonb_build_object('status', v_run.status));
     end if;
     return v_run;
 end

@@ -33,6 +33,10 @@ begin
             'by', v_last.actor, 'reason', v_last.data -> 'reason')
         where v_run.status = 'paused'
         union all
+        select 'compensating', null, null, null, v_run.deadline_at, jsonb_build_object(
+            'error', v_run.failure) || flowbuilder.compensation_report(p_run, null)
+        where v_run.finished_at is null and v_run.failure is not null
+        union all
         select 'deadline', null, null, v_run.created_at, v_run.deadline_at, jsonb_build_object(
             'overdue', v_run.deadline_at <= v_now)
         where v_run.finished_at is null

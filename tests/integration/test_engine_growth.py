@@ -176,7 +176,7 @@ async def test_a_stale_base_and_a_strange_run_are_refused(engine: Engine) -> Non
     assert refused.value.code == "run_changed"
     with pytest.raises(NotFound):
         await engine.store.grow_run(
-            "no id", base=before, document={}, content_hash="", step={"position": 0}
+            "no id", base=before, document={}, content_hash="", compiled=[{"position": 0}]
         )
     assert list(await states(engine, run)) == ["a", "b"]
 

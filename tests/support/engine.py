@@ -208,11 +208,11 @@ select (select count(*) from pgmq.q_flowbuilder_tasks) as messages,
        (select count(*) from flowbuilder.outbox) as outbox
 """
 
-#: Runs that failed or were cancelled stop counting in the moment they end.
+#: Runs that failed or were cancelled stop counting in the moment they end, or begin to undo.
 _COUNTERS = b"""
 with counted as (
     select r.id, r.version_id, r.remaining_steps, r.finished_at from flowbuilder.runs r
-    where r.status not in ('failed', 'cancelled')
+    where r.status not in ('failed', 'cancelled') and r.failure is null
 ),
 steps as (
     select s.*, c.version_id, v.depends_on from counted c

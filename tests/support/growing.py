@@ -22,6 +22,6 @@ async def grow(engine: Engine, run_id: str, step: JsonObject, *, base: str = "")
         base=base or version.id,
         document=flow.document(),
         content_hash=flow.content_hash(),
-        step=compile_step(flow, len(flow.steps) - 1, engine.registry),
+        compiled=compile_step(flow, len(flow.steps) - 1, engine.registry),
         actor="user:ada",
     )
