@@ -59,6 +59,9 @@ RUN_TASKS: Final = b"""
 GROW_RUN: Final = (
     b"select * from flowbuilder.grow_run(%s, %s::uuid, %s::uuid, %s, %s, %s, %s::uuid, %s)"
 )
+START_HELD_RUN: Final = b"""
+    select flowbuilder.start_held_run(%s, %s::uuid, %s, %s, %s::float8, %s::uuid, %s, %s, %s,
+        %s::float8) as answer"""
 HOLD_RUN: Final = b"""
     select flowbuilder.hold_run(%s, %s::uuid, %s, %s, %s::float8) as deadline_at"""
 RELEASE_HOLD: Final = b"select flowbuilder.release_hold(%s, %s::uuid, %s, %s) as released"

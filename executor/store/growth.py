@@ -55,6 +55,40 @@ class GrowthStore(StoreBase):
         )
         return rows.read(VersionRow, row)
 
+    async def start_held_run(
+        self,
+        version_id: str,
+        input: JsonValue,
+        *,
+        owner: str,
+        hold_seconds: float,
+        timeout_seconds: float,
+        reason: str | None = None,
+        idempotency_key: str | None = None,
+        plan_id: str | None = None,
+        actor: str | None = None,
+    ) -> tuple[str, bool]:
+        """Start a run that `owner` holds open from its first moment on; `(run id, created)`.
+
+        Raises:
+            NotFound: `version_not_found`.
+            Conflict: The key was used for another flow or input (`idempotency_mismatch`).
+        """
+        row = await self._one(
+            queries.START_HELD_RUN,
+            self.workspace,
+            as_uuid(version_id),
+            Json(input),
+            idempotency_key,
+            timeout_seconds,
+            plan_id,
+            actor,
+            owner,
+            reason,
+            hold_seconds,
+        )
+        return row["answer"]["run_id"], row["answer"]["created"]
+
     async def hold_run(
         self, run_id: str, *, owner: str, reason: str | None = None, seconds: float
     ) -> datetime:

@@ -50,6 +50,32 @@ async def test_a_held_run_waits_for_more(engine: Engine) -> None:
     await engine.at_rest()
 
 
+async def test_a_run_is_held_from_its_first_moment_on(engine: Engine) -> None:
+    version = await engine.store.register_version(flow_of({"id": "a"}), engine.registry)
+
+    async def start() -> tuple[str, bool]:
+        return await engine.store.start_held_run(
+            version.id,
+            0,
+            owner="planner",
+            hold_seconds=60,
+            timeout_seconds=600,
+            idempotency_key="once",
+        )
+
+    run, created = await start()
+    assert created
+    await engine.drain(done)
+    assert await start() == (run, False)
+    assert (await engine.run(run)).status is RunStatus.RUNNING
+    [hold] = await engine.store.run_holds(run)
+    assert hold["owner"] == "planner"
+    await engine.store.release_hold(run, owner="planner")
+    assert (await engine.run(run)).status is RunStatus.COMPLETED
+    assert await start() == (run, False)
+    await engine.at_rest()
+
+
 async def test_a_flow_with_an_output_finishes_after_the_last_hold(engine: Engine) -> None:
     run = await engine.start(flow_of({"id": "a"}, output="${{ steps.a }}"))
     [a] = (await engine.exchange()).tasks
@@ -139,35 +165,44 @@ async def test_holds_and_the_end_of_a_run_race(engine: Engine) -> None:
 # -- in Python ----------------------------------------------------------------------------------
 
 
-@tool("hold.echo")
-async def echo(value: Any) -> Any:
-    return value
-
-
-FLOW = {"flow": "held", "steps": [{"id": "a", "tool": "hold.echo", "args": {"value": 0}}]}
+FLOW = {"flow": "held", "steps": [{"id": "a", "tool": "hold.wait", "args": {"value": 0}}]}
 
 
 @pytest.fixture
-async def fb(dsn: str, tmp_path: Path) -> AsyncIterator[FlowBuilder]:
+def gate() -> asyncio.Event:
+    """What the first step waits for."""
+    return asyncio.Event()
+
+
+@pytest.fixture
+async def fb(dsn: str, tmp_path: Path, gate: asyncio.Event) -> AsyncIterator[FlowBuilder]:
+    @tool("hold.wait")
+    async def wait(value: Any) -> Any:
+        await gate.wait()
+        return value
+
     settings = Settings.load(data_dir=tmp_path, workspace_dir=tmp_path)
-    async with FlowBuilder.connect(dsn, settings=settings, tools=[echo], worker=True) as opened:
+    async with FlowBuilder.connect(dsn, settings=settings, tools=[wait], worker=True) as opened:
         yield opened
 
 
-async def test_steps_are_added_while_the_run_is_held(fb: FlowBuilder) -> None:
+async def test_steps_are_added_while_the_run_is_held(fb: FlowBuilder, gate: asyncio.Event) -> None:
     run = await fb.execute_dynamic(FLOW)
     async with run.hold("more is planned", timeout=30) as owner:
         assert [hold["owner"] for hold in await fb.store.run_holds(run.id)] == [owner]
+        gate.set()
 
         async def first_is_done() -> bool:
             return (await run.steps())[0].status == "completed"
 
         await eventually(first_is_done)
-        await run.add_step("b", tool="hold.echo", args={"value": ["${{ steps.a }}"]})
+        await run.add_step("b", tool="hold.wait", args={"value": ["${{ steps.a }}"]})
     assert await run.result(timeout=60) == {"b": [0]}
 
 
-async def test_a_hold_is_renewed_while_the_process_lives(fb: FlowBuilder) -> None:
+async def test_a_hold_is_renewed_while_the_process_lives(
+    fb: FlowBuilder, gate: asyncio.Event
+) -> None:
     run = await fb.execute_dynamic(FLOW)
     async with run.hold(timeout=0.6):
         [before] = await fb.store.run_holds(run.id)
@@ -177,10 +212,13 @@ async def test_a_hold_is_renewed_while_the_process_lives(fb: FlowBuilder) -> Non
             return str(now["deadline_at"]) > str(before["deadline_at"])
 
         await eventually(renewed)
+    gate.set()
     assert await run.result(timeout=60) == {"a": 0}
 
 
-async def test_an_error_inside_abandons_the_run_at_once(fb: FlowBuilder) -> None:
+async def test_an_error_inside_abandons_the_run_at_once(
+    fb: FlowBuilder, gate: asyncio.Event
+) -> None:
     run = await fb.execute_dynamic(FLOW)
     with pytest.raises(DefinitionError):
         async with run.hold("more is planned"):
@@ -190,12 +228,13 @@ async def test_an_error_inside_abandons_the_run_at_once(fb: FlowBuilder) -> None
     assert caught.value.error["code"] == "plan_abandoned"
 
 
-async def test_a_bad_hold_is_refused(fb: FlowBuilder) -> None:
+async def test_a_bad_hold_is_refused(fb: FlowBuilder, gate: asyncio.Event) -> None:
     run = await fb.execute_dynamic(FLOW)
     for options in ({"timeout": 0}, {"timeout": "soon"}, {"owner": ""}, {"reason": "x" * 501}):
         with pytest.raises(InvalidValue):
             async with run.hold(**options):
                 raise AssertionError("it was held")
+    gate.set()
     await run.result(timeout=60)
     with pytest.raises(InvalidTransition):
         async with run.hold():
