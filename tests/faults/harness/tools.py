@@ -18,7 +18,7 @@ from tests.support.waiting import eventually
 
 #: Effects of handlers, without a unique key, so that what happens twice can be seen.
 EFFECTS = "create table if not exists public.effects (key text, attempt integer, pid integer)"
-_EFFECT = "insert into public.effects values (%s, %s, %s)"
+_EFFECT = b"insert into public.effects values (%s, %s, %s)"
 
 
 class Twisted(Exception):
@@ -81,7 +81,17 @@ def _working(ledger: Ledger) -> list[Tool]:
         ledger.write("exit", context)
         return times
 
-    return [work, hold, stumble, nap, child, progress]
+    @tool("fault.within", effects="write", transactional=True)
+    async def within(context: Context, value: Any = None, ms: float = 0) -> Any:
+        """Write an effect in the transaction that completes the task."""
+        ledger.write("enter", context)
+        key = (context.idempotency_key, context.attempt, os.getpid())
+        await context.connection.execute(_EFFECT, key)
+        await asyncio.sleep(ms / 1000)
+        ledger.write("exit", context)
+        return value
+
+    return [work, hold, stumble, nap, child, progress, within]
 
 
 def _slow(ledger: Ledger) -> list[Tool]:
