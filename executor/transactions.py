@@ -36,12 +36,18 @@ log = logging.getLogger(__name__)
 MOST = 8
 #: Connections kept while nobody needs them.
 _KEPT = 2
+#: A connection that answers later than this is not worth keeping.
+_CLEANING_SECONDS = 2.0
 #: How much later than the worker the server gives a transaction up whose worker is silent.
 _SLACK_SECONDS = 5.0
-#: What a handler may have left behind in its session.
+#: Undoes what a handler may have left behind in its session.
 _RESET = b"""
-close all; set session authorization default; reset all; unlisten *;
-select pg_advisory_unlock_all(); discard temp; discard sequences
+close all; set session authorization default; reset all; unlisten *; discard temp; discard sequences
+"""
+#: Not undone: behind a pooler these may be the locks of others. They go with the connection.
+_HOLDS_LOCKS = b"""
+select exists (select from pg_catalog.pg_locks l
+               where l.locktype = 'advisory' and l.pid = pg_catalog.pg_backend_pid())
 """
 
 
@@ -135,15 +141,25 @@ class Transactions:
         idle = connection.info.transaction_status is TransactionStatus.IDLE
         try:
             if idle and not self._closed and len(self._idle) < _KEPT:
-                connection.row_factory = tuple_row
-                await connection.execute(_RESET)
-                await configure(connection)
-                self._idle.append(connection)
-        except psycopg.Error as error:
+                async with asyncio.timeout(_CLEANING_SECONDS):
+                    if await _is_clean(connection):
+                        self._idle.append(connection)
+        except (psycopg.Error, TimeoutError) as error:
             log.debug("a connection is not used again: %s", error)
         finally:
             if connection not in self._idle:
                 await connection.close()
+
+
+async def _is_clean(connection: AsyncConnection[Any]) -> bool:
+    """Undo what was done to a session; False when something is left of it."""
+    connection.row_factory = tuple_row
+    await connection.execute(_RESET)
+    cursor = await connection.execute(_HOLDS_LOCKS)
+    if await cursor.fetchone() != (False,):
+        return False
+    await configure(connection)
+    return True
 
 
 def _check_intact(connection: AsyncConnection[Any]) -> None:
