@@ -7,43 +7,81 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterable, Sequence
+import time
+from collections.abc import Callable, Collection, Iterable, Sequence
 
-from flowbuilder.errors import FlowBuilderError
+from flowbuilder.errors import DatabaseError, DatabaseUnavailable, FlowBuilderError
 from flowbuilder.executor.database import Database
 
 log = logging.getLogger(__name__)
 
 #: Wakes workers. The payload names its sender, which has heard it already, and a blank.
 WORK_CHANNEL = "flowbuilder_work"
-#: The sender, a blank, and ids of runs and plans with new events, comma separated.
+#: The sender, a blank, and ids of runs and plans with new events, comma separated; with a `+`
+#: behind the id of one that surely goes on.
 EVENTS_CHANNEL = "flowbuilder_events"
 
 #: PostgreSQL refuses payloads of 8000 bytes; the sender takes some of them.
 LARGEST_PAYLOAD = 7900
 _COALESCE_SECONDS = 0.001
+_PATIENCE_SECONDS = 0.002
+#: Also says whether other systems want to be told more.
 _NOTIFY = b"""
-    select pg_notify(n.channel, n.payload)
+    select count(pg_notify(n.channel, n.payload)) as sent,
+        exists (select from flowbuilder.subscribers) as subscribed
     from unnest(%s::text[], %s::text[]) as n (channel, payload)"""
+#: PostgreSQL moves the tail of its queue of notifications on when one is written, or here: once it
+#: was full, it would stay so, even when everybody has read everything.
+_MOVE_ON = b"select pg_notification_queue_usage() as usage"
+
+
+async def notify(database: Database, channels: Sequence[str], payloads: Sequence[str]) -> bool:
+    """Send a NOTIFY on each of these channels; return whether other systems subscribe to events.
+
+    Raises:
+        DatabaseError: It is not sent, because the queue of notifications is full for instance.
+    """
+    values = (list(channels), list(payloads))
+    try:
+        row = await database.fetch_one(_NOTIFY, values)
+    except DatabaseUnavailable:
+        raise
+    except DatabaseError:
+        await database.execute(_MOVE_ON)
+        row = await database.fetch_one(_NOTIFY, values)
+    return bool(row and row["subscribed"])
 
 
 class Announcer:
-    """Collects what is to be announced and sends it at most once per millisecond."""
+    """Collects what is to be announced and sends it at most once per millisecond.
 
-    def __init__(self, database: Database, *, sender: str) -> None:
+    News of streams that surely go on are for those who watch, and wait two milliseconds for more
+    of their kind; work, ends and what somebody waits for go at once.
+    """
+
+    def __init__(self, database: Database, *, sender: str, subscribed: Callable[[], None]) -> None:
+        """`subscribed` is called when other systems want events, too."""
         self._database = database
+        self._subscribed = subscribed
         self._sender = sender
-        self._ids: dict[str, None] = {}
+        self._ids: dict[str, bool] = {}  # whether it surely goes on
         self._ready = False
+        self._urgent = False
         self._batch: asyncio.Future[None] | None = None
         self._task: asyncio.Task[None] | None = None
+        self._timer: asyncio.TimerHandle | None = None
 
-    def signal(self, ids: Iterable[str], *, ready: bool = False) -> None:
+    def signal(
+        self, ids: Iterable[str], *, going_on: Collection[str] = (), ready: bool = False
+    ) -> None:
         """Announce soon, without waiting: new events of these streams; work when `ready`."""
-        self._ids.update(dict.fromkeys(ids))
+        for one in ids:
+            self._ids[one] = one in going_on and self._ids.get(one, True)
+            self._urgent = self._urgent or not self._ids[one]
         self._ready = self._ready or ready
+        self._urgent = self._urgent or ready
         if (self._ids or self._ready) and self._task is None:
-            self._task = asyncio.create_task(self._send_all(), name="flowbuilder-announcer")
+            self._begin()
 
     async def announce(self, ids: Iterable[str], *, ready: bool = False) -> None:
         """Announce and return when it is sent. Never fails: everybody polls besides."""
@@ -56,25 +94,48 @@ class Announcer:
 
     async def close(self) -> None:
         """Send what is left."""
+        self._urgent = True
+        if self._ids and self._task is None:
+            self._begin()
         while self._task is not None:
             await asyncio.shield(self._task)
+
+    def _begin(self) -> None:
+        if self._timer is not None and self._urgent:
+            self._timer.cancel()
+            self._timer = None
+        if self._urgent:
+            self._start()
+        elif self._timer is None:
+            loop = asyncio.get_running_loop()
+            self._timer = loop.call_later(_PATIENCE_SECONDS, self._start)
+
+    def _start(self) -> None:
+        self._timer = None
+        if self._task is None:
+            self._task = asyncio.create_task(self._send_all(), name="flowbuilder-announcer")
 
     async def _send_all(self) -> None:
         try:
             while self._ids or self._ready:
-                ids, ready, batch = list(self._ids), self._ready, self._batch
-                self._ids, self._ready, self._batch = {}, False, None
+                ids = [f"{one}+" if going_on else one for one, going_on in self._ids.items()]
+                ready, batch = self._ready, self._batch
+                self._ids, self._ready, self._urgent, self._batch = {}, False, False, None
                 try:
                     await self._send(ids, ready)
                 finally:
                     if batch is not None and not batch.done():
                         batch.set_result(None)
                 await asyncio.sleep(_COALESCE_SECONDS)
+                if not self._urgent:
+                    break
         finally:
             self._task = None
             if self._batch is not None and not self._batch.done():
                 self._batch.set_result(None)
                 self._batch = None
+        if self._ids:
+            self._begin()
 
     async def _send(self, ids: Sequence[str], ready: bool) -> None:
         payloads = [f"{self._sender} {chunk}" for chunk in chunks(ids)]
@@ -82,16 +143,32 @@ class Announcer:
         if ready:
             channels.append(WORK_CHANNEL)
             payloads.append(f"{self._sender} ")
+        began = time.perf_counter()
         try:
-            await self._database.execute(_NOTIFY, (channels, payloads))
+            subscribed = await notify(self._database, channels, payloads)
         except FlowBuilderError as error:
             log.debug("could not notify, others find it by polling: %s", error)
+            return
+        if subscribed:
+            self._subscribed()
+        if log.isEnabledFor(logging.DEBUG):
+            log.debug(
+                "announced",
+                extra={
+                    "channel": ",".join(dict.fromkeys(channels)),
+                    "streams": len(ids),
+                    "bytes": sum(len(payload) for payload in payloads),
+                    "ms": round((time.perf_counter() - began) * 1000, 3),
+                },
+            )
 
 
 def chunks(ids: Iterable[str]) -> list[str]:
-    """Join ids with commas into payloads that PostgreSQL takes."""
+    """Join ids with commas into payloads that PostgreSQL takes, leaving out what fits in none."""
     payloads: list[str] = []
     for one in ids:
+        if len(one) > LARGEST_PAYLOAD:
+            continue
         if payloads and len(payloads[-1]) + 1 + len(one) <= LARGEST_PAYLOAD:
             payloads[-1] += f",{one}"
         else:

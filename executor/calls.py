@@ -13,6 +13,7 @@ from dataclasses import replace
 from typing import Any
 
 from flowbuilder.executor.context import TaskContext
+from flowbuilder.executor.eager import Begun
 from flowbuilder.executor.process_child import Answer, Job
 from flowbuilder.executor.process_pool import ProcessPool
 from flowbuilder.executor.records import LeasedTask
@@ -85,8 +86,11 @@ class Calls:
         await self._processes.close()
 
     async def _ended(self, tool: Tool, call: Callable[[], Any], seconds: float) -> Ended:
+        begun = Begun(_guarded(call) if tool.is_async else self._threads.run(call))
+        if begun.ended:  # it waited for nothing: no limit is needed
+            return begun.result
         async with asyncio.timeout(seconds) as limit:
-            ended = await (_guarded(call) if tool.is_async else self._threads.run(call))
+            ended = await begun
         if limit.expired():  # the handler was told to stop, and ended in its own way
             raise TimeoutError
         return ended

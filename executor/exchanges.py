@@ -31,6 +31,8 @@ log = logging.getLogger(__name__)
 
 #: Between two looks at whether what runs here is still wanted.
 _SHORTEST_CHECK_SECONDS = 0.05
+#: Fewer outcomes than this are not worth two exchanges.
+_SMALLEST_SHARE = 16
 
 
 class Exchanges:
@@ -41,6 +43,7 @@ class Exchanges:
         begin: Begins a leased task.
         extended: Hears that all leases held were extended.
         answered: Hears each answer and the outcomes that it is about.
+        piled_up: Hears that a second exchange is due.
     """
 
     def __init__(
@@ -54,6 +57,7 @@ class Exchanges:
         begin: Callable[[LeasedTask], None],
         extended: Callable[[], None],
         answered: Callable[[Exchange, Sequence[Outcome]], None],
+        piled_up: Callable[[], None],
     ) -> None:
         self._store = store
         self._slots = slots
@@ -63,6 +67,7 @@ class Exchanges:
         self._begin = begin
         self._extended = extended
         self._answered = answered
+        self._piled_up = piled_up
         self._under_way = 0
         self._asked = 0  # slots that answers under way may fill
         self._quiet = asyncio.Condition()
@@ -83,10 +88,21 @@ class Exchanges:
         return self._under_way > 0
 
     @property
-    def piled_up(self) -> bool:
-        """Whether a second one is worth while: more waits to be reported than is to come."""
-        outcomes = len(self._slots.outcomes)
-        return self._under_way == 1 and not self._checking and outcomes >= max(len(self._slots), 1)
+    def due(self) -> bool:
+        """Whether it is time for one: a first at once, a second for as much as the first has."""
+        return self.second_due if self._under_way else bool(self._slots.outcomes) or self._wants
+
+    @property
+    def second_due(self) -> bool:
+        """Whether a second one is worth while: more waits than is to come from what runs."""
+        if self._under_way != 1 or self._checking:
+            return False
+        piled_up = len(self._slots.outcomes) >= max(len(self._slots), 1)
+        return piled_up or (self._wants and self._free() == self._most)
+
+    @property
+    def _wants(self) -> bool:
+        return self.more and self._slots.free > 0
 
     def hasten(self) -> None:
         """Look for work soon, and whether what runs here is still wanted."""
@@ -111,7 +127,7 @@ class Exchanges:
         if check:
             self._checking = True
             await self.quiet()
-        outcomes = self._slots.take()
+        outcomes = self._slots.take(None if check else self._share())
         try:
             await self._exchange(outcomes, check=check)
         except BaseException:
@@ -159,6 +175,8 @@ class Exchanges:
         free = self._free()
         self.more = False
         async with self._counted(free):
+            if self.second_due:
+                self._piled_up()
             asked = self._store.exchange(
                 self._worker_id,
                 held=self._slots.held() if check else None,
@@ -181,8 +199,25 @@ class Exchanges:
         self.missed = self.missed + 1 if answer.ready and free and not found else 0
         self._answered(answer, outcomes)
 
+    def _share(self) -> int:
+        """How many outcomes to report at once: a third of them when nothing else goes on.
+
+        The second exchange takes the others. Of two halves both answers would come at the same
+        time, and database and handlers wait for each other; so they soon take turns.
+        """
+        if self._under_way or len(self._slots):
+            return max(self._most, _SMALLEST_SHARE)
+        return max(len(self._slots.outcomes) // 3, _SMALLEST_SHARE)
+
+    @property
+    def _most(self) -> int:
+        """How many slots one exchange may fill, so that there are some for a second one."""
+        return (self._slots.size + 1) // 2
+
     def _free(self) -> int:
-        return 0 if self.closed else max(self._slots.free - self._asked, 0)
+        if self.closed:
+            return 0
+        return max(min(self._slots.free - self._asked, self._most), 0)
 
     @asynccontextmanager
     async def _counted(self, asked: int) -> AsyncIterator[None]:

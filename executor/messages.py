@@ -70,6 +70,8 @@ class Message:
     queue: str
     payload: JsonObject
     enqueued_at: datetime
+    reads: int = 0
+    """How often it was taken out by a consumer; more than once: it was not acknowledged."""
 
 
 class Messages:

@@ -10,36 +10,37 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-import re
 import time
 import uuid
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from contextlib import suppress
 from datetime import datetime, timedelta
-from typing import Any, Self, TypeVar
+from typing import Any, Self, TypeAlias, TypeVar
 
+import orjson
 from psycopg.types.json import Jsonb
 
 from flowbuilder.errors import DatabaseError, FlowBuilderError, InvalidValue
-from flowbuilder.executor.announcer import EVENTS_CHANNEL, WORK_CHANNEL, Announcer
+from flowbuilder.executor.announcer import EVENTS_CHANNEL, WORK_CHANNEL, Announcer, notify
 from flowbuilder.executor.database import Database
 from flowbuilder.executor.listener import Heard, Listener, tell
 from flowbuilder.executor.messages import Message, Messages
+from flowbuilder.executor.queue_names import checked_queue, checked_seconds, checked_visibility
+from flowbuilder.executor.records import DEFAULT_WORKSPACE
+from flowbuilder.executor.store.subscriptions import SubscriptionStore
+from flowbuilder.executor.subscriptions import Subscriptions
 from flowbuilder.strictjson import Limits, check
-from flowbuilder.types import JsonObject, parse_duration
+from flowbuilder.types import JsonObject
 
-__all__ = ["Message", "Messages", "Notifications", "checked_queue"]
+__all__ = ["Message", "Messages", "Notifications"]
 
 log = logging.getLogger(__name__)
 
+#: Hears ids of runs and plans; None: look at everything.
+StreamsCallback: TypeAlias = Callable[[frozenset[str] | None], None]
 Callback = TypeVar("Callback", bound=Callable[..., None])
 
-#: The longest queue name that pgmq takes.
-LONGEST_QUEUE_NAME = 47
-_QUEUE = re.compile(r"[a-z0-9_]+(?:[-.][a-z0-9_]+)*")
-_RESERVED = "flowbuilder_"
 _LARGEST_MESSAGE = 64 * 1024 * 1024
-_LONGEST_INVISIBLE = 7 * 86400
 _LAST_WORDS_SECONDS = 2.0
 
 _CREATE = b"""
@@ -49,25 +50,35 @@ _SEND = b"""
     select pgmq.send(
         %s::text, %s::jsonb, clock_timestamp() + make_interval(secs => %s::float8)) as id
 """
-_NOTIFY = b"select pg_notify(%s, %s)"
-_RECEIVE = b"select msg_id, enqueued_at, message from pgmq.read(%s::text, %s::integer, %s::integer)"
+_RECEIVE = b"""
+    select msg_id, enqueued_at, read_ct, message
+    from pgmq.read(%s::text, %s::integer, %s::integer)"""
 _ARCHIVE = b"select pgmq.archive(%s::text, %s::bigint) as done"
 _HEALTH = b"select pg_notification_queue_usage()::float8 as usage"
 
 
-class Notifications:
-    """Queues that notify, and the wake-ups of workers and watchers."""
+class Notifications(Subscriptions):
+    """Queues that notify, subscriptions to events, and the wake-ups of workers and watchers."""
 
     def __init__(
-        self, database: Database, *, poll_interval: timedelta = timedelta(seconds=1)
+        self,
+        database: Database,
+        *,
+        poll_interval: timedelta = timedelta(seconds=1),
+        workspace: str = DEFAULT_WORKSPACE,
     ) -> None:
         self._database = database
-        self._poll_seconds = poll_interval.total_seconds()
         self._listener = Listener(database)
+        super().__init__(
+            SubscriptionStore(database, workspace=workspace),
+            self._listener,
+            poll_seconds=poll_interval.total_seconds(),
+        )
         self._sender = uuid.uuid4().hex[:12]
-        self._announcer = Announcer(database, sender=self._sender)
+        self._announcer = Announcer(database, sender=self._sender, subscribed=self._courier.wake)
         self._work_callbacks: list[Callable[[], None]] = []
-        self._event_callbacks: list[Callable[[frozenset[str] | None], None]] = []
+        self._event_callbacks: list[StreamsCallback] = []
+        self._end_callbacks: list[StreamsCallback] = []
         self._known: set[str] = set()
         self._listening: dict[str, list[Messages]] = {}
 
@@ -75,10 +86,13 @@ class Notifications:
         """End every listener and send what is still to be announced."""
         for queue in list(self._listening):
             await self.unlisten(queue)
+        for consumer in self._consumers:
+            await consumer.aclose()
         # Everybody polls besides: a database that does not answer holds nobody up.
         with suppress(TimeoutError):
             async with asyncio.timeout(_LAST_WORDS_SECONDS):
                 await self._announcer.close()
+                await self._courier.close()
         await self._listener.close()
 
     async def __aenter__(self) -> Self:
@@ -109,19 +123,23 @@ class Notifications:
         """
         checked_queue(queue)
         body = _checked_payload(payload)
-        seconds = _delay_seconds(delay)
+        seconds = 0.0 if delay is None else checked_seconds(delay, "/delay")
         began = time.perf_counter()
         number = await self._store(queue, body, seconds)
         stored = time.perf_counter()
         notified = await self._notify(queue, number)
+        now = time.perf_counter()
         log.info(
             "message sent",
             extra={
+                "channel": queue,
                 "queue": queue,
                 "msg_id": number,
+                "bytes": len(orjson.dumps(body.obj)),
                 "delay_seconds": seconds,
                 "store_ms": round((stored - began) * 1000, 3),
-                "notify_ms": round((time.perf_counter() - stored) * 1000, 3),
+                "notify_ms": round((now - stored) * 1000, 3),
+                "ms": round((now - began) * 1000, 3),
                 "notified": notified,
             },
         )
@@ -155,9 +173,12 @@ class Notifications:
         return messages
 
     async def unlisten(self, queue: str) -> None:
-        """End every listener of a queue that came from this object."""
+        """End every listener and consumer of a queue that came from this object."""
         for messages in self._listening.pop(queue, []):
             messages.close()
+        for consumer in self._consumers:
+            if consumer.queue == queue:
+                await consumer.aclose()
 
     async def receive(
         self, queue: str, *, limit: int = 1, visibility_timeout: str | float | timedelta = 30
@@ -171,14 +192,9 @@ class Notifications:
             InvalidValue: `queue_invalid`, or a number out of range.
         """
         checked_queue(queue)
-        seconds = _parsed(visibility_timeout, "/visibility_timeout")
+        seconds = checked_visibility(visibility_timeout)
         if not 1 <= limit <= 1000:
             raise InvalidValue("a limit lies between 1 and 1000", pointer="/limit")
-        if not 0 < seconds <= _LONGEST_INVISIBLE:
-            raise InvalidValue(
-                "a visibility timeout is positive and at most seven days",
-                pointer="/visibility_timeout",
-            )
         await self._ensure(queue)
         rows = await self._database.fetch_all(_RECEIVE, (queue, int(-(-seconds // 1)), limit))
         return [
@@ -187,6 +203,7 @@ class Notifications:
                 queue=queue,
                 payload=row["message"],
                 enqueued_at=row["enqueued_at"],
+                reads=row["read_ct"],
             )
             for row in rows
         ]
@@ -202,9 +219,10 @@ class Notifications:
         """Return whether the database answers and notifications come through.
 
         `{database, listening, channels, connected_since, last_notification_at, reconnects,
-        listeners, queue_usage, latency_ms}`; `listening` is None while nobody listens,
+        listeners, subscriptions, queue_usage, latency_ms}`; `listening` is None while nobody does,
         `connected_since` is that of the present connection, `listeners` says how far each is
-        (see `Messages.progress`), `queue_usage` is how full PostgreSQL's queue is, 0 to 1.
+        (see `Messages.progress`), `subscriptions` who is how far
+        behind (see `Subscription`), `queue_usage` is how full PostgreSQL's queue is, 0 to 1.
         """
         began = time.perf_counter()
         channels = self._listener.channels
@@ -216,44 +234,53 @@ class Notifications:
             "last_notification_at": _text(self._listener.heard_at),
             "listeners": [
                 one.progress()
-                for listeners in self._listening.values()
+                for listeners in (*self._listening.values(), self._consumers)
                 for one in listeners
                 if not one.closed
             ],
+            "subscriptions": [],
             "reconnects": self._listener.reconnects,
             "queue_usage": None,
             "latency_ms": None,
         }
         try:
             row = await self._database.fetch_one(_HEALTH)
+            answered = time.perf_counter()
+            found = await self.subscriptions()
         except FlowBuilderError as error:
             return {**health, "database": False, "error": error.message}
         health["queue_usage"] = row["usage"] if row else None
-        health["latency_ms"] = round((time.perf_counter() - began) * 1000, 3)
+        health["latency_ms"] = round((answered - began) * 1000, 3)
+        health["subscriptions"] = [one.as_json() for one in found]
         return health
 
     # -- wake-ups ---------------------------------------------------------------------------
 
-    def signal(self, ids: Iterable[str], *, ready: bool = False) -> None:
+    def signal(
+        self, ids: Iterable[str], *, going_on: Collection[str] = (), ready: bool = False
+    ) -> None:
         """Announce new events of these runs or plans, and work when `ready`, without waiting.
 
-        Who listens in this process hears it at once, not by way of the database.
+        Those that surely have not ended are named in `going_on`. Who listens in this process
+        hears it at once, not by way of the database.
         """
         streams = frozenset(ids)
-        self._announcer.signal(streams, ready=ready)
-        self._tell_here(streams, ready)
+        self._announcer.signal(streams, going_on=going_on, ready=ready)
+        self._tell_here(streams, ready, streams.difference(going_on))
 
     async def announce(self, ids: Iterable[str], *, ready: bool = False) -> None:
         """Announce as `signal` does, and return when it is sent. Never fails."""
         streams = frozenset(ids)
-        self._tell_here(streams, ready)
+        self._tell_here(streams, ready, streams)
         await self._announcer.announce(streams, ready=ready)
 
-    def _tell_here(self, streams: frozenset[str], ready: bool) -> None:
+    def _tell_here(self, streams: frozenset[str], ready: bool, ended: frozenset[str]) -> None:
         if ready:
             tell(WORK_CHANNEL, self._work_callbacks)
         if streams:
             tell(EVENTS_CHANNEL, self._event_callbacks, streams)
+        if ended:
+            tell(EVENTS_CHANNEL, self._end_callbacks, ended)
 
     def on_work(self, callback: Callable[[], None]) -> Callable[[], None]:
         """Call back whenever there may be work, until the returned function is called."""
@@ -264,7 +291,7 @@ class Notifications:
 
         return self._hear(WORK_CHANNEL, heard, self._work_callbacks, callback)
 
-    def on_events(self, callback: Callable[[frozenset[str] | None], None]) -> Callable[[], None]:
+    def on_events(self, callback: StreamsCallback) -> Callable[[], None]:
         """Call back with the ids of runs and plans that have new events.
 
         None instead of ids: notifications may have been missed, look at everything. The
@@ -275,9 +302,22 @@ class Notifications:
             if payload is None:
                 callback(None)
             elif (streams := self._from_others(payload)) is not None:
-                callback(frozenset(streams.split(",")))
+                callback(frozenset(one.removesuffix("+") for one in streams.split(",")))
 
         return self._hear(EVENTS_CHANNEL, heard, self._event_callbacks, callback)
+
+    def on_ends(self, callback: StreamsCallback) -> Callable[[], None]:
+        """Call back as `on_events` does, but only with what may have ended."""
+
+        def heard(payload: str | None) -> None:
+            if payload is None:
+                callback(None)
+            elif (streams := self._from_others(payload)) is not None:
+                ended = frozenset(one for one in streams.split(",") if not one.endswith("+"))
+                if ended:
+                    callback(ended)
+
+        return self._hear(EVENTS_CHANNEL, heard, self._end_callbacks, callback)
 
     def _hear(
         self, channel: str, heard: Heard, here: list[Callback], callback: Callback
@@ -321,34 +361,11 @@ class Notifications:
     async def _notify(self, queue: str, number: int) -> bool:
         payload = json.dumps({"queue": queue, "msg_id": number})
         try:
-            await self._database.execute(_NOTIFY, (queue, payload))
+            await notify(self._database, [queue], [payload])
         except FlowBuilderError as error:
             log.warning("message %s of %s is stored but not announced: %s", number, queue, error)
             return False
         return True
-
-
-def checked_queue(queue: Any) -> str:
-    """Return a queue's name if pgmq and LISTEN can use it.
-
-    Raises:
-        InvalidValue: `queue_invalid` or `queue_reserved`.
-    """
-    if not isinstance(queue, str) or len(queue) > LONGEST_QUEUE_NAME or not _QUEUE.fullmatch(queue):
-        raise InvalidValue(
-            f"{str(queue)[:80]!r} is no queue name",
-            pointer="/queue",
-            code="queue_invalid",
-            hint=f"Use 1 to {LONGEST_QUEUE_NAME} lower case letters, digits and underscores, with "
-            "single dots or hyphens between them.",
-        )
-    if queue.startswith(_RESERVED):
-        raise InvalidValue(
-            f"queue names that begin with {_RESERVED} are used inside",
-            pointer="/queue",
-            code="queue_reserved",
-        )
-    return queue
 
 
 def _checked_payload(payload: Any) -> Jsonb:
@@ -359,14 +376,3 @@ def _checked_payload(payload: Any) -> Jsonb:
 
 def _text(moment: datetime | None) -> str | None:
     return None if moment is None else moment.isoformat()
-
-
-def _delay_seconds(delay: str | float | timedelta | None) -> float:
-    return 0.0 if delay is None else _parsed(delay, "/delay")
-
-
-def _parsed(value: str | float | timedelta, pointer: str) -> float:
-    try:
-        return parse_duration(value).total_seconds()
-    except (ValueError, TypeError, AttributeError) as error:
-        raise InvalidValue(str(error), pointer=pointer, code="duration_invalid") from None

@@ -32,16 +32,25 @@ START_RUNS: Final = b"""
     select flowbuilder.start_runs(%s, %s::uuid, %s::json[], %s::text[], %s::float8, %s::uuid, %s,
         %s, null, %s::uuid, %s, %s::float8, %s) as answer"""
 GET_RUN: Final = _RUN + b" and r.id = %s::uuid"
-LIST_RUNS: Final = b"""
+_RUNS: Final = b"""
     with given as (
-        select %s::uuid as workspace, %s::text as flow, %s::text as status, %s::uuid as before)
-    select r.* from flowbuilder.runs r cross join given g
+        select %s::uuid as workspace, %s::text as flow, %s::text as status, %s::uuid as before),
+    {candidates}
+    select r.* from candidates r cross join given g
     where r.workspace_id = g.workspace
       and (g.flow is null or r.flow = g.flow)
       and (g.status is null or r.status = g.status)
       and (g.before is null or (r.created_at, r.id) < (
             select b.created_at, b.id from flowbuilder.runs b where b.id = g.before))
     order by r.created_at desc, r.id desc limit %s"""
+LIST_RUNS: Final = _RUNS.replace(
+    b"{candidates}", b"candidates as not materialized (select * from flowbuilder.runs)"
+)
+#: For the states of open runs: those are few, and found by the index of deadlines.
+LIST_OPEN_RUNS: Final = _RUNS.replace(
+    b"{candidates}",
+    b"candidates as materialized (select * from flowbuilder.runs where finished_at is null)",
+)
 RUN_STEPS: Final = b"""
     select s.*, v.tool from flowbuilder.runs r
     join flowbuilder.run_steps s on s.run_id = r.id
@@ -135,4 +144,15 @@ PRUNE_RUNS: Final = b"select flowbuilder.prune_runs(%s, %s, %s, %s, %s) as answe
 PRUNE_PLANS: Final = b"select flowbuilder.prune_plans(%s, %s, %s, %s, %s) as answer"
 PRUNE_VERSIONS: Final = b"select flowbuilder.prune_versions(%s, %s, %s, %s) as answer"
 PRUNE_WORKERS: Final = b"select flowbuilder.prune_workers(%s, %s) as workers"
+PRUNE_DELIVERIES: Final = b"select flowbuilder.prune_deliveries()"
 BEFORE: Final = b"select flowbuilder.now() - make_interval(secs => %s::float8) as before"
+
+SUBSCRIBE: Final = b"select flowbuilder.subscribe(%s, %s, %s, %s)"
+UNSUBSCRIBE: Final = b"select flowbuilder.unsubscribe(%s, %s, %s) as patterns"
+SUBSCRIPTIONS: Final = b"select flowbuilder.subscriptions(%s) as answer"
+DELIVER: Final = b"select flowbuilder.deliver(%s) as answer"
+TAKE_MESSAGES: Final = b"""
+    select * from flowbuilder.take_messages(%s, %s, %s::float8) order by msg_id"""
+DELETE_MESSAGES: Final = b"select pgmq.delete(%s::text, m.id) from unnest(%s::bigint[]) m (id)"
+SHOW_MESSAGES: Final = b"select pgmq.set_vt(%s::text, m.id, 0) from unnest(%s::bigint[]) m (id)"
+DROP_QUEUE: Final = b"select pgmq.drop_queue(%s::text)"

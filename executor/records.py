@@ -375,6 +375,8 @@ class Exchange:
     """Held attempts that are no longer this worker's: stop their handlers."""
     touched: list[str] = field(default_factory=list)
     """Runs that may have got new events: whom to notify about."""
+    going_on: frozenset[str] = frozenset()
+    """Those of them that have surely not ended."""
     ready: bool = False
     """More work is visible in the queue than was handed out: wake the others."""
     next_due_seconds: float | None = None

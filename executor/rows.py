@@ -101,6 +101,7 @@ def exchange(answer: Row, tasks: list[LeasedTask], outcomes: Sequence[Outcome]) 
         verdicts=verdicts,
         lost=[(task_id, fence) for task_id, fence in answer["lost"] or ()],
         touched=list(dict.fromkeys(runs)),
+        going_on=frozenset(task.run_id for task in tasks),
         ready=answer["ready"],
         next_due_seconds=0.0 if answer["due"] else min(delays, default=None),
     )

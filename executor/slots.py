@@ -57,7 +57,7 @@ class Slots:
     """
 
     def __init__(self, size: int, work: Work, *, ended: Callable[[], None]) -> None:
-        self._size = size
+        self.size = size
         self._work = work
         self._ended = ended
         self._running: dict[Key, _Attempt] = {}
@@ -71,7 +71,7 @@ class Slots:
     @property
     def free(self) -> int:
         """How many further tasks may begin."""
-        return max(self._size - len(self._running), 0)
+        return max(self.size - len(self._running), 0)
 
     def held(self) -> list[Key]:
         """Return what is leased to this worker and not reported yet. Safe from any thread."""
@@ -86,9 +86,23 @@ class Slots:
         attempt = self._running[key] = _Attempt(task, context, progress)
         attempt.work = asyncio.create_task(self._attend(attempt), name="flowbuilder-task")
 
-    def take(self) -> list[Outcome]:
-        """Return every outcome that is to be reported; until settled they are under way."""
-        taken, self.outcomes = self.outcomes, {}
+    def take(self, limit: int | None = None) -> list[Outcome]:
+        """Return outcomes that are to be reported; until settled they are under way.
+
+        With a limit, those of whole runs until there are so many: an exchange that reports about
+        a run waits for another one that does.
+        """
+        if limit is None or len(self.outcomes) <= limit:
+            taken, self.outcomes = self.outcomes, {}
+        else:
+            taken = {}
+            by_run: dict[str, list[Key]] = {}
+            for key, outcome in self.outcomes.items():
+                by_run.setdefault(outcome.run_id, []).append(key)
+            for keys in by_run.values():
+                if len(taken) >= limit:
+                    break
+                taken.update((key, self.outcomes.pop(key)) for key in keys)
         self._reporting.update(taken)
         return list(taken.values())
 

@@ -80,6 +80,8 @@ class Worker:
             held=self._slots.held,
             lost=self._lost_elsewhere,
         )
+        self._wake = asyncio.Event()
+        self._pile = asyncio.Event()
         self._exchanges = Exchanges(
             store,
             self._slots,
@@ -89,9 +91,8 @@ class Worker:
             begin=self._begin,
             extended=self._leases.extended,
             answered=self._answered,
+            piled_up=self._pile.set,
         )
-        self._wake = asyncio.Event()
-        self._pile = asyncio.Event()
         self._maintenance = Maintenance(
             store,
             notifications,
@@ -236,7 +237,7 @@ class Worker:
             await self._rest()
 
     async def _assist(self) -> None:
-        """Report in a second exchange what piles up while the first is under way.
+        """Make a second exchange while the first is under way and as much again waits for one.
 
         So the database works while handlers do. What goes wrong here is left to the first one.
         """
@@ -244,7 +245,7 @@ class Worker:
             await self._pile.wait()
             self._pile.clear()
             try:
-                while self._exchanges.piled_up:
+                while self._exchanges.second_due:
                     await self._exchanges.turn()
             except Exception as error:
                 log.debug("an exchange failed, trying on: %s", error)
@@ -252,7 +253,7 @@ class Worker:
 
     def _attempt_ended(self) -> None:
         self._wake.set()
-        if self._exchanges.piled_up:
+        if self._exchanges.second_due:
             self._pile.set()
 
     async def _rest(self) -> None:
@@ -264,16 +265,19 @@ class Worker:
         if missed := self._exchanges.missed:
             interval = min(interval, 0.001 * 2 ** min(missed, 12))
         end = time.monotonic() + interval
-        while not (self._slots.outcomes or (self._exchanges.more and self._slots.free)):
-            self._wake.clear()
-            until = min(end, self._exchanges.check_at) if len(self._slots) else end
-            left = until - time.monotonic()
-            try:
-                async with asyncio.timeout(left):
-                    await self._wake.wait()
-            except TimeoutError:
+        while True:
+            while not self._exchanges.due:
+                self._wake.clear()
+                until = min(end, self._exchanges.check_at) if len(self._slots) else end
+                left = until - time.monotonic()
+                try:
+                    async with asyncio.timeout(left):
+                        await self._wake.wait()
+                except TimeoutError:
+                    return
+            await asyncio.sleep(0)  # what ends at the same moment goes along
+            if self._exchanges.due:  # the second exchange may have taken it
                 return
-        await asyncio.sleep(0)  # what ends at the same moment goes along
 
     async def lend_room(self, start: Callable[[Room | None], Awaitable[Started]]) -> Started:
         """Make a call that leases its first tasks to this worker, as far as it has room."""
@@ -281,14 +285,14 @@ class Worker:
 
     def _answered(self, answer: Exchange, outcomes: Sequence[Outcome]) -> None:
         if outcomes or answer.tasks:
-            self._notifications.signal(answer.touched, ready=answer.ready)
+            self._notifications.signal(answer.touched, going_on=answer.going_on, ready=answer.ready)
         if answer.next_due_seconds is not None:
             self._maintenance.hasten()
 
     def _begin(self, task: LeasedTask) -> None:
         async def write(data: JsonObject) -> None:
             if await self._store.progress(self.id, task.task_id, task.fence, data):
-                self._notifications.signal([task.run_id])
+                self._notifications.signal([task.run_id], going_on=[task.run_id])
 
         progress = ProgressReporter(write)
         context = TaskContext(task, settings=self._settings, secrets=self._secrets, report=progress)

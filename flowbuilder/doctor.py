@@ -32,6 +32,8 @@ MODEL_PATIENCE = 5.0
 _OTHER_ROLE = "Connect as the role that owns the schema flowbuilder, or have it grant access."
 #: Seconds a task may lie in the queue before that says something.
 LONG_IN_QUEUE = 60.0
+#: Seconds that a subscriber may leave an event unread before that says something.
+LONG_UNREAD = 3600.0
 
 
 class State(StrEnum):
@@ -155,6 +157,7 @@ async def _database(settings: Settings) -> list[Check]:
                 store = Store(database)
                 checks.append(await _safely("queue", _queue, store))
                 checks.append(await _safely("workers", _workers, store))
+                checks.append(await _safely("subscriptions", _subscriptions, store))
     except FlowBuilderError as error:
         checks.append(_failed("database", error))
     return checks
@@ -263,6 +266,34 @@ async def _workers(store: Store) -> Check:
         state=State.OK if idle else State.WARNING,
         mend="Start one with `flowbuilder worker`; `flowbuilder run` brings its own.",
     )
+
+
+async def _subscriptions(store: Store) -> Check:
+    """Look for queues of other systems that take no events, or that nobody reads."""
+    found = {one.queue: one for one in await store.subscriptions()}
+    if not found:
+        return Check(name="subscriptions", finding="no other system subscribes to events")
+    broken = [one for one in found.values() if one.error]
+    if broken:
+        return Check(
+            name="subscriptions",
+            finding=f"the queue {broken[0].queue} takes no events: {broken[0].error}",
+            state=State.WARNING,
+            mend=f"Mend the queue, or: flowbuilder subscriptions remove {broken[0].queue}",
+        )
+    unread = [one for one in found.values() if (one.oldest_seconds or 0) > LONG_UNREAD]
+    if unread:
+        worst = max(unread, key=lambda one: one.oldest_seconds or 0)
+        return Check(
+            name="subscriptions",
+            finding=f"nobody has read the queue {worst.queue} for "
+            f"{(worst.oldest_seconds or 0) / 3600:.0f} hours: {worst.messages} messages, "
+            f"{worst.pending} more to come",
+            state=State.WARNING,
+            mend=f"Start its reader, or: flowbuilder subscriptions remove {worst.queue} --drop",
+        )
+    behind = ", ".join(f"{one.queue} ({one.messages} unread)" for one in found.values())
+    return Check(name="subscriptions", finding=f"events go to {behind}")
 
 
 async def _model(settings: Settings) -> Check:

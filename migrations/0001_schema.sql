@@ -3,8 +3,9 @@
 -- Order of locks, everywhere: worker row, then runs by id, then tasks, then messages.
 -- Rows that every step touches have no foreign keys: a run is locked before its steps, tasks and
 -- events are written, and a version is read before its run is, so a key would only add checks and
--- share locks to the hottest rows. For the same reason no index speaks of a column that each step
--- changes unless a query needs it.
+-- share locks to the hottest rows. For the same reason no index of tasks and steps speaks of a column
+-- that each of them changes, and their pages have room: an update that touches no index stays on its
+-- page. What few of them ever are (parked, unadmitted, orphanable) is a column of its own for that.
 -- What users put in or get out is json, which keeps the order of keys; only errors are jsonb.
 
 create table flowbuilder.workspaces (
@@ -121,7 +122,7 @@ create table flowbuilder.runs (
     check ((error is not null) = (status = 'failed')),
     check ((output is not null) = (status = 'completed')),
     check (status <> 'completed' or remaining_steps = 0)
-) with (fillfactor = 70);
+) with (fillfactor = 50);
 create unique index runs_idempotency on flowbuilder.runs (workspace_id, idempotency_key)
     where idempotency_key is not null;
 create index runs_newest on flowbuilder.runs (workspace_id, created_at desc, id desc);
@@ -153,7 +154,7 @@ create table flowbuilder.run_steps (
     check ((skip_reason is not null) = (status = 'skipped')),
     check (status not in ('running', 'completed') or started_at is not null),
     check (status <> 'completed' or remaining_tasks = 0)
-) with (fillfactor = 70);
+) with (fillfactor = 50);
 
 -- position -1 is the finishing task of a run, -2 - n the compensation of the step at n; element -1 is the one task of an unmapped step, whose
 -- output is in the step's row. Only what is queued has a message; a claim takes it away.
@@ -184,6 +185,11 @@ create table flowbuilder.tasks (
     error        jsonb,
     started_at   timestamptz,
     finished_at  timestamptz,
+    parked       boolean not null generated always as (
+                     status in ('queued', 'waiting') and message_id is null) stored,
+    unadmitted   boolean not null generated always as (status = 'pending') stored,
+    orphanable   boolean not null generated always as (
+                     owner_id is not null and finished_at is null) stored,
     unique (run_id, position, element),
     check ((lease_until is not null) = (status = 'running')),
     check (status <> 'running' or worker_id is not null),
@@ -192,14 +198,20 @@ create table flowbuilder.tasks (
     check ((step_id is null) = (kind = 'finish')),
     check (message_id is null or status = 'queued'),
     check ((finished_at is not null) = (status in ('completed', 'failed', 'skipped', 'cancelled')))
+) with (fillfactor = 50);
+create index tasks_due on flowbuilder.tasks (available_at) where parked;
+create index tasks_pending on flowbuilder.tasks (run_id, position, element) where unadmitted;
+create index tasks_owned on flowbuilder.tasks (owner_id) where orphanable;
+
+-- Which tasks were leased to whom, a row for each call that leased any: by this the tasks of a worker
+-- are found. `until` tells when to look whether their own `lease_until` ran out.
+create table flowbuilder.leases (
+    id        bigint generated always as identity primary key,
+    worker_id uuid not null,
+    until     timestamptz not null,
+    tasks     bigint[] not null
 ) with (fillfactor = 70);
-create index tasks_held on flowbuilder.tasks (worker_id, lease_until) where status = 'running';
-create index tasks_due on flowbuilder.tasks (available_at)
-    where status in ('queued', 'waiting') and message_id is null;
-create index tasks_pending on flowbuilder.tasks (run_id, position, element)
-    where status = 'pending';
-create index tasks_owned on flowbuilder.tasks (owner_id)
-    where owner_id is not null and finished_at is null;
+create index leases_worker on flowbuilder.leases (worker_id);
 
 create table flowbuilder.approvals (
     id           uuid primary key default gen_random_uuid(),
@@ -297,6 +309,30 @@ create table flowbuilder.outbox (
     payload    json not null,
     created_at timestamptz not null
 );
+
+-- Queues of other systems that are bound to topics of events (pgmq.bind_topic). One row for each
+-- queue, kept by adjust_subscribers; without a workspace it was bound by pgmq alone and gets the
+-- events of all.
+create table flowbuilder.subscribers (
+    queue        text primary key,
+    workspace_id uuid references flowbuilder.workspaces,
+    largest      integer not null default 10000 check (largest > 0),
+    failures     integer not null default 0 check (failures >= 0),
+    retry_at     timestamptz,
+    error        text,
+    check ((failures > 0) = (error is not null)),
+    check ((failures > 0) = (retry_at is not null))
+);
+
+-- Which event goes to which queue: written with the event, read by deliver after the commit. The
+-- numbers of one stream rise in the order of its events, because its row is locked meanwhile.
+create table flowbuilder.deliveries (
+    queue  text not null,
+    id     bigint generated always as identity,
+    stream uuid not null,
+    seq    bigint not null,
+    primary key (queue, id)
+) with (autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_cost_delay = 0);
 
 -- Sets of rows that functions hand to each other.
 create type flowbuilder.place as (run_id uuid, position integer);

@@ -13,12 +13,20 @@ from flowbuilder.executor.store.growth import GrowthStore
 from flowbuilder.executor.store.plans import PlanStore
 from flowbuilder.executor.store.retention import Pruned, RetentionStore
 from flowbuilder.executor.store.runs import RunStore
+from flowbuilder.executor.store.subscriptions import Subscription, SubscriptionStore
 from flowbuilder.executor.store.workers import RELAYS_PER_TICK, WorkerStore
 
-__all__ = ["RELAYS_PER_TICK", "Pruned", "Store"]
+__all__ = ["RELAYS_PER_TICK", "Pruned", "Store", "Subscription"]
 
 
 class Store(
-    FlowStore, RunStore, GrowthStore, ApprovalStore, PlanStore, RetentionStore, WorkerStore
+    FlowStore,
+    RunStore,
+    GrowthStore,
+    ApprovalStore,
+    PlanStore,
+    RetentionStore,
+    SubscriptionStore,
+    WorkerStore,
 ):
     """Typed calls of the SQL functions, for one workspace."""

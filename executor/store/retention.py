@@ -66,6 +66,8 @@ class RetentionStore(StoreBase):
             )
             counts["versions"] += answer["versions"]
             more = answer["more"]
+        if not dry_run:
+            await self._all(queries.PRUNE_DELIVERIES)
         row = await self._one(queries.PRUNE_WORKERS, before, dry_run)
         return Pruned(**counts, workers=row["workers"])
 

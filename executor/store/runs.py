@@ -124,7 +124,9 @@ class RunStore(LeaseStore):
         """Read runs, newest first; `before` is the id of the last run of the page before."""
         cursor = None if before is None else as_uuid(before)
         wanted = None if status is None else status.value
-        found = await self._all(queries.LIST_RUNS, self.workspace, flow, wanted, cursor, limit)
+        is_open = status is not None and not status.terminal
+        query = queries.LIST_OPEN_RUNS if is_open else queries.LIST_RUNS
+        found = await self._all(query, self.workspace, flow, wanted, cursor, limit)
         return [rows.read(RunRow, row) for row in found]
 
     async def run_steps(self, run_id: str) -> list[StepRow]:

@@ -13,6 +13,7 @@ from flowbuilder.cli.benching import bench
 from flowbuilder.cli.failures import finish, perform
 from flowbuilder.cli.options import Options, hoist
 from flowbuilder.cli.steering import VERBS, RunId
+from flowbuilder.cli.subscribing import subscriptions_app
 
 EPILOG = (
     "--json, --no-json, --tools, --database-url, --data-dir and --debug may stand before or after "
@@ -34,6 +35,7 @@ model_app = typer.Typer(help="A real language model on this machine.", no_args_i
 eval_app = typer.Typer(help="Measure planning and execution.", no_args_is_help=True)
 app.add_typer(model_app, name="model")
 app.add_typer(eval_app, name="eval")
+app.add_typer(subscriptions_app, name="subscriptions")
 
 Input = Annotated[
     str | None,

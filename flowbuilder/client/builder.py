@@ -146,7 +146,10 @@ class FlowBuilder(Plans, Flows, Runs, Approvals):
 
     @property
     def notifications(self) -> Notifications:
-        """LISTEN and NOTIFY: `send_with_notify(channel, payload)`, `listen(channel)`."""
+        """Queues that notify: `send_with_notify(queue, payload)`, `listen(queue)`.
+
+        And events for other systems: `subscribe(channel, queue=…)`, `messages(queue)`.
+        """
         return self._session.notifications
 
     # -- workers and health -----------------------------------------------------------------

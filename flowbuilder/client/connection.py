@@ -72,7 +72,7 @@ async def open_session(
     )
     await migrate(database)
     notifications = await stack.enter_async_context(
-        Notifications(database, poll_interval=settings.poll_interval)
+        Notifications(database, poll_interval=settings.poll_interval, workspace=workspace)
     )
     return Session(
         settings=settings,

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 
-from flowbuilder.executor.notifications import Notifications
+from flowbuilder.executor.notifications import Notifications, StreamsCallback
 
 
 class Signal:
@@ -34,17 +34,32 @@ class Feed:
     """Hands notifications about streams to those who watch them."""
 
     def __init__(self, notifications: Notifications) -> None:
-        self._notifications = notifications
+        self._events = _Watchers(notifications.on_events)
+        self._ends = _Watchers(notifications.on_ends)
+
+    def watch(self, stream: str) -> AbstractContextManager[Signal]:
+        """Give a signal that is set whenever the stream may have new events."""
+        return self._events.watch(stream)
+
+    def watch_end(self, stream: str) -> AbstractContextManager[Signal]:
+        """Give a signal that is set whenever the stream may have ended."""
+        return self._ends.watch(stream)
+
+
+class _Watchers:
+    """Signals by stream, for one kind of news; listens while there are any."""
+
+    def __init__(self, subscribe: Callable[[StreamsCallback], Callable[[], None]]) -> None:
+        self._subscribe = subscribe
         self._signals: dict[str, set[Signal]] = {}
         self._stop: Callable[[], None] | None = None
 
     @contextmanager
     def watch(self, stream: str) -> Iterator[Signal]:
-        """Give a signal that is set whenever the stream may have new events."""
         signal = Signal()
         self._signals.setdefault(stream, set()).add(signal)
         if self._stop is None:
-            self._stop = self._notifications.on_events(self._heard)
+            self._stop = self._subscribe(self._heard)
         try:
             yield signal
         finally:

@@ -91,7 +91,7 @@ class Run:
         """
         try:
             async with asyncio.timeout(timeout):
-                row = await self._finished()
+                self.row = row = await self._session.end_of(self.id)
         except TimeoutError:
             raise WaitTimeout(
                 f"run {self.id} has not ended within {timeout:g} seconds; it goes on"
@@ -101,14 +101,6 @@ class Run:
         if row.status is RunStatus.CANCELLED:
             raise RunCancelled(f"run {row.id} was cancelled{await self._reason(row)}")
         return outcome_of(row)
-
-    async def _finished(self) -> RunRow:
-        row = await self.refresh()
-        while not row.status.terminal:
-            async for _event in self._session.follow(self.id, after=row.last_seq):
-                pass
-            row = await self.refresh()
-        return row
 
     async def _reason(self, row: RunRow) -> str:
         """Return why a run was cancelled, as the last event of its stream tells."""

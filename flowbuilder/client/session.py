@@ -5,16 +5,17 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from collections.abc import AsyncIterator, Callable, Hashable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Hashable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypeVar
 from weakref import WeakValueDictionary
 
 from flowbuilder.client.feed import Feed
 from flowbuilder.errors import DatabaseUnavailable, ExecutionError, NotFound
 from flowbuilder.executor.notifications import Notifications
-from flowbuilder.executor.records import ApprovalRow, EventRow, Room, Started, VersionRow
+from flowbuilder.executor.records import ApprovalRow, EventRow, Room, RunRow, Started, VersionRow
 from flowbuilder.executor.store import Store
 from flowbuilder.flow import Flow
 from flowbuilder.settings import Settings
@@ -23,6 +24,8 @@ from flowbuilder.types import JsonValue
 
 if TYPE_CHECKING:
     from flowbuilder.executor.worker import Worker
+
+T = TypeVar("T")
 
 #: How long who follows a stream waits for a database that cannot be reached.
 AWAY_SECONDS = 30.0
@@ -93,7 +96,9 @@ class Session:
         with self.feed.watch(stream) as signal:
             while True:
                 signal.clear()
-                page = await self._read_on(stream, seen)
+                page = await self._patiently(
+                    partial(self.store.events, stream, after=seen, limit=PAGE)
+                )
                 for event in page:
                     seen = event.seq
                     yield event
@@ -104,12 +109,26 @@ class Session:
                 if len(page) < PAGE:
                     await signal.wait(self.settings.poll_interval.total_seconds())
 
-    async def _read_on(self, stream: str, seen: int) -> list[EventRow]:
-        """Read the next events; a database that is away for a while is waited for."""
+    async def end_of(self, run_id: str) -> RunRow:
+        """Wait for the end of a run and return its row.
+
+        Raises:
+            NotFound: There is no such run.
+        """
+        with self.feed.watch_end(run_id) as signal:
+            while True:
+                signal.clear()
+                row = await self._patiently(partial(self.store.get_run, run_id))
+                if row.status.terminal:
+                    return row
+                await signal.wait(self.settings.poll_interval.total_seconds())
+
+    async def _patiently(self, read: Callable[[], Awaitable[T]]) -> T:
+        """Read something; a database that is away for a while is waited for."""
         give_up = time.monotonic() + AWAY_SECONDS
         while True:
             try:
-                return await self.store.events(stream, after=seen, limit=PAGE)
+                return await read()
             except DatabaseUnavailable:
                 if time.monotonic() > give_up:
                     raise
@@ -135,7 +154,7 @@ class Session:
         worker = self.workers[0] if self.workers else None
         started = await (start(None) if worker is None else worker.lend_room(start))
         begun = dict.fromkeys(task.run_id for task in started.tasks)
-        self.notifications.signal(begun, ready=started.queued)
+        self.notifications.signal(begun, going_on=begun, ready=started.queued)
         return started
 
     async def announce_run(self, run_id: str) -> None:

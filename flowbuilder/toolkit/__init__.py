@@ -18,6 +18,11 @@ def starter_tools() -> list[Tool]:
     return sorted(found, key=lambda item: item.name)
 
 
+def is_starter(tool: Tool) -> bool:
+    """Whether a tool came with flowbuilder, not with its user."""
+    return str(getattr(tool.handler, "__module__", "")).startswith(f"{__name__}.")
+
+
 def load_registry(
     settings: Settings, modules: Sequence[str] = (), *, search_path: Path | None = None
 ) -> ToolRegistry:

@@ -9,7 +9,7 @@ begin
         select t.id, flowbuilder.now() as at
         from flowbuilder.tasks t
         where t.run_id = p_place.run_id and t.position = p_place.position and t.element >= 0
-          and t.status = 'pending'
+          and t.unadmitted
         order by t.element limit p_count
     ),
     sent as (

@@ -7,8 +7,7 @@ returns table (id uuid, name text, tools text[], concurrency integer, running in
 language sql stable set search_path = ''
 as $$
     select w.id, w.name, w.tools, w.concurrency,
-           (select count(*)::integer from flowbuilder.tasks t
-            where t.worker_id = w.id and t.status = 'running'),
+           (select count(*)::integer from flowbuilder.leased_tasks(w.id)),
            case when flowbuilder.is_locked(w.id) then true when w.lock_seen then false
            else w.last_seen_at > p_now - interval '1 minute' end,
            w.last_seen_at

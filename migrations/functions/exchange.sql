@@ -55,6 +55,10 @@ begin
                 p_free - coalesce(cardinality(v_leased), 0), v_lease);
         end if;
     end if;
+    if v_leased is not null then
+        insert into flowbuilder.leases (worker_id, until, tasks)
+        values (p_worker, v_now + v_lease, v_leased);
+    end if;
     v_denied := flowbuilder.close_turn(
         p_worker, v_outcomes, v_closed, v_over, v_mapped, v_barred, v_poisoned);
     if p_held is not null then

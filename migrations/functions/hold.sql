@@ -14,9 +14,17 @@ begin
     where id in (select w.id from flowbuilder.workers w
                  where w.id = p_worker and w.last_seen_at < p_now - interval '1 second'
                  for no key update skip locked);
+    delete from flowbuilder.leases l
+    where l.worker_id = p_worker and not exists (
+        select from unnest(l.tasks) as g (id)
+        cross join lateral (
+            select from flowbuilder.tasks t
+            where t.id = g.id and t.worker_id = p_worker and t.status = 'running' limit 1) h);
+    update flowbuilder.leases l set until = p_now + p_lease
+    where l.worker_id = p_worker and l.until < p_now + p_lease * 0.67;
     select array_agg(t.id), jsonb_agg(jsonb_build_array(t.id, t.fence)) into unheard, lost
-    from flowbuilder.tasks t
-    where t.worker_id = p_worker and t.status = 'running' and t.id <> all (p_leased)
+    from flowbuilder.leased_tasks(p_worker) t
+    where t.id <> all (p_leased)
       and not exists (
           select from jsonb_array_elements(p_held) h
           where (h ->> 0)::bigint = t.id and (h ->> 1)::integer = t.fence);

@@ -35,6 +35,10 @@ begin
         select * into v_leased, v_events from flowbuilder.start_tasks(
             v_ready, p_now, p_worker, p_tools, p_free, p_lease);
     end if;
+    if v_leased is not null then
+        insert into flowbuilder.leases (worker_id, until, tasks)
+        values (p_worker, p_now + p_lease, v_leased);
+    end if;
     if v_events is not null then
         perform flowbuilder.record_turn(v_events, null, p_now);
     end if;

@@ -21,14 +21,15 @@ begin
         return '{}';
     end if;
     v_runs := flowbuilder.lock_runs(array(
-        select t.run_id from flowbuilder.tasks t
-        where t.worker_id = any (v_gone) and t.status = 'running'
+        select t.run_id
+        from unnest(v_gone) g cross join lateral flowbuilder.leased_tasks(g) t
         union
         select t.run_id from flowbuilder.tasks t
-        where t.owner_id = any (v_gone) and t.finished_at is null));
+        where t.owner_id = any (v_gone) and t.orphanable));
     perform flowbuilder.requeue_tasks(array(
-        select t.id from flowbuilder.tasks t
-        where t.worker_id = any (v_gone) and t.status = 'running' and t.run_id = any (v_runs)));
+        select t.id from unnest(v_gone) g cross join lateral flowbuilder.leased_tasks(g) t
+        where t.run_id = any (v_runs)));
+    delete from flowbuilder.leases where worker_id = any (v_gone);
     perform flowbuilder.fail_orphans(v_runs);
     return v_runs;
 end

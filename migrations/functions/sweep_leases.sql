@@ -13,9 +13,16 @@ begin
         where r.id in (
             select t.run_id from flowbuilder.workers w
             cross join lateral (
-                select l.run_id from flowbuilder.tasks l
-                where l.worker_id = w.id and l.status = 'running' and l.lease_until <= v_now
-                order by l.lease_until limit p_limit) t
+                select h.run_id
+                from flowbuilder.leases l
+                cross join lateral unnest(l.tasks) as g (id)
+                cross join lateral (
+                    select t.run_id from flowbuilder.tasks t
+                    where t.id = g.id and t.worker_id = w.id and t.status = 'running'
+                      and t.lease_until <= v_now
+                    limit 1) h
+                where l.worker_id = w.id and l.until <= v_now
+                limit p_limit) t
             where w.status = 'live' and w.id is distinct from p_worker)
         order by r.id for update skip locked);
     if cardinality(v_runs) > 0 then

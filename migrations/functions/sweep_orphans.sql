@@ -9,8 +9,7 @@ declare
 begin
     with lost as materialized (
         select t.run_id from flowbuilder.tasks t
-        where t.owner_id is not null and t.finished_at is null
-          and t.status in ('queued', 'waiting')
+        where t.orphanable and t.status in ('queued', 'waiting')
           and flowbuilder.is_gone(t.owner_id)
         limit p_limit
     ),

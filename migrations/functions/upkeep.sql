@@ -23,8 +23,7 @@ begin
                    then greatest(extract(epoch from min(d.at) - flowbuilder.now()), 0) end
             from (
                 (select t.available_at as at from flowbuilder.tasks t
-                 where t.status in ('queued', 'waiting') and t.message_id is null
-                   and t.available_at is not null
+                 where t.parked and t.available_at is not null
                  order by t.available_at limit 1)
                 union all
                 (select h.deadline_at from flowbuilder.run_holds h order by h.deadline_at limit 1)

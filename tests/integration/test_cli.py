@@ -294,6 +294,52 @@ async def test_doctor_tells_of_a_database_that_takes_no_writes(dsn: str) -> None
     assert database.mend
 
 
+def test_subscriptions_are_added_listed_and_removed(flowbuilder: Command) -> None:
+    assert flowbuilder("subscriptions", "list").lines == []
+    added = flowbuilder(
+        *("subscriptions", "add", "task_events", "--queue", "pager"),
+        *("--pattern", "task_events.task_failed", "--largest", "7"),
+    )
+    assert added.of_type("subscribed")["queue"] == "pager"
+    assert flowbuilder("subscriptions", "add", "approval_events").code == 0
+    listed = flowbuilder("subscriptions", "list").lines
+    assert [(line["queue"], line["pattern"], line["largest"]) for line in listed] == [
+        ("approval_events", "approval_events.*", 10_000),
+        ("pager", "task_events.task_failed", 7),
+    ]
+    removed = flowbuilder("subscriptions", "remove", "pager", "--drop")
+    assert removed.of_type("unsubscribed")["patterns"] == ["task_events.task_failed"]
+    assert "approval_events" in flowbuilder("--no-json", "subscriptions", "list").out
+    gone = flowbuilder("subscriptions", "remove", "pager")
+    wrong = flowbuilder("subscriptions", "add", "nonsense")
+    assert (gone.code, wrong.code) == (1, 1)
+    assert "no such subscription" in gone.err and "there is no channel" in wrong.err
+
+
+async def test_doctor_tells_of_queues_that_nobody_reads_or_that_take_nothing(dsn: str) -> None:
+    from flowbuilder.doctor import examine
+    from flowbuilder.executor.database import Database
+    from flowbuilder.executor.store import Store
+
+    async def found() -> tuple[str, str]:
+        report = await examine(Settings(database_url=SecretStr(dsn)))
+        check = next(check for check in report.checks if check.name == "subscriptions")
+        return check.state.value, check.finding
+
+    assert (await found())[0] == "ok"
+    async with await Database.open(dsn, size=2) as database:
+        store = Store(database)
+        await store.subscribe("pager", "task_events.*", largest=None)
+        assert await found() == ("ok", "events go to pager (0 unread)")
+        await database.execute(b"select pgmq.send('pager', '{}'::jsonb)")
+        await database.execute(b"update pgmq.q_pager set enqueued_at = now() - interval '9 hours'")
+        state, finding = await found()
+        assert state == "warning" and "pager for 9 hours: 1 messages" in finding
+        await database.execute(b"drop table pgmq.q_pager")
+        state, finding = await found()
+        assert state == "warning" and "takes no events" in finding
+
+
 def test_openapi_is_printed(flowbuilder: Command) -> None:
     document = json.loads(flowbuilder("openapi").out)
     assert "/api/v1/runs" in document["paths"]

@@ -357,6 +357,27 @@ async def test_this_process_hears_what_it_announces_at_once_and_only_once(
     assert len(work) == 3
 
 
+async def test_what_surely_goes_on_wakes_nobody_who_waits_for_an_end(
+    database: Database, notifications: Notifications
+) -> None:
+    here: list[object] = []
+    there: list[frozenset[str] | None] = []
+    async with Notifications(database) as others:
+        notifications.on_ends(here.append)
+        others.on_ends(there.append)
+        await eventually(lambda: here == [None] and there == [None])
+        notifications.signal(["a", "b"], going_on=["a"])
+        notifications.signal(["c"], going_on=["c"])
+        notifications.signal(["c"])
+        notifications.signal(["d"], going_on=["d"])
+        assert here == [None, frozenset({"b"}), frozenset({"c"})]
+        await eventually(lambda: len(there) > 1)
+        await notifications.announce(["last"])
+        await eventually(lambda: "last" in (there[-1] or ()))
+        told = [one for heard in there[1:] for one in heard or ()]
+        assert sorted(told) == ["b", "c", "last"]
+
+
 def test_ids_are_cut_into_payloads_that_postgresql_takes() -> None:
     ids = [f"{n:036d}" for n in range(1000)]
     payloads = chunks(ids)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import AsyncIterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 from pydantic import ValidationError
@@ -20,6 +21,8 @@ from flowbuilder.planner.rules.matching import ToolIndex
 from flowbuilder.planner.rules.outputs import StepDraft
 from flowbuilder.policy import apply_policy
 from flowbuilder.settings import Settings
+from flowbuilder.toolkit import is_starter
+from flowbuilder.tools import ToolRegistry
 from flowbuilder.types import JsonObject
 from flowbuilder.validation import validate
 
@@ -48,18 +51,21 @@ class RulePlanner:
         started: JsonObject = {"goal": request.goal, "planner": self.name, "model": None}
         yield PlanEvent(type=PlanEventType.STARTED, data=started)
         try:
-            composer = self._composer(request)
-            clauses = self._clauses(request, composer)
-            told = 0
-            for clause in clauses:
-                composer.add(clause)
-                while told < len(composer.plan.steps):
-                    yield _step_event(composer.plan.steps[told], told)
-                    told += 1
-            composition = composer.finish()
+            if (own := self._by_own_tools(request)) is not None:
+                composition, plan = own
+                told = 0
+            else:
+                composer = self._composer(request)
+                told = 0
+                for clause in self._clauses(request, composer):
+                    composer.add(clause)
+                    while told < len(composer.plan.steps):
+                        yield _step_event(composer.plan.steps[told], told)
+                        told += 1
+                composition = composer.finish()
+                plan = self._plan(request, composition)
             for position in range(told, len(composition.steps)):
                 yield _step_event(composition.steps[position], position)
-            plan = self._plan(request, composition)
         except PlanningError as error:
             problems = [problem.as_json() for problem in error.problems]
             data: JsonObject = {
@@ -68,6 +74,32 @@ class RulePlanner:
             yield PlanEvent(type=PlanEventType.FAILED, data=data)
             raise
         yield PlanEvent(type=PlanEventType.COMPLETED, data={"plan": plan.as_json()}, plan=plan)
+
+    def _by_own_tools(self, request: PlanRequest) -> tuple[Composition, Plan] | None:
+        """Return a plan with the tools that the user brought, if that is the better one.
+
+        Who brings a tool for something wants it used, not the starter tool that does the same.
+        None: the starter tools are needed, or there are no others beside them.
+        """
+        own = [tool for tool in request.registry if not is_starter(tool)]
+        if not own or len(own) == len(request.registry):
+            return None
+        found = self._whole(replace(request, registry=ToolRegistry(own)))
+        if found is None or found[1].certain:
+            return found
+        every = self._whole(request)
+        return None if every is not None and every[1].certain else found
+
+    def _whole(self, request: PlanRequest) -> tuple[Composition, Plan] | None:
+        """Return a plan and what it was made of, None if there is none."""
+        try:
+            composer = self._composer(request)
+            for clause in self._clauses(request, composer):
+                composer.add(clause)
+            composition = composer.finish()
+            return composition, self._plan(request, composition)
+        except PlanningError:
+            return None
 
     def _composer(self, request: PlanRequest) -> Composer:
         if not request.goal.strip():
