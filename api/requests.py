@@ -139,3 +139,4 @@ class StepBody(Body):
     on_error: Literal["fail", "skip", "continue"] = "fail"
     trigger_rule: Literal["all_success", "none_failed", "all_done", "one_success"] = "all_success"
     approval: dict[str, Any] | None = None
+    compensate: dict[str, Any] | None = None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections.abc import Callable, Iterable
+from types import FrameType
 from typing import Any
 
 import uvicorn
@@ -12,12 +13,19 @@ from fastapi import FastAPI
 
 from flowbuilder.api.app import create_app
 from flowbuilder.api.events import FAREWELL_SECONDS, Streams
+from flowbuilder.client.stopping import leave
 from flowbuilder.settings import Settings
 from flowbuilder.tools import Tool
 
 
 class Server(uvicorn.Server):
     """A server whose event streams end when it stops; their clients resume elsewhere."""
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Stop in order at the first signal, at once at the second one."""
+        if self.should_exit:
+            leave(sig)
+        super().handle_exit(sig, frame)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """End the open streams, then stop as any server does."""

@@ -10,7 +10,7 @@ from typing import Any
 
 import orjson
 
-from flowbuilder.errors import ExecutionError, InvalidValue, NotFound
+from flowbuilder.errors import ExecutionError, InvalidValue, NotFound, StaleTask
 from flowbuilder.executor.calls import Calls, HandlerRaised, ProcessRaised
 from flowbuilder.executor.context import TaskContext
 from flowbuilder.executor.failures import describe, is_final
@@ -18,13 +18,14 @@ from flowbuilder.executor.process_child import Answer
 from flowbuilder.executor.records import LeasedTask, Outcome, OutcomeKind, TaskKind, VersionRow
 from flowbuilder.executor.retry import delay, exhausted
 from flowbuilder.executor.store import Store
+from flowbuilder.executor.transactions import Transactions
 from flowbuilder.expressions import compile_expression
 from flowbuilder.flow import ApprovalPolicy, RetryPolicy, Step
 from flowbuilder.references import Scope, resolve
 from flowbuilder.schemas import value_problems, with_defaults
 from flowbuilder.settings import Settings
 from flowbuilder.strictjson import Limits, check
-from flowbuilder.tools import Retry, ToolRegistry, Wait, check_arguments
+from flowbuilder.tools import Retry, Tool, ToolRegistry, Wait, check_arguments
 from flowbuilder.tools.eventnames import check_event
 from flowbuilder.types import JsonObject, JsonValue, format_duration, parse_duration
 from flowbuilder.validation import compile_flow
@@ -47,12 +48,20 @@ class AttemptTimeout(ExecutionError):
 class Attempts:
     """Runs attempts with the tools and settings of one worker."""
 
-    def __init__(self, store: Store, registry: ToolRegistry, settings: Settings) -> None:
+    def __init__(
+        self,
+        store: Store,
+        registry: ToolRegistry,
+        settings: Settings,
+        *,
+        transactions: Transactions | None = None,
+    ) -> None:
         self.registry = registry
         self._store = store
         self._settings = settings
         self._limits = Limits(depth=settings.max_json_depth, bytes=settings.max_value_bytes)
         self._calls = Calls(processes=2, limits=self._limits)
+        self._transactions = transactions
         self._steps: dict[int, Step] = {}
 
     async def run(self, task: LeasedTask, context: TaskContext) -> Outcome:
@@ -67,6 +76,8 @@ class Attempts:
             return self._failure(task, raised.error)
         except ProcessRaised as raised:
             return self._remote_failure(task, raised.answer)
+        except StaleTask:  # of a transaction that was rolled back: the report will say the same
+            return task.outcome(OutcomeKind.RELEASED)
         except Exception as error:
             return self._failure(task, error)
 
@@ -80,6 +91,8 @@ class Attempts:
     async def close(self) -> None:
         """Let go of threads and processes."""
         await self._calls.close()
+        if self._transactions is not None:
+            await self._transactions.close()
 
     def _finish(self, task: LeasedTask) -> Outcome:
         output = resolve(_json(task.definition.get("output")), _scope(task))
@@ -98,9 +111,7 @@ class Attempts:
             return task.outcome(OutcomeKind.WAITING, wait=gate(step.approval, args))
         limit = step.timeout or tool.timeout
         try:
-            value = await self._calls.call(
-                tool, args, context, task=task, seconds=limit.total_seconds()
-            )
+            value = await self._called(tool, args, context, task, limit.total_seconds())
         except TimeoutError:
             raise AttemptTimeout(limit) from None
         if isinstance(value, Wait):
@@ -108,6 +119,26 @@ class Attempts:
             assert isinstance(wait, dict)
             return task.outcome(OutcomeKind.WAITING, wait=wait)
         return _completed(task, value)
+
+    async def _called(
+        self, tool: Tool, args: JsonObject, context: TaskContext, task: LeasedTask, seconds: float
+    ) -> JsonValue | Wait:
+        """Call a tool; a transactional one has completed its task when this returns."""
+
+        async def call() -> JsonValue | Wait:
+            return await self._calls.call(tool, args, context, task=task, seconds=seconds)
+
+        if not tool.transactional:
+            return await call()
+        if self._transactions is None:
+            raise ExecutionError("this worker has no database for transactional tools")
+
+        async def result() -> JsonValue:
+            if isinstance(value := await call(), Wait):
+                raise InvalidValue("a transactional tool cannot wait", code="wait_invalid")
+            return value
+
+        return await self._transactions.run(task, context, result, seconds=seconds)
 
     def _known_step(self, task: LeasedTask) -> Step:
         """Return the step of a task, read once from its definition."""

@@ -7,14 +7,17 @@ import math
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from flowbuilder.errors import FlowBuilderError, NotFound
+from flowbuilder.errors import ExecutionError, FlowBuilderError, NotFound
 from flowbuilder.executor.failures import clean_text
 from flowbuilder.executor.records import LeasedTask
 from flowbuilder.settings import Settings
 from flowbuilder.tools import Secrets
 from flowbuilder.types import JsonObject
+
+if TYPE_CHECKING:
+    from psycopg import AsyncConnection
 
 #: Longer messages are cut.
 _LONGEST_MESSAGE = 500
@@ -68,6 +71,7 @@ class TaskContext:
         self._report = report
         self._cancelled = False  # one flag, set once: threads may read it as it is
         self._ends_at = math.inf
+        self._connection: AsyncConnection[Any] | None = None
 
     @property
     def task(self) -> LeasedTask:
@@ -118,6 +122,25 @@ class TaskContext:
     def cancelled(self) -> bool:
         """Whether the task was cancelled, timed out or lost: stop and clean up."""
         return self._cancelled
+
+    @property
+    def connection(self) -> AsyncConnection[Any]:
+        """A connection inside the transaction that ends with the task.
+
+        Raises:
+            ExecutionError: The tool is not transactional, or has returned (no_connection).
+        """
+        if self._connection is None:
+            raise ExecutionError(
+                "there is no transaction here to write in",
+                code="no_connection",
+                hint="Declare the tool with @tool(transactional=True).",
+            )
+        return self._connection
+
+    def lend(self, connection: AsyncConnection[Any] | None) -> None:
+        """Give the handler its connection, or take it back."""
+        self._connection = connection
 
     def begin(self, seconds: float) -> None:
         """Take note that the handler begins and how long it may take."""

@@ -116,7 +116,7 @@ class Database:
                 min_size=1,
                 max_size=size,
                 open=False,
-                configure=_configure,
+                configure=configure,
                 check=_check,
                 timeout=wait,
                 name=application_name,
@@ -271,7 +271,7 @@ async def connect(dsn: str, *, application_name: str = "flowbuilder") -> Connect
         raise mapped from error
     try:
         _check_server(connection)
-        await _configure(connection)
+        await configure(connection)
     except BaseException as error:  # a cancellation too must not leave the connection behind
         await connection.close()
         if isinstance(error, psycopg.Error):
@@ -331,7 +331,8 @@ def _check_server(connection: Connection) -> None:
         )
 
 
-async def _configure(connection: Connection) -> None:
+async def configure(connection: AsyncConnection[Any]) -> None:
+    """Give a session the settings that every connection of flowbuilder has."""
     set_json_loads(orjson.loads, connection)
     set_json_dumps(_json_bytes, connection)
     await connection.execute(_SESSION)
@@ -346,11 +347,18 @@ def _json_bytes(value: object) -> bytes:
 
 
 async def _check(connection: Connection) -> None:
-    """Refuse a connection that died in the pool, without a round trip for a healthy one.
+    """Refuse a connection that died in the pool, without a round trip for a healthy one."""
+    if is_disturbed(connection):
+        await AsyncConnectionPool.check_connection(connection)
+
+
+def is_disturbed(connection: AsyncConnection[Any]) -> bool:
+    """Whether something waits to be read on an idle connection, or it is closed.
 
     The server says good-bye before it closes, so a dead connection has something to read.
     """
+    if connection.closed:
+        return True
     poll = select.poll()
     poll.register(connection.pgconn.socket, select.POLLIN)
-    if poll.poll(0):
-        await AsyncConnectionPool.check_connection(connection)
+    return bool(poll.poll(0))

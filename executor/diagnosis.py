@@ -44,6 +44,8 @@ class ReasonCode(StrEnum):
     MAP_LIMIT = "map_limit"
     """As many elements of a mapped step are under way as may be."""
     HELD_OPEN = "held_open"
+    COMPENSATING = "compensating"
+    """It has failed; what its steps have done is being undone."""
     DEADLINE = "deadline"
     """Overdue, or soon: the last tenth of the run's time has begun."""
     DEPENDENCIES = "dependencies"
@@ -60,6 +62,7 @@ _TIMED = frozenset(
         ReasonCode.WAITING,
         ReasonCode.OUTBOX,
         ReasonCode.DEADLINE,
+        ReasonCode.HELD_OPEN,
     }
 )
 

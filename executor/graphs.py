@@ -11,7 +11,7 @@ from typing import Any
 from flowbuilder.errors import DefinitionError
 from flowbuilder.expressions import compile_expression
 from flowbuilder.flow import Flow, Step
-from flowbuilder.graph import dependencies, dependents
+from flowbuilder.graph import dependencies, dependents, needs
 from flowbuilder.references import find, parse, plain_path
 from flowbuilder.tools import ToolRegistry
 from flowbuilder.types import JsonObject, JsonValue
@@ -21,7 +21,7 @@ FUNCTION_PREFIX = "function."
 
 
 def compile_steps(flow: Flow, registry: ToolRegistry) -> list[JsonObject]:
-    """Return a row for each step, in document order.
+    """Return a row for each step, in document order, and then for each step's compensation.
 
     `refs` are the positions of the steps whose outputs a task of this step needs (those in
     `for_each` are read by the database itself), `for_each` is a literal list or a plain path.
@@ -33,7 +33,7 @@ def compile_steps(flow: Flow, registry: ToolRegistry) -> list[JsonObject]:
     places = {step.id: position for position, step in enumerate(flow.steps)}
     before = dependencies(flow)
     after = dependents(before)
-    return [
+    steps = [
         _row(
             step,
             places,
@@ -43,6 +43,16 @@ def compile_steps(flow: Flow, registry: ToolRegistry) -> list[JsonObject]:
         )
         for step in flow.steps
     ]
+    return [*steps, *(row for step in flow.steps for row in _undoing(step, places, registry))]
+
+
+def compile_step(flow: Flow, position: int, registry: ToolRegistry) -> list[JsonObject]:
+    """Return the rows of one step, on which no other depends yet. Raises: as compile_steps."""
+    places = {step.id: place for place, step in enumerate(flow.steps)}
+    step = flow.steps[position]
+    before = sorted(places[name] for name in needs(step))
+    row = _row(step, places, pinned(step.tool, registry), before, [])
+    return [row, *_undoing(step, places, registry)]
 
 
 def compile_output(flow: Flow) -> JsonObject | None:
@@ -71,7 +81,10 @@ def _row(
     step: Step, places: Mapping[str, int], tool: str, before: list[int], after: list[int]
 ) -> JsonObject:
     roots, steps = _reads(step)
-    definition: dict[str, Any] = {**step.model_dump(mode="json"), "tool": tool}
+    definition: dict[str, Any] = {
+        **step.model_dump(mode="json", exclude={"compensate"}),
+        "tool": tool,
+    }
     depends_on: list[JsonValue] = list(before)
     following: list[JsonValue] = list(after)
     refs: list[JsonValue] = [*sorted(places[name] for name in steps)]
@@ -92,6 +105,19 @@ def _row(
         "concurrency": step.concurrency,
         "owner": tool.startswith(FUNCTION_PREFIX),
     }
+
+
+def _undoing(step: Step, places: Mapping[str, int], registry: ToolRegistry) -> list[JsonObject]:
+    """Return the row of a step's compensation, if it has one.
+
+    It stands at -2 - (the step's position), depends on nothing and nothing on it: the database runs
+    it when the run has failed and the step had completed.
+    """
+    if step.compensate is None:
+        return []
+    undoing = step.compensate.as_step(step.id)
+    row = _row(undoing, places, pinned(undoing.tool, registry), [], [])
+    return [{**row, "position": -2 - places[step.id], "step_id": f"compensate:{step.id}"}]
 
 
 def _reads(step: Step) -> tuple[set[str], set[str]]:

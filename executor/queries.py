@@ -65,6 +65,18 @@ RUN_TASKS: Final = b"""
     join flowbuilder.tasks t on t.run_id = r.id
     left join flowbuilder.run_steps s on s.run_id = t.run_id and s.position = t.position
     where r.workspace_id = %s and r.id = %s::uuid and t.id > %s order by t.id limit %s"""
+GROW_RUN: Final = (
+    b"select * from flowbuilder.grow_run(%s, %s::uuid, %s::uuid, %s, %s, %s, %s::uuid, %s)"
+)
+START_HELD_RUN: Final = b"""
+    select flowbuilder.start_held_run(%s, %s::uuid, %s, %s, %s::float8, %s::uuid, %s, %s, %s,
+        %s::float8) as answer"""
+HOLD_RUN: Final = b"""
+    select flowbuilder.hold_run(%s, %s::uuid, %s, %s, %s::float8) as deadline_at"""
+RELEASE_HOLD: Final = b"select flowbuilder.release_hold(%s, %s::uuid, %s, %s) as released"
+RUN_HOLDS: Final = b"""
+    select h.* from flowbuilder.runs r join flowbuilder.run_holds h on h.run_id = r.id
+    where r.workspace_id = %s and r.id = %s::uuid order by h.held_at, h.owner"""
 CHANGE_RUN: Final = b"select flowbuilder.change_run(%s, %s::uuid, %s, %s, %s)"
 
 EVENTS: Final = b"""
@@ -115,6 +127,11 @@ NODES: Final = b"select id, definition from flowbuilder.version_steps where id =
 OUTPUTS: Final = b"""
     select id, output -> 'definition' as definition from flowbuilder.flow_versions
     where id = any (%s::uuid[])"""
+BEGIN_TRANSACTION: Final = b"""
+    select set_config('statement_timeout', %s, true),
+        set_config('idle_in_transaction_session_timeout', %s, true),
+        set_config('flowbuilder.transaction', %s, true)"""
+COMPLETE_TRANSACTION: Final = b"select flowbuilder.complete_transaction(%s::uuid, %s, %s)"
 PROGRESS: Final = b"select flowbuilder.record_progress(%s::uuid, %s, %s, %s) as written"
 UPKEEP: Final = b"select flowbuilder.upkeep(%s::uuid) as answer"
 RELAY: Final = b"select flowbuilder.relay() as answer"

@@ -153,7 +153,22 @@ def _map_limit(reason: Reason, details: dict[str, Any], at: datetime) -> str:
 
 
 def _held_open(reason: Reason, details: dict[str, Any], at: datetime) -> str:
-    return "The run is held open: more steps may come."
+    holds = details.get("by") or []
+    text = "The run is held open: more steps may come."
+    if not holds or reason.until is None:
+        return text
+    whom = ", ".join(dict.fromkeys(str(hold.get("reason") or hold["owner"]) for hold in holds[:3]))
+    end = f"in {span(reason.until - at)}" if reason.until > at else "any moment"
+    return f"{text[:-1]} ({whom}). It fails {end} unless they say more."
+
+
+def _compensating(reason: Reason, details: dict[str, Any], at: datetime) -> str:
+    error = details.get("error") or {}
+    step = f" at step {error['step']}" if error.get("step") else ""
+    why = error.get("message") or error.get("code")
+    done = len(details.get("compensated") or [])
+    total = done + len(details.get("not_compensated") or [])
+    return f"The run has failed{step} ({why}) and is being undone: {done} of {total} steps are."
 
 
 def _deadline(reason: Reason, details: dict[str, Any], at: datetime) -> str:
@@ -221,6 +236,7 @@ _WORDS: dict[str, Callable[[Reason, dict[str, Any], datetime], str]] = {
     "leased": _leased,
     "map_limit": _map_limit,
     "held_open": _held_open,
+    "compensating": _compensating,
     "deadline": _deadline,
     "dependencies": _dependencies,
     "nothing_open": _nothing_open,

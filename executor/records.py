@@ -23,6 +23,8 @@ class TaskKind(StrEnum):
     """Evaluate the `when` of a mapped step before its elements become tasks."""
     FINISH = "finish"
     """Resolve the flow's `output`."""
+    COMPENSATE = "compensate"
+    """Undo a completed step of a run that has failed: as a step's task, with a tool of its own."""
 
 
 class OutcomeKind(StrEnum):
@@ -86,7 +88,8 @@ class RunRow:
     input: JsonValue
     output: JsonValue
     error: JsonObject | None
-    """`{code, message, step?, task_id?, attempt?}` of a failed run."""
+    """`{code, message, step?, task_id?, attempt?}` of a failed run; of one that was undone also
+    `compensated` (steps, in that order) and `not_compensated` (`{step, error}`)."""
     remaining_steps: int
     last_seq: int
     """Number of the newest event."""
@@ -101,6 +104,8 @@ class RunRow:
     """The run that this one retries."""
     retry_from: str | None = None
     """The step that was named for it."""
+    failure: JsonObject | None = None
+    """Why it fails, from the moment on when what its steps have done is being undone."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -41,6 +41,7 @@ from flowbuilder.executor.records import (
 from flowbuilder.executor.session_lock import SessionLock
 from flowbuilder.executor.slots import Key, Slots
 from flowbuilder.executor.store import Store
+from flowbuilder.executor.transactions import Transactions
 from flowbuilder.settings import Settings
 from flowbuilder.tools import Tool, ToolRegistry
 from flowbuilder.types import JsonObject
@@ -69,7 +70,9 @@ class Worker:
         self._settings = settings
         self._notifications = notifications
         self._secrets = EnvironmentSecrets(os.environ if environment is None else environment)
-        self._attempts = Attempts(store, registry, settings)
+        self._attempts = Attempts(
+            store, registry, settings, transactions=Transactions(store.database, self.id)
+        )
         self._slots = Slots(settings.concurrency, self._attempts, ended=self._attempt_ended)
         self._leases = LeaseKeeper(
             store.database.dsn,

@@ -17,7 +17,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from flowbuilder.client import FlowBuilder, FlowHandle, Run
+    from flowbuilder.client import FlowBuilder, FlowHandle, RetriedRun, Run
     from flowbuilder.errors import (
         Conflict,
         DatabaseError,
@@ -42,9 +42,12 @@ if TYPE_CHECKING:
         StaleTask,
         WaitTimeout,
     )
+    from flowbuilder.executor.diagnosis import Reason, Why
+    from flowbuilder.executor.store.retention import Pruned
     from flowbuilder.flow import (
         ApprovalPolicy,
         Backoff,
+        Compensation,
         Flow,
         OnError,
         RetryPolicy,
@@ -61,7 +64,7 @@ if TYPE_CHECKING:
 
 #: Which module each public name lives in.
 _HOMES = {
-    "flowbuilder.client": ("FlowBuilder", "FlowHandle", "Run"),
+    "flowbuilder.client": ("FlowBuilder", "FlowHandle", "RetriedRun", "Run"),
     "flowbuilder.errors": (
         "Conflict",
         "DatabaseError",
@@ -86,9 +89,12 @@ _HOMES = {
         "StaleTask",
         "WaitTimeout",
     ),
+    "flowbuilder.executor.diagnosis": ("Reason", "Why"),
+    "flowbuilder.executor.store.retention": ("Pruned",),
     "flowbuilder.flow": (
         "ApprovalPolicy",
         "Backoff",
+        "Compensation",
         "Flow",
         "OnError",
         "RetryPolicy",
@@ -115,6 +121,7 @@ _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
 __all__ = [
     "ApprovalPolicy",
     "Backoff",
+    "Compensation",
     "Conflict",
     "Context",
     "DatabaseError",
@@ -142,6 +149,9 @@ __all__ = [
     "Planner",
     "PlanningError",
     "Problem",
+    "Pruned",
+    "Reason",
+    "RetriedRun",
     "Retry",
     "RetryPolicy",
     "Run",
@@ -156,6 +166,7 @@ __all__ = [
     "TriggerRule",
     "Wait",
     "WaitTimeout",
+    "Why",
     "__version__",
     "flow_json_schema",
     "tool",

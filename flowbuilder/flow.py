@@ -114,6 +114,29 @@ class ApprovalPolicy(_Model):
     """What to tell the person; written by the flow's author, shown beside the arguments."""
 
 
+class Compensation(_Model):
+    """What undoes a step that has completed, when its run fails later."""
+
+    tool: Annotated[str, Field(pattern=TOOL_PATTERN, max_length=200)]
+    args: dict[str, Any] = Field(default_factory=dict)
+    """As a step's; references go to the step's own output and to the steps that it depends on."""
+    retry: RetryPolicy = RetryPolicy()
+    timeout: TimeLimit | None = None
+    """Time limit of one attempt; None for the tool's own default."""
+    approval: ApprovalPolicy | None = None
+
+    def as_step(self, step_id: str) -> Step:
+        """Return it as a step of its own, named as the one that it undoes."""
+        return Step(
+            id=step_id,
+            tool=self.tool,
+            args=self.args,
+            retry=self.retry,
+            timeout=self.timeout,
+            approval=self.approval,
+        )
+
+
 class Step(_Model):
     """One node of a flow: a tool, its arguments and its policies."""
 
@@ -136,6 +159,9 @@ class Step(_Model):
     on_error: OnError = OnError.FAIL
     trigger_rule: TriggerRule = TriggerRule.ALL_SUCCESS
     approval: ApprovalPolicy | None = None
+    compensate: Compensation | None = None
+    """How to undo the step. When the run fails, the compensations of its completed steps run one
+    after another, the latest step's first."""
 
 
 class Flow(_Model):

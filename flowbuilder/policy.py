@@ -55,7 +55,9 @@ def apply_policy(
     graph = dependencies(flow)
     steps: list[Step] = []
     notes: list[str] = []
-    for step in flow.steps:
+    for given in flow.steps:
+        step, note = _with_asked_compensation(given, registry, tainted, policy)
+        notes += note
         reason = _reason(step, tools[step.id], tainted, policy)
         if reason is not None and step.approval is not None:
             kept = _with_a_person(step.approval)
@@ -70,6 +72,25 @@ def apply_policy(
     if not notes:
         return flow, ()
     return flow.model_copy(update={"steps": steps}), tuple(notes)
+
+
+def _with_asked_compensation(
+    step: Step, registry: ToolRegistry, tainted: set[str], policy: Policy
+) -> tuple[Step, list[str]]:
+    """Return the step so that what undoes it asks a person where a step would, and a sentence."""
+    undoing = step.compensate
+    if undoing is None:
+        return step, []
+    reason = _reason(undoing.as_step(step.id), registry.get(undoing.tool), tainted, policy)
+    if reason is None:
+        return step, []
+    given = undoing.approval
+    asked = ApprovalPolicy(message=reason) if given is None else _with_a_person(given)
+    if asked is given:
+        return step, []
+    asking = undoing.model_copy(update={"approval": asked})
+    note = f"What undoes step {step.id} waits for an approval: {reason[0].lower()}{reason[1:]}"
+    return step.model_copy(update={"compensate": asking}), [note]
 
 
 def _with_a_person(approval: ApprovalPolicy) -> ApprovalPolicy:

@@ -156,14 +156,14 @@ create table flowbuilder.run_steps (
     check (status <> 'completed' or remaining_tasks = 0)
 ) with (fillfactor = 50);
 
--- position -1 is the finishing task of a run; element -1 is the one task of an unmapped step, whose
+-- position -1 is the finishing task of a run, -2 - n the compensation of the step at n; element -1 is the one task of an unmapped step, whose
 -- output is in the step's row. Only what is queued has a message; a claim takes it away.
 create table flowbuilder.tasks (
     id           bigint generated always as identity primary key,
     run_id       uuid not null,
     position     integer not null,
     element      integer not null default -1,
-    kind         text not null check (kind in ('step', 'expand', 'finish')),
+    kind         text not null check (kind in ('step', 'expand', 'finish', 'compensate')),
     status       text not null check (status in ('pending', 'queued', 'running', 'waiting',
                                                  'completed', 'failed', 'skipped', 'cancelled')),
     step_id      text,
@@ -274,6 +274,31 @@ create table flowbuilder.workers (
     suspect_at   timestamptz
 ) with (fillfactor = 70);
 create index workers_live on flowbuilder.workers (id) where status = 'live';
+
+-- Runs that grow. Each added step makes a version of the run's own, which goes with the run; the run
+-- remembers the version that it was started of, and keeps the number of that one.
+alter table flowbuilder.runs add grown_from uuid;
+create index runs_grown on flowbuilder.runs (grown_from) where grown_from is not null;
+create index runs_grown_again on flowbuilder.runs (version_id)
+    where grown_from is not null and retry_of is not null;
+alter table flowbuilder.flow_versions add run_id uuid,
+    add check ((origin = 'run') = (run_id is not null));
+create index flow_versions_of_runs on flowbuilder.flow_versions (run_id) where run_id is not null;
+
+-- Who keeps a run from completing, because more may come; `runs.holds` counts them. Gone when the
+-- run has ended.
+create table flowbuilder.run_holds (
+    run_id      uuid not null,
+    owner       text not null,
+    reason      text,
+    held_at     timestamptz not null,
+    deadline_at timestamptz not null,
+    primary key (run_id, owner)
+);
+create index run_holds_deadline on flowbuilder.run_holds (deadline_at);
+
+-- The error of a run that has failed, while what its steps have done is undone and after that.
+alter table flowbuilder.runs add failure jsonb;
 
 -- What one run must do to another, and second looks for events: each in a transaction of its own.
 create table flowbuilder.outbox (

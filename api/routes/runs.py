@@ -25,7 +25,7 @@ from flowbuilder.api.events import (
     wants_stream,
 )
 from flowbuilder.api.problems import documented, moved
-from flowbuilder.api.requests import CancelBody, RetryBody, RunBody
+from flowbuilder.api.requests import CancelBody, RetryBody, RunBody, StepBody
 from flowbuilder.api.schemas import (
     EventOut,
     EventPage,
@@ -34,6 +34,7 @@ from flowbuilder.api.schemas import (
     RunPage,
     TaskOut,
     TaskPage,
+    VersionOut,
 )
 from flowbuilder.api.steering import RetryOut, RetryPlan, WhyOut
 from flowbuilder.client import FlowBuilder, Run
@@ -46,6 +47,7 @@ router = APIRouter(prefix="/runs", tags=["runs"])
 
 Wanted = Annotated[RunBody, Depends(json_body(RunBody))]
 Cancellation = Annotated[CancelBody, Depends(optional_json_body(CancelBody))]
+NewStep = Annotated[StepBody, Depends(json_body(StepBody))]
 Retrial = Annotated[RetryBody, Depends(optional_json_body(RetryBody))]
 After = Annotated[int, Query(ge=0, le=9_223_372_036_854_775_807)]
 
@@ -227,6 +229,23 @@ async def resume_run(builder: Builder, caller: Caller, run_id: RunId) -> RunOut:
     """Go on with a paused run."""
     run = await builder.get_run(run_id)
     return RunOut.of(await run.resume(by=caller.name))
+
+
+@router.post(
+    "/{run_id}/steps",
+    summary="Add a step to a run",
+    status_code=201,
+    responses=documented(400, 404, 409, 413, 415),
+    openapi_extra=body_schema("StepBody"),
+)
+async def add_step(builder: Builder, caller: Caller, run_id: RunId, step: NewStep) -> VersionOut:
+    """Add a step to a run that has not ended, and return the version that it executes from now.
+
+    Pointers of problems go into the run's flow with the step in it.
+    """
+    policies = step.model_dump(exclude={"id"}, exclude_unset=True)
+    run = await builder.get_run(run_id)
+    return VersionOut.of(await run.add_step(step.id, by=caller.name, **policies))
 
 
 @router.get("/{run_id}/why", summary="Say why a run does not move", responses=documented(404))

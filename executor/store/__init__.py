@@ -10,6 +10,7 @@ from __future__ import annotations
 from flowbuilder.executor.store.approvals import ApprovalStore
 from flowbuilder.executor.store.emitting import EmittingStore
 from flowbuilder.executor.store.flows import FlowStore
+from flowbuilder.executor.store.growth import GrowthStore
 from flowbuilder.executor.store.plans import PlanStore
 from flowbuilder.executor.store.retention import Pruned, RetentionStore
 from flowbuilder.executor.store.runs import RunStore
@@ -22,6 +23,7 @@ __all__ = ["RELAYS_PER_TICK", "Pruned", "Store", "Subscription"]
 class Store(
     FlowStore,
     RunStore,
+    GrowthStore,
     ApprovalStore,
     PlanStore,
     EmittingStore,

@@ -15,7 +15,7 @@ from rich.tree import Tree
 
 from flowbuilder.cli.output import Printer, shorten
 from flowbuilder.executor.records import EventRow
-from flowbuilder.flow import Flow
+from flowbuilder.flow import Flow, Step
 
 _MARKS = {
     "pending": ("·", "dim"),
@@ -94,10 +94,7 @@ class RunView:
         self.printer = printer
         self.run_id = run_id
         self.flow = flow
-        self.steps = {
-            step.id: StepState(id=step.id, tool=step.tool, mapped=step.for_each is not None)
-            for step in flow.steps
-        }
+        self.steps = {step.id: _waiting(step) for step in flow.steps}
         self._live: Live | None = None
         self._began = time.monotonic()
 
@@ -124,6 +121,14 @@ class RunView:
 
     def show(self, event: EventRow) -> None:
         """Take one event and show it."""
+        if event.type == "step_added":
+            added = Step.model_validate(event.data.get("step"))
+            self.steps.setdefault(added.id, _waiting(added))
+        elif event.type == "workflow_compensating":
+            undone: Any = event.data.get("steps")
+            for item in undone:
+                name = f"compensate:{item['step']}"
+                self.steps[name] = StepState(id=name, tool=item["tool"])
         step = self.steps.get(event.step_name or "")
         if step is not None:
             step.take(event)
@@ -153,6 +158,11 @@ class RunView:
         words = _words(event)
         mark = _MARKS[_STATES[event.type]][0] if event.type in _STATES else "·"
         return f"{at}{mark} {name} {words}" if words else ""
+
+
+def _waiting(step: Step) -> StepState:
+    """Return the state of a step that has not begun."""
+    return StepState(id=step.id, tool=step.tool, mapped=step.for_each is not None)
 
 
 def _branch(step: StepState) -> Any:
@@ -186,6 +196,8 @@ def _words(event: EventRow) -> str:
         return event.type.replace("_", " ")
     if event.type == "task_progress":
         return _progress_note(data)
+    if event.type == "step_added":
+        return "added"
     note = _note(event)
     words = event.type.removeprefix("task_")
     return f"{words}: {note}" if note else words

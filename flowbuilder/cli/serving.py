@@ -9,7 +9,7 @@ from flowbuilder.doctor import examine
 
 
 def worker(options: Options, concurrency: int | None) -> int:
-    """Run tasks until SIGTERM or SIGINT; what is running then gets time to end."""
+    """Run tasks until SIGTERM or SIGINT; what runs then gets time to end, until a second signal."""
     from flowbuilder.client.connection import run_worker_process
 
     settings = options.settings()
@@ -17,13 +17,14 @@ def worker(options: Options, concurrency: int | None) -> int:
         settings = settings.model_copy(update={"concurrency": concurrency})
     printer = options.printer()
     printer.err.print("worker: starting", style="dim")
-    run_worker_process(settings)
+    text = "worker: stopping, what runs may end; a second signal does not wait for it"
+    run_worker_process(settings, stopping=lambda: printer.err.print(text, style="dim"))
     printer.err.print("worker: stopped", style="dim")
     return OK
 
 
 def serve(options: Options, host: str | None, port: int | None, with_worker: bool | None) -> int:
-    """Serve the HTTP API until a signal says stop."""
+    """Serve the HTTP API until a signal says stop; a second one ends it at once."""
     import asyncio
 
     from flowbuilder.api.server import serve as serve_api

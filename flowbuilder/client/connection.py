@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import signal
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from flowbuilder.client.session import Session
+from flowbuilder.client.stopping import stop_signals
 from flowbuilder.executor.database import Database
 from flowbuilder.executor.migrator import migrate
 from flowbuilder.executor.notifications import Notifications
@@ -104,21 +104,24 @@ async def open_worker(session: Session, *, concurrency: int | None = None) -> As
                 await session.store.database.close()
 
 
-def run_worker_process(settings: Settings) -> None:
+def run_worker_process(settings: Settings, *, stopping: Callable[[], None] | None = None) -> None:
     """Run tasks in this process until SIGTERM or SIGINT; what is running then gets time to end.
+
+    `stopping` is called at the signal. A second one ends the process at once.
 
     Raises:
         What `open_session` raises.
     """
-    asyncio.run(_work_until_signal(settings))
+    asyncio.run(_work_until_signal(settings, stopping))
 
 
-async def _work_until_signal(settings: Settings) -> None:
+async def _work_until_signal(settings: Settings, stopping: Callable[[], None] | None) -> None:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
     async with AsyncExitStack() as stack:
+        stack.enter_context(stop_signals(lambda: loop.call_soon_threadsafe(stop.set)))
         session = await open_session(stack, settings, workspace=DEFAULT_WORKSPACE)
         await stack.enter_async_context(open_worker(session))
         await stop.wait()
+        if stopping is not None:
+            stopping()

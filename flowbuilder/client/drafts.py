@@ -9,7 +9,7 @@ from flowbuilder.client.checking import Document, check_document
 from flowbuilder.client.session import Session
 from flowbuilder.errors import Conflict, DefinitionError, Problem, Severity
 from flowbuilder.executor.records import FlowRow, VersionRow
-from flowbuilder.flow import ApprovalPolicy, Flow, OnError, RetryPolicy, TriggerRule
+from flowbuilder.flow import ApprovalPolicy, Compensation, Flow, OnError, RetryPolicy, TriggerRule
 from flowbuilder.tools import ToolRegistry
 from flowbuilder.types import JsonObject, JsonSchema, JsonValue
 
@@ -36,19 +36,20 @@ def new_document(
 
 def step_document(
     step_id: str,
-    tool: str,
+    tool: str | None,
     *,
-    args: Mapping[str, Any] | None,
-    depends_on: Iterable[str],
-    for_each: str | list[Any] | None,
-    when: str | None,
-    retry: RetryPolicy | Mapping[str, Any] | int | None,
-    timeout: object,
-    on_error: OnError | str | None,
-    trigger_rule: TriggerRule | str | None,
-    approval: ApprovalPolicy | Mapping[str, Any] | bool | None,
-    concurrency: int | None,
-    description: str | None,
+    args: Mapping[str, Any] | None = None,
+    depends_on: Iterable[str] = (),
+    for_each: str | list[Any] | None = None,
+    when: str | None = None,
+    retry: RetryPolicy | Mapping[str, Any] | int | None = None,
+    timeout: object = None,
+    on_error: OnError | str | None = None,
+    trigger_rule: TriggerRule | str | None = None,
+    approval: ApprovalPolicy | Mapping[str, Any] | bool | None = None,
+    concurrency: int | None = None,
+    compensate: Compensation | Mapping[str, Any] | None = None,
+    description: str | None = None,
 ) -> JsonObject:
     """Return a step of the flow document from the arguments of `add_step`."""
     given: dict[str, Any] = {
@@ -64,13 +65,16 @@ def step_document(
         "trigger_rule": trigger_rule,
         "approval": _policy({} if approval is True else approval or None),
         "concurrency": concurrency,
+        "compensate": _policy(compensate),
         "description": description,
     }
     return {key: value for key, value in given.items() if value is not None}
 
 
-def _policy(value: RetryPolicy | ApprovalPolicy | Mapping[str, Any] | None) -> object:
-    if isinstance(value, RetryPolicy | ApprovalPolicy):
+def _policy(
+    value: RetryPolicy | ApprovalPolicy | Compensation | Mapping[str, Any] | None,
+) -> object:
+    if isinstance(value, RetryPolicy | ApprovalPolicy | Compensation):
         return value.model_dump(mode="json", exclude_defaults=True)
     return value if value is None else dict(value)
 
@@ -134,7 +138,7 @@ async def checked(
     """Return the flow of a document that could run. Raises: DefinitionError with every problem."""
     found = await check_document(session, document, registry=registry, children=children)
     if found.flow is None:
-        raise _refused(found.problems)
+        raise refused(found.problems)
     return found.flow
 
 
@@ -149,11 +153,12 @@ async def checked_draft(session: Session, document: JsonObject) -> Flow:
         return found.flow
     problems = [item for item in found.problems if item.code != NO_STEPS]
     if any(item.severity is Severity.ERROR for item in problems):
-        raise _refused(problems)
+        raise refused(problems)
     return Flow.model_validate(document)
 
 
-def _refused(problems: Iterable[Problem]) -> DefinitionError:
+def refused(problems: Iterable[Problem]) -> DefinitionError:
+    """Return the error that carries the problems of a document."""
     errors = [item for item in problems if item.severity is Severity.ERROR]
     return DefinitionError(_summary(errors), problems=errors)
 

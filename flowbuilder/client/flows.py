@@ -11,7 +11,7 @@ from flowbuilder.client.runs import Run
 from flowbuilder.client.session import Connected, Session
 from flowbuilder.errors import Problem
 from flowbuilder.executor.records import FlowRow, VersionRow
-from flowbuilder.flow import ApprovalPolicy, Flow, OnError, RetryPolicy, TriggerRule
+from flowbuilder.flow import ApprovalPolicy, Compensation, Flow, OnError, RetryPolicy, TriggerRule
 from flowbuilder.types import JsonObject, JsonSchema, JsonValue
 
 
@@ -118,6 +118,7 @@ class Flows(Connected):
         trigger_rule: TriggerRule | str | None = None,
         approval: ApprovalPolicy | Mapping[str, Any] | bool | None = None,
         concurrency: int | None = None,
+        compensate: Compensation | Mapping[str, Any] | None = None,
         description: str | None = None,
     ) -> FlowHandle:
         """Add a step at the end of a flow's draft. Steps added at the same time all stay.
@@ -141,6 +142,7 @@ class Flows(Connected):
             trigger_rule=trigger_rule,
             approval=approval,
             concurrency=concurrency,
+            compensate=compensate,
             description=description,
         )
         row = await drafts.add_step(self._session, slug, step)

@@ -3,13 +3,23 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager
+from typing import Any
 
-from flowbuilder.client import retrying
+from flowbuilder.client import growing, holding, retrying
+from flowbuilder.client.drafts import step_document
 from flowbuilder.client.session import Session
 from flowbuilder.errors import RunCancelled, RunFailed, WaitTimeout
 from flowbuilder.executor.diagnosis import Why
-from flowbuilder.executor.records import ApprovalRow, EventRow, RunRow, StepRow, TaskRow
+from flowbuilder.executor.records import (
+    ApprovalRow,
+    EventRow,
+    RunRow,
+    StepRow,
+    TaskRow,
+    VersionRow,
+)
 from flowbuilder.executor.states import RunStatus
 from flowbuilder.flow import Flow
 from flowbuilder.types import JsonObject, JsonValue
@@ -42,8 +52,8 @@ class Run:
         return (await self.refresh()).status
 
     async def document(self) -> Flow:
-        """Return the flow as this run executes it."""
-        version = await self._session.store.get_version_by_id(self.row.version_id)
+        """Return the flow as this run executes it, with the steps that were added to it."""
+        version = await self._session.store.get_version_by_id((await self.refresh()).version_id)
         return Flow.model_validate(version.document)
 
     async def steps(self) -> list[StepRow]:
@@ -115,6 +125,59 @@ class Run:
         self.row = await self._session.store.resume_run(self.id, actor=by)
         await self._session.announce_run(self.id)
         return self.row
+
+    async def add_step(
+        self,
+        id: str,
+        *,
+        tool: str | None = None,
+        function: Callable[..., Any] | None = None,
+        by: str | None = None,
+        **policies: Any,
+    ) -> VersionRow:
+        """Add a step to this run while it is under way; returns the version it executes from now.
+
+        The step may depend on steps that have ended and on others. It is checked as in any flow,
+        and gets the approval that policy asks for. The flow itself stays as it is.
+
+        Args:
+            id: The step's id, new in this run.
+            tool: Its tool, or else
+            function: a function of this process, as in `execute_dynamic`.
+            by: Who adds it, for the record.
+            policies: What `FlowBuilder.add_step` takes: `args`, `depends_on`, `retry`, ….
+
+        Raises:
+            InvalidTransition: The run has ended.
+            DefinitionError: With every problem of the step; the run stays as it was.
+        """
+        step = step_document(id, tool, **policies)
+        version = await growing.add_step(self._session, self.id, step, function=function, by=by)
+        await self.refresh()
+        await self._session.announce_run(self.id)
+        return version
+
+    def hold(
+        self,
+        reason: str | None = None,
+        *,
+        timeout: str | float = "1m",
+        owner: str | None = None,
+    ) -> AbstractAsyncContextManager[str]:
+        """Return a context in which this run does not complete, because steps are still to come.
+
+        Renewed by itself while this process lives. When it does not any more, the run fails as
+        `plan_abandoned` after the time, and at once when the context is left by an error.
+
+        Args:
+            reason: What is still to come, for those who ask why the run stands still.
+            timeout: How long the run is held after the last sign of life.
+            owner: Who holds it; by default this process.
+
+        Raises:
+            InvalidTransition: The run has ended.
+        """
+        return holding.hold(self._session, self.id, reason=reason, timeout=timeout, owner=owner)
 
     async def retry(
         self,

@@ -23,6 +23,8 @@ from flowbuilder.tools.schema import Signature, local_references
 from flowbuilder.types import JsonObject, JsonSchema, JsonValue
 
 if TYPE_CHECKING:
+    from psycopg import AsyncConnection
+
     from flowbuilder.settings import Settings
 
 
@@ -182,6 +184,18 @@ class Context(Protocol):
         """Whether the task was cancelled, timed out or lost: stop and clean up."""
         ...
 
+    @property
+    def connection(self) -> AsyncConnection[Any]:
+        """A psycopg connection inside the transaction of a transactional tool.
+
+        What is written on it and the completion of the task commit together, so it happens exactly
+        once. It lies on flowbuilder's own database; do not commit, and do not keep it.
+
+        Raises:
+            ExecutionError: The tool is not declared `transactional` (no_connection).
+        """
+        ...
+
     def progress(self, fraction: float | None = None, message: str | None = None) -> None:
         """Report progress (0 to 1); appears as a `task_progress` event. Never blocks."""
         ...
@@ -214,6 +228,9 @@ class Tool:
     timeout: timedelta = timedelta(seconds=60)
     """Default time limit of one attempt."""
     process: bool = False
+    transactional: bool = False
+    """The handler writes on `context.connection`: that and the task's completion commit together.
+    For async handlers: a plain function that does not stop could not be rolled back in time."""
     needs_model: bool = False
     """Cannot work without a configured model; workers without one do not claim it."""
     keywords: tuple[str, ...] = ()
@@ -239,6 +256,12 @@ class Tool:
             raise DefinitionError(
                 f"{self.name}: process=True is for plain functions, this one is async",
                 code="tool_invalid",
+            )
+        if self.transactional and not self.is_async:
+            raise DefinitionError(
+                f"{self.name}: a transactional tool is an async function",
+                code="tool_invalid",
+                hint="Write `async def`, and await what you do on context.connection.",
             )
         for reference in local_references([self.input_schema, self.output_schema]):
             if not reference.startswith("#"):

@@ -27,6 +27,7 @@ def tool(
     timeout: str | float | timedelta = ...,
     version: int = ...,
     process: bool = ...,
+    transactional: bool = ...,
     needs_model: bool = ...,
     keywords: Sequence[str] = ...,
     examples: Sequence[str] = ...,
@@ -46,10 +47,10 @@ def tool(name: Any = None, **options: Any) -> Any:
     the descriptions. What is decorated stays callable as the plain function.
 
     Options: `effects` (`pure`, `read`, `write`, `external`, `irreversible`; pure unless declared),
-    `untrusted_output`, `timeout` (`"30s"` or seconds), `version`, `process`, `needs_model`,
-    `keywords` (a text may list several, with commas), `examples`; `summary`, `input_schema` and
-    `output_schema` replace what would be read from the function; `untyped` lets parameters
-    without a hint take anything.
+    `untrusted_output`, `timeout` (`"30s"` or seconds), `version`, `process`, `transactional`,
+    `needs_model`, `keywords` (a text may list several, with commas), `examples`; `summary`,
+    `input_schema` and `output_schema` replace what would be read from the function; `untyped` lets
+    parameters without a hint take anything.
 
     Raises:
         DefinitionError: The function cannot be a tool; the message says why.

@@ -15,6 +15,7 @@ from flowbuilder.schemas import value_problems
 from flowbuilder.strictjson import DOCUMENT_LIMITS, Limits, check
 from flowbuilder.tools import ToolRegistry
 from flowbuilder.types import JsonValue
+from flowbuilder.validation.compensation import compensation_problems
 from flowbuilder.validation.dataflow import output_problems, step_problems
 from flowbuilder.validation.scope import DataScope
 from flowbuilder.validation.shape import Shape, read_shape
@@ -104,6 +105,7 @@ def _judge(shape: Shape, registry: ToolRegistry, flows: Collection[str] | None) 
         if len(problems) > MAX_PROBLEMS:
             break
         problems += step_problems(position, step, scope, flows)
+        problems += compensation_problems(position, step, scope)
     problems += output_problems(shape.output, scope)
     return problems
 

@@ -25,12 +25,12 @@ def step_problems(
 ) -> list[Problem]:
     """Return everything that is wrong with one step, given the others."""
     pointer = f"/steps/{position}"
-    problems, references = _references(step.args, f"{pointer}/args", step, scope)
+    problems, references = references_in(step.args, f"{pointer}/args", step, scope)
     problems += _elements(step, pointer, scope)
     problems += _condition(step, pointer, scope)
     tool = scope.tool(step)
     if tool is None:
-        problems.append(_unknown_tool(step, pointer, scope))
+        problems.append(unknown_tool(step, pointer, scope))
         return problems
     bad = {problem.pointer for problem in problems}
     problems += argument_problems(step, tool, references, scope, f"{pointer}/args", bad)
@@ -41,12 +41,13 @@ def step_problems(
 
 def output_problems(output: JsonValue, scope: DataScope) -> list[Problem]:
     """Return the problems of the references in a flow's `output`."""
-    return _references(output, "/output", None, scope)[0]
+    return references_in(output, "/output", None, scope)[0]
 
 
-def _references(
+def references_in(
     value: JsonValue, pointer: str, step: Step | None, scope: DataScope
 ) -> tuple[list[Problem], list[Found]]:
+    """Return what is wrong with the references in a value, and the references."""
     problems: list[Problem] = []
     found: list[Found] = []
     for where, text in texts(value, pointer):
@@ -88,7 +89,7 @@ def _elements(step: Step, pointer: str, scope: DataScope) -> list[Problem]:
         if step.for_each and list(texts(step.for_each)):
             return [_bad_elements(where, "the elements of a literal list are plain values")]
         return []
-    problems, found = _references(step.for_each, where, None, scope)
+    problems, found = references_in(step.for_each, where, None, scope)
     if problems:
         return problems
     if len(found) != 1 or not found[0].exact:
@@ -181,7 +182,8 @@ def _plain_references(text: str) -> Iterator[Reference]:
         yield Reference(root, path, ".".join([root, *path]))
 
 
-def _unknown_tool(step: Step, pointer: str, scope: DataScope) -> Problem:
+def unknown_tool(step: Step, pointer: str, scope: DataScope) -> Problem:
+    """Return the problem of a step whose tool nobody knows."""
     return Problem(
         code="unknown_tool",
         pointer=f"{pointer}/tool",

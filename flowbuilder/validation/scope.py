@@ -43,6 +43,10 @@ class DataScope:
             if name is not None:
                 self._steps.setdefault(name, step)
 
+    def step(self, name: str) -> Step | None:
+        """Return the step of this id, if there is one and its shape is right."""
+        return self._steps.get(name)
+
     def tool(self, step: Step) -> Tool | None:
         """Return the tool of a step if it is known."""
         return self.registry.get(step.tool)

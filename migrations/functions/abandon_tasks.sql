@@ -8,13 +8,13 @@ declare
     v_events flowbuilder.event_draft[];
 begin
     select array_agg(t.id),
-           array_agg((p_run, 'task_cancelled', s.step_id, t.id, t.attempt, json_build_object(
-               'task_id', t.id, 'workflow_id', p_run, 'step_name', s.step_id)
+           array_agg((p_run, 'task_cancelled', t.step_id, t.id, t.attempt, json_build_object(
+               'task_id', t.id, 'workflow_id', p_run, 'step_name', t.step_id)
                )::flowbuilder.event_draft order by t.id)
-               filter (where t.status in ('running', 'waiting') and t.kind = 'step')
+               filter (where t.status in ('running', 'waiting')
+                   and t.kind in ('step', 'compensate'))
     into v_open, v_events
     from flowbuilder.tasks t
-    left join flowbuilder.run_steps s on s.run_id = t.run_id and s.position = t.position
     where t.run_id = p_run and t.finished_at is null;
     if v_open is not null then
         perform flowbuilder.drop_messages(v_open);

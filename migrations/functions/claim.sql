@@ -53,7 +53,7 @@ begin
            array_agg((c.run_id, 'task_started', c.step_id, c.id, c.attempt,
                case when c.element >= 0 then json_build_object('index', c.element) end
                )::flowbuilder.event_draft order by c.id)
-               filter (where c.kind = 'step' and c.claims <= v_max),
+               filter (where c.kind in ('step', 'compensate') and c.claims <= v_max),
            array_agg(c.id) filter (where c.claims > v_max)
     into leased, events, poisoned from claimed c;
 end

@@ -1,5 +1,6 @@
 -- Delete the given (ended and locked) runs with all their rows. Graphs that were not saved are
--- looked at by prune_versions after that.
+-- looked at by prune_versions after that; versions that a run has made go with it, unless a retry of
+-- it uses them: then they are that run's.
 create or replace function flowbuilder.drop_runs(p_runs uuid[]) returns void
 language plpgsql set search_path = ''
 as $$
@@ -10,10 +11,17 @@ begin
     delete from flowbuilder.run_steps s where s.run_id = any (p_runs);
     with gone as (
         delete from flowbuilder.runs r where r.id = any (p_runs)
-        returning r.version_id, r.version
+        returning coalesce(r.grown_from, r.version_id) as version_id, r.version
     )
     update flowbuilder.flow_versions v set registered_at = '-infinity'
     from (select distinct g.version_id from gone g where g.version is null) g
     where v.id = g.version_id and v.registered_at is null;
+    update flowbuilder.flow_versions v set run_id = h.run_id
+    from (select o.version_id, max(o.id::text)::uuid as run_id from flowbuilder.runs o
+          where o.grown_from is not null and o.retry_of is not null and o.version_id = any (array(
+              select f.id from flowbuilder.flow_versions f where f.run_id = any (p_runs)))
+          group by o.version_id) h
+    where v.id = h.version_id;
+    delete from flowbuilder.flow_versions v where v.run_id = any (p_runs);
 end
 $$;

@@ -10,6 +10,7 @@ begin
         select r.id, v.output is null as plain from flowbuilder.runs r
         join flowbuilder.flow_versions v on v.id = r.version_id
         where r.id = any (p_runs) and r.remaining_steps = 0 and r.holds = 0
+          and r.failure is null
           and r.status in ('queued', 'running')
         order by r.id
     loop

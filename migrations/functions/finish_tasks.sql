@@ -24,6 +24,8 @@ begin
     loop
         if v_task.kind = 'finish' then
             perform flowbuilder.end_run(v_task.run_id, v_task.status, v_task.output, v_task.error);
+        elsif v_task.kind = 'compensate' then
+            perform flowbuilder.continue_compensation(v_task.run_id);
         elsif v_task.kind = 'expand' and v_task.status = 'completed' then
             if flowbuilder.start_map((v_task.run_id, v_task.position)::flowbuilder.place) then
                 v_ended := v_ended || (v_task.run_id, v_task.position)::flowbuilder.place;

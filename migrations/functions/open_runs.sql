@@ -23,7 +23,7 @@ begin
         cross join (
             select v.*, v.depends_on = '{}' and (v.for_each is null or v.has_when) as starts
             from flowbuilder.version_steps v
-            where v.version_id = p_version order by v.position) s
+            where v.version_id = p_version and v.position >= 0 order by v.position) s
         order by r.place, s.position
         returning run_id, position, status, remaining_deps
     )

@@ -18,7 +18,9 @@ begin
             select count(*) from flowbuilder.flow_versions v
             where v.registered_at < v_before and v.workspace_id = p_workspace
               and (select r.id from flowbuilder.runs r
-                   where r.version_id = v.id and r.version is null limit 1) is null));
+                   where r.version_id = v.id and r.version is null limit 1) is null
+              and (select r.id from flowbuilder.runs r
+                   where r.grown_from = v.id limit 1) is null));
     end if;
     v_page := array(
         select v.id from flowbuilder.flow_versions v
@@ -28,7 +30,8 @@ begin
     v_unused := array(
         select p.id from unnest(v_page) as p (id)
         where (select r.id from flowbuilder.runs r
-               where r.version_id = p.id and r.version is null limit 1) is null);
+               where r.version_id = p.id and r.version is null limit 1) is null
+          and (select r.id from flowbuilder.runs r where r.grown_from = p.id limit 1) is null);
     update flowbuilder.flow_versions set registered_at = null
     where id = any (v_page) and id <> all (v_unused);
     delete from flowbuilder.flow_versions where id = any (v_unused);

@@ -14,9 +14,7 @@ begin
     if not found then
         return false;
     end if;
-    perform flowbuilder.append_events(array[(v_task.run_id, 'task_progress',
-        (select s.step_id from flowbuilder.run_steps s
-         where s.run_id = v_task.run_id and s.position = v_task.position),
+    perform flowbuilder.append_events(array[(v_task.run_id, 'task_progress', v_task.step_id,
         p_task, v_task.attempt, (p_data || jsonb_build_object('task_id', p_task,
             'workflow_id', v_task.run_id))::json)::flowbuilder.event_draft]);
     return true;

@@ -33,7 +33,7 @@ begin
             else json_build_object('task_id', c.id, 'workflow_id', c.run_id,
                 'step_name', c.step_id, 'result', c.result, 'duration_ms', c.duration)
             end)::flowbuilder.event_draft order by c.place)
-               filter (where c.kind = 'step' and c.status = 'completed'
+               filter (where c.kind in ('step', 'compensate') and c.status = 'completed'
                        or c.kind <> 'finish' and c.status = 'failed')
     into v_closed, v_events
     from closed c;

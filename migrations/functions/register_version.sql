@@ -49,7 +49,8 @@ begin
     insert into flowbuilder.flow_versions (workspace_id, slug, version, content_hash, pins,
         document, output, origin, owner_id, step_count, created_at, registered_at)
     values (p_workspace, v_slug, v_number, p_hash, v_pins, p_document, p_output, p_origin, p_owner,
-        json_array_length(p_steps), flowbuilder.now(),
+        (select count(*) from json_to_recordset(p_steps) as s (position integer)
+         where s.position >= 0), flowbuilder.now(),
         case when p_origin <> 'published' then flowbuilder.now() end)
     returning * into v_version;
     perform flowbuilder.register_steps(v_version.id, p_steps, p_owner);

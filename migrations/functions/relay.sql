@@ -23,8 +23,11 @@ begin
     end if;
     v_touched := flowbuilder.lock_runs(array[v_row.run_id]);
     if v_row.kind = 'cancel_child' then
-        perform flowbuilder.end_run(
-            v_row.run_id, 'cancelled', null, null, null, v_row.payload ->> 'reason');
+        if not exists (select from flowbuilder.runs r  -- what it did is being undone: that goes on
+                       where r.id = v_row.run_id and r.failure is not null) then
+            perform flowbuilder.end_run(
+                v_row.run_id, 'cancelled', null, null, null, v_row.payload ->> 'reason');
+        end if;
         return jsonb_build_object('touched', to_jsonb(v_touched));
     end if;
     select * into v_task from flowbuilder.tasks where id = v_row.task_id and status = 'waiting';

@@ -10,11 +10,10 @@ begin
     select * into v_task from flowbuilder.tasks where id = p_task;
     insert into flowbuilder.approvals (workspace_id, run_id, task_id, step_id, kind, status, tool,
         args, args_hash, message, schema, approvers, requested_at, deadline_at, on_deadline)
-    select r.workspace_id, r.id, p_task, s.step_id, w.approval_kind, 'pending',
+    select r.workspace_id, r.id, p_task, v_task.step_id, w.approval_kind, 'pending',
         v_task.tool, coalesce(w.args, 'null'), coalesce(w.args_hash, ''), w.message, w.schema,
         coalesce(w.by, '{}'), flowbuilder.now(), p_deadline, coalesce(w.on_deadline, 'reject')
     from flowbuilder.runs r
-    join flowbuilder.run_steps s on s.run_id = r.id and s.position = v_task.position
     cross join lateral json_to_record(v_task.wait) as w (approval_kind text, args json,
         args_hash text, message text, schema json, by text[], on_deadline text)
     where r.id = v_task.run_id

@@ -20,7 +20,7 @@ begin
            array_agg((b.run_id, 'task_retrying', b.step_id, b.id, b.attempt, json_build_object(
                'error', '{"code": "worker_lost", "message": "the worker is gone"}'::jsonb,
                'retry_count', b.attempt, 'available_at', b.available_at)
-               )::flowbuilder.event_draft order by b.id) filter (where b.kind = 'step')
+               )::flowbuilder.event_draft order by b.id) filter (where b.kind in ('step', 'compensate'))
     into v_back, v_events from back b;
     if v_back is not null then
         perform flowbuilder.send_tasks(v_back);

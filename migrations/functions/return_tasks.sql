@@ -29,7 +29,7 @@ begin
                'task_id', b.id, 'workflow_id', b.run_id, 'step_name', b.step_id,
                'error', b.reported, 'retry_count', b.attempt, 'available_at', b.available_at)
                )::flowbuilder.event_draft order by b.id)
-               filter (where b.outcome = 'retry' and b.kind = 'step')
+               filter (where b.outcome = 'retry' and b.kind in ('step', 'compensate'))
     into v_now_on, v_events
     from back b;
     if v_now_on is not null then

@@ -11,7 +11,8 @@ declare
     v_found uuid[] := '{}';
 begin
     for v_run in
-        select g.id, g.input, r.id as used, r.version_id, r.version, r.flow, r.input as first_input
+        select g.id, g.input, r.id as used, coalesce(r.grown_from, r.version_id)
+            as version_id, r.version, r.flow, r.input as first_input
         from unnest(p_runs, p_inputs, p_keys) with ordinality as g (id, input, key, place)
         left join flowbuilder.runs r
           on r.workspace_id = p_version.workspace_id and r.idempotency_key = g.key

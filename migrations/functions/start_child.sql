@@ -30,9 +30,7 @@ begin
             (p_task.id, 'failed', null, v_error, null)::flowbuilder.task_result]);
         return '{}';
     end if;
-    perform flowbuilder.append_events(array[(p_task.run_id, 'task_progress',
-        (select s.step_id from flowbuilder.run_steps s
-         where s.run_id = p_task.run_id and s.position = p_task.position),
+    perform flowbuilder.append_events(array[(p_task.run_id, 'task_progress', p_task.step_id,
         p_task.id, p_task.attempt, json_build_object('task_id', p_task.id,
             'workflow_id', p_task.run_id, 'child_run_id', v_child))::flowbuilder.event_draft]);
     return array[v_child];

@@ -10,6 +10,7 @@ declare
 begin
     v_touched := flowbuilder.bury_workers()
                  || flowbuilder.expire_runs(p_limit)
+                 || flowbuilder.expire_holds(p_limit)
                  || flowbuilder.sweep_leases(p_worker, p_limit)
                  || flowbuilder.wake_tasks(p_limit)
                  || flowbuilder.sweep_orphans(p_limit);
@@ -24,6 +25,8 @@ begin
                 (select t.available_at as at from flowbuilder.tasks t
                  where t.parked and t.available_at is not null
                  order by t.available_at limit 1)
+                union all
+                (select h.deadline_at from flowbuilder.run_holds h order by h.deadline_at limit 1)
                 union all
                 (select r.deadline_at from flowbuilder.runs r
                  where r.finished_at is null order by r.deadline_at limit 1)) d));

@@ -33,14 +33,22 @@ begin
             'by', v_last.actor, 'reason', v_last.data -> 'reason')
         where v_run.status = 'paused'
         union all
+        select 'compensating', null, null, null, v_run.deadline_at, jsonb_build_object(
+            'error', v_run.failure) || flowbuilder.compensation_report(p_run, null)
+        where v_run.finished_at is null and v_run.failure is not null
+        union all
         select 'deadline', null, null, v_run.created_at, v_run.deadline_at, jsonb_build_object(
             'overdue', v_run.deadline_at <= v_now)
         where v_run.finished_at is null
           and v_now > v_run.deadline_at - (v_run.deadline_at - v_run.created_at) / 10
         union all
-        select 'held_open', null, null, null, v_run.deadline_at, jsonb_build_object(
-            'holds', v_run.holds, 'remaining_steps', v_run.remaining_steps)
-        where v_run.finished_at is null and v_run.holds > 0
+        select 'held_open', null, null, min(h.held_at),
+            coalesce(min(h.deadline_at), v_run.deadline_at), jsonb_build_object(
+            'holds', v_run.holds, 'remaining_steps', v_run.remaining_steps, 'by', coalesce(
+                jsonb_agg(to_jsonb(h) - 'run_id' order by h.deadline_at)
+                    filter (where h.run_id is not null), '[]'))
+        from (select v_run.id) r left join flowbuilder.run_holds h on h.run_id = r.id
+        where v_run.finished_at is null having v_run.holds > 0
         union all
         select 'outbox', null, min(o.task_id), min(o.created_at), null, jsonb_build_object(
             'kind', o.kind, 'rows', count(*))

@@ -16,6 +16,7 @@ from flowbuilder.executor.database import Database
 from flowbuilder.executor.records import LeasedTask, Outcome, OutcomeKind
 from flowbuilder.types import JsonObject
 from tests.support.engine import Engine, done, failed, flow_of, retry, waiting
+from tests.support.growing import grow
 from tests.support.waiting import eventually
 
 CLIENTS = 8
@@ -24,8 +25,8 @@ STEPS = 60 * int(os.environ.get("FLOWBUILDER_TEST_ROUNDS", "1"))
 OVERTAKEN = (Conflict, InvalidTransition, StaleTask)
 
 FLOW = flow_of(
-    {"id": "a"},
-    {"id": "b", "retry": {"max_attempts": 4}, "on_error": "skip"},
+    {"id": "a", "compensate": {"tool": "other"}},
+    {"id": "b", "retry": {"max_attempts": 4}, "on_error": "skip", "compensate": {"tool": "other"}},
     {"id": "m", "for_each": "${{ input }}", "depends_on": ["a"], "on_error": "continue",
      "concurrency": 3},
     {"id": "n", "for_each": "${{ steps.m }}", "when": "true", "on_error": "continue"},
@@ -61,6 +62,9 @@ class Client:
             (self.resume, 2),
             (self.cancel, 1),
             (self.leave, 1),
+            (self.grow, 2),
+            (self.hold, 1),
+            (self.release, 1),
         ]
 
     async def work(self) -> None:
@@ -147,6 +151,22 @@ class Client:
 
     async def cancel(self) -> None:
         await self.engine.store.cancel_run(await self._run())
+
+    async def grow(self) -> None:
+        step: JsonObject = {"id": f"x{self.random.randrange(10**9)}"}
+        run = await self._run()
+        if self.random.random() < 0.5 and (await self.engine.run(run)).flow != "child":
+            step["depends_on"] = [self.random.choice("abmz")]
+        await grow(self.engine, run, step)
+
+    async def hold(self) -> None:
+        owner = self.random.choice("xy")
+        await self.engine.store.hold_run(await self._run(), owner=owner, seconds=100)
+
+    async def release(self) -> None:
+        error: JsonObject | None = {"code": "e"} if self.random.random() < 0.1 else None
+        owner = self.random.choice("xy")
+        await self.engine.store.release_hold(await self._run(), owner=owner, error=error)
 
     async def leave(self) -> None:
         """Be found dead by upkeep, or stop, with everything still in hand."""

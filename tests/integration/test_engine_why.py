@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from typing import Any
 
 import pytest
 
@@ -289,10 +290,13 @@ async def test_a_function_whose_process_is_gone_is_about_to_fail(database: Datab
 
 async def test_a_run_is_held_open(engine: Engine) -> None:
     run = await engine.start(flow_of({"id": "a"}))
-    await engine.database.execute(b"update flowbuilder.runs set holds = 1")
+    await engine.store.hold_run(run, owner="planner", reason="steps are planned", seconds=60)
     await engine.drain(done)
     (reason,) = await why(engine, run, "held_open")
     assert (reason.details["holds"], reason.details["remaining_steps"]) == (1, 0)
+    holds: Any = reason.details["by"]
+    assert [(hold["owner"], hold["reason"]) for hold in holds] == [("planner", "steps are planned")]
+    assert "(steps are planned). It fails in " in reason.message
 
 
 async def test_what_is_queued_says_how_many_stand_before_it(engine: Engine) -> None:

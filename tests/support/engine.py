@@ -182,7 +182,13 @@ class Engine:
     async def consistent(self) -> None:
         """Assert invariant I5, also in the middle of things: stored counters equal a recount."""
         row = await self.database.fetch_one(_COUNTERS)
-        assert row == {"steps_of_runs": 0, "deps": 0, "tasks_of_steps": 0, "messages": 0}
+        assert row == {
+            "steps_of_runs": 0,
+            "deps": 0,
+            "tasks_of_steps": 0,
+            "messages": 0,
+            "holds": 0,
+        }
 
     async def at_rest(self) -> None:
         """Assert invariants I5 and I6: counters equal a recount, nothing is left over."""
@@ -210,11 +216,11 @@ select (select count(*) from pgmq.q_flowbuilder_tasks) as messages,
        (select count(*) from flowbuilder.event_slots where emitted_at is null) as slots
 """
 
-#: Runs that failed or were cancelled stop counting in the moment they end.
+#: Runs that failed or were cancelled stop counting in the moment they end, or begin to undo.
 _COUNTERS = b"""
 with counted as (
     select r.id, r.version_id, r.remaining_steps, r.finished_at from flowbuilder.runs r
-    where r.status not in ('failed', 'cancelled')
+    where r.status not in ('failed', 'cancelled') and r.failure is null
 ),
 steps as (
     select s.*, c.version_id, v.depends_on from counted c
@@ -248,5 +254,7 @@ select
     (select count(*) from pgmq.q_flowbuilder_tasks q
      full join flowbuilder.tasks t on t.message_id = q.msg_id
      where t.message_id is not null and q.msg_id is null
-        or t.id is null and q.msg_id is not null) as messages
+        or t.id is null and q.msg_id is not null) as messages,
+    (select count(*) from flowbuilder.runs r where r.holds <> (
+        select count(*) from flowbuilder.run_holds h where h.run_id = r.id)) as holds
 """

@@ -32,6 +32,10 @@ class TaskContext:
         self.model = model
         self.reports: list[tuple[float | None, str | None]] = []
 
+    @property
+    def connection(self) -> Any:
+        raise AssertionError("nobody should write here")
+
     def progress(self, fraction: float | None = None, message: str | None = None) -> None:
         self.reports.append((fraction, message))
 

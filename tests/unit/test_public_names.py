@@ -90,3 +90,13 @@ def test_help_loads_no_language_model_library() -> None:
         )
     )
     assert loaded == []
+
+
+def test_what_public_methods_return_is_public() -> None:
+    from flowbuilder.client.runs import RetriedRun
+    from flowbuilder.executor.diagnosis import Reason, Why
+    from flowbuilder.executor.store import Pruned
+    from flowbuilder.flow import Compensation
+
+    for found in (RetriedRun, Reason, Why, Pruned, Compensation):
+        assert getattr(flowbuilder, found.__name__) is found

@@ -18,7 +18,7 @@ from tests.support.waiting import eventually
 
 #: Effects of handlers, without a unique key, so that what happens twice can be seen.
 EFFECTS = "create table if not exists public.effects (key text, attempt integer, pid integer)"
-_EFFECT = "insert into public.effects values (%s, %s, %s)"
+_EFFECT = b"insert into public.effects values (%s, %s, %s)"
 
 
 class Twisted(Exception):
@@ -34,7 +34,22 @@ class Twisted(Exception):
 
 def fault_registry(ledger: Ledger, dsn: str = "") -> ToolRegistry:
     """Return the tools, writing to this ledger; `dsn` is where effects go."""
-    return ToolRegistry([*_working(ledger), *_slow(ledger), *_breaking(ledger, dsn)])
+    made = [*_working(ledger), *_transactional(ledger), *_slow(ledger), *_breaking(ledger, dsn)]
+    return ToolRegistry(made)
+
+
+def _transactional(ledger: Ledger) -> list[Tool]:
+    @tool("fault.within", effects="write", transactional=True)
+    async def within(context: Context, value: Any = None, ms: float = 0) -> Any:
+        """Write an effect in the transaction that completes the task."""
+        ledger.write("enter", context)
+        key = (context.idempotency_key, context.attempt, os.getpid())
+        await context.connection.execute(_EFFECT, key)
+        await asyncio.sleep(ms / 1000)
+        ledger.write("exit", context)
+        return value
+
+    return [within]
 
 
 def _working(ledger: Ledger) -> list[Tool]:
