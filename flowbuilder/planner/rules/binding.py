@@ -8,7 +8,7 @@ from typing import Any
 
 from flowbuilder.planner.rules.ambiguity import Given, doubtful
 from flowbuilder.planner.rules.arguments import Binding
-from flowbuilder.planner.rules.clauses import Clause
+from flowbuilder.planner.rules.clause import Clause
 from flowbuilder.planner.rules.fitting import (
     ENOUGH,
     as_phrase,

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from flowbuilder.planner.rules.binding import bind
 from flowbuilder.planner.rules.bridges import extension
-from flowbuilder.planner.rules.clauses import Clause
+from flowbuilder.planner.rules.clause import Clause
 from flowbuilder.planner.rules.instructions import instructs
 from flowbuilder.planner.rules.lexicon import lexicon, name_words, stem, stems, words
 from flowbuilder.planner.rules.literals import Kind
@@ -126,10 +126,10 @@ def _nouns(profile: Profile) -> list[str]:
     return [part for part in parts[-3:] if part not in profile.verbs and part not in _FAMILY]
 
 
-def _says_noun(clause: Clause, match: Match) -> bool:
+def _says_noun(clause: Clause, match: Match, least: float = 0.4) -> bool:
     near = lexicon().nearness
     said = {word.stem for word in (*clause.words, *words(clause.text))}
-    return any(near(word, noun) >= 0.4 for word in said for noun in _nouns(match.profile))
+    return any(near(word, noun) >= least for word in said for noun in _nouns(match.profile))
 
 
 #: Verbs that many tools share, so that they tell nothing about what a tool is for.
@@ -188,11 +188,16 @@ def _adjusted(
         for item in clause.literals
         if item.kind in (Kind.PATH, Kind.URL)
     )
+    bridges = loadable or _has_source(steps)
+    carries = binding.refers or (
+        bridges and any(slot.kind is SlotKind.TEXT for slot in binding.missing)
+    )
+    lacking = _LACKING if _ordered(clause, match) else _LACKING_WEAK
     for slot in binding.missing:
-        bridged = slot.kind in _BRIDGEABLE and (loadable or _has_source(steps))
-        bridged = bridged or (slot.kind is SlotKind.TITLE and binding.refers)
+        bridged = slot.kind in _BRIDGEABLE and bridges
+        bridged = bridged or (slot.kind is SlotKind.TITLE and carries)
         bridged = bridged and (tables or slot.kind is not SlotKind.RECORDS)
-        score -= 0.1 if bridged else 0.8
+        score -= 0.1 if bridged else lacking
     if clause.question and match.explained and not binding.missing:
         score += 0.1
     score += 0.35 * _options_said(match.profile, binding.args)
@@ -210,6 +215,15 @@ def _adjusted(
     if works_on_records(match.profile) and not compares and condition_slot(match.profile):
         score -= 0.6
     return score
+
+
+#: What each parameter costs that nothing fills, if the tool is asked for in so many words or not.
+_LACKING, _LACKING_WEAK = 0.35, 0.8
+
+
+def _ordered(clause: Clause, match: Match) -> bool:
+    """Whether a clause orders a tool by its verb and its noun, whatever it leaves out."""
+    return match.verb >= 0.7 and _says_noun(clause, match, 0.75)
 
 
 def _options_said(profile: Profile, args: Mapping[str, object]) -> int:

@@ -13,7 +13,7 @@ from flowbuilder.planner.rules.arguments import Binding
 from flowbuilder.planner.rules.binding import bind
 from flowbuilder.planner.rules.bridges import extension
 from flowbuilder.planner.rules.choice import Choice, choose, nearest, only_reports
-from flowbuilder.planner.rules.clauses import Clause
+from flowbuilder.planner.rules.clause import Clause
 from flowbuilder.planner.rules.composition import Composition
 from flowbuilder.planner.rules.extremes import extreme_apart
 from flowbuilder.planner.rules.inner import emptied, object_clause
@@ -246,7 +246,7 @@ class Composer:
     def _account(self, step: StepDraft, clause: Clause, choice: Choice, binding: Binding) -> None:
         """Doubt a step that leaves words or literals of its clause unexplained."""
         alone = not binding.refers and not self.plan.steps[:-1] and not clause.question
-        if alone and points_back(clause, choice.profile):
+        if alone and not clause.extra and points_back(clause, choice.profile):
             self.plan.doubts.append(f"“{clause.text}” points to a result that no step gives.")
         self.plan.doubts += open_choices(clause, choice.profile, step, binding.used)
         if asks_more(clause, choice.profile):

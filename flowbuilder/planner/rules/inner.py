@@ -6,7 +6,7 @@ import re
 from dataclasses import replace
 
 from flowbuilder.planner.rules.binding import bind
-from flowbuilder.planner.rules.clauses import Clause
+from flowbuilder.planner.rules.clause import Clause
 from flowbuilder.planner.rules.literals import Kind
 from flowbuilder.planner.rules.matching import Profile
 from flowbuilder.planner.rules.outputs import StepDraft

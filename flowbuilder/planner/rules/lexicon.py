@@ -29,7 +29,7 @@ _IRREGULAR = {
     "deletion": "delete", "removal": "remove", "schedule": "schedule", "payment": "pay",
 }  # fmt: skip
 #: Particles of verbs such as "boil … down" that may stand apart from their verb.
-_PARTICLES = frozenset({"up", "down", "out", "off", "on", "away"})
+_PARTICLES = frozenset({"up", "down", "out", "off", "on", "away", "know"})
 
 
 @cache

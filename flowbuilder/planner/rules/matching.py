@@ -9,7 +9,7 @@ from copy import copy
 from dataclasses import dataclass
 from itertools import pairwise
 
-from flowbuilder.planner.rules.clauses import Clause
+from flowbuilder.planner.rules.clause import Clause
 from flowbuilder.planner.rules.lexicon import (
     Word,
     lexicon,

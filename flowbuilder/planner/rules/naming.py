@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from flowbuilder.planner.rules.clauses import Clause
+from flowbuilder.planner.rules.clause import Clause
 from flowbuilder.planner.rules.fitting import KEPT_NOUNS
 from flowbuilder.planner.rules.lexicon import Word, lexicon, listed, name_words, stem, stems, words
 from flowbuilder.planner.rules.matching import Profile

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from flowbuilder.planner.rules.clauses import Clause
+from flowbuilder.planner.rules.clause import Clause
 from flowbuilder.planner.rules.lexicon import lexicon, listed, stem, stems, words
 from flowbuilder.planner.rules.literals import Kind, Literal
 from flowbuilder.types import JsonValue
@@ -214,7 +214,10 @@ def _blank(clause: Clause, used: Sequence[tuple[int, int]]) -> str:
 def _segments(text: str, clause: Clause) -> Iterator[tuple[int, int, str]]:
     """Cut a clause at its prepositions; the first segment is what follows the verb."""
     verb = clause.verb
-    start = verb.end - clause.start if verb is not None else 0
+    start = verb.end - clause.start if verb is not None else clause.opening
+    leading = re.match(r"(\w+)\s+", text) if clause.opening else None
+    if leading:
+        yield leading.end(), clause.opening, leading.group(1).lower()
     named = _NAMED.search(text)
     if named:
         yield named.end(), len(text), "named"

@@ -10,7 +10,7 @@ from typing import Any
 from flowbuilder.planner.rules.arguments import Binding
 from flowbuilder.planner.rules.binding import bind
 from flowbuilder.planner.rules.choice import Choice
-from flowbuilder.planner.rules.clauses import Clause
+from flowbuilder.planner.rules.clause import Clause
 from flowbuilder.planner.rules.instructions import instructs
 from flowbuilder.planner.rules.lexicon import lexicon, name_words, stem, stems
 from flowbuilder.planner.rules.literals import Kind, Literal

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from flowbuilder.planner.rules.arguments import Binding
-from flowbuilder.planner.rules.clauses import Clause
+from flowbuilder.planner.rules.clause import Clause
 from flowbuilder.planner.rules.instructions import is_instruction
 from flowbuilder.planner.rules.lexicon import lexicon, listed, stems
 from flowbuilder.planner.rules.matching import Profile

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from flowbuilder.planner.rules.clauses import Clause
+from flowbuilder.planner.rules.clause import Clause
 from flowbuilder.planner.rules.lexicon import listed, stem
 from flowbuilder.planner.rules.literals import Kind
 from flowbuilder.planner.rules.matching import Profile
