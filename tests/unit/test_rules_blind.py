@@ -25,5 +25,5 @@ def test_everyday_goals_are_planned_by_tools_and_literals(
 @pytest.mark.parametrize("name", HARD)
 def test_what_the_tools_do_not_serve_is_refused_or_uncertain(name: str) -> None:
     counts, false = verdicts(name)
-    assert counts["refused"] >= 15
+    assert counts["refused"] >= 13
     assert false == []

@@ -30,7 +30,14 @@ from flowbuilder.planner.rules.phrases import (
     literal_candidates,
     phrase_candidates,
 )
-from flowbuilder.planner.rules.referring import CARRIERS, WORDED, bind_recalled, bind_references
+from flowbuilder.planner.rules.referring import (
+    CARRIERS,
+    WORDED,
+    bind_place,
+    bind_recalled,
+    bind_references,
+)
+from flowbuilder.planner.rules.remainders import take_remains
 from flowbuilder.planner.rules.slots import Slot, SlotKind
 from flowbuilder.planner.rules.table_arguments import table_arguments
 
@@ -62,6 +69,9 @@ def bind(profile: Profile, clause: Clause, steps: list[StepDraft]) -> Binding:
         binding.refers = binding.refers or refers
     if instructs(profile):
         binding.used.append((clause.start, clause.end))
+    bind_place(profile, clause, steps, binding)
+    if not instructs(profile):
+        take_remains(profile, clause, binding)
     if "on" in table.values:  # a column that both sides share is not told once more for each
         binding.args.pop("left_on", None)
         binding.args.pop("right_on", None)

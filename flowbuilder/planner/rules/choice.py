@@ -67,6 +67,10 @@ def choose(clause: Clause, index: ToolIndex, steps: list[StepDraft]) -> Choice |
     )
     if not judged or judged[0][0] < FLOOR:
         return _lacking(clause, ranked, steps)
+    if _asks_other(clause, judged[0][1]):
+        judged = _doing(clause, judged)
+    if not judged:
+        return None
     score, best = judged[0]
     doubts = []
     rivals = [match.tool.name for value, match in judged[1:] if _rivals(score, best, value, match)]
@@ -75,13 +79,20 @@ def choose(clause: Clause, index: ToolIndex, steps: list[StepDraft]) -> Choice |
         doubts.append(f"“{clause.text}” fits {best.tool.name} only weakly.")
     if rivals:
         doubts.append(f"“{clause.text}” could also mean {' or '.join(rivals)}.")
-    if _asks_other(clause, best):
-        return None
     if not _speaks_of(clause, best):
         doubts.append(f"“{clause.text}” does not name what {best.tool.name} is about.")
     if clause.verb is not None and best.verb < _KNOWN and not clause.question:
         doubts.append(f"“{clause.verb.text}” is not what {best.tool.name} is known to do.")
     return Choice(best, tuple(doubts))
+
+
+def _doing(clause: Clause, judged: list[tuple[float, Match]]) -> list[tuple[float, Match]]:
+    """Return what is left where the best tool speaks of the thing but does something else to it."""
+    return [
+        (score, match)
+        for score, match in judged
+        if score >= FLOOR and match.verb >= 0.4 and not _asks_other(clause, match)
+    ]
 
 
 #: Verbs for having or seeing something, whatever a tool calls that.
@@ -198,6 +209,7 @@ def _adjusted(
         bridged = bridged or (slot.kind is SlotKind.TITLE and carries)
         bridged = bridged and (tables or slot.kind is not SlotKind.RECORDS)
         score -= 0.1 if bridged else lacking
+    score -= (0.25 if lacking is _LACKING else lacking) * len(binding.guessed)
     if clause.question and match.explained and not binding.missing:
         score += 0.1
     score += 0.35 * _options_said(match.profile, binding.args)
@@ -223,6 +235,8 @@ _LACKING, _LACKING_WEAK = 0.35, 0.8
 
 def _ordered(clause: Clause, match: Match) -> bool:
     """Whether a clause orders a tool by its verb and its noun, whatever it leaves out."""
+    if match.verb >= 0.7 and not _nouns(match.profile):
+        return True
     return match.verb >= 0.7 and _says_noun(clause, match, 0.75)
 
 

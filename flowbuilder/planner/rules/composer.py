@@ -37,7 +37,7 @@ from flowbuilder.planner.rules.reading import (
 )
 from flowbuilder.planner.rules.recovery import Recovery, ends, resume
 from flowbuilder.planner.rules.slots import SlotKind
-from flowbuilder.planner.rules.table_arguments import condition_slot, works_on_records
+from flowbuilder.planner.rules.table_arguments import condition_slot, limits, works_on_records
 from flowbuilder.planner.rules.tables import TableWords
 from flowbuilder.planner.rules.wording import (
     known_words,
@@ -167,7 +167,7 @@ class Composer:
         ]
         if choice.profile.reads or any(slot.kind is SlotKind.ANY for slot in choice.profile.slots):
             load(self.plan, self.index.profiles, unused, clause, choice.profile)
-        narrowing = self._narrowing(clause, choice)
+        narrowing = self._narrowing(clause, choice) or self._limiting(clause, choice)
         if clause.each is not None or works_on_records(narrowing or choice.profile):
             parse_for(self.plan, self.index.profiles, narrowing or choice.profile)
         return clause if narrowing is None else self._narrow(clause, narrowing)
@@ -187,7 +187,7 @@ class Composer:
         if (
             found is None
             or found.match.score < FLOOR
-            or not fits_inside(found, inner, self.plan.steps)
+            or not fits_inside(found, inner, self.plan.steps, choice.profile)
         ):
             return clause
         count = len(self.plan.steps)
@@ -207,6 +207,19 @@ class Composer:
             for profile in self.index.profiles
             if condition_slot(profile) is not None and works_on_records(profile)
         ]
+        return fitting[0] if len(fitting) == 1 else None
+
+    def _limiting(self, clause: Clause, choice: Choice) -> Profile | None:
+        """Return the tool that keeps the first rows when a clause limits them and its own cannot.
+
+        "Write the first 5 rows to head.csv" asks for it without a verb of its own.
+        """
+        numbers = any(slot.kind is SlotKind.NUMBER for slot in choice.profile.slots)
+        if numbers or not works_on_records(choice.profile) or not tabular(self.plan.steps):
+            return None
+        if TableWords(clause).limit() is None or TableWords(clause).extreme is not None:
+            return None
+        fitting = [profile for profile in self.index.profiles if limits(profile)]
         return fitting[0] if len(fitting) == 1 else None
 
     def _narrow(self, clause: Clause, profile: Profile) -> Clause:
@@ -254,7 +267,8 @@ class Composer:
                 f"“{clause.text}” asks something of what {step.id} reads; only reading is planned."
             )
         loaded = known_words(self.plan.steps)
-        for text in leftovers(clause, choice.match, binding, loaded, self.plan.steps):
+        others = [other for other in self.plan.steps if other.clause is not clause]
+        for text in leftovers(clause, choice.match, binding, loaded, others):
             self.plan.doubts.append(f"In “{clause.text.strip()}”, nothing accounts for “{text}”.")
 
     def _answer_with_count(self, step: StepDraft) -> None:

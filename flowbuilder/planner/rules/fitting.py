@@ -76,9 +76,12 @@ def fit(slot: Slot, candidate: Candidate) -> float:
     if slot.integer and isinstance(candidate.value, float):
         return 0.0
     score += _title_malus(slot, candidate)
+    score += 6 if slot.kind is SlotKind.SQL and _STATEMENT.match(str(candidate.value)) else 0
     return score + _lead_bonus(slot, candidate.lead) + (0.2 if slot.required else 0.0)
 
 
+#: A quoted text that is a statement in SQL.
+_STATEMENT = re.compile(r"\s*(?:select|insert|update|delete|with|create|show)\b", re.IGNORECASE)
 #: Parts of a parameter's name that say nothing about its value.
 _BLANK = stems("max min to from of in on at the a an for by with per is")
 

@@ -69,6 +69,9 @@ _MONTH = (
     r"(?:jan(?:uary)?|feb(?:ruary)?|mar(?:ch)?|apr(?:il)?|may|june?|july?|aug(?:ust)?|"
     r"sep(?:t(?:ember)?)?|oct(?:ober)?|nov(?:ember)?|dec(?:ember)?)"
 )
+_MONTHS = (
+    "(?:January|February|March|April|May|June|July|August|September|October|November|December)"
+)
 _DAY = r"(?:mon|tues|wednes|thurs|fri|satur|sun)day"
 _NUMBER = r"\d{1,3}(?:,\d{3})+(?:\.\d+)?|\d+(?:\.\d+)?"
 _UNIT = r"(?:milliseconds?|ms|seconds?|secs?|minutes?|mins?|hours?|hrs?|days?|weeks?)"
@@ -101,8 +104,11 @@ _DATE = _compile(
     rf"\b\d{{4}}-\d{{2}}-\d{{2}}\b|\b\d{{1,2}}[./]\d{{1,2}}[./]\d{{2,4}}\b"
     rf"|\b\d{{1,2}}(?:st|nd|rd|th)?(?: of)? {_MONTH}\b(?:,? \d{{4}})?"
     rf"|\b{_MONTH} \d{{1,2}}(?:st|nd|rd|th)?\b(?:,? \d{{4}})?"
-    rf"|\b(?:today|tomorrow|tonight|the day after tomorrow|next week|next month)\b"
-    rf"|\b(?:this |next )?{_DAY}\b"
+    rf"|\b(?:today|tomorrow|tonight|yesterday|the day after tomorrow|"
+    rf"(?:this|next|last) (?:week|month|year|quarter|weekend|morning|afternoon|evening|night))\b"
+    rf"|\b(?:this |next |last )?{_DAY}\b(?: (?:morning|afternoon|evening|night)\b)?"
+    rf"|(?<=\bin )(?-i:{_MONTHS})\b(?:,? \d{{4}})?|(?<=\bfor )(?-i:{_MONTHS})\b(?:,? \d{{4}})?"
+    rf"|(?<=\bof )(?-i:{_MONTHS})\b(?:,? \d{{4}})?|\bQ[1-4](?: \d{{4}})?\b"
 )
 _TIME = _compile(
     r"\b\d{1,2}:\d{2}(?::\d{2})?(?:\s?[ap]\.?m\b\.?)?|\b\d{1,2}\s?[ap]m\b|\b(?:noon|midnight)\b"

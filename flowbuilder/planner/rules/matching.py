@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Any
 
 from flowbuilder.planner.rules.clause import Clause
 from flowbuilder.planner.rules.lexicon import (
@@ -20,7 +21,7 @@ from flowbuilder.planner.rules.lexicon import (
     words,
 )
 from flowbuilder.planner.rules.literals import Kind, Literal
-from flowbuilder.planner.rules.slots import Slot, SlotKind, tool_slots
+from flowbuilder.planner.rules.slots import Slot, SlotKind, resolve, tool_slots
 from flowbuilder.tools import Effects, Tool
 
 #: Literals that say by themselves what sort of parameter they are meant for.
@@ -68,11 +69,18 @@ class Profile:
     verbs: frozenset[str]
     phrases: tuple[tuple[str, ...], ...] = ()
     """Keywords of several words, by stem."""
+    told: frozenset[str] = frozenset()
+    """Stems of the names of what it gives, for questions."""
 
     @property
     def reads(self) -> bool:
         """Whether it works on a text or on records that another tool may have to load."""
         return any(slot.kind in (SlotKind.TEXT, SlotKind.RECORDS) for slot in self.slots)
+
+    @property
+    def takes_axes(self) -> bool:
+        """Whether two of its parameters name columns that are set against each other."""
+        return {"x", "y"} <= {slot.name.split("_")[0] for slot in self.slots}
 
     def takes(self, kind: Kind) -> bool:
         """Whether a parameter is made for literals of this kind."""
@@ -145,6 +153,8 @@ class ToolIndex:
                 is_verb=word is verb and not clause.question,
                 verbless=verb is None,
             )
+            if clause.question and word.stem in profile.told:
+                best, fit = max(best, _TOLD), max(fit, 0.55)
             if fit >= 0.55:
                 explained.add(word.start)
             if verb is not None and word is verb:
@@ -194,6 +204,8 @@ class ToolIndex:
 _BRIDGED = frozenset({Kind.URL, Kind.PATH})
 #: Verbs that say little: the noun after them says what is to be done.
 PLAIN_VERBS = stems("put make get do set take use run give have")
+#: What a question gains by a word for something that a tool gives.
+_TOLD = 0.75
 _HARMLESS = frozenset({Effects.PURE, Effects.READ})
 
 
@@ -273,7 +285,20 @@ def _profile(tool: Tool) -> Profile:
     verbs |= {phrase_stem(word) for word in keywords if phrase_stem(word) in known.actions}
     phrases = (tuple(word.stem for word in words(keyword)) for keyword in keywords)
     several = tuple(phrase for phrase in phrases if len(phrase) > 1)
-    return Profile(tool, slots, weights, frozenset(verbs), several)
+    return Profile(tool, slots, weights, frozenset(verbs), several, _told(tool))
+
+
+def _told(tool: Tool) -> frozenset[str]:
+    """Return the stems of the fields that a harmless tool's output has."""
+    if tool.effects not in _HARMLESS:
+        return frozenset()
+    definitions: Mapping[str, Any] = tool.output_schema.get("$defs") or {}
+    top = resolve(tool.output_schema, definitions)
+    items = top.get("items")
+    if isinstance(items, dict):
+        top = resolve(items, definitions)
+    names = top.get("properties") or ()
+    return frozenset(stem(part) for name in names for part in name_words(name))
 
 
 def _first_sentence(text: str) -> str:

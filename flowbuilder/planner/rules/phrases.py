@@ -13,7 +13,7 @@ from flowbuilder.types import JsonValue
 
 _PREPOSITION = (
     r"to|from|into|in|as|at|by|with|of|for|about|on|onto|via|regarding|concerning|near|between|"
-    r"than|over|under|using|that|saying|because"
+    r"than|over|under|using|that|saying|because|against|versus|vs"
 )
 _PREPOSITIONS = re.compile(rf"(?:{_PREPOSITION}|and|or|\s)+", re.IGNORECASE)
 _LEADING = re.compile(rf"\b({_PREPOSITION})\s+(?:the\s+|a\s+|an\s+)?$", re.IGNORECASE)
@@ -42,6 +42,8 @@ _NAMED = re.compile(
     r"|(?<=\w|\x01):\s+(?=\S)",
     re.IGNORECASE,
 )
+#: "look up who invented the zipper": the question itself is what is looked up.
+_WONDERING = re.compile(r"\s+(?P<what>(?:who|what|when|where|why|how|which)\b)", re.IGNORECASE)
 _PROPER = re.compile(
     r"\b[A-ZÀ-Þ][\w'’-]*(?:\s+(?:(?:of|de|da|von|van|der|la|le|del|the)\s+)?[A-ZÀ-Þ][\w'’-]*)*"
 )
@@ -223,6 +225,8 @@ def _segments(text: str, clause: Clause) -> Iterator[tuple[int, int, str]]:
         yield named.end(), len(text), "named"
     lead = "object" if verb is not None else "question"
     asking = _ASKING.match(text) if verb is None else None
+    if verb is not None and (wondering := _WONDERING.match(text, start)):
+        yield wondering.start("what"), len(text), lead
     if asking:
         start = asking.end()
     while start < len(text):

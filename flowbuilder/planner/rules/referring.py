@@ -9,7 +9,7 @@ from typing import Any
 from flowbuilder.planner.rules.arguments import Binding
 from flowbuilder.planner.rules.clause import Clause
 from flowbuilder.planner.rules.instructions import is_instruction
-from flowbuilder.planner.rules.lexicon import lexicon, listed, stems
+from flowbuilder.planner.rules.lexicon import lexicon, listed, stem, stems
 from flowbuilder.planner.rules.matching import Profile
 from flowbuilder.planner.rules.outputs import (
     StepDraft,
@@ -50,6 +50,34 @@ def bind_recalled(
             if value is not None and "${{" not in str(value):
                 binding.args[slot.name] = value
                 break
+
+
+def bind_place(
+    profile: Profile, clause: Clause, steps: Sequence[StepDraft], binding: Binding
+) -> None:
+    """Take the file or page that "it" is from the step that wrote or made it: "and upload it"."""
+    if (
+        not steps
+        or _takes_content(profile)
+        or not re.search(r"\b(?:it|the (?:file|image|page|document))\b", clause.text, re.I)
+    ):
+        return
+    for slot in profile.slots:
+        if slot.name in binding.args or not slot.required or slot.kind not in _NAMED_PLACES:
+            continue
+        if stem(slot.name) in _GOALS or slot.many:
+            continue
+        for step in reversed(steps):
+            kept = {item.name for item in step.profile.slots if item.kind is slot.kind}
+            value = next((step.args[name] for name in step.args if name in kept), None)
+            if isinstance(value, str) and "${{" not in value:
+                binding.args[slot.name] = value
+                binding.doubts.append(f"{slot.name} was taken to be {value}")
+                break
+
+
+_NAMED_PLACES = frozenset({SlotKind.PATH, SlotKind.URL})
+_GOALS = stems("destination target output out to dest folder directory archive")
 
 
 def _bind_person(

@@ -78,20 +78,22 @@ _BY_NAME: tuple[tuple[SlotKind, str], ...] = (
     (SlotKind.URL, "url uri link href website webpage endpoint site"),
     (SlotKind.EMAIL, "email mail recipient recipients cc bcc sender mailto addressee"),
     (SlotKind.PHONE, "phone mobile telephone tel cell msisdn sms"),
-    (SlotKind.PATH, "path file filename filepath pathname folder directory dir archive"),
+    (SlotKind.PATH, "path file filename filepath pathname folder directory dir archive "
+                    "image picture photo photograph video audio recording attachment pdf "
+                    "spreadsheet workbook"),
     (SlotKind.CHANNEL, "channel hashtag"),
     (SlotKind.LANGUAGE, "language lang locale"),
     (SlotKind.CURRENCY, "currency"),
     (SlotKind.SQL, "sql"),
     (SlotKind.EXPRESSION, "expression formula equation calculation expr math"),
     (SlotKind.DATE, "date start begin end day deadline due checkin checkout birthday expires "
-                    "expiry expiration until since"),
+                    "expiry expiration until since month year week quarter period"),
     (SlotKind.TIME, "time hour when at"),
-    (SlotKind.SPAN, "seconds duration delay timeout minutes hours"),
+    (SlotKind.SPAN, "seconds duration delay timeout minutes hours window interval lookback span"),
     (SlotKind.CODE, "symbol ticker code id identifier number sku isbn iban version release "
                     "build serial postcode zipcode zip hash commit host hostname server "
                     "node container pod cluster vin account repo repository"),
-    (SlotKind.COLUMN, "column columns field fields key keys property attribute by on"),
+    (SlotKind.COLUMN, "column columns field fields key keys property attribute by on x y axis"),
     (SlotKind.QUERY, "query search topic keyword keywords term terms q question phrase word"),
     (SlotKind.PLACE, "city location place town country origin destination region state airport "
                      "street venue departure arrival where pickup dropoff"),
