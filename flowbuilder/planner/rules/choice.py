@@ -21,7 +21,7 @@ from flowbuilder.planner.rules.matching import (
     Profile,
     ToolIndex,
 )
-from flowbuilder.planner.rules.outputs import TABLES, StepDraft, tabular
+from flowbuilder.planner.rules.outputs import TABLES, StepDraft, consumes, tabular
 from flowbuilder.planner.rules.slots import SlotKind
 from flowbuilder.planner.rules.table_arguments import (
     condition_slot,
@@ -72,6 +72,8 @@ def choose(clause: Clause, index: ToolIndex, steps: list[StepDraft]) -> Choice |
     if not judged:
         return None
     score, best = judged[0]
+    if _guesswork(clause, best, steps):
+        return None
     doubts = []
     rivals = [match.tool.name for value, match in judged[1:] if _rivals(score, best, value, match)]
     second = max((value for value, _ in judged[1:2]), default=0.0)
@@ -129,6 +131,16 @@ def _speaks_of(clause: Clause, best: Match) -> bool:
     return _says_noun(clause, best) or any(
         profile.takes(item.kind) for item in clause.literals if item.kind in _TELLING
     )
+
+
+def _guesswork(clause: Clause, best: Match, steps: list[StepDraft]) -> bool:
+    """Whether nothing but a word taken on trust speaks for a tool: "call the supplier"."""
+    if best.verb >= 1.0 or clause.literals or clause.question or _speaks_of(clause, best):
+        return False
+    if any(slot.kind is SlotKind.QUERY for slot in best.profile.slots):
+        return False
+    binding = bind(best.profile, clause, steps)
+    return not binding.refers and any("taken from its words" in doubt for doubt in binding.doubts)
 
 
 def _nouns(profile: Profile) -> list[str]:
@@ -235,8 +247,12 @@ _LACKING, _LACKING_WEAK = 0.35, 0.8
 
 def _ordered(clause: Clause, match: Match) -> bool:
     """Whether a clause orders a tool by its verb and its noun, whatever it leaves out."""
-    if match.verb >= 0.7 and not _nouns(match.profile):
-        return True
+    if not _nouns(match.profile):
+        parts = name_words(match.tool.name)
+        near = lexicon().nearness
+        return clause.verb is not None and any(
+            near(clause.verb.stem, stem(part)) >= 0.75 for part in parts
+        )
     return match.verb >= 0.7 and _says_noun(clause, match, 0.75)
 
 
@@ -288,6 +304,8 @@ _REPORTING = stems("show tell give print return display report output present le
 def only_reports(clause: Clause, choice: Choice | None) -> bool:
     """Whether a clause only asks to see what the steps before it give."""
     if choice is not None and choice.match.score >= SURE and clause.literals:
+        return False
+    if choice is not None and choice.match.verb >= 1.0 and consumes(choice.profile):
         return False
     if clause.literals:
         return False

@@ -68,6 +68,9 @@ _TOLD = re.compile(
     r"engineers?|developers?|managers|customers|guests?|support|sales|agent|channel|assignee|author|"
     r"mother|father|wife|husband|brother|sister|friend|neighbou?r|landlord|doctor|teacher|driver)"
     r"|everyone|everybody|him|them|her)\b"
+    r"|\b[Tt]ell\s+(?:the|our|my|his|her|their)\s+[\w-]+(?:\s+(?:of|in|at)\s+(?:the\s+)?[\w-]+)?\s+"
+    r"(?:that|about|to|when|how)\b"
+    r"|\b[Gg]ive\s+(?!(?:me|us|it|a|an|the|back|up|out)\b)\w+\s+(?:a|an|the|\d)"
 )
 _QUESTION_STEMS = stems("what which who where when why how is are was were")
 

@@ -9,6 +9,7 @@ from typing import Any
 from flowbuilder.errors import NoFittingTool, Problem
 from flowbuilder.planner.base import PlanRequest
 from flowbuilder.planner.rules.ambiguity import open_choices
+from flowbuilder.planner.rules.amending import amend
 from flowbuilder.planner.rules.arguments import Binding
 from flowbuilder.planner.rules.binding import bind
 from flowbuilder.planner.rules.bridges import extension
@@ -90,6 +91,8 @@ class Composer:
     def _add_part(self, clause: Clause) -> None:
         count = len(self.plan.steps)
         choice = choose(clause, self.index, self.plan.steps)
+        if choice is None and amend(self.plan, clause):
+            return
         if choice is None or only_reports(clause, choice):
             self._without_tool(clause, choice)
         else:

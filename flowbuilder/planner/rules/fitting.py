@@ -200,7 +200,7 @@ _PHRASED: dict[SlotKind, dict[str, float]] = {
                     "from": 5, "to": 5.5, "about": 5, "in": 6, "on": 6, "at": 6},
     SlotKind.TITLE: {"named": 9, "to…": 6.5, "about…": 6.5, "that…": 6.5, "object": 5.5, "for…": 5},
     SlotKind.TEXT: {"saying…": 9, "named": 8, "that…": 8, "to…": 6.2, "about…": 6, "object": 5},
-    SlotKind.CODE: {"of": 6, "for": 6, "object": 5.5, "in": 4},
+    SlotKind.CODE: {"of": 6, "for": 6, "object": 5.5, "in": 4, "from": 4.5, "to": 4.5},
     SlotKind.EMAIL: {"to": 3},
     SlotKind.LANGUAGE: {},
 }  # fmt: skip

@@ -37,7 +37,9 @@ def object_clause(clause: Clause, profile: Profile, steps: list[StepDraft]) -> C
         if slot.kind in _CONTENT
         and (slot.name not in binding.args or "${{" in str(binding.args[slot.name]))
     ]
-    if not open_content or clause.verb is None:
+    worded = {str(binding.args.get(s.name)) for s in profile.slots if s.kind in _CONTENT}
+    worded -= {str(item.value) for item in clause.literals}
+    if not (open_content or worded) or clause.verb is None:
         return None
     own = [
         item
@@ -59,6 +61,8 @@ def object_clause(clause: Clause, profile: Profile, steps: list[StepDraft]) -> C
     if match is None:
         return None
     core = match.group("core")
+    if not open_content and core.strip() not in worded:
+        return None
     if is_reference(re.split(r"\b(?:of|in|for|about|at|on|from)\b", core)[0]) and steps:
         return None
     start = clause.start + match.start("core")

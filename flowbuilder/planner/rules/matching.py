@@ -206,6 +206,7 @@ _BRIDGED = frozenset({Kind.URL, Kind.PATH})
 PLAIN_VERBS = stems("put make get do set take use run give have")
 #: What a question gains by a word for something that a tool gives.
 _TOLD = 0.75
+_CONVERT = stem("convert")
 _HARMLESS = frozenset({Effects.PURE, Effects.READ})
 
 
@@ -272,20 +273,27 @@ def _profile(tool: Tool) -> Profile:
     names = name_words(tool.name)
     for part in names:
         weights[stem(part)] = 1.0
+    if len(names) == 3 and names[1] in ("to", "2"):  # "html_to_text" converts
+        weights[_CONVERT] = 0.9
     joined = {unit.stem for unit in lexicon().units(words(" ".join(names))) if " " in unit.stem}
     weights |= dict.fromkeys(joined, 1.0)
     opening = [word.stem for word in words(_first_sentence(tool.summary))[:1]]
     for word in opening:
         weights[word] = max(weights.get(word, 0.0), 0.9)
+    verbs = _verbs(names, keywords) | {*opening} | ({_CONVERT} & weights.keys())
+    verbs |= {unit for unit in joined if unit in lexicon().actions}
+    phrases = (tuple(word.stem for word in words(keyword)) for keyword in keywords)
+    several = tuple(phrase for phrase in phrases if len(phrase) > 1)
+    return Profile(tool, slots, weights, frozenset(verbs), several, _told(tool))
+
+
+def _verbs(names: Sequence[str], keywords: Sequence[str]) -> set[str]:
+    """Return the stems in a tool's name and keywords that say what it does."""
     known = lexicon()
     verbs = {stem(part) for part in names if stem(part) in known.actions}
     if len(names) > 1:
         verbs = {verb for verb in verbs if verb not in known.things}
-    verbs |= {*opening, *(unit for unit in joined if unit in known.actions)}
-    verbs |= {phrase_stem(word) for word in keywords if phrase_stem(word) in known.actions}
-    phrases = (tuple(word.stem for word in words(keyword)) for keyword in keywords)
-    several = tuple(phrase for phrase in phrases if len(phrase) > 1)
-    return Profile(tool, slots, weights, frozenset(verbs), several, _told(tool))
+    return verbs | {phrase_stem(word) for word in keywords if phrase_stem(word) in known.actions}
 
 
 def _told(tool: Tool) -> frozenset[str]:

@@ -51,9 +51,27 @@ def named_by_noun(
             text = clause.text[start - clause.start : end - clause.start]
             return text, start, word.end
         after = _TOKEN.match(clause.text, word.end - clause.start)
+        after = after or _lower_name(profile, clause, word)
         if after and not _inside(clause.start + after.start("value"), used):
             return after.group("value"), word.start, clause.start + after.end()
     return None
+
+
+_LOWER = re.compile(
+    r"\s+(?P<value>[a-z][\w-]{2,})(?=\s*$|\s*[,.;!?]|\s+(?:to|from|into|in|on|at|for|with|and|by|as|"
+    r"of|out|off|via)\b)"
+)
+
+
+def _lower_name(profile: Profile, clause: Clause, noun: Word) -> re.Match[str] | None:
+    """Return a lower-case name right after its noun: "the bucket *nightly*", "branch *hotfix*"."""
+    found = _LOWER.match(clause.text, noun.end - clause.start)
+    if found is None or (noun is clause.verb) or noun.lower.endswith("s"):
+        return None
+    known = lexicon()
+    said = stem(found.group("value"))
+    common = said in known.fillers or said in known.references or said in known.things
+    return None if common or said in profile.weights else found
 
 
 def _modifiers(

@@ -29,7 +29,9 @@ WORDED = frozenset({SlotKind.QUERY, SlotKind.PLACE, SlotKind.NAME, SlotKind.TITL
 _RECALLABLE = frozenset({SlotKind.CODE, SlotKind.NAME, SlotKind.PLACE})
 #: Numbers that name one thing, so that "it" may stand for them.
 _NUMBERED = listed("number id no order_id issue_number ticket_id")
-_THAT_ONE = re.compile(r"\b(?:it|its|that one|the same(?: one)?|this one)\b", re.IGNORECASE)
+_THAT_ONE = re.compile(
+    r"\b(?:it|its|there|that one|the same(?: one)?|this one|his|her|their)\b", re.IGNORECASE
+)
 
 
 def bind_recalled(
@@ -50,6 +52,19 @@ def bind_recalled(
             if value is not None and "${{" not in str(value):
                 binding.args[slot.name] = value
                 break
+    _bind_person(profile, clause, steps, binding)
+
+
+def bind_inherited(profile: Profile, steps: Sequence[StepDraft], binding: Binding) -> None:
+    """Take what is left unsaid from the step before: "mark ticket 5 as done and comment"."""
+    for slot in profile.slots:
+        numbered = slot.kind is SlotKind.NUMBER and slot.integer and slot.name in _NUMBERED
+        if slot.name in binding.args or not slot.required:
+            continue
+        value = steps[-1].args.get(slot.name) if steps else None
+        if (slot.kind in _RECALLABLE or numbered) and value is not None:
+            binding.args[slot.name] = value
+            binding.doubts.append(f"{slot.name} was taken to be {value}")
 
 
 def bind_place(

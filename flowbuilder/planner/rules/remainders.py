@@ -28,18 +28,15 @@ _TAKES: dict[SlotKind, frozenset[Kind]] = {
     SlotKind.NUMBER: _COUNTED, SlotKind.CODE: _WORDS, SlotKind.NAME: _WORDS - {Kind.NUMBER},
     SlotKind.TITLE: _WORDS, SlotKind.TEXT: _WORDS - {Kind.NUMBER}, SlotKind.QUERY: _WORDS,
     SlotKind.PLACE: _WORDS - {Kind.NUMBER}, SlotKind.COLUMN: _WORDS - {Kind.NUMBER},
+    SlotKind.JSON_PATH: _WORDS,
 }  # fmt: skip
 _PHRASED = frozenset(
-    {
-        SlotKind.CODE,
-        SlotKind.NAME,
-        SlotKind.TITLE,
-        SlotKind.TEXT,
-        SlotKind.QUERY,
-        SlotKind.PLACE,
-        SlotKind.COLUMN,
-    }
-)
+    {SlotKind.CODE, SlotKind.NAME, SlotKind.TITLE, SlotKind.TEXT, SlotKind.QUERY, SlotKind.PLACE,
+     SlotKind.COLUMN, SlotKind.JSON_PATH}
+)  # fmt: skip
+_KEYS = frozenset({SlotKind.CODE, SlotKind.COLUMN, SlotKind.NAME})
+#: What a named file is loaded for.
+_LOADED = frozenset({SlotKind.TEXT, SlotKind.RECORDS, SlotKind.ANY, SlotKind.PATH})
 _NOBODY = listed("me us you him her them it one somebody someone everyone everybody")
 
 
@@ -48,7 +45,7 @@ def take_remains(profile: Profile, clause: Clause, binding: Binding) -> None:
     for slot in profile.slots:
         if slot.name in binding.args or not slot.required or is_instruction(slot):
             continue
-        item = _literal(slot, clause, binding) or _phrase(slot, profile, clause, binding)
+        item = _literal(slot, profile, clause, binding) or _phrase(slot, profile, clause, binding)
         if item is None:
             continue
         value: Any = as_value(slot, item) if item.kind else as_phrase(slot, item.text)
@@ -60,8 +57,10 @@ def take_remains(profile: Profile, clause: Clause, binding: Binding) -> None:
         binding.doubts.append(f"{slot.name} was taken from its words: {item.text!r}")
 
 
-def _literal(slot: Slot, clause: Clause, binding: Binding) -> Candidate | None:
+def _literal(slot: Slot, profile: Profile, clause: Clause, binding: Binding) -> Candidate | None:
     wanted = _TAKES.get(slot.kind, frozenset())
+    if slot.kind in _KEYS and not any(other.kind in _LOADED for other in profile.slots):
+        wanted |= {Kind.PATH}  # the name of an object in a store
     free = (item for item in literal_candidates(clause) if not _used(item, binding.used))
     return next((item for item in free if item.kind in wanted), None)
 

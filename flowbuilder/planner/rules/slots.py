@@ -110,7 +110,8 @@ _BY_NAME: tuple[tuple[SlotKind, str], ...] = (
                     "museum court judge lawyer queue role food dish drink room door light lamp "
                     "appliance machine window device sensor attendee participant guest invitee "
                     "doctor patient school course teacher student payee bank airline hotel "
-                    "restaurant car vehicle"),
+                    "restaurant car vehicle table bucket collection index sheet tab board "
+                    "playlist calendar group candidate employer label station stage"),
 )  # fmt: skip
 _KIND_BY_WORD = {word: kind for kind, names in reversed(_BY_NAME) for word in names.split()}
 _BY_FORMAT = {
@@ -124,7 +125,7 @@ _GENERIC = listed("number name value string str id text address")
 _CODES = listed("id number code no ref reference nr")
 #: People who get something; an address only where mail is spoken of.
 _PEOPLE = listed("recipient recipients sender addressee")
-_ENDPOINTS = listed("from to source target base origin destination src dst")
+_ENDPOINTS = listed("from to source target base origin destination src dst start end")
 
 
 @lru_cache(maxsize=4096)
@@ -252,6 +253,7 @@ def _endpoint_kind(parts: list[str], about: str, described: str) -> SlotKind | N
         (r"\bfiles?\b|\bfolder", SlotKind.PATH),
         (r"\bchannel|\bslack", SlotKind.CHANNEL),
         (r"\bdate|\bdays?\b", SlotKind.DATE),
+        (r"\bbranch|\bversion|\brevision", SlotKind.CODE),
     ):
         if re.search(pattern, described) or re.search(pattern, about):
             return kind

@@ -23,7 +23,8 @@ LEAD = re.compile(
 _OPENERS = re.compile(
     r"(?:it|them|this|that|these|those|the|a|an|my|our|their|its|all|each|every|me|us|him|her|"
     r"any|to|by|in|into|as|only|both|up|down|out|for|just|with|everyone|everybody|how|what|"
-    r"whether|if|where|about|\d+)\b|\x01",
+    r"whether|if|where|about|\d+|half|one|two|three|four|five|six|seven|"
+    r"eight|nine|ten|twelve|twenty|thirty)\b|\x01",
     re.IGNORECASE,
 )
 #: Verbs that are as often nouns; in a list ("name and email") they start no clause.
