@@ -16,12 +16,14 @@ _SHARED = 3
 
 def amend(plan: Composition, clause: Clause) -> bool:
     """Give the latest step an argument that a clause adds to it; return whether it took one."""
-    if not plan.steps or not _POINTS.search(clause.text):
+    if not plan.steps:
         return False
     step = plan.steps[-1]
+    pointing = _POINTS.search(clause.text) is not None
     found = bind(step.profile, clause, []).args
     for slot in step.profile.slots:
-        if slot.name in found and slot.name not in step.args and _says(clause, slot):
+        meant = _says(clause, slot) if pointing else _orders(clause, slot)
+        if slot.name in found and slot.name not in step.args and meant:
             step.args[slot.name] = found[slot.name]
             plan.doubts.append(f"“{clause.text}” was taken as the {slot.name} of {step.id}.")
             return True
@@ -31,6 +33,12 @@ def amend(plan: Composition, clause: Clause) -> bool:
 def _says(clause: Clause, slot: Slot) -> bool:
     """Whether a word of the clause is, or begins, the parameter's name."""
     return any(_alike(word.stem, part) for word in clause.words for part in slot.stems)
+
+
+def _orders(clause: Clause, slot: Slot) -> bool:
+    """Whether the verb alone names the parameter: "attach receipts.zip"."""
+    verb = clause.verb
+    return verb is not None and any(_alike(verb.stem, part) for part in slot.stems)
 
 
 def _alike(said: str, part: str) -> bool:

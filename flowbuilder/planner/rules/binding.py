@@ -205,11 +205,22 @@ def _bind_options(profile: Profile, clause: Clause, binding: Binding) -> None:
                     binding.args[slot.name] = option
                     binding.used.append((word.start, word.end))
                     break
+            else:
+                _bind_switch(slot, clause, binding)
         elif slot.kind is SlotKind.BOOLEAN and slot.stems:
             hits = [word for word in clause.words if word.stem in slot.stems]
             if {word.stem for word in hits} == set(slot.stems):
                 binding.args[slot.name] = True
                 binding.used += [(word.start, word.end) for word in hits]
+
+
+def _bind_switch(slot: Slot, clause: Clause, binding: Binding) -> None:
+    """Set a choice of on and off from the verb: "turn *off* the lights"."""
+    options = {str(option).lower(): option for option in slot.options}
+    verb = clause.verb
+    said = verb.stem.split()[-1] if verb is not None else ""
+    if {"on", "off"} <= options.keys() and said in ("on", "off"):
+        binding.args[slot.name] = options[said]
 
 
 def _bind_named(profile: Profile, clause: Clause, binding: Binding) -> None:

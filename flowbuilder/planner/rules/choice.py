@@ -65,6 +65,9 @@ def choose(clause: Clause, index: ToolIndex, steps: list[StepDraft]) -> Choice |
     judged.sort(
         key=lambda pair: (-round(pair[0], 2), not _says_noun(clause, pair[1]), pair[1].tool.name)
     )
+    if judged and judged[0][0] < FLOOR and _accounted(clause, judged[0][1], steps):
+        low = judged[0][1]
+        return Choice(low, (f"“{clause.text}” fits {low.tool.name} only weakly.",))
     if not judged or judged[0][0] < FLOOR:
         return _lacking(clause, ranked, steps)
     if _asks_other(clause, judged[0][1]):
@@ -86,6 +89,25 @@ def choose(clause: Clause, index: ToolIndex, steps: list[StepDraft]) -> Choice |
     if clause.verb is not None and best.verb < _KNOWN and not clause.question:
         doubts.append(f"“{clause.verb.text}” is not what {best.tool.name} is known to do.")
     return Choice(best, tuple(doubts))
+
+
+def _accounted(clause: Clause, match: Match, steps: list[StepDraft]) -> bool:
+    """Whether a tool leaves nothing of a clause unsaid, though its words are those of many tools.
+
+    In a catalogue of tools for tickets "ticket" tells little, and yet "show ticket 881" is plain.
+    """
+    binding = bind(match.profile, clause, steps)
+    if binding.missing or binding.guessed or not _says_noun(clause, match, 0.75):
+        return False
+    harmless = match.tool.effects in (Effects.PURE, Effects.READ)
+    looks = clause.verb is None or clause.verb.stem in _GENERAL
+    if not ((harmless and looks) or match.verb >= 0.7) or match.score < _LEAST:
+        return False
+    return not leftovers(clause, match, binding, known_words(steps), steps)
+
+
+#: The score below which a tool is not taken even where it accounts for every word.
+_LEAST = 0.35
 
 
 def _doing(clause: Clause, judged: list[tuple[float, Match]]) -> list[tuple[float, Match]]:
@@ -222,6 +244,7 @@ def _adjusted(
         bridged = bridged and (tables or slot.kind is not SlotKind.RECORDS)
         score -= 0.1 if bridged else lacking
     score -= (0.25 if lacking is _LACKING else lacking) * len(binding.guessed)
+    score += 0.25 * _identified(clause, match.profile, binding.args)
     if clause.question and match.explained and not binding.missing:
         score += 0.1
     score += 0.35 * _options_said(match.profile, binding.args)
@@ -245,6 +268,9 @@ def _adjusted(
 _LACKING, _LACKING_WEAK = 0.35, 0.8
 
 
+_POINTED = re.compile(r"\b(?:it|them|this|that|these|those)\b", re.IGNORECASE)
+
+
 def _ordered(clause: Clause, match: Match) -> bool:
     """Whether a clause orders a tool by its verb and its noun, whatever it leaves out."""
     if not _nouns(match.profile):
@@ -253,7 +279,27 @@ def _ordered(clause: Clause, match: Match) -> bool:
         return clause.verb is not None and any(
             near(clause.verb.stem, stem(part)) >= 0.75 for part in parts
         )
+    if match.verb >= 1.0 and _POINTED.search(clause.text):
+        return True
     return match.verb >= 0.7 and _says_noun(clause, match, 0.75)
+
+
+def _identified(clause: Clause, profile: Profile, args: Mapping[str, object]) -> bool:
+    """Whether a clause gives the number or name of the very thing that a tool asks for."""
+    given = [item.value for item in clause.literals]
+    given += [item.text for item in clause.literals]
+    said = {word.stem for word in clause.words}
+    return any(
+        slot.required
+        and slot.name in args
+        and args[slot.name] in given
+        and (slot.kind is SlotKind.CODE or slot.integer)
+        and bool((slot.stems - _ANY_ID) & said)
+        for slot in profile.slots
+    )
+
+
+_ANY_ID = stems("id number no code key")
 
 
 def _options_said(profile: Profile, args: Mapping[str, object]) -> int:

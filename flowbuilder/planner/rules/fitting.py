@@ -143,10 +143,15 @@ _RATES = stems(
 )
 
 
+_ATTACHED = stems("attachment attachments attached attach")
+
+
 def _path_bonus(slot: Slot, lead: str) -> float:
     """Tell where something goes ("to x.csv") from where it comes from ("the rows of x.csv")."""
     if slot.kind is not SlotKind.PATH:
         return 0.0
+    if lead in ("of", "from") and slot.stems & _ATTACHED:
+        return -10.0  # "the text of letter.pdf" is what is sent, not the file
     if lead in ("to", "as", "into"):
         return 3.0 if slot.writes and not slot.many else -2.0
     return -10.0 if slot.writes and lead in ("of", "from") else 0.0

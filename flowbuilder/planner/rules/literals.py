@@ -110,8 +110,13 @@ _DATE = _compile(
     rf"|(?<=\bin )(?-i:{_MONTHS})\b(?:,? \d{{4}})?|(?<=\bfor )(?-i:{_MONTHS})\b(?:,? \d{{4}})?"
     rf"|(?<=\bof )(?-i:{_MONTHS})\b(?:,? \d{{4}})?|\bQ[1-4](?: \d{{4}})?\b"
 )
+_HOUR = "one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve"
 _TIME = _compile(
     r"\b\d{1,2}:\d{2}(?::\d{2})?(?:\s?[ap]\.?m\b\.?)?|\b\d{1,2}\s?[ap]m\b|\b(?:noon|midnight)\b"
+    rf"|\b(?:half|(?:a )?quarter|(?:five|ten|twenty)(?: minutes)?) (?:past|to) "
+    rf"(?:{_HOUR}|\d{{1,2}})\b"
+    rf"|\b(?:{_HOUR}|\d{{1,2}}) (?:o['’]clock|in the (?:morning|afternoon|evening)|at night)"
+    rf"|(?<=\bat )(?:{_HOUR})\b(?=\s*(?:$|[.,;!?]|and\b|on\b|to\b|for\b|with\b))"
 )
 _DURATION = _compile(rf"\b({_COUNTED})[ -]?({_UNIT})\b")
 _SIGNED = re.compile(rf"([$€£¥₹])\s?({_NUMBER})")

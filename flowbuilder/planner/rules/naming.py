@@ -12,6 +12,7 @@ from flowbuilder.planner.rules.matching import Profile
 from flowbuilder.planner.rules.slots import Slot, SlotKind
 
 _NAMED_KINDS = frozenset({SlotKind.NAME, SlotKind.CODE})
+_FOLDERS = stems("folder directory dir")
 #: Parts of a parameter's name that stand beside any noun.
 _GENERIC = stems("name id identifier number code title no ref key of the to from in")
 #: Words that tell one thing from another without being its name.
@@ -36,7 +37,8 @@ def named_by_noun(
     None for parameters whose noun the clause does not say, or says without a name.
     """
     nouns = slot.stems - _GENERIC
-    if slot.kind not in _NAMED_KINDS or not nouns or slot.many:
+    folder = slot.kind is SlotKind.PATH and bool(slot.stems & _FOLDERS)
+    if not (slot.kind in _NAMED_KINDS or folder) or not nouns or slot.many:
         return None
     said = words(clause.text, start=clause.start)
     tool_words = {stem(part) for part in name_words(profile.tool.name)} - nouns

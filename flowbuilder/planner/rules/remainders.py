@@ -9,7 +9,7 @@ from flowbuilder.planner.rules.arguments import Binding
 from flowbuilder.planner.rules.clause import Clause
 from flowbuilder.planner.rules.fitting import as_phrase, as_value
 from flowbuilder.planner.rules.instructions import is_instruction
-from flowbuilder.planner.rules.lexicon import lexicon, listed, name_words, stem
+from flowbuilder.planner.rules.lexicon import lexicon, listed, name_words, stem, stems
 from flowbuilder.planner.rules.literals import Kind
 from flowbuilder.planner.rules.matching import Profile
 from flowbuilder.planner.rules.phrases import (
@@ -37,6 +37,7 @@ _PHRASED = frozenset(
 _KEYS = frozenset({SlotKind.CODE, SlotKind.COLUMN, SlotKind.NAME})
 #: What a named file is loaded for.
 _LOADED = frozenset({SlotKind.TEXT, SlotKind.RECORDS, SlotKind.ANY, SlotKind.PATH})
+_FOLDERS = stems("folder directory dir")
 _NOBODY = listed("me us you him her them it one somebody someone everyone everybody")
 
 
@@ -67,8 +68,11 @@ def _literal(slot: Slot, profile: Profile, clause: Clause, binding: Binding) -> 
 
 def _phrase(slot: Slot, profile: Profile, clause: Clause, binding: Binding) -> Candidate | None:
     """Return the phrase that says most: a name where one is wanted, else the longest."""
+    folder = slot.kind is SlotKind.PATH and bool(slot.stems & _FOLDERS)
     loads = any(item.kind in (Kind.PATH, Kind.URL) for item in clause.literals)
-    if slot.kind not in _PHRASED or (loads and slot.kind is not SlotKind.COLUMN):
+    if not (slot.kind in _PHRASED or folder):
+        return None
+    if loads and slot.kind is not SlotKind.COLUMN and not folder:
         return None
     own = {stem(part) for part in name_words(profile.tool.name)}
     own |= {word for other in profile.slots for word in other.stems}
