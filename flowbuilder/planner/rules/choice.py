@@ -115,7 +115,9 @@ def _doing(clause: Clause, judged: list[tuple[float, Match]]) -> list[tuple[floa
     return [
         (score, match)
         for score, match in judged
-        if score >= FLOOR and match.verb >= 0.4 and not _asks_other(clause, match)
+        if score >= FLOOR
+        and (match.verb >= 0.4 or clause.question)
+        and not _asks_other(clause, match)
     ]
 
 
@@ -127,6 +129,10 @@ _GENERAL = PLAIN_VERBS | stems(
 )
 
 
+#: Nouns that as the verb of a clause order something to be sent.
+_SENDING = stems("email mail message text phone call fax")
+
+
 def _asks_other(clause: Clause, best: Match) -> bool:
     """Whether a clause orders something that its best tool does not do: "encrypt the logs"."""
     verb = clause.verb
@@ -136,7 +142,8 @@ def _asks_other(clause: Clause, best: Match) -> bool:
         return False
     if works_on_records(best.profile) or instructs(best.profile):
         return False
-    return verb.start not in best.explained and verb.stem not in lexicon().things
+    noun = verb.stem in lexicon().things and verb.stem not in _SENDING
+    return verb.start not in best.explained and not noun
 
 
 def _speaks_of(clause: Clause, best: Match) -> bool:

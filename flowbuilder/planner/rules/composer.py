@@ -38,6 +38,7 @@ from flowbuilder.planner.rules.reading import (
 )
 from flowbuilder.planner.rules.recovery import Recovery, ends, resume
 from flowbuilder.planner.rules.slots import SlotKind
+from flowbuilder.planner.rules.supplying import supply
 from flowbuilder.planner.rules.table_arguments import condition_slot, limits, works_on_records
 from flowbuilder.planner.rules.tables import TableWords
 from flowbuilder.planner.rules.wording import (
@@ -170,6 +171,7 @@ class Composer:
         ]
         if choice.profile.reads or any(slot.kind is SlotKind.ANY for slot in choice.profile.slots):
             load(self.plan, self.index.profiles, unused, clause, choice.profile)
+        supply(self.plan, self.index.profiles, clause, choice.profile)
         narrowing = self._narrowing(clause, choice) or self._limiting(clause, choice)
         if clause.each is not None or works_on_records(narrowing or choice.profile):
             parse_for(self.plan, self.index.profiles, narrowing or choice.profile)

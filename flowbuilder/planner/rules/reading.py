@@ -79,7 +79,8 @@ def explained(inner: Clause, choice: Choice) -> bool:
         for word in inner.words
         if word.start < inner.start + len(head) and word.stem not in lexicon().fillers
     ]
-    return all(word.start in choice.match.explained for word in nouns)
+    weights = choice.profile.weights
+    return all(word.start in choice.match.explained and word.stem in weights for word in nouns)
 
 
 def fits_inside(found: Choice, inner: Clause, steps: list[StepDraft], outer: Profile) -> bool:

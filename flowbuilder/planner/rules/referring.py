@@ -52,6 +52,10 @@ def bind_recalled(
             if value is not None and "${{" not in str(value):
                 binding.args[slot.name] = value
                 break
+            if any(item.name == slot.name for item in output_fields(step.profile)):
+                binding.args[slot.name] = reference(step, slot.name)
+                binding.refers = True
+                break
     _bind_person(profile, clause, steps, binding)
 
 

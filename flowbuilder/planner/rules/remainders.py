@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -32,7 +33,7 @@ _TAKES: dict[SlotKind, frozenset[Kind]] = {
 }  # fmt: skip
 _PHRASED = frozenset(
     {SlotKind.CODE, SlotKind.NAME, SlotKind.TITLE, SlotKind.TEXT, SlotKind.QUERY, SlotKind.PLACE,
-     SlotKind.COLUMN, SlotKind.JSON_PATH}
+     SlotKind.COLUMN, SlotKind.JSON_PATH, SlotKind.LANGUAGE}
 )  # fmt: skip
 _KEYS = frozenset({SlotKind.CODE, SlotKind.COLUMN, SlotKind.NAME})
 #: What a named file is loaded for.
@@ -46,6 +47,9 @@ def take_remains(profile: Profile, clause: Clause, binding: Binding) -> None:
     for slot in profile.slots:
         if slot.name in binding.args or not slot.required or is_instruction(slot):
             continue
+        if slot.kind is SlotKind.TEXT and "unit" in slot.stems and "to" not in slot.stems:
+            _bind_unit(slot, clause, binding)
+            continue
         item = _literal(slot, profile, clause, binding) or _phrase(slot, profile, clause, binding)
         if item is None:
             continue
@@ -56,6 +60,18 @@ def take_remains(profile: Profile, clause: Clause, binding: Binding) -> None:
         binding.used.append((item.start, item.end))
         binding.guessed.append(slot)
         binding.doubts.append(f"{slot.name} was taken from its words: {item.text!r}")
+
+
+def _bind_unit(slot: Slot, clause: Clause, binding: Binding) -> None:
+    """Take the word after the number that is measured: "100 *pounds* into kilograms"."""
+    found = _MEASURED.search(clause.text)
+    if found is not None:
+        start = clause.start + found.start("unit")
+        binding.args[slot.name] = found.group("unit")
+        binding.used.append((start, start + len(found.group("unit"))))
+
+
+_MEASURED = re.compile(r"\d\s*(?P<unit>(?!to\b|in\b|into\b)[A-Za-z°]+)")
 
 
 def _literal(slot: Slot, profile: Profile, clause: Clause, binding: Binding) -> Candidate | None:
@@ -80,6 +96,7 @@ def _phrase(slot: Slot, profile: Profile, clause: Clause, binding: Binding) -> C
         item
         for item in phrase_candidates(clause, binding.used)
         if not is_reference(item.text)
+        and not _led_elsewhere(slot, item)
         and item.lead != "because…"
         and not all(_says_little(word, own) for word in item.text.split())
     ]
@@ -95,6 +112,15 @@ def _phrase(slot: Slot, profile: Profile, clause: Clause, binding: Binding) -> C
         ),
         default=None,
     )
+
+
+def _led_elsewhere(slot: Slot, item: Candidate) -> bool:
+    """Whether "into kilograms" is offered to where something comes from, or the other way round."""
+    if "from" in slot.stems or "sourc" in slot.stems:
+        return item.lead in ("to", "into", "in", "as")
+    if slot.stems & {"to", "target"}:
+        return item.lead in ("from", "of")
+    return False
 
 
 def _says_little(word: str, own: set[str]) -> bool:

@@ -227,6 +227,8 @@ def _text_kind(tool: Tool, parts: list[str], schema: JsonSchema, described: str)
     found = _kind_by_words(parts) or _kind_described(described)
     if found is SlotKind.EMAIL and last in _PEOPLE and "mail" not in f"{about} {described}":
         found = SlotKind.NAME
+    if parts == ["code"] and re.search(r"\bsource|\bprogram|\bscript|\bsnippet|\blint", about):
+        return SlotKind.TEXT
     if last in _CODES and (found is None or last == "id"):
         return SlotKind.CODE
     return found or SlotKind.TEXT
