@@ -25,6 +25,7 @@ from flowbuilder.planner.rules.naming import named_by_noun
 from flowbuilder.planner.rules.outputs import StepDraft
 from flowbuilder.planner.rules.pairs import bind_pairs
 from flowbuilder.planner.rules.phrases import (
+    PREPOSITION,
     Candidate,
     joined_times,
     literal_candidates,
@@ -264,6 +265,34 @@ def _list_names(slot: Slot, item: Candidate, clause: Clause, binding: Binding) -
         binding.repeats[slot.name] = names
 
 
+_BARE = rf"(?!(?:{PREPOSITION}|and|or|but)\b)[\w'’-]+"
+_MORE_THINGS = re.compile(
+    rf"(?:\s*,\s*(?:and\s+)?|\s+and\s+)(?P<name>{_BARE}(?:\s+{_BARE}){{0,3}})"
+    rf"(?=\s*$|\s*[,.;!?]|\s+(?:{PREPOSITION}|and)\b)",
+    re.IGNORECASE,
+)
+
+
+def _list_things(slot: Slot, item: Candidate, clause: Clause, binding: Binding) -> None:
+    """Take in the rest of a list of plain nouns: "milk, bread and butter"."""
+    if item.proper or item.kind is not None or not (slot.many or slot.kind is SlotKind.NAME):
+        return
+    names: list[Any] = [item.text]
+    spans = []
+    first = place = item.end - clause.start
+    while match := _MORE_THINGS.match(clause.text, place):
+        names.append(match.group("name"))
+        spans.append((clause.start + match.start("name"), clause.start + match.end()))
+        place = match.end()
+    if len(names) < 2 or not re.search(r"\band\b", clause.text[first:place]):
+        return
+    binding.used += spans
+    if slot.many:
+        binding.args[slot.name] = names
+    elif slot.required:
+        binding.repeats[slot.name] = names
+
+
 def _loads(clause: Clause) -> bool:
     """Whether a clause names a file or page whose content is meant, not its words."""
     return any(item.kind in (Kind.PATH, Kind.URL) for item in clause.literals)
@@ -324,6 +353,7 @@ def _bind_phrases(profile: Profile, clause: Clause, binding: Binding) -> None:
         binding.args[slot.name] = [value] if slot.many else value
         binding.used.append((item.start, item.end))
         _list_names(slot, item, clause, binding)
+        _list_things(slot, item, clause, binding)
         if _AND_DO.search(item.text) and _orders_more(item.text):
             binding.doubts.append(f"{slot.name} may hold more than is meant: {item.text!r}")
         if best[0] < 6 and not item.proper:

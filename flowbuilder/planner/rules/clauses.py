@@ -128,7 +128,10 @@ def _lent(clauses: list[Clause]) -> list[Clause]:
     result = list(clauses)
     for index, (before, after) in enumerate(pairwise(clauses)):
         if before.negated and not after.negated and _POINTING.search(after.text):
-            result[index + 1] = replace(after, extra=before.literals)
+            things = tuple(word for word in before.words if word.stem not in lexicon().fillers)
+            bare = all(word.stem in lexicon().fillers for word in after.words[1:])
+            said = (*after.words, *things[1:]) if bare else after.words
+            result[index + 1] = replace(after, extra=before.literals, words=said)
     return result
 
 

@@ -131,6 +131,9 @@ _EXPRESSION = re.compile(
     rf"(?:{_NUMBER}))+"
 )
 _IDENTIFIER = re.compile(
+    r"\b10\.\d{4,}/[\w.()/-]*\w|\b[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}\b"
+    r"|(?<![\w.])(?:\d{1,3}\.){3}\d{1,3}(?![\w.])"
+    r"|\b(?=[0-9a-f]*\d)(?=[0-9a-f]*[a-f])[0-9a-f]{7,40}\b|"
     r"(?<!\w)#\d+\b|\b[A-Z]{1,6}-\d+\b|\bv?\d+(?:\.\d+){2,}\b|\bv\d+(?:\.\d+)*\b"
     r"|\b[a-z]+\d*-\d+\b"
     r"|(?<![\w/.@])(?!and/|on/|off/|yes/|no/|he/|she/|his/|her/|him/|w/|n/|km/|m/|either/|read/)"

@@ -179,7 +179,7 @@ class ToolIndex:
         self, word: str, profile: Profile, *, is_verb: bool, verbless: bool
     ) -> tuple[float, float]:
         best, fit = 0.0, 0.0
-        for offered, near in _related(word, profile):
+        for offered, near in _related(word, profile, is_verb=is_verb):
             role = 1.0 if near == 1.0 or not is_verb or offered in profile.verbs else 0.5
             if not is_verb and verbless and offered in profile.verbs:
                 role = 1.3
@@ -232,14 +232,22 @@ def _content(clause: Clause) -> list[Word]:
 _SILENT = frozenset({Kind.CURRENCY, Kind.LANGUAGE, Kind.DATE, Kind.TIME, Kind.NUMBER})
 
 
-def _related(word: str, profile: Profile) -> Iterable[tuple[str, float]]:
+def _related(word: str, profile: Profile, *, is_verb: bool) -> Iterable[tuple[str, float]]:
+    """Return the tool's words that a word may mean; a thing is seldom meant as what is done."""
     if word in profile.weights:
         yield word, 1.0
     known = lexicon()
-    for near in (known.actions.get(word, {}), known.things.get(word, {})):
-        for other, degree in near.items():
-            if other in profile.weights:
-                yield other, degree
+    acts = 0.5 if word in _LISTED and not is_verb else 1.0
+    for other, degree in known.actions.get(word, {}).items():
+        if other in profile.weights:
+            yield other, acts * degree
+    for other, degree in known.things.get(word, {}).items():
+        if other in profile.weights:
+            yield other, degree
+
+
+#: Verbs that are plain nouns anywhere but at a clause's beginning: "the guest list".
+_LISTED = stems("list table record log file record order copy note")
 
 
 def _named_pairs(profile: Profile) -> list[str]:

@@ -11,14 +11,14 @@ from flowbuilder.planner.rules.lexicon import lexicon, listed, stem, stems, word
 from flowbuilder.planner.rules.literals import Kind, Literal
 from flowbuilder.types import JsonValue
 
-_PREPOSITION = (
+PREPOSITION = (
     r"to|from|into|in|as|at|by|with|of|for|about|on|onto|via|regarding|concerning|near|between|"
     r"than|over|under|using|that|saying|because|against|versus|vs"
 )
-_PREPOSITIONS = re.compile(rf"(?:{_PREPOSITION}|and|or|\s)+", re.IGNORECASE)
-_LEADING = re.compile(rf"\b({_PREPOSITION})\s+(?:the\s+|a\s+|an\s+)?$", re.IGNORECASE)
+_PREPOSITIONS = re.compile(rf"(?:{PREPOSITION}|and|or|\s)+", re.IGNORECASE)
+_LEADING = re.compile(rf"\b({PREPOSITION})\s+(?:the\s+|a\s+|an\s+)?$", re.IGNORECASE)
 _CUT = re.compile(
-    rf"\s*(?:,|;|\b(?:{_PREPOSITION}|and|or|but|where|whose|which|who|then|please)\b|['’]s(?=\s))\s*",
+    rf"\s*(?:,|;|\b(?:{PREPOSITION}|and|or|but|where|whose|which|who|then|please)\b|['’]s(?=\s))\s*",
     re.IGNORECASE,
 )
 _ARTICLE = re.compile(
@@ -33,7 +33,7 @@ _MEANING = re.compile(r"\s+means?$", re.IGNORECASE)
 _EDGES = re.compile(
     r"^(?:whether|if|saying|that says|that|to say|to|with|by|from|of|for|via|using|"
     r"in|on|at|as|into|onto)\s+"
-    rf"|\s+(?:{_PREPOSITION}|and|or|then|the|a|an|off|up|down|out|away|back)$",
+    rf"|\s+(?:{PREPOSITION}|and|or|then|the|a|an|off|up|down|out|away|back)$",
     re.IGNORECASE,
 )
 _NAMED = re.compile(
@@ -130,7 +130,7 @@ def _from_literal(clause: Clause, literal: Literal) -> Candidate:
 _FIRST = re.compile(r"\s*[A-Za-z]+\s+(?:(?:me|us|the|up to)\s+)?", re.IGNORECASE)
 _PART = re.compile(r"[,;:]|\b(?:and|or|but|then|with|plus)\b", re.IGNORECASE)
 _AFTER = re.compile(
-    rf"[,;:.?!]|\b(?:{_PREPOSITION}|and|or|but|then|where|which|who|is|are)\b", re.IGNORECASE
+    rf"[,;:.?!]|\b(?:{PREPOSITION}|and|or|but|then|where|which|who|is|are)\b", re.IGNORECASE
 )
 
 

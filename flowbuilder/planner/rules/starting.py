@@ -73,10 +73,21 @@ def starts_clause(masked: str, place: int, end: int, verbs: frozenset[str]) -> b
         return False
     if first_two in known.actions and _PARTICLE.fullmatch(first_two):
         return True
-    pair = " ".join(item.stem for item in words(rest[:80])[:2])
-    if pair in verbs:
+    if _names_tool(rest, verbs):
         return True
     return _orders_something(word, rest[found.end() :].lstrip(), verbs)
+
+
+_STOP = re.compile(
+    r"[,.;:!?]|\b(?:to|from|into|in|on|at|for|with|and|of|by|or|as)\b", re.IGNORECASE
+)
+
+
+def _names_tool(rest: str, verbs: frozenset[str]) -> bool:
+    """Whether a verb and the noun it orders make a tool's name: "order *classic* catering"."""
+    stop = _STOP.search(rest)
+    said = [item.stem for item in words(rest[: stop.start() if stop else 80])[:5]]
+    return any(f"{said[0]} {noun}" in verbs for noun in said[1:])
 
 
 def _orders_something(word: str, after: str, verbs: frozenset[str]) -> bool:
