@@ -286,6 +286,9 @@ def _ordered(clause: Clause, match: Match) -> bool:
         return clause.verb is not None and any(
             near(clause.verb.stem, stem(part)) >= 0.75 for part in parts
         )
+    if clause.verb is None and match.tool.effects in (Effects.PURE, Effects.READ):
+        said = {word.stem for word in words(clause.text)}
+        return all(noun in said for noun in _nouns(match.profile))
     if match.verb >= 1.0 and _POINTED.search(clause.text):
         return True
     return match.verb >= 0.7 and _says_noun(clause, match, 0.75)

@@ -61,7 +61,7 @@ def object_clause(clause: Clause, profile: Profile, steps: list[StepDraft]) -> C
     if match is None:
         return None
     core = match.group("core")
-    if not open_content and core.strip() not in worded:
+    if not open_content and not any(core.startswith(said) for said in worded if said):
         return None
     if is_reference(re.split(r"\b(?:of|in|for|about|at|on|from)\b", core)[0]) and steps:
         return None

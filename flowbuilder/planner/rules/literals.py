@@ -130,10 +130,13 @@ _EXPRESSION = re.compile(
     rf"|(?<![\w.])(?:{_NUMBER})(?: (?:plus|minus|times|multiplied by|divided by|over) "
     rf"(?:{_NUMBER}))+"
 )
-_IDENTIFIER = re.compile(
+#: Identifiers of a form that nothing else has: a DOI, a UUID, an address of four numbers.
+_EXACT = re.compile(
     r"\b10\.\d{4,}/[\w.()/-]*\w|\b[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}\b"
     r"|(?<![\w.])(?:\d{1,3}\.){3}\d{1,3}(?![\w.])"
-    r"|\b(?=[0-9a-f]*\d)(?=[0-9a-f]*[a-f])[0-9a-f]{7,40}\b|"
+)
+_IDENTIFIER = re.compile(
+    r"\b(?=[0-9a-f]*\d)(?=[0-9a-f]*[a-f])[0-9a-f]{7,40}\b|"
     r"(?<!\w)#\d+\b|\b[A-Z]{1,6}-\d+\b|\bv?\d+(?:\.\d+){2,}\b|\bv\d+(?:\.\d+)*\b"
     r"|\b[a-z]+\d*-\d+\b"
     r"|(?<![\w/.@])(?!and/|on/|off/|yes/|no/|he/|she/|his/|her/|him/|w/|n/|km/|m/|either/|read/)"
@@ -290,6 +293,7 @@ _FINDERS: tuple[Callable[[str], Iterator[Literal]], ...] = (
     _urls,
     _plainly(Kind.EMAIL, _EMAIL),
     _plainly(Kind.PATH, _PATH),
+    _plainly(Kind.IDENTIFIER, _EXACT),
     _plainly(Kind.CHANNEL, _CHANNEL),
     _plainly(Kind.DATE, _DATE),
     _plainly(Kind.PHONE, _PHONE),

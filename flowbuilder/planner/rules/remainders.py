@@ -107,7 +107,8 @@ def _phrase(slot: Slot, profile: Profile, clause: Clause, binding: Binding) -> C
         fitting,
         key=lambda item: (
             named and item.proper,
-            item.lead in ("object", "question", "about…", "that…"),
+            not any(stem(word) in own for word in item.text.split()),
+            item.lead in ("object", "about…", "that…"),
             len(item.text),
         ),
         default=None,
