@@ -35,6 +35,7 @@ from flowbuilder.planner.rules.referring import (
     CARRIERS,
     WORDED,
     bind_inherited,
+    bind_meant,
     bind_place,
     bind_recalled,
     bind_references,
@@ -74,6 +75,7 @@ def bind(profile: Profile, clause: Clause, steps: list[StepDraft]) -> Binding:
     bind_place(profile, clause, steps, binding)
     if not instructs(profile):
         bind_inherited(profile, steps, binding)
+        bind_meant(profile, clause, steps, binding)
         take_remains(profile, clause, binding)
     if "on" in table.values:  # a column that both sides share is not told once more for each
         binding.args.pop("left_on", None)

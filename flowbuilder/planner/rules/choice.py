@@ -244,12 +244,16 @@ def _adjusted(
     carries = binding.refers or (
         bridges and any(slot.kind is SlotKind.TEXT for slot in binding.missing)
     )
+    addressed = any(
+        item.kind in _SENT_TO and match.profile.takes(item.kind) for item in clause.literals
+    )
     lacking = _LACKING if _ordered(clause, match) else _LACKING_WEAK
     for slot in binding.missing:
         bridged = slot.kind in _BRIDGEABLE and bridges
         bridged = bridged or (slot.kind is SlotKind.TITLE and carries)
         bridged = bridged and (tables or slot.kind is not SlotKind.RECORDS)
-        score -= 0.1 if bridged else lacking
+        worded = addressed and slot.kind in _BRIDGEABLE
+        score -= 0.1 if bridged else min(lacking, 0.5) if worded else lacking
     score -= (0.25 if lacking is _LACKING else lacking) * len(binding.guessed)
     score += 0.25 * _identified(clause, match.profile, binding.args)
     if clause.question and match.explained and not binding.missing:
@@ -271,6 +275,7 @@ def _adjusted(
     return score
 
 
+_SENT_TO = frozenset({Kind.EMAIL, Kind.PHONE, Kind.CHANNEL})
 #: What each parameter costs that nothing fills, if the tool is asked for in so many words or not.
 _LACKING, _LACKING_WEAK = 0.35, 0.8
 
@@ -287,8 +292,7 @@ def _ordered(clause: Clause, match: Match) -> bool:
             near(clause.verb.stem, stem(part)) >= 0.75 for part in parts
         )
     if clause.verb is None and match.tool.effects in (Effects.PURE, Effects.READ):
-        said = {word.stem for word in words(clause.text)}
-        return all(noun in said for noun in _nouns(match.profile))
+        return names_whole(clause, match.profile)
     if match.verb >= 1.0 and _POINTED.search(clause.text):
         return True
     return match.verb >= 0.7 and _says_noun(clause, match, 0.75)
@@ -310,6 +314,13 @@ def _identified(clause: Clause, profile: Profile, args: Mapping[str, object]) ->
 
 
 _ANY_ID = stems("id number no code key")
+
+
+def names_whole(clause: Clause, profile: Profile) -> bool:
+    """Whether a phrase says all that a tool is named for: "my workout history"."""
+    said = {word.stem for word in words(clause.text)}
+    nouns = _nouns(profile)
+    return bool(nouns) and all(noun in said for noun in nouns)
 
 
 def _options_said(profile: Profile, args: Mapping[str, object]) -> int:

@@ -13,11 +13,11 @@ from flowbuilder.planner.rules.amending import amend
 from flowbuilder.planner.rules.arguments import Binding
 from flowbuilder.planner.rules.binding import bind
 from flowbuilder.planner.rules.bridges import extension
-from flowbuilder.planner.rules.choice import Choice, choose, nearest, only_reports
+from flowbuilder.planner.rules.choice import Choice, choose, names_whole, nearest, only_reports
 from flowbuilder.planner.rules.clause import Clause
 from flowbuilder.planner.rules.composition import Composition
 from flowbuilder.planner.rules.extremes import extreme_apart
-from flowbuilder.planner.rules.inner import emptied, object_clause
+from flowbuilder.planner.rules.inner import emptied, linked, object_clause
 from flowbuilder.planner.rules.instructions import instructs
 from flowbuilder.planner.rules.literals import Kind
 from flowbuilder.planner.rules.loading import load, parse_all, parse_for
@@ -194,6 +194,9 @@ class Composer:
             or found.match.score < FLOOR
             or not fits_inside(found, inner, self.plan.steps, choice.profile)
         ):
+            return clause
+        again = any(step.profile is found.profile for step in self.plan.steps)
+        if not linked(inner) and (again or not names_whole(inner, found.profile)):
             return clause
         count = len(self.plan.steps)
         self._compose(self._prepare(inner, found), found)

@@ -15,8 +15,11 @@ from flowbuilder.planner.rules.slots import SlotKind
 
 _CONTENT = frozenset({SlotKind.TEXT, SlotKind.RECORDS, SlotKind.ANY})
 _OBJECT = re.compile(
-    r"(?:^|\s)(?P<lead>from\s+|with\s+|of\s+)?(?:the|a|an)\s+(?P<core>[^\x01\x02,]+?(?:\s+(?:of|in|for|about|at|on|from|into|to)\s+"
-    r"[^\x01\x02,]+?)?)(?=\s+(?:to|as|into|in|by|via|on)\s+(?:\x02|my\b|the\b|a\b)|\s*\x02|\s*,|\s*$)",
+    r"(?:^|\s)(?P<lead>from\s+|with\s+|of\s+)?"
+    r"(?:the|a|an|my|our|today['’]s|this (?:week|month)['’]s)\s+"
+    r"(?P<core>[^\x01\x02,]+?(?:\s+(?:of|in|for|about|at|on|from|into|to)\s+[^\x01\x02,]+?)?)"
+    r"(?=\s+(?:to|as|into|in|by|via|on)\s+"
+    r"(?:\x02|my\b|the\b|a\b|\d|(?:one|two|three|four|five|ten)\b)|\s*\x02|\s*,|\s*$)",
     re.IGNORECASE,
 )
 _LINK = re.compile(
@@ -55,8 +58,8 @@ def object_clause(clause: Clause, profile: Profile, steps: list[StepDraft]) -> C
     match = None
     place = clause.verb.end - clause.start
     while found := _OBJECT.search(text, place):
-        if _LINK.search(found.group("core")):
-            match = found
+        if _LINK.search(found.group("core")) or " " in found.group("core").strip():
+            match = found if match is None or _LINK.search(found.group("core")) else match
         place = found.start("core")
     if match is None:
         return None
@@ -67,6 +70,11 @@ def object_clause(clause: Clause, profile: Profile, steps: list[StepDraft]) -> C
         return None
     start = clause.start + match.start("core")
     return piece(clause, start, start + len(core.rstrip()))
+
+
+def linked(inner: Clause) -> bool:
+    """Whether a phrase says of what it is: "the weather *in* Paris", unlike "my reading list"."""
+    return _LINK.search(inner.text) is not None
 
 
 def piece(clause: Clause, start: int, end: int) -> Clause:

@@ -116,6 +116,9 @@ class ToolIndex:
             word: math.log(1 + total / count) / math.log(1 + total)
             for word, count in counts.items()
         }
+        self._named = frozenset(
+            stem(part) for profile in self.profiles for part in name_words(profile.tool.name)
+        )
         self.verbs = frozenset(
             verb for profile in self.profiles for verb in (*profile.verbs, *_named_pairs(profile))
         )
@@ -138,7 +141,7 @@ class ToolIndex:
 
     def rank(self, clause: Clause) -> list[Match]:
         """Return the tools by how well they fit a clause, best first, ties by name."""
-        content = _content(clause)
+        content = _content(clause, self._named)
         found = [self._match(clause, content, profile) for profile in self.profiles]
         return sorted(found, key=lambda match: (-match.score, match.tool.name))
 
@@ -196,12 +199,14 @@ class ToolIndex:
                 if profile.takes(literal.kind):
                     score += weight
                 elif not (literal.kind in _BRIDGED and profile.reads):
-                    score -= 0.4 * weight
+                    score -= (0.8 if literal.kind in _ADDRESSES else 0.4) * weight
         return score
 
 
 #: Literals that another tool can turn into what is wanted: a file into its text.
 _BRIDGED = frozenset({Kind.URL, Kind.PATH})
+#: Literals that say where something is to be sent.
+_ADDRESSES = frozenset({Kind.EMAIL, Kind.PHONE, Kind.CHANNEL})
 #: Verbs that say little: the noun after them says what is to be done.
 PLAIN_VERBS = stems("put make get do set take use run give have")
 #: What a question gains by a word for something that a tool gives.
@@ -216,7 +221,11 @@ def _phrase_bonus(clause: Clause, profile: Profile) -> float:
     return 0.5 if any(" ".join(phrase) + " " in said for phrase in profile.phrases) else 0.0
 
 
-def _content(clause: Clause) -> list[Word]:
+#: Nouns that say nothing unless a tool is named for them: "the result of the match".
+_BLAND = stems("content contents result results output answer copy name")
+
+
+def _content(clause: Clause, named: frozenset[str]) -> list[Word]:
     """Return the words of a clause that can tell tools apart."""
     known = lexicon()
     inside = [(item.start, item.end) for item in clause.literals if item.kind in _SILENT]
@@ -224,7 +233,8 @@ def _content(clause: Clause) -> list[Word]:
     for word in clause.words:
         if any(start <= word.start < end for start, end in inside):
             continue
-        if word is clause.verb or word.stem not in known.fillers:
+        bland = word.stem in _BLAND and word.stem in named
+        if word is clause.verb or bland or word.stem not in known.fillers:
             kept.append(word)
     return kept
 
@@ -244,6 +254,9 @@ def _related(word: str, profile: Profile, *, is_verb: bool) -> Iterable[tuple[st
     for other, degree in known.things.get(word, {}).items():
         if other in profile.weights:
             yield other, degree
+    for other in (f"{word}at", word.removesuffix("at")):  # "invite", "invitation"
+        if other != word and other in profile.weights:
+            yield other, 0.9
 
 
 #: Verbs that are plain nouns anywhere but at a clause's beginning: "the guest list".

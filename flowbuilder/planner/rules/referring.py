@@ -59,6 +59,26 @@ def bind_recalled(
     _bind_person(profile, clause, steps, binding)
 
 
+def bind_meant(
+    profile: Profile, clause: Clause, steps: Sequence[StepDraft], binding: Binding
+) -> None:
+    """Take the thing that "its" speaks of though the step before calls it otherwise."""
+    if not steps or not _THAT_ONE.search(clause.text):
+        return
+    for slot in profile.slots:
+        if slot.name in binding.args or not slot.required or slot.kind not in _RECALLABLE:
+            continue
+        alike = [
+            steps[-1].args.get(other.name)
+            for other in steps[-1].profile.slots
+            if other.kind is slot.kind and other.required
+        ]
+        named = [value for value in alike if isinstance(value, str) and "${{" not in value]
+        if len(named) == 1:
+            binding.args[slot.name] = named[0]
+            binding.doubts.append(f"{slot.name} was taken to be {named[0]}")
+
+
 def bind_inherited(profile: Profile, steps: Sequence[StepDraft], binding: Binding) -> None:
     """Take what is left unsaid from the step before: "mark ticket 5 as done and comment"."""
     for slot in profile.slots:

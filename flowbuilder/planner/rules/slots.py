@@ -79,6 +79,7 @@ _BY_NAME: tuple[tuple[SlotKind, str], ...] = (
     (SlotKind.EMAIL, "email mail recipient recipients cc bcc sender mailto addressee"),
     (SlotKind.PHONE, "phone mobile telephone tel cell msisdn sms"),
     (SlotKind.PATH, "path file filename filepath pathname folder directory dir archive "
+                    "saveas outfile infile "
                     "image picture photo photograph video audio recording attachment pdf "
                     "spreadsheet workbook"),
     (SlotKind.CHANNEL, "channel hashtag"),
