@@ -308,12 +308,20 @@ def _only_names(item: Candidate, slot: Slot, profile: Profile) -> bool:
     return item.kind is None and item.text.islower() and all(word in others for word in said)
 
 
-def _worded(slot: Slot, item: Candidate) -> Any:
+def _worded(slot: Slot, item: Candidate, profile: Profile) -> Any:
     """Return what a phrase becomes in a parameter; a message keeps its article."""
     if item.kind is not None:
         return as_value(slot, item)
     message = slot.kind is SlotKind.TEXT and item.lead in ("that…", "saying…", "because…")
-    return item.value if message else as_phrase(slot, item.text)
+    return item.value if message else as_phrase(slot, _without_noun(slot, item, profile))
+
+
+def _without_noun(slot: Slot, item: Candidate, profile: Profile) -> str:
+    """Return a name without the noun of its tool before it: "branch hotfix" of `create_branch`."""
+    first, _, rest = item.text.partition(" ")
+    own = {stem(part) for part in name_words(profile.tool.name)}
+    named = slot.kind in (SlotKind.NAME, SlotKind.CODE) and stem(first) in own
+    return rest if named and rest and " " not in rest else item.text
 
 
 _AND_DO = re.compile(r"\b(?:and|then|but)\s+(?:(?:please|also|then)\s+)*([A-Za-z]+)\s")
@@ -351,7 +359,7 @@ def _bind_phrases(profile: Profile, clause: Clause, binding: Binding) -> None:
         if best is None:
             return
         _, _, _, slot, item = best
-        value = _worded(slot, item)
+        value = _worded(slot, item, profile)
         binding.args[slot.name] = [value] if slot.many else value
         binding.used.append((item.start, item.end))
         _list_names(slot, item, clause, binding)

@@ -199,7 +199,7 @@ class ToolIndex:
                 if profile.takes(literal.kind):
                     score += weight
                 elif not (literal.kind in _BRIDGED and profile.reads):
-                    score -= (0.8 if literal.kind in _ADDRESSES else 0.4) * weight
+                    score -= (1.2 if literal.kind in _ADDRESSES else 0.4) * weight
         return score
 
 
