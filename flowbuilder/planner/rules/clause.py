@@ -70,6 +70,8 @@ _TOLD = re.compile(
     r"|everyone|everybody|him|them|her)\b"
     r"|\b[Tt]ell\s+(?:the|our|my|his|her|their)\s+[\w-]+(?:\s+(?:of|in|at)\s+(?:the\s+)?[\w-]+)?\s+"
     r"(?:that|about|to|when|how)\b"
+    r"|\b[Tt]ell\s+(?!(?:me|us|you|whether|if|what|which|who|how|when|where|why|apart)\b)"
+    r"(?:[\w.-]+\s+){1,3}?(?:that|about)\b"
     r"|\b[Gg]ive\s+(?!(?:me|us|it|a|an|the|back|up|out)\b)\w+\s+(?:a|an|the|\d)"
 )
 _QUESTION_STEMS = stems("what which who where when why how is are was were")

@@ -13,7 +13,7 @@ from flowbuilder.planner.rules.amending import amend
 from flowbuilder.planner.rules.arguments import Binding
 from flowbuilder.planner.rules.binding import bind
 from flowbuilder.planner.rules.bridges import extension
-from flowbuilder.planner.rules.choice import Choice, choose, names_whole, nearest, only_reports
+from flowbuilder.planner.rules.choice import Choice, choose, nearest, only_reports
 from flowbuilder.planner.rules.clause import Clause
 from flowbuilder.planner.rules.composition import Composition
 from flowbuilder.planner.rules.extremes import extreme_apart
@@ -38,6 +38,7 @@ from flowbuilder.planner.rules.reading import (
 )
 from flowbuilder.planner.rules.recovery import Recovery, ends, resume
 from flowbuilder.planner.rules.slots import SlotKind
+from flowbuilder.planner.rules.speaking import names_whole
 from flowbuilder.planner.rules.supplying import supply
 from flowbuilder.planner.rules.table_arguments import condition_slot, limits, works_on_records
 from flowbuilder.planner.rules.tables import TableWords
