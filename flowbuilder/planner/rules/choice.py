@@ -133,8 +133,11 @@ def _asked_of(clause: Clause, matches: Sequence[Match], steps: list[StepDraft]) 
             continue
         binding = bind(match.profile, clause, steps)
         given = [str(item.value) for item in clause.literals if item.kind is Kind.IDENTIFIER]
-        needed = [str(binding.args.get(s.name)) for s in match.profile.slots if s.required]
-        if needed and all(value in given for value in needed):
+        said = {word.stem for word in clause.words}
+        needed = [slot for slot in match.profile.slots if slot.required]
+        if needed and all(
+            slot.stems & said and str(binding.args.get(slot.name)) in given for slot in needed
+        ):
             fitting.append(match)
     if len(fitting) != 1:
         return None

@@ -145,6 +145,8 @@ _RATES = stems(
 )
 
 
+#: Where something goes, which is never what a goal reads.
+_OUTPUTS = stems("output outfile saveas")
 _ATTACHED = stems("attachment attachments attached attach")
 
 
@@ -154,6 +156,8 @@ def _path_bonus(slot: Slot, lead: str) -> float:
         return 0.0
     if lead in ("of", "from") and slot.stems & _ATTACHED:
         return -10.0  # "the text of letter.pdf" is what is sent, not the file
+    if lead not in ("to", "as", "into") and slot.stems & _OUTPUTS and not slot.required:
+        return -10.0
     if lead in ("to", "as", "into"):
         return 3.0 if slot.writes and not slot.many else -2.0
     return -10.0 if slot.writes and lead in ("of", "from") else 0.0

@@ -214,7 +214,7 @@ def _text_kind(tool: Tool, parts: list[str], schema: JsonSchema, described: str)
     if by_format is not None:
         return by_format
     last = parts[-1] if parts else ""
-    joined = _KIND_BY_WORD.get("".join(parts)) if len(parts) > 1 else None
+    joined = _KIND_BY_WORD.get("".join(parts)) if len(parts) > 1 else _by_tool(tool, parts, about)
     if joined is not None:
         return joined
     if last in ("path", "key", "pointer", "field") and _reads_json(tool, about, described):
@@ -228,11 +228,20 @@ def _text_kind(tool: Tool, parts: list[str], schema: JsonSchema, described: str)
     found = _kind_by_words(parts) or _kind_described(described)
     if found is SlotKind.EMAIL and last in _PEOPLE and "mail" not in f"{about} {described}":
         found = SlotKind.NAME
-    if parts == ["code"] and re.search(r"\bsource|\bprogram|\bscript|\bsnippet|\blint", about):
-        return SlotKind.TEXT
     if last in _CODES and (found is None or last == "id"):
         return SlotKind.CODE
     return found or SlotKind.TEXT
+
+
+def _by_tool(tool: Tool, parts: list[str], about: str) -> SlotKind | None:
+    """Return what a bare `number`, `code` or `output` is, by what the tool is about."""
+    if parts == ["output"] and "output" in (tool.input_schema.get("required") or ()):
+        return SlotKind.PATH
+    if parts == ["number"] and re.search(r"\bfax|\bphone|\bsms\b|text message|\bdial", about):
+        return SlotKind.PHONE
+    if parts == ["code"] and re.search(r"\bsource|\bprogram|\bscript|\bsnippet|\blint", about):
+        return SlotKind.TEXT
+    return None
 
 
 def _reads_json(tool: Tool, about: str, described: str) -> bool:
