@@ -6,7 +6,8 @@ from collections.abc import Collection, Sequence
 from functools import cached_property
 
 from flowbuilder.errors import PlanningError
-from flowbuilder.planner.rules.clauses import MAX_CLAUSES, Clause, split_goal
+from flowbuilder.planner.rules.clause import Clause
+from flowbuilder.planner.rules.clauses import MAX_CLAUSES, split_goal
 from flowbuilder.planner.rules.lexicon import lexicon, words
 from flowbuilder.planner.rules.matching import Match, ToolIndex
 from flowbuilder.tools import Effects, Tool

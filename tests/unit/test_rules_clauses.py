@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from flowbuilder.planner.rules.clauses import Clause, split_goal
+from flowbuilder.planner.rules.clause import Clause
+from flowbuilder.planner.rules.clauses import split_goal
 from flowbuilder.planner.rules.lexicon import lexicon, stem
 from flowbuilder.planner.rules.literals import Kind, find_literals
 from flowbuilder.planner.rules.tables import TableWords

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from flowbuilder.planner.rules.clauses import Clause
+from flowbuilder.planner.rules.clause import Clause
 from flowbuilder.planner.rules.fitting import ENOUGH, closeness, fit
 from flowbuilder.planner.rules.instructions import instructs
 from flowbuilder.planner.rules.lexicon import stem, stems

@@ -20,5 +20,7 @@ class Binding:
     computed: dict[str, str] = field(default_factory=dict)
     repeats: dict[str, list[Any]] = field(default_factory=dict)
     """Several literals for a parameter that takes one: a step for each."""
+    guessed: list[Slot] = field(default_factory=list)
+    """Parameters that took what was left over."""
     refers: bool = False
     """An argument refers to an earlier step."""

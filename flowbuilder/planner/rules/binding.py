@@ -8,7 +8,7 @@ from typing import Any
 
 from flowbuilder.planner.rules.ambiguity import Given, doubtful
 from flowbuilder.planner.rules.arguments import Binding
-from flowbuilder.planner.rules.clauses import Clause
+from flowbuilder.planner.rules.clause import Clause
 from flowbuilder.planner.rules.fitting import (
     ENOUGH,
     as_phrase,
@@ -25,12 +25,22 @@ from flowbuilder.planner.rules.naming import named_by_noun
 from flowbuilder.planner.rules.outputs import StepDraft
 from flowbuilder.planner.rules.pairs import bind_pairs
 from flowbuilder.planner.rules.phrases import (
+    PREPOSITION,
     Candidate,
     joined_times,
     literal_candidates,
     phrase_candidates,
 )
-from flowbuilder.planner.rules.referring import CARRIERS, WORDED, bind_recalled, bind_references
+from flowbuilder.planner.rules.referring import (
+    CARRIERS,
+    WORDED,
+    bind_inherited,
+    bind_meant,
+    bind_place,
+    bind_recalled,
+    bind_references,
+)
+from flowbuilder.planner.rules.remainders import take_remains
 from flowbuilder.planner.rules.slots import Slot, SlotKind
 from flowbuilder.planner.rules.table_arguments import table_arguments
 
@@ -62,6 +72,11 @@ def bind(profile: Profile, clause: Clause, steps: list[StepDraft]) -> Binding:
         binding.refers = binding.refers or refers
     if instructs(profile):
         binding.used.append((clause.start, clause.end))
+    bind_place(profile, clause, steps, binding)
+    if not instructs(profile):
+        bind_inherited(profile, steps, binding)
+        bind_meant(profile, clause, steps, binding)
+        take_remains(profile, clause, binding)
     if "on" in table.values:  # a column that both sides share is not told once more for each
         binding.args.pop("left_on", None)
         binding.args.pop("right_on", None)
@@ -193,11 +208,22 @@ def _bind_options(profile: Profile, clause: Clause, binding: Binding) -> None:
                     binding.args[slot.name] = option
                     binding.used.append((word.start, word.end))
                     break
+            else:
+                _bind_switch(slot, clause, binding)
         elif slot.kind is SlotKind.BOOLEAN and slot.stems:
             hits = [word for word in clause.words if word.stem in slot.stems]
             if {word.stem for word in hits} == set(slot.stems):
                 binding.args[slot.name] = True
                 binding.used += [(word.start, word.end) for word in hits]
+
+
+def _bind_switch(slot: Slot, clause: Clause, binding: Binding) -> None:
+    """Set a choice of on and off from the verb: "turn *off* the lights"."""
+    options = {str(option).lower(): option for option in slot.options}
+    verb = clause.verb
+    said = verb.stem.split()[-1] if verb is not None else ""
+    if {"on", "off"} <= options.keys() and said in ("on", "off"):
+        binding.args[slot.name] = options[said]
 
 
 def _bind_named(profile: Profile, clause: Clause, binding: Binding) -> None:
@@ -241,6 +267,34 @@ def _list_names(slot: Slot, item: Candidate, clause: Clause, binding: Binding) -
         binding.repeats[slot.name] = names
 
 
+_BARE = rf"(?!(?:{PREPOSITION}|and|or|but)\b)[\w'’-]+"
+_MORE_THINGS = re.compile(
+    rf"(?:\s*,\s*(?:and\s+)?|\s+and\s+)(?P<name>{_BARE}(?:\s+{_BARE}){{0,3}})"
+    rf"(?=\s*$|\s*[,.;!?]|\s+(?:{PREPOSITION}|and)\b)",
+    re.IGNORECASE,
+)
+
+
+def _list_things(slot: Slot, item: Candidate, clause: Clause, binding: Binding) -> None:
+    """Take in the rest of a list of plain nouns: "milk, bread and butter"."""
+    if item.proper or item.kind is not None or not (slot.many or slot.kind is SlotKind.NAME):
+        return
+    names: list[Any] = [item.text]
+    spans = []
+    first = place = item.end - clause.start
+    while match := _MORE_THINGS.match(clause.text, place):
+        names.append(match.group("name"))
+        spans.append((clause.start + match.start("name"), clause.start + match.end()))
+        place = match.end()
+    if len(names) < 2 or not re.search(r"\band\b", clause.text[first:place]):
+        return
+    binding.used += spans
+    if slot.many:
+        binding.args[slot.name] = names
+    elif slot.required:
+        binding.repeats[slot.name] = names
+
+
 def _loads(clause: Clause) -> bool:
     """Whether a clause names a file or page whose content is meant, not its words."""
     return any(item.kind in (Kind.PATH, Kind.URL) for item in clause.literals)
@@ -254,12 +308,20 @@ def _only_names(item: Candidate, slot: Slot, profile: Profile) -> bool:
     return item.kind is None and item.text.islower() and all(word in others for word in said)
 
 
-def _worded(slot: Slot, item: Candidate) -> Any:
+def _worded(slot: Slot, item: Candidate, profile: Profile) -> Any:
     """Return what a phrase becomes in a parameter; a message keeps its article."""
     if item.kind is not None:
         return as_value(slot, item)
     message = slot.kind is SlotKind.TEXT and item.lead in ("that…", "saying…", "because…")
-    return item.value if message else as_phrase(slot, item.text)
+    return item.value if message else as_phrase(slot, _without_noun(slot, item, profile))
+
+
+def _without_noun(slot: Slot, item: Candidate, profile: Profile) -> str:
+    """Return a name without the noun of its tool before it: "branch hotfix" of `create_branch`."""
+    first, _, rest = item.text.partition(" ")
+    own = {stem(part) for part in name_words(profile.tool.name)}
+    named = slot.kind in (SlotKind.NAME, SlotKind.CODE) and stem(first) in own
+    return rest if named and rest and " " not in rest else item.text
 
 
 _AND_DO = re.compile(r"\b(?:and|then|but)\s+(?:(?:please|also|then)\s+)*([A-Za-z]+)\s")
@@ -297,10 +359,11 @@ def _bind_phrases(profile: Profile, clause: Clause, binding: Binding) -> None:
         if best is None:
             return
         _, _, _, slot, item = best
-        value = _worded(slot, item)
+        value = _worded(slot, item, profile)
         binding.args[slot.name] = [value] if slot.many else value
         binding.used.append((item.start, item.end))
         _list_names(slot, item, clause, binding)
+        _list_things(slot, item, clause, binding)
         if _AND_DO.search(item.text) and _orders_more(item.text):
             binding.doubts.append(f"{slot.name} may hold more than is meant: {item.text!r}")
         if best[0] < 6 and not item.proper:

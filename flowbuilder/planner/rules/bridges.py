@@ -59,7 +59,10 @@ def _loads(profile: Profile, kind: Kind, suffix: str) -> float:
     taking = [slot for slot in profile.slots if slot.kind in ACCEPTS[kind] and not slot.many]
     if not taking or any(slot not in taking for slot in required):
         return 0.0
-    if not any(item.type in ("string", "array", None) for item in output_fields(profile)):
+    if not any(
+        item.type in ("string", "array", None) or (item.type == "object" and not item.name)
+        for item in output_fields(profile)
+    ):
         return 0.0
     score = 1.0 + sum(0.5 for word in profile.verbs if word in _LOADING)
     return score + _sort_score(profile, suffix)

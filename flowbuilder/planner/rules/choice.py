@@ -2,30 +2,32 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from flowbuilder.planner.rules.binding import bind
-from flowbuilder.planner.rules.bridges import extension
-from flowbuilder.planner.rules.clauses import Clause
-from flowbuilder.planner.rules.instructions import instructs
-from flowbuilder.planner.rules.lexicon import lexicon, name_words, stem, stems, words
+from flowbuilder.planner.rules.clause import Clause
+from flowbuilder.planner.rules.lexicon import lexicon, stems
 from flowbuilder.planner.rules.literals import Kind
 from flowbuilder.planner.rules.matching import (
     FLOOR,
     MARGIN,
-    PLAIN_VERBS,
     SURE,
     Match,
     Profile,
     ToolIndex,
 )
-from flowbuilder.planner.rules.outputs import TABLES, StepDraft, tabular
+from flowbuilder.planner.rules.outputs import StepDraft, consumes
+from flowbuilder.planner.rules.scoring import adjusted
 from flowbuilder.planner.rules.slots import SlotKind
+from flowbuilder.planner.rules.speaking import (
+    GENERAL,
+    asks_other,
+    says_noun,
+    speaks_of,
+)
 from flowbuilder.planner.rules.table_arguments import (
     condition_slot,
-    takes_measures,
     works_on_records,
 )
 from flowbuilder.planner.rules.tables import TableWords
@@ -33,10 +35,13 @@ from flowbuilder.planner.rules.wording import known_words, leftovers
 from flowbuilder.tools import Effects
 
 _TRIED = 5
+
+
 #: A verb that is less near to what a tool does is not taken for granted.
 _KNOWN = 0.45
+
+
 _PLACES = frozenset({SlotKind.PATH, SlotKind.URL, SlotKind.EMAIL, SlotKind.PHONE})
-_BRIDGEABLE = frozenset({SlotKind.TEXT, SlotKind.RECORDS, SlotKind.ANY})
 
 
 @dataclass(frozen=True)
@@ -58,15 +63,24 @@ def choose(clause: Clause, index: ToolIndex, steps: list[StepDraft]) -> Choice |
     table = TableWords(clause)
     compares = bool(table.comparisons())
     judged = [
-        (_adjusted(match, clause, steps, compares, table), match)
+        (adjusted(match, clause, steps, compares, table), match)
         for match in ranked[:_TRIED]
         + _table_tools(ranked[_TRIED:], compares, table.limit() is not None)
     ]
     judged.sort(
-        key=lambda pair: (-round(pair[0], 2), not _says_noun(clause, pair[1]), pair[1].tool.name)
+        key=lambda pair: (-round(pair[0], 2), not says_noun(clause, pair[1]), pair[1].tool.name)
     )
     if not judged or judged[0][0] < FLOOR:
-        return _lacking(clause, ranked, steps)
+        return _below(clause, ranked, judged, steps)
+    if asks_other(clause, judged[0][1]):
+        judged = _doing(clause, judged)
+    if not judged or _guesswork(clause, judged[0][1], steps):
+        return None
+    return _doubted(clause, judged)
+
+
+def _doubted(clause: Clause, judged: list[tuple[float, Match]]) -> Choice:
+    """Return the best of the tools with what speaks against it."""
     score, best = judged[0]
     doubts = []
     rivals = [match.tool.name for value, match in judged[1:] if _rivals(score, best, value, match)]
@@ -75,76 +89,85 @@ def choose(clause: Clause, index: ToolIndex, steps: list[StepDraft]) -> Choice |
         doubts.append(f"“{clause.text}” fits {best.tool.name} only weakly.")
     if rivals:
         doubts.append(f"“{clause.text}” could also mean {' or '.join(rivals)}.")
-    if _asks_other(clause, best):
-        return None
-    if not _speaks_of(clause, best):
+    if not speaks_of(clause, best):
         doubts.append(f"“{clause.text}” does not name what {best.tool.name} is about.")
     if clause.verb is not None and best.verb < _KNOWN and not clause.question:
         doubts.append(f"“{clause.verb.text}” is not what {best.tool.name} is known to do.")
     return Choice(best, tuple(doubts))
 
 
-#: Verbs for having or seeing something, whatever a tool calls that.
-_GENERAL = PLAIN_VERBS | stems(
-    "show tell see find look want need check know fetch retrieve bring return display list read "
-    "obtain load open access view provide report request search pull grab fetch collect gather "
-    "identify determine discover learn explore"
-)
+def _below(
+    clause: Clause,
+    ranked: list[Match],
+    judged: list[tuple[float, Match]],
+    steps: list[StepDraft],
+) -> Choice | None:
+    """Return a tool whose words say too little, if all else speaks for it; always with a doubt."""
+    if judged and _accounted(clause, judged[0][1], steps):
+        low = judged[0][1]
+        return Choice(low, (f"“{clause.text}” fits {low.tool.name} only weakly.",))
+    asked = _asked_of(clause, ranked, steps) if clause.question else None
+    return asked or _lacking(clause, ranked, steps)
 
 
-def _asks_other(clause: Clause, best: Match) -> bool:
-    """Whether a clause orders something that its best tool does not do: "encrypt the logs"."""
-    verb = clause.verb
-    if clause.question and best.tool.effects not in (Effects.PURE, Effects.READ):
-        return not instructs(best.profile)  # who asks whether a door is locked locks none
-    if verb is None or clause.question or best.verb > 0.0 or verb.stem in _GENERAL:
+def _accounted(clause: Clause, match: Match, steps: list[StepDraft]) -> bool:
+    """Whether a tool leaves nothing of a clause unsaid, though its words are those of many tools.
+
+    In a catalogue of tools for tickets "ticket" tells little, and yet "show ticket 881" is plain.
+    """
+    binding = bind(match.profile, clause, steps)
+    if binding.missing or binding.guessed or not says_noun(clause, match, 0.75):
         return False
-    if works_on_records(best.profile) or instructs(best.profile):
+    harmless = match.tool.effects in (Effects.PURE, Effects.READ)
+    looks = clause.verb is None or clause.verb.stem in GENERAL
+    if not ((harmless and looks) or match.verb >= 0.7) or match.score < _LEAST:
         return False
-    return verb.start not in best.explained and verb.stem not in lexicon().things
+    return not leftovers(clause, match, binding, known_words(steps), steps)
 
 
-def _speaks_of(clause: Clause, best: Match) -> bool:
-    """Whether the clause says one of the nouns that a tool is named for, or a word for it."""
-    profile = best.profile
-    parts = [stem(part) for part in name_words(profile.tool.name)]
-    if not _nouns(profile) or works_on_records(profile) or instructs(profile):
-        return True
-    verb = clause.verb
-    if verb is not None and best.verb >= 1.0 and verb.stem in parts and verb.stem not in _COMMON:
-        return True
-    if any(item in _option_stems(profile) for item in (word.stem for word in clause.words)):
-        return True
-    return _says_noun(clause, best) or any(
-        profile.takes(item.kind) for item in clause.literals if item.kind in _TELLING
-    )
+def _asked_of(clause: Clause, matches: Sequence[Match], steps: list[StepDraft]) -> Choice | None:
+    """Return the only harmless tool for the very thing that a question is about: "is M-4 on?"."""
+    fitting = []
+    for match in matches:
+        if match.tool.effects not in (Effects.PURE, Effects.READ):
+            continue
+        binding = bind(match.profile, clause, steps)
+        given = [str(item.value) for item in clause.literals if item.kind is Kind.IDENTIFIER]
+        said = {word.stem for word in clause.words}
+        needed = [slot for slot in match.profile.slots if slot.required]
+        if needed and all(
+            slot.stems & said and str(binding.args.get(slot.name)) in given for slot in needed
+        ):
+            fitting.append(match)
+    if len(fitting) != 1:
+        return None
+    found = fitting[0]
+    return Choice(found, (f"“{clause.text}” asks something of what {found.tool.name} gives.",))
 
 
-def _nouns(profile: Profile) -> list[str]:
-    """Return the stems of the last parts of a tool's name that are no verbs."""
-    parts = [stem(part) for part in name_words(profile.tool.name)]
-    return [part for part in parts[-3:] if part not in profile.verbs and part not in _FAMILY]
+#: The score below which a tool is not taken even where it accounts for every word.
+_LEAST = 0.35
 
 
-def _says_noun(clause: Clause, match: Match) -> bool:
-    near = lexicon().nearness
-    said = {word.stem for word in (*clause.words, *words(clause.text))}
-    return any(near(word, noun) >= 0.4 for word in said for noun in _nouns(match.profile))
+def _doing(clause: Clause, judged: list[tuple[float, Match]]) -> list[tuple[float, Match]]:
+    """Return what is left where the best tool speaks of the thing but does something else to it."""
+    return [
+        (score, match)
+        for score, match in judged
+        if score >= FLOOR
+        and (match.verb >= 0.4 or clause.question)
+        and not asks_other(clause, match)
+    ]
 
 
-#: Verbs that many tools share, so that they tell nothing about what a tool is for.
-_COMMON = _GENERAL | stems(
-    "create add send update change delete remove calculate compute book order open start run "
-    "analyze analyse convert predict estimate compare post publish save write store generate "
-    "build edit cancel close move copy count sort filter schedule set evaluate process query"
-)
-#: Parts of a tool's name that name no thing.
-_FAMILY = stems("get api service tool data http web io util lib client info detail by for to of in")
-#: Literals that tell by themselves what sort of thing is meant.
-_TELLING = frozenset(
-    {Kind.URL, Kind.EMAIL, Kind.PHONE, Kind.PATH, Kind.CHANNEL, Kind.CURRENCY, Kind.LANGUAGE,
-     Kind.EXPRESSION, Kind.DIMENSIONS, Kind.DURATION}
-)  # fmt: skip
+def _guesswork(clause: Clause, best: Match, steps: list[StepDraft]) -> bool:
+    """Whether nothing but a word taken on trust speaks for a tool: "call the supplier"."""
+    if best.verb >= 1.0 or clause.literals or clause.question or speaks_of(clause, best):
+        return False
+    if any(slot.kind is SlotKind.QUERY for slot in best.profile.slots):
+        return False
+    binding = bind(best.profile, clause, steps)
+    return not binding.refers and any("taken from its words" in doubt for doubt in binding.doubts)
 
 
 def _lacking(clause: Clause, ranked: list[Match], steps: list[StepDraft]) -> Choice | None:
@@ -176,79 +199,6 @@ def _table_tools(rest: list[Match], compares: bool, limits: bool) -> list[Match]
     ]
 
 
-def _adjusted(
-    match: Match, clause: Clause, steps: list[StepDraft], compares: bool, table: TableWords
-) -> float:
-    """Return the score after a look at what the parameters could be filled with."""
-    score = match.score
-    binding = bind(match.profile, clause, steps)
-    loadable = any(item.kind in (Kind.PATH, Kind.URL) for item in clause.literals)
-    tables = tabular(steps) or any(
-        extension(str(item.value)) in TABLES
-        for item in clause.literals
-        if item.kind in (Kind.PATH, Kind.URL)
-    )
-    for slot in binding.missing:
-        bridged = slot.kind in _BRIDGEABLE and (loadable or _has_source(steps))
-        bridged = bridged or (slot.kind is SlotKind.TITLE and binding.refers)
-        bridged = bridged and (tables or slot.kind is not SlotKind.RECORDS)
-        score -= 0.1 if bridged else 0.8
-    if clause.question and match.explained and not binding.missing:
-        score += 0.1
-    score += 0.35 * _options_said(match.profile, binding.args)
-    if compares and condition_slot(match.profile) is not None and works_on_records(match.profile):
-        score += 0.7
-    if takes_measures(match.profile) and tables and _computes(table):
-        score += 0.9
-    if table.by() and (table.limit() is not None or table.descending is not None) and tables:
-        score += 0.5 if _sorts(match.profile) else 0.0
-    if table.limit() is not None and tables and works_on_records(match.profile):
-        score += 0.4 if any(slot.name == "limit" for slot in match.profile.slots) else 0.0
-    loaded = known_words(steps)
-    loaded |= {str(item.value) for item in clause.literals if item.kind in (Kind.PATH, Kind.URL)}
-    score -= 0.12 * min(len(leftovers(clause, match, binding, loaded, steps)), 5)
-    if works_on_records(match.profile) and not compares and condition_slot(match.profile):
-        score -= 0.6
-    return score
-
-
-def _options_said(profile: Profile, args: Mapping[str, object]) -> int:
-    """Return how many parameters got one of their options by its name."""
-    return sum(
-        slot.kind is SlotKind.ENUM and slot.required and isinstance(args.get(slot.name), str)
-        for slot in profile.slots
-    )
-
-
-def _option_stems(profile: Profile) -> frozenset[str]:
-    return stems(
-        " ".join(
-            str(option)
-            for slot in profile.slots
-            if slot.kind is SlotKind.ENUM and slot.required
-            for option in slot.options
-        )
-    )
-
-
-def _computes(table: TableWords) -> bool:
-    """Whether a clause computes something of rows, not just counts, say, words."""
-    wishes = table.measures()
-    counted = re.search(r"\b(?:rows?|records?|entries|lines of|items)\b", table.text, re.IGNORECASE)
-    return any(wish.field for wish in wishes) or bool(wishes and (table.by() or counted))
-
-
-def _sorts(profile: Profile) -> bool:
-    names = {slot.name for slot in profile.slots}
-    return works_on_records(profile) and bool(
-        names & {"descending", "reverse", "order", "ascending"}
-    )
-
-
-def _has_source(steps: list[StepDraft]) -> bool:
-    return any(not step.sink and not step.silent for step in steps)
-
-
 def nearest(clause: Clause, index: ToolIndex, limit: int = 3) -> list[str]:
     """Return the tools that come nearest to a clause."""
     return [match.tool.name for match in index.rank(clause)[:limit] if match.score > 0.1]
@@ -260,6 +210,8 @@ _REPORTING = stems("show tell give print return display report output present le
 def only_reports(clause: Clause, choice: Choice | None) -> bool:
     """Whether a clause only asks to see what the steps before it give."""
     if choice is not None and choice.match.score >= SURE and clause.literals:
+        return False
+    if choice is not None and choice.match.verb >= 1.0 and consumes(choice.profile):
         return False
     if clause.literals:
         return False

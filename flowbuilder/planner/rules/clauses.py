@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
+from itertools import pairwise
 
 from flowbuilder.errors import PlanningError
 from flowbuilder.planner.rules.breaks import (
@@ -14,13 +15,21 @@ from flowbuilder.planner.rules.breaks import (
     orders,
     unwrapped,
 )
-from flowbuilder.planner.rules.lexicon import Word, lexicon, listed, stem, stems, words
-from flowbuilder.planner.rules.literals import Kind, Literal, find_literals
+from flowbuilder.planner.rules.clause import Clause
+from flowbuilder.planner.rules.lexicon import lexicon, words
+from flowbuilder.planner.rules.literals import Literal, find_literals
 from flowbuilder.planner.rules.qualifiers import (
     APPROVAL_CLAUSE,
     Qualifier,
     QualifierKind,
     find_qualifiers,
+)
+from flowbuilder.planner.rules.starting import (
+    LEAD,
+    LOOK,
+    NEGATION,
+    orders_unknown,
+    starts_clause,
 )
 
 #: More clauses than any sensible plan has; a goal beyond it is refused.
@@ -48,39 +57,6 @@ _ALWAYS = re.compile(
     r"once|finally|lastly|next)\b",
     re.IGNORECASE,
 )
-_LEAD = re.compile(
-    r"^(?:\s|[,;:]|\b(?:please|kindly|now|first(?:ly)?|second(?:ly)?|third(?:ly)?|next|then|finally"
-    r"|lastly|also|so|and|but|just|afterwards|to begin with|(?:can|could|would|will) you(?: "
-    r"please)?"
-    r"|i(?:'d| would)? (?:want|need|like)(?: you)? to|i(?:'d| would) like(?: you)? to|i want|i need"
-    r"|let's|let us|go ahead and|make sure to|be sure to|you should|help me(?: to)?|your task is to"
-    r"|(?:do not|don['’]t) forget to|remember to|instead|hey|hi|hello|quickly|simply)\b)+",
-    re.IGNORECASE,
-)
-_OPENERS = re.compile(
-    r"(?:it|them|this|that|these|those|the|a|an|my|our|their|its|all|each|every|me|us|him|her|"
-    r"any|to|by|in|into|as|only|both|up|down|out|for|just|with|everyone|everybody|how|what|"
-    r"whether|if|where|about|\d+)\b|\x01",
-    re.IGNORECASE,
-)
-#: Verbs that are as often nouns; in a list ("name and email") they start no clause.
-_NOUNS = stems(
-    "name email mail text title order total sum count rate price date time group number "
-    "message report summary address phone state status label note score rank change cost "
-    "plan result record log file copy list link image picture point process view share post "
-    "book table answer call query search issue ticket bill charge tag value return limit "
-    "average mean top maximum minimum max min filter format template input output content "
-    "test check review update entry figure key place question reply set start end use test "
-    "total highest lowest largest smallest print only with over under above below more less "
-    "by per words trip route way direct chart graph plot mark study interest rest room need "
-    "display cut turn move play sign schedule market house water light visit transfer release "
-    "author contact customer person text string less drop comment upload download sort"
-)
-_NEGATION = re.compile(
-    r"^(?:do not|don['’]t|dont|never|no need to|there is no need to|you need not|must not|"
-    r"should not|shouldn['’]t|mustn['’]t|not|avoid|without|refrain from|instead of|rather than)\b",
-    re.IGNORECASE,
-)
 _WITHOUT = re.compile(
     r",?\s+(?:without|instead of|rather than|(?:but\s+)?(?:do not|don['’]t|never|not))\s+", re.I
 )
@@ -96,60 +72,6 @@ _QUESTION = re.compile(
 )
 
 
-@dataclass(frozen=True, kw_only=True)
-class Clause:
-    """One thing that is asked, in the words of the goal."""
-
-    text: str
-    start: int
-    end: int
-    words: tuple[Word, ...]
-    """Words outside of literals, known phrases joined, places counted in the goal."""
-    literals: tuple[Literal, ...]
-    negated: bool = False
-    question: bool = False
-    approval: bool = False
-    """A person has to agree before this is done."""
-    later: bool = False
-    """An order word stands before it: "then", "after that"."""
-    nominal: bool = False
-    """A noun phrase without a verb: "the weather in Paris"."""
-    asks_approval: bool = False
-    """The clause itself asks a person to agree."""
-    each: str | None = None
-    """The words that ask for one call an element: "for each row"."""
-    conditions: tuple[Qualifier, ...] = ()
-    extra: tuple[Literal, ...] = field(default=())
-    """Literals that a question's answer or a neighbour lends to this clause."""
-
-    @property
-    def _addressed(self) -> bool:
-        """Whether it names somebody to be told: then "tell" and "give" are what to do."""
-        return any(item.kind in (Kind.EMAIL, Kind.PHONE, Kind.CHANNEL) for item in self.literals)
-
-    @property
-    def verb(self) -> Word | None:
-        """The first word that says what to do; None for a question such as "what is …"."""
-        if self.nominal:
-            return None
-        if self.question and self.words and self.words[0].stem in _QUESTION_STEMS:
-            return None
-        known = lexicon()
-        for word in self.words:
-            if word.stem in _LIGHT and not self._addressed:
-                return None
-            if word.stem not in known.fillers or word.stem in known.actions:
-                return word
-        return None
-
-
-_QUESTION_STEMS = stems("what which who where when why how is are was were")
-
-
-#: Verbs that only say that something is wanted; the noun after them says what.
-_LIGHT = stems("give tell show know want need provide do perform")
-
-
 def split_goal(goal: str, verbs: frozenset[str]) -> list[Clause]:
     """Return the clauses of a goal in order.
 
@@ -162,7 +84,7 @@ def split_goal(goal: str, verbs: frozenset[str]) -> list[Clause]:
     literals = find_literals(text)
 
     def starts(masked: str, place: int, end: int) -> bool:
-        return _starts_clause(masked, place, end, verbs)
+        return starts_clause(masked, place, end, verbs)
 
     masked = unwrapped(_masked(text, literals), starts)
     text = "".join(
@@ -195,7 +117,22 @@ def split_goal(goal: str, verbs: frozenset[str]) -> list[Clause]:
                 gap = masked[before : clause.start]
                 kept.append(replace(clause, later=bool(kept) and orders(gap)))
                 before = piece[1]
-    return _qualified(kept, qualifiers, text)
+    return _qualified(_lent(kept), qualifiers, text)
+
+
+_POINTING = re.compile(r"\b(?:it|its|them|their|that one|this one|the same)\b", re.IGNORECASE)
+
+
+def _lent(clauses: list[Clause]) -> list[Clause]:
+    """Lend the literals of what is not to be done: "don't close issue 12, assign it to Ada"."""
+    result = list(clauses)
+    for index, (before, after) in enumerate(pairwise(clauses)):
+        if before.negated and not after.negated and _POINTING.search(after.text):
+            things = tuple(word for word in before.words if word.stem not in lexicon().fillers)
+            bare = all(word.stem in lexicon().fillers for word in after.words[1:])
+            said = (*after.words, *things[1:]) if bare else after.words
+            result[index + 1] = replace(after, extra=before.literals, words=said)
+    return result
 
 
 def _masked(text: str, literals: list[Literal]) -> str:
@@ -233,7 +170,7 @@ def _pieces(
             without = _WITHOUT.search(masked, place, end)
         if without and (not found or without.start() <= found.start()):
             if (
-                _starts_clause(masked, without.end(), end, verbs)
+                starts_clause(masked, without.end(), end, verbs)
                 and masked[cursor : without.start()].strip()
             ):
                 yield cursor, without.start(), negated
@@ -245,12 +182,15 @@ def _pieces(
         if not found:
             break
         forced = bool(_ALWAYS.search(found.group()))
-        own = _starts_clause(masked, found.end(), end, verbs)
+        own = starts_clause(masked, found.end(), end, verbs)
+        if own and _qualifies(masked[cursor : found.start()], found.group()):
+            place = found.end()
+            continue
         if (
             forced
             or own
-            or _orders_unknown(
-                masked[max(cursor, found.start() - _LOOK) : found.start()], masked, found.end()
+            or orders_unknown(
+                masked[max(cursor, found.start() - LOOK) : found.start()], masked, found.end()
             )
         ):
             yield cursor, found.start(), negated
@@ -259,98 +199,42 @@ def _pieces(
     yield cursor, end, negated
 
 
-#: Nouns that are verbs before a name: "message Ola".
-_ADDRESSING = stems("message email mail text call phone notify tell")
-#: Verbs that no noun looks like: "turn on".
-_PARTICLE = re.compile(r"[a-z]+ (?:on|off|up|down|out|away|back)")
-
-
-#: How far a look for the words that begin a clause goes.
-_LOOK = 400
-
-
-def _starts_clause(masked: str, place: int, end: int, verbs: frozenset[str]) -> bool:
-    rest = masked[place : min(end, place + _LOOK)]
-    lead = _LEAD.match(rest)
-    rest = rest[lead.end() :] if lead else rest
-    if _NEGATION.match(rest) or _QUESTION_OPEN.match(rest):
-        return True
-    found = re.match(r"[A-Za-z][\w-]*", rest)
-    if not found:
-        return False
-    word = stem(found.group())
-    known = lexicon()
-    first_two = next((item.stem for item in known.units(words(rest[:80]))), "")
-    acts = word in verbs or word in known.actions or first_two in known.actions
-    if word in _RELATIVE or not acts:
-        return False
-    if first_two in known.actions and _PARTICLE.fullmatch(first_two):
-        return True
-    pair = " ".join(item.stem for item in words(rest[:80])[:2])
-    if pair in verbs:
-        return True
-    return _orders_something(word, rest[found.end() :].lstrip(), verbs)
-
-
-def _orders_something(word: str, after: str, verbs: frozenset[str]) -> bool:
-    """Whether a word that may be a verb is one, by what stands after it."""
-    thing = word in lexicon().things
-    if not after or after[0] in ",;":
-        return word not in _NOUNS and not thing
-    if after.lower().startswith(("and ", "or ")):
-        return False
-    if word not in _NOUNS and not (thing and word not in verbs):
-        return True
-    addresses = word not in _NOUNS or word in _ADDRESSING
-    if addresses and re.match(r"[A-Z][a-z]", after):
-        return True
-    return bool(_OPENERS.match(after)) or bool(re.match(r"[\w-]+ (?:by|per|for each)\b", after))
-
-
-#: In any form before a pronoun ("shreds it"), else as orders are said ("shred the file").
-_UNKNOWN_ORDER = re.compile(
-    r"(?P<verb>[a-z]{3,})(?:\s+(?:it|them)\b"
-    r"|(?<!ing)(?<!ly)\s+(?:the|my|our|a|an|this|that|these|those|its|their)\s+\w)",
-)
-_RELATING = re.compile(r"\b(?:where|that|which|whose|who|with|whether|if|when)\b", re.IGNORECASE)
-_NO_ORDERS = listed(
-    "between among around across without near per under above below beyond towards toward like "
-    "unlike during until since despite except both not neither either half twice"
+#: A qualifier that says what the order after it is about: "For order 88123, refund …".
+_QUALIFYING = re.compile(
+    r"(?:for|in|on|at|within|under|about|regarding|concerning|as for|with regard to|among|inside)"
+    r"\s+(?!(?:each|every|case|addition|order to|short|brief|general)\b)[^,;.!?]{1,80}",
+    re.IGNORECASE,
 )
 
 
-def _orders_unknown(before: str, masked: str, place: int) -> bool:
-    """Whether a verb that nobody knows gives an order of its own: "and fax it to …"."""
-    lead = _LEAD.match(masked[place : place + _LOOK])
-    found = _UNKNOWN_ORDER.match(masked, place + (lead.end() if lead else 0))
-    if found is None or _RELATING.search(before):
-        return False
-    verb = found.group("verb")
-    known = lexicon()
-    said = stem(verb)
-    plain = said in known.fillers or said in known.references or said in known.things
-    return not plain and verb not in known.fillers and verb not in _NO_ORDERS
+def _qualifies(piece: str, connector: str) -> bool:
+    """Whether a piece before a comma only says what the next order is about."""
+    lead = LEAD.match(piece)
+    rest = piece[lead.end() :] if lead else piece
+    return connector.strip() == "," and _QUALIFYING.fullmatch(rest.strip()) is not None
 
 
-#: Words that carry on with what the clause is about.
-_RELATIVE = stems(
-    "whose where which that with only by per over under above below more less most least "
-    "highest lowest largest smallest exactly between in briefly"
-)
-_QUESTION_OPEN = re.compile(r"(?:what|how|who|where|which)\b", re.IGNORECASE)
+def _opening(body: str) -> int:
+    """Return how long the qualifier is that leads a clause in, with its comma; 0 without one."""
+    found = _QUALIFYING.match(body)
+    if found is None or body[found.end() : found.end() + 1] != ",":
+        return 0
+    lead = LEAD.match(body[found.end() :])
+    return found.end() + (lead.end() if lead else 1)
 
 
 def _clause(
     text: str, masked: str, piece: tuple[int, int, bool], literals: list[Literal]
 ) -> Clause:
     start, end, negated = piece
-    lead = _LEAD.match(masked[start:end])
+    lead = LEAD.match(masked[start:end])
     start += lead.end() if lead else 0
     body = masked[start:end]
     start += len(body) - len(body.lstrip())
     end = start + len(body.strip())
     body = masked[start:end]
-    negation = _NEGATION.match(body)
+    opening = _opening(body)
+    negation = NEGATION.match(body[opening:])
     each = _EACH.search(body)
     return Clause(
         text=text[start:end],
@@ -359,7 +243,8 @@ def _clause(
         words=tuple(lexicon().units(words(body, start=start))),
         literals=tuple(item for item in literals if start <= item.start < end),
         negated=negated or negation is not None,
-        question=negation is None and bool(_QUESTION.match(body)),
+        question=negation is None and bool(_QUESTION.match(body[opening:])),
+        opening=opening,
         asks_approval=bool(APPROVAL_CLAUSE.search(body)),
         each=each.group() if each else None,
     )

@@ -9,14 +9,15 @@ from typing import Any
 from flowbuilder.errors import NoFittingTool, Problem
 from flowbuilder.planner.base import PlanRequest
 from flowbuilder.planner.rules.ambiguity import open_choices
+from flowbuilder.planner.rules.amending import amend
 from flowbuilder.planner.rules.arguments import Binding
 from flowbuilder.planner.rules.binding import bind
 from flowbuilder.planner.rules.bridges import extension
 from flowbuilder.planner.rules.choice import Choice, choose, nearest, only_reports
-from flowbuilder.planner.rules.clauses import Clause
+from flowbuilder.planner.rules.clause import Clause
 from flowbuilder.planner.rules.composition import Composition
 from flowbuilder.planner.rules.extremes import extreme_apart
-from flowbuilder.planner.rules.inner import emptied, object_clause
+from flowbuilder.planner.rules.inner import emptied, linked, object_clause
 from flowbuilder.planner.rules.instructions import instructs
 from flowbuilder.planner.rules.literals import Kind
 from flowbuilder.planner.rules.loading import load, parse_all, parse_for
@@ -37,7 +38,9 @@ from flowbuilder.planner.rules.reading import (
 )
 from flowbuilder.planner.rules.recovery import Recovery, ends, resume
 from flowbuilder.planner.rules.slots import SlotKind
-from flowbuilder.planner.rules.table_arguments import condition_slot, works_on_records
+from flowbuilder.planner.rules.speaking import names_whole
+from flowbuilder.planner.rules.supplying import supply
+from flowbuilder.planner.rules.table_arguments import condition_slot, limits, works_on_records
 from flowbuilder.planner.rules.tables import TableWords
 from flowbuilder.planner.rules.wording import (
     known_words,
@@ -90,6 +93,8 @@ class Composer:
     def _add_part(self, clause: Clause) -> None:
         count = len(self.plan.steps)
         choice = choose(clause, self.index, self.plan.steps)
+        if choice is None and amend(self.plan, clause):
+            return
         if choice is None or only_reports(clause, choice):
             self._without_tool(clause, choice)
         else:
@@ -167,7 +172,8 @@ class Composer:
         ]
         if choice.profile.reads or any(slot.kind is SlotKind.ANY for slot in choice.profile.slots):
             load(self.plan, self.index.profiles, unused, clause, choice.profile)
-        narrowing = self._narrowing(clause, choice)
+        supply(self.plan, self.index.profiles, clause, choice.profile)
+        narrowing = self._narrowing(clause, choice) or self._limiting(clause, choice)
         if clause.each is not None or works_on_records(narrowing or choice.profile):
             parse_for(self.plan, self.index.profiles, narrowing or choice.profile)
         return clause if narrowing is None else self._narrow(clause, narrowing)
@@ -187,8 +193,11 @@ class Composer:
         if (
             found is None
             or found.match.score < FLOOR
-            or not fits_inside(found, inner, self.plan.steps)
+            or not fits_inside(found, inner, self.plan.steps, choice.profile)
         ):
+            return clause
+        again = any(step.profile is found.profile for step in self.plan.steps)
+        if not linked(inner) and (again or not names_whole(inner, found.profile)):
             return clause
         count = len(self.plan.steps)
         self._compose(self._prepare(inner, found), found)
@@ -207,6 +216,19 @@ class Composer:
             for profile in self.index.profiles
             if condition_slot(profile) is not None and works_on_records(profile)
         ]
+        return fitting[0] if len(fitting) == 1 else None
+
+    def _limiting(self, clause: Clause, choice: Choice) -> Profile | None:
+        """Return the tool that keeps the first rows when a clause limits them and its own cannot.
+
+        "Write the first 5 rows to head.csv" asks for it without a verb of its own.
+        """
+        numbers = any(slot.kind is SlotKind.NUMBER for slot in choice.profile.slots)
+        if numbers or not works_on_records(choice.profile) or not tabular(self.plan.steps):
+            return None
+        if TableWords(clause).limit() is None or TableWords(clause).extreme is not None:
+            return None
+        fitting = [profile for profile in self.index.profiles if limits(profile)]
         return fitting[0] if len(fitting) == 1 else None
 
     def _narrow(self, clause: Clause, profile: Profile) -> Clause:
@@ -246,7 +268,7 @@ class Composer:
     def _account(self, step: StepDraft, clause: Clause, choice: Choice, binding: Binding) -> None:
         """Doubt a step that leaves words or literals of its clause unexplained."""
         alone = not binding.refers and not self.plan.steps[:-1] and not clause.question
-        if alone and points_back(clause, choice.profile):
+        if alone and not clause.extra and points_back(clause, choice.profile):
             self.plan.doubts.append(f"“{clause.text}” points to a result that no step gives.")
         self.plan.doubts += open_choices(clause, choice.profile, step, binding.used)
         if asks_more(clause, choice.profile):
@@ -254,7 +276,8 @@ class Composer:
                 f"“{clause.text}” asks something of what {step.id} reads; only reading is planned."
             )
         loaded = known_words(self.plan.steps)
-        for text in leftovers(clause, choice.match, binding, loaded, self.plan.steps):
+        others = [other for other in self.plan.steps if other.clause is not clause]
+        for text in leftovers(clause, choice.match, binding, loaded, others):
             self.plan.doubts.append(f"In “{clause.text.strip()}”, nothing accounts for “{text}”.")
 
     def _answer_with_count(self, step: StepDraft) -> None:

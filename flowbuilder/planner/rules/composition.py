@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from flowbuilder.plan import Question
 from flowbuilder.planner.rules.arguments import Binding
 from flowbuilder.planner.rules.bridges import extension
-from flowbuilder.planner.rules.clauses import Clause
+from flowbuilder.planner.rules.clause import Clause
 from flowbuilder.planner.rules.matching import Profile
 from flowbuilder.planner.rules.outputs import StepDraft, consumes
 from flowbuilder.planner.rules.reading import new_id

@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import replace
 
-from flowbuilder.planner.rules.clauses import Clause
+from flowbuilder.planner.rules.clause import Clause
 from flowbuilder.planner.rules.inner import emptied, piece
 from flowbuilder.planner.rules.lexicon import stems
 from flowbuilder.planner.rules.matching import Profile

@@ -20,7 +20,9 @@ _FITS: dict[tuple[Kind, SlotKind], float] = {
     (Kind.CHANNEL, SlotKind.CHANNEL): 10, (Kind.CHANNEL, SlotKind.NAME): 5.5,
     (Kind.CURRENCY, SlotKind.CURRENCY): 10, (Kind.LANGUAGE, SlotKind.LANGUAGE): 10,
     (Kind.EXPRESSION, SlotKind.EXPRESSION): 10, (Kind.DOTTED, SlotKind.JSON_PATH): 10,
-    (Kind.DOTTED, SlotKind.COLUMN): 7, (Kind.DATE, SlotKind.DATE): 10,
+    (Kind.DOTTED, SlotKind.COLUMN): 7, (Kind.DOTTED, SlotKind.CODE): 5.5,
+    (Kind.DOTTED, SlotKind.URL): 5.5, (Kind.DOTTED, SlotKind.NAME): 5.2,
+    (Kind.DATE, SlotKind.DATE): 10,
     (Kind.DATE, SlotKind.TIME): 6, (Kind.TIME, SlotKind.TIME): 10,
     (Kind.TIME, SlotKind.DATE): 1, (Kind.DURATION, SlotKind.SPAN): 10,
     (Kind.DURATION, SlotKind.NUMBER): 4, (Kind.DURATION, SlotKind.TIME): 5.5,
@@ -76,9 +78,12 @@ def fit(slot: Slot, candidate: Candidate) -> float:
     if slot.integer and isinstance(candidate.value, float):
         return 0.0
     score += _title_malus(slot, candidate)
+    score += 6 if slot.kind is SlotKind.SQL and _STATEMENT.match(str(candidate.value)) else 0
     return score + _lead_bonus(slot, candidate.lead) + (0.2 if slot.required else 0.0)
 
 
+#: A quoted text that is a statement in SQL.
+_STATEMENT = re.compile(r"\s*(?:select|insert|update|delete|with|create|show)\b", re.IGNORECASE)
 #: Parts of a parameter's name that say nothing about its value.
 _BLANK = stems("max min to from of in on at the a an for by with per is")
 
@@ -140,10 +145,19 @@ _RATES = stems(
 )
 
 
+#: Where something goes, which is never what a goal reads.
+_OUTPUTS = stems("output outfile saveas")
+_ATTACHED = stems("attachment attachments attached attach")
+
+
 def _path_bonus(slot: Slot, lead: str) -> float:
     """Tell where something goes ("to x.csv") from where it comes from ("the rows of x.csv")."""
     if slot.kind is not SlotKind.PATH:
         return 0.0
+    if lead in ("of", "from") and slot.stems & _ATTACHED:
+        return -10.0  # "the text of letter.pdf" is what is sent, not the file
+    if lead not in ("to", "as", "into") and slot.stems & _OUTPUTS and not slot.required:
+        return -10.0
     if lead in ("to", "as", "into"):
         return 3.0 if slot.writes and not slot.many else -2.0
     return -10.0 if slot.writes and lead in ("of", "from") else 0.0
@@ -197,7 +211,7 @@ _PHRASED: dict[SlotKind, dict[str, float]] = {
                     "from": 5, "to": 5.5, "about": 5, "in": 6, "on": 6, "at": 6},
     SlotKind.TITLE: {"named": 9, "to…": 6.5, "about…": 6.5, "that…": 6.5, "object": 5.5, "for…": 5},
     SlotKind.TEXT: {"saying…": 9, "named": 8, "that…": 8, "to…": 6.2, "about…": 6, "object": 5},
-    SlotKind.CODE: {"of": 6, "for": 6, "object": 5.5, "in": 4},
+    SlotKind.CODE: {"of": 6, "for": 6, "object": 5.5, "in": 4, "from": 4.5, "to": 4.5},
     SlotKind.EMAIL: {"to": 3},
     SlotKind.LANGUAGE: {},
 }  # fmt: skip

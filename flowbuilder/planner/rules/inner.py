@@ -6,7 +6,7 @@ import re
 from dataclasses import replace
 
 from flowbuilder.planner.rules.binding import bind
-from flowbuilder.planner.rules.clauses import Clause
+from flowbuilder.planner.rules.clause import Clause
 from flowbuilder.planner.rules.literals import Kind
 from flowbuilder.planner.rules.matching import Profile
 from flowbuilder.planner.rules.outputs import StepDraft
@@ -15,8 +15,11 @@ from flowbuilder.planner.rules.slots import SlotKind
 
 _CONTENT = frozenset({SlotKind.TEXT, SlotKind.RECORDS, SlotKind.ANY})
 _OBJECT = re.compile(
-    r"(?:^|\s)(?P<lead>from\s+|with\s+|of\s+)?(?:the|a|an)\s+(?P<core>[^\x01\x02,]+?(?:\s+(?:of|in|for|about|at|on|from|into|to)\s+"
-    r"[^\x01\x02,]+?)?)(?=\s+(?:to|as|into|in|by|via|on)\s+(?:\x02|my\b|the\b|a\b)|\s*\x02|\s*,|\s*$)",
+    r"(?:^|\s)(?P<lead>from\s+|with\s+|of\s+)?"
+    r"(?:the|a|an|my|our|today['’]s|this (?:week|month)['’]s)\s+"
+    r"(?P<core>[^\x01\x02,]+?(?:\s+(?:of|in|for|about|at|on|from|into|to)\s+[^\x01\x02,]+?)?)"
+    r"(?=\s+(?:to|as|into|in|by|via|on)\s+"
+    r"(?:\x02|my\b|the\b|a\b|\d|(?:one|two|three|four|five|ten)\b)|\s*\x02|\s*,|\s*$)",
     re.IGNORECASE,
 )
 _LINK = re.compile(
@@ -37,7 +40,9 @@ def object_clause(clause: Clause, profile: Profile, steps: list[StepDraft]) -> C
         if slot.kind in _CONTENT
         and (slot.name not in binding.args or "${{" in str(binding.args[slot.name]))
     ]
-    if not open_content or clause.verb is None:
+    worded = {str(binding.args.get(s.name)) for s in profile.slots if s.kind in _CONTENT}
+    worded -= {str(item.value) for item in clause.literals}
+    if not (open_content or worded) or clause.verb is None:
         return None
     own = [
         item
@@ -53,16 +58,23 @@ def object_clause(clause: Clause, profile: Profile, steps: list[StepDraft]) -> C
     match = None
     place = clause.verb.end - clause.start
     while found := _OBJECT.search(text, place):
-        if _LINK.search(found.group("core")):
-            match = found
+        if _LINK.search(found.group("core")) or " " in found.group("core").strip():
+            match = found if match is None or _LINK.search(found.group("core")) else match
         place = found.start("core")
     if match is None:
         return None
     core = match.group("core")
+    if not open_content and not any(core.startswith(said) for said in worded if said):
+        return None
     if is_reference(re.split(r"\b(?:of|in|for|about|at|on|from)\b", core)[0]) and steps:
         return None
     start = clause.start + match.start("core")
     return piece(clause, start, start + len(core.rstrip()))
+
+
+def linked(inner: Clause) -> bool:
+    """Whether a phrase says of what it is: "the weather *in* Paris", unlike "my reading list"."""
+    return _LINK.search(inner.text) is not None
 
 
 def piece(clause: Clause, start: int, end: int) -> Clause:

@@ -29,7 +29,7 @@ _IRREGULAR = {
     "deletion": "delete", "removal": "remove", "schedule": "schedule", "payment": "pay",
 }  # fmt: skip
 #: Particles of verbs such as "boil … down" that may stand apart from their verb.
-_PARTICLES = frozenset({"up", "down", "out", "off", "on", "away"})
+_PARTICLES = frozenset({"up", "down", "out", "off", "on", "away", "know", "aloud", "loud"})
 
 
 @cache
@@ -169,6 +169,12 @@ class Lexicon:
             if len(phrase) == 2 and phrase[1] in _PARTICLES:
                 for later in range(index + 2, min(index + 12, len(found))):
                     if found[later].stem == phrase[1] and later not in taken:
+                        if (
+                            phrase[1] == "out"
+                            and found[later + 1 : later + 2]
+                            and (found[later + 1].stem == "loud")
+                        ):
+                            break
                         return (index, later)
         return (index,)
 

@@ -69,6 +69,9 @@ _MONTH = (
     r"(?:jan(?:uary)?|feb(?:ruary)?|mar(?:ch)?|apr(?:il)?|may|june?|july?|aug(?:ust)?|"
     r"sep(?:t(?:ember)?)?|oct(?:ober)?|nov(?:ember)?|dec(?:ember)?)"
 )
+_MONTHS = (
+    "(?:January|February|March|April|May|June|July|August|September|October|November|December)"
+)
 _DAY = r"(?:mon|tues|wednes|thurs|fri|satur|sun)day"
 _NUMBER = r"\d{1,3}(?:,\d{3})+(?:\.\d+)?|\d+(?:\.\d+)?"
 _UNIT = r"(?:milliseconds?|ms|seconds?|secs?|minutes?|mins?|hours?|hrs?|days?|weeks?)"
@@ -101,11 +104,19 @@ _DATE = _compile(
     rf"\b\d{{4}}-\d{{2}}-\d{{2}}\b|\b\d{{1,2}}[./]\d{{1,2}}[./]\d{{2,4}}\b"
     rf"|\b\d{{1,2}}(?:st|nd|rd|th)?(?: of)? {_MONTH}\b(?:,? \d{{4}})?"
     rf"|\b{_MONTH} \d{{1,2}}(?:st|nd|rd|th)?\b(?:,? \d{{4}})?"
-    rf"|\b(?:today|tomorrow|tonight|the day after tomorrow|next week|next month)\b"
-    rf"|\b(?:this |next )?{_DAY}\b"
+    rf"|\b(?:today|tomorrow|tonight|yesterday|the day after tomorrow|"
+    rf"(?:this|next|last) (?:week|month|year|quarter|weekend|morning|afternoon|evening|night))\b"
+    rf"|\b(?:this |next |last )?{_DAY}\b(?: (?:morning|afternoon|evening|night)\b)?"
+    rf"|(?<=\bin )(?-i:{_MONTHS})\b(?:,? \d{{4}})?|(?<=\bfor )(?-i:{_MONTHS})\b(?:,? \d{{4}})?"
+    rf"|(?<=\bof )(?-i:{_MONTHS})\b(?:,? \d{{4}})?|\bQ[1-4](?: \d{{4}})?\b"
 )
+_HOUR = "one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve"
 _TIME = _compile(
     r"\b\d{1,2}:\d{2}(?::\d{2})?(?:\s?[ap]\.?m\b\.?)?|\b\d{1,2}\s?[ap]m\b|\b(?:noon|midnight)\b"
+    rf"|\b(?:half|(?:a )?quarter|(?:five|ten|twenty)(?: minutes)?) (?:past|to) "
+    rf"(?:{_HOUR}|\d{{1,2}})\b"
+    rf"|\b(?:{_HOUR}|\d{{1,2}}) (?:o['’]clock|in the (?:morning|afternoon|evening)|at night)"
+    rf"|(?<=\bat )(?:{_HOUR})\b(?=\s*(?:$|[.,;!?]|and\b|on\b|to\b|for\b|with\b))"
 )
 _DURATION = _compile(rf"\b({_COUNTED})[ -]?({_UNIT})\b")
 _SIGNED = re.compile(rf"([$€£¥₹])\s?({_NUMBER})")
@@ -119,7 +130,13 @@ _EXPRESSION = re.compile(
     rf"|(?<![\w.])(?:{_NUMBER})(?: (?:plus|minus|times|multiplied by|divided by|over) "
     rf"(?:{_NUMBER}))+"
 )
+#: Identifiers of a form that nothing else has: a DOI, a UUID, an address of four numbers.
+_EXACT = re.compile(
+    r"\b10\.\d{4,}/[\w.()/-]*\w|\b[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}\b"
+    r"|(?<![\w.])(?:\d{1,3}\.){3}\d{1,3}(?![\w.])"
+)
 _IDENTIFIER = re.compile(
+    r"\b(?=[0-9a-f]*\d)(?=[0-9a-f]*[a-f])[0-9a-f]{7,40}\b|"
     r"(?<!\w)#\d+\b|\b[A-Z]{1,6}-\d+\b|\bv?\d+(?:\.\d+){2,}\b|\bv\d+(?:\.\d+)*\b"
     r"|\b[a-z]+\d*-\d+\b"
     r"|(?<![\w/.@])(?!and/|on/|off/|yes/|no/|he/|she/|his/|her/|him/|w/|n/|km/|m/|either/|read/)"
@@ -276,6 +293,7 @@ _FINDERS: tuple[Callable[[str], Iterator[Literal]], ...] = (
     _urls,
     _plainly(Kind.EMAIL, _EMAIL),
     _plainly(Kind.PATH, _PATH),
+    _plainly(Kind.IDENTIFIER, _EXACT),
     _plainly(Kind.CHANNEL, _CHANNEL),
     _plainly(Kind.DATE, _DATE),
     _plainly(Kind.PHONE, _PHONE),

@@ -9,7 +9,7 @@ from dataclasses import replace
 from flowbuilder.planner.rules.arguments import Binding
 from flowbuilder.planner.rules.binding import bind
 from flowbuilder.planner.rules.bridges import Bridge, loader, parser
-from flowbuilder.planner.rules.clauses import Clause
+from flowbuilder.planner.rules.clause import Clause
 from flowbuilder.planner.rules.composition import Composition
 from flowbuilder.planner.rules.literals import Literal
 from flowbuilder.planner.rules.matching import Profile

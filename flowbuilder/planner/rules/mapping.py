@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 
 from flowbuilder.planner.rules.arguments import Binding
-from flowbuilder.planner.rules.clauses import Clause
+from flowbuilder.planner.rules.clause import Clause
 from flowbuilder.planner.rules.lexicon import name_words, stem, stems, words
 from flowbuilder.planner.rules.outputs import (
     Field,

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Any
 
-from flowbuilder.planner.rules.clauses import Clause
+from flowbuilder.planner.rules.clause import Clause
 from flowbuilder.planner.rules.lexicon import (
     Word,
     lexicon,
@@ -20,7 +21,7 @@ from flowbuilder.planner.rules.lexicon import (
     words,
 )
 from flowbuilder.planner.rules.literals import Kind, Literal
-from flowbuilder.planner.rules.slots import Slot, SlotKind, tool_slots
+from flowbuilder.planner.rules.slots import Slot, SlotKind, resolve, tool_slots
 from flowbuilder.tools import Effects, Tool
 
 #: Literals that say by themselves what sort of parameter they are meant for.
@@ -68,11 +69,18 @@ class Profile:
     verbs: frozenset[str]
     phrases: tuple[tuple[str, ...], ...] = ()
     """Keywords of several words, by stem."""
+    told: frozenset[str] = frozenset()
+    """Stems of the names of what it gives, for questions."""
 
     @property
     def reads(self) -> bool:
         """Whether it works on a text or on records that another tool may have to load."""
         return any(slot.kind in (SlotKind.TEXT, SlotKind.RECORDS) for slot in self.slots)
+
+    @property
+    def takes_axes(self) -> bool:
+        """Whether two of its parameters name columns that are set against each other."""
+        return {"x", "y"} <= {slot.name.split("_")[0] for slot in self.slots}
 
     def takes(self, kind: Kind) -> bool:
         """Whether a parameter is made for literals of this kind."""
@@ -108,6 +116,9 @@ class ToolIndex:
             word: math.log(1 + total / count) / math.log(1 + total)
             for word, count in counts.items()
         }
+        self._named = frozenset(
+            stem(part) for profile in self.profiles for part in name_words(profile.tool.name)
+        )
         self.verbs = frozenset(
             verb for profile in self.profiles for verb in (*profile.verbs, *_named_pairs(profile))
         )
@@ -130,7 +141,7 @@ class ToolIndex:
 
     def rank(self, clause: Clause) -> list[Match]:
         """Return the tools by how well they fit a clause, best first, ties by name."""
-        content = _content(clause)
+        content = _content(clause, self._named)
         found = [self._match(clause, content, profile) for profile in self.profiles]
         return sorted(found, key=lambda match: (-match.score, match.tool.name))
 
@@ -145,6 +156,8 @@ class ToolIndex:
                 is_verb=word is verb and not clause.question,
                 verbless=verb is None,
             )
+            if clause.question and word.stem in profile.told:
+                best, fit = max(best, _TOLD), max(fit, 0.55)
             if fit >= 0.55:
                 explained.add(word.start)
             if verb is not None and word is verb:
@@ -169,7 +182,7 @@ class ToolIndex:
         self, word: str, profile: Profile, *, is_verb: bool, verbless: bool
     ) -> tuple[float, float]:
         best, fit = 0.0, 0.0
-        for offered, near in _related(word, profile):
+        for offered, near in _related(word, profile, is_verb=is_verb):
             role = 1.0 if near == 1.0 or not is_verb or offered in profile.verbs else 0.5
             if not is_verb and verbless and offered in profile.verbs:
                 role = 1.3
@@ -186,14 +199,19 @@ class ToolIndex:
                 if profile.takes(literal.kind):
                     score += weight
                 elif not (literal.kind in _BRIDGED and profile.reads):
-                    score -= 0.4 * weight
+                    score -= (1.2 if literal.kind in _ADDRESSES else 0.4) * weight
         return score
 
 
 #: Literals that another tool can turn into what is wanted: a file into its text.
 _BRIDGED = frozenset({Kind.URL, Kind.PATH})
+#: Literals that say where something is to be sent.
+_ADDRESSES = frozenset({Kind.EMAIL, Kind.PHONE, Kind.CHANNEL})
 #: Verbs that say little: the noun after them says what is to be done.
 PLAIN_VERBS = stems("put make get do set take use run give have")
+#: What a question gains by a word for something that a tool gives.
+_TOLD = 0.75
+_CONVERT = stem("convert")
 _HARMLESS = frozenset({Effects.PURE, Effects.READ})
 
 
@@ -203,7 +221,11 @@ def _phrase_bonus(clause: Clause, profile: Profile) -> float:
     return 0.5 if any(" ".join(phrase) + " " in said for phrase in profile.phrases) else 0.0
 
 
-def _content(clause: Clause) -> list[Word]:
+#: Nouns that say nothing unless a tool is named for them: "the result of the match".
+_BLAND = stems("content contents result results output answer copy name")
+
+
+def _content(clause: Clause, named: frozenset[str]) -> list[Word]:
     """Return the words of a clause that can tell tools apart."""
     known = lexicon()
     inside = [(item.start, item.end) for item in clause.literals if item.kind in _SILENT]
@@ -211,7 +233,8 @@ def _content(clause: Clause) -> list[Word]:
     for word in clause.words:
         if any(start <= word.start < end for start, end in inside):
             continue
-        if word is clause.verb or word.stem not in known.fillers:
+        bland = word.stem in _BLAND and word.stem in named
+        if word is clause.verb or bland or word.stem not in known.fillers:
             kept.append(word)
     return kept
 
@@ -219,14 +242,25 @@ def _content(clause: Clause) -> list[Word]:
 _SILENT = frozenset({Kind.CURRENCY, Kind.LANGUAGE, Kind.DATE, Kind.TIME, Kind.NUMBER})
 
 
-def _related(word: str, profile: Profile) -> Iterable[tuple[str, float]]:
+def _related(word: str, profile: Profile, *, is_verb: bool) -> Iterable[tuple[str, float]]:
+    """Return the tool's words that a word may mean; a thing is seldom meant as what is done."""
     if word in profile.weights:
         yield word, 1.0
     known = lexicon()
-    for near in (known.actions.get(word, {}), known.things.get(word, {})):
-        for other, degree in near.items():
-            if other in profile.weights:
-                yield other, degree
+    acts = 0.5 if word in _LISTED and not is_verb else 1.0
+    for other, degree in known.actions.get(word, {}).items():
+        if other in profile.weights:
+            yield other, acts * degree
+    for other, degree in known.things.get(word, {}).items():
+        if other in profile.weights:
+            yield other, degree
+    for other in (f"{word}at", word.removesuffix("at")):  # "invite", "invitation"
+        if other != word and other in profile.weights:
+            yield other, 0.9
+
+
+#: Verbs that are plain nouns anywhere but at a clause's beginning: "the guest list".
+_LISTED = stems("list table record log file record order copy note")
 
 
 def _named_pairs(profile: Profile) -> list[str]:
@@ -260,20 +294,40 @@ def _profile(tool: Tool) -> Profile:
     names = name_words(tool.name)
     for part in names:
         weights[stem(part)] = 1.0
+    if len(names) == 3 and names[1] in ("to", "2"):  # "html_to_text" converts
+        weights[_CONVERT] = 0.9
     joined = {unit.stem for unit in lexicon().units(words(" ".join(names))) if " " in unit.stem}
     weights |= dict.fromkeys(joined, 1.0)
     opening = [word.stem for word in words(_first_sentence(tool.summary))[:1]]
     for word in opening:
         weights[word] = max(weights.get(word, 0.0), 0.9)
+    verbs = _verbs(names, keywords) | {*opening} | ({_CONVERT} & weights.keys())
+    verbs |= {unit for unit in joined if unit in lexicon().actions}
+    phrases = (tuple(word.stem for word in words(keyword)) for keyword in keywords)
+    several = tuple(phrase for phrase in phrases if len(phrase) > 1)
+    return Profile(tool, slots, weights, frozenset(verbs), several, _told(tool))
+
+
+def _verbs(names: Sequence[str], keywords: Sequence[str]) -> set[str]:
+    """Return the stems in a tool's name and keywords that say what it does."""
     known = lexicon()
     verbs = {stem(part) for part in names if stem(part) in known.actions}
     if len(names) > 1:
         verbs = {verb for verb in verbs if verb not in known.things}
-    verbs |= {*opening, *(unit for unit in joined if unit in known.actions)}
-    verbs |= {phrase_stem(word) for word in keywords if phrase_stem(word) in known.actions}
-    phrases = (tuple(word.stem for word in words(keyword)) for keyword in keywords)
-    several = tuple(phrase for phrase in phrases if len(phrase) > 1)
-    return Profile(tool, slots, weights, frozenset(verbs), several)
+    return verbs | {phrase_stem(word) for word in keywords if phrase_stem(word) in known.actions}
+
+
+def _told(tool: Tool) -> frozenset[str]:
+    """Return the stems of the fields that a harmless tool's output has."""
+    if tool.effects not in _HARMLESS:
+        return frozenset()
+    definitions: Mapping[str, Any] = tool.output_schema.get("$defs") or {}
+    top = resolve(tool.output_schema, definitions)
+    items = top.get("items")
+    if isinstance(items, dict):
+        top = resolve(items, definitions)
+    names = top.get("properties") or ()
+    return frozenset(stem(part) for name in names for part in name_words(name))
 
 
 def _first_sentence(text: str) -> str:

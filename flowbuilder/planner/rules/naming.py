@@ -5,13 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from flowbuilder.planner.rules.clauses import Clause
+from flowbuilder.planner.rules.clause import Clause
 from flowbuilder.planner.rules.fitting import KEPT_NOUNS
 from flowbuilder.planner.rules.lexicon import Word, lexicon, listed, name_words, stem, stems, words
 from flowbuilder.planner.rules.matching import Profile
 from flowbuilder.planner.rules.slots import Slot, SlotKind
 
 _NAMED_KINDS = frozenset({SlotKind.NAME, SlotKind.CODE})
+_FOLDERS = stems("folder directory dir")
 #: Parts of a parameter's name that stand beside any noun.
 _GENERIC = stems("name id identifier number code title no ref key of the to from in")
 #: Words that tell one thing from another without being its name.
@@ -36,7 +37,8 @@ def named_by_noun(
     None for parameters whose noun the clause does not say, or says without a name.
     """
     nouns = slot.stems - _GENERIC
-    if slot.kind not in _NAMED_KINDS or not nouns or slot.many:
+    folder = slot.kind is SlotKind.PATH and bool(slot.stems & _FOLDERS)
+    if not (slot.kind in _NAMED_KINDS or folder) or not nouns or slot.many:
         return None
     said = words(clause.text, start=clause.start)
     tool_words = {stem(part) for part in name_words(profile.tool.name)} - nouns
@@ -51,9 +53,27 @@ def named_by_noun(
             text = clause.text[start - clause.start : end - clause.start]
             return text, start, word.end
         after = _TOKEN.match(clause.text, word.end - clause.start)
+        after = after or _lower_name(profile, clause, word)
         if after and not _inside(clause.start + after.start("value"), used):
             return after.group("value"), word.start, clause.start + after.end()
     return None
+
+
+_LOWER = re.compile(
+    r"\s+(?P<value>[a-z][\w-]{2,})(?=\s*$|\s*[,.;!?]|\s+(?:to|from|into|in|on|at|for|with|and|by|as|"
+    r"of|out|off|via)\b)"
+)
+
+
+def _lower_name(profile: Profile, clause: Clause, noun: Word) -> re.Match[str] | None:
+    """Return a lower-case name right after its noun: "the bucket *nightly*", "branch *hotfix*"."""
+    found = _LOWER.match(clause.text, noun.end - clause.start)
+    if found is None or (noun is clause.verb) or noun.lower.endswith("s"):
+        return None
+    known = lexicon()
+    said = stem(found.group("value"))
+    common = said in known.fillers or said in known.references or said in known.things
+    return None if common or said in profile.weights else found
 
 
 def _modifiers(

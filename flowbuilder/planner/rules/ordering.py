@@ -6,7 +6,7 @@ import json
 import re
 from collections.abc import Sequence
 
-from flowbuilder.planner.rules.clauses import Clause
+from flowbuilder.planner.rules.clause import Clause
 from flowbuilder.planner.rules.outputs import StepDraft
 
 _MENTION = re.compile(r"\bsteps\.([A-Za-z_]\w*)")

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from flowbuilder.planner.rules.clauses import Clause
+from flowbuilder.planner.rules.clause import Clause
 from flowbuilder.planner.rules.lexicon import lexicon, name_words, stem, words
 from flowbuilder.planner.rules.matching import Profile
 from flowbuilder.planner.rules.slots import Slot, SlotKind, resolve

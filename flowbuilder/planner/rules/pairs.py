@@ -6,7 +6,7 @@ import re
 from typing import Any
 
 from flowbuilder.planner.rules.arguments import Binding
-from flowbuilder.planner.rules.clauses import Clause
+from flowbuilder.planner.rules.clause import Clause
 from flowbuilder.planner.rules.lexicon import listed
 from flowbuilder.planner.rules.matching import Profile
 from flowbuilder.planner.rules.slots import Slot

@@ -6,19 +6,19 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from flowbuilder.planner.rules.clauses import Clause
+from flowbuilder.planner.rules.clause import Clause
 from flowbuilder.planner.rules.lexicon import lexicon, listed, stem, stems, words
 from flowbuilder.planner.rules.literals import Kind, Literal
 from flowbuilder.types import JsonValue
 
-_PREPOSITION = (
+PREPOSITION = (
     r"to|from|into|in|as|at|by|with|of|for|about|on|onto|via|regarding|concerning|near|between|"
-    r"than|over|under|using|that|saying|because"
+    r"than|over|under|using|that|saying|because|against|versus|vs"
 )
-_PREPOSITIONS = re.compile(rf"(?:{_PREPOSITION}|and|or|\s)+", re.IGNORECASE)
-_LEADING = re.compile(rf"\b({_PREPOSITION})\s+(?:the\s+|a\s+|an\s+)?$", re.IGNORECASE)
+_PREPOSITIONS = re.compile(rf"(?:{PREPOSITION}|and|or|\s)+", re.IGNORECASE)
+_LEADING = re.compile(rf"\b({PREPOSITION})\s+(?:the\s+|a\s+|an\s+)?$", re.IGNORECASE)
 _CUT = re.compile(
-    rf"\s*(?:,|;|\b(?:{_PREPOSITION}|and|or|but|where|whose|which|who|then|please)\b|['’]s(?=\s))\s*",
+    rf"\s*(?:,|;|\b(?:{PREPOSITION}|and|or|but|where|whose|which|who|then|please)\b|['’]s(?=\s))\s*",
     re.IGNORECASE,
 )
 _ARTICLE = re.compile(
@@ -33,7 +33,7 @@ _MEANING = re.compile(r"\s+means?$", re.IGNORECASE)
 _EDGES = re.compile(
     r"^(?:whether|if|saying|that says|that|to say|to|with|by|from|of|for|via|using|"
     r"in|on|at|as|into|onto)\s+"
-    rf"|\s+(?:{_PREPOSITION}|and|or|then|the|a|an|off|up|down|out|away|back)$",
+    rf"|\s+(?:{PREPOSITION}|and|or|then|the|a|an|off|up|down|out|away|back)$",
     re.IGNORECASE,
 )
 _NAMED = re.compile(
@@ -42,6 +42,8 @@ _NAMED = re.compile(
     r"|(?<=\w|\x01):\s+(?=\S)",
     re.IGNORECASE,
 )
+#: "look up who invented the zipper": the question itself is what is looked up.
+_WONDERING = re.compile(r"\s+(?P<what>(?:who|what|when|where|why|how|which)\b)", re.IGNORECASE)
 _PROPER = re.compile(
     r"\b[A-ZÀ-Þ][\w'’-]*(?:\s+(?:(?:of|de|da|von|van|der|la|le|del|the)\s+)?[A-ZÀ-Þ][\w'’-]*)*"
 )
@@ -128,7 +130,7 @@ def _from_literal(clause: Clause, literal: Literal) -> Candidate:
 _FIRST = re.compile(r"\s*[A-Za-z]+\s+(?:(?:me|us|the|up to)\s+)?", re.IGNORECASE)
 _PART = re.compile(r"[,;:]|\b(?:and|or|but|then|with|plus)\b", re.IGNORECASE)
 _AFTER = re.compile(
-    rf"[,;:.?!]|\b(?:{_PREPOSITION}|and|or|but|then|where|which|who|is|are)\b", re.IGNORECASE
+    rf"[,;:.?!]|\b(?:{PREPOSITION}|and|or|but|then|where|which|who|is|are)\b", re.IGNORECASE
 )
 
 
@@ -214,12 +216,17 @@ def _blank(clause: Clause, used: Sequence[tuple[int, int]]) -> str:
 def _segments(text: str, clause: Clause) -> Iterator[tuple[int, int, str]]:
     """Cut a clause at its prepositions; the first segment is what follows the verb."""
     verb = clause.verb
-    start = verb.end - clause.start if verb is not None else 0
+    start = verb.end - clause.start if verb is not None else clause.opening
+    leading = re.match(r"(\w+)\s+", text) if clause.opening else None
+    if leading:
+        yield leading.end(), clause.opening, leading.group(1).lower()
     named = _NAMED.search(text)
     if named:
         yield named.end(), len(text), "named"
     lead = "object" if verb is not None else "question"
     asking = _ASKING.match(text) if verb is None else None
+    if verb is not None and (wondering := _WONDERING.match(text, start)):
+        yield wondering.start("what"), len(text), lead
     if asking:
         start = asking.end()
     while start < len(text):

@@ -13,7 +13,8 @@ from flowbuilder.errors import NoFittingTool, PlanningError, Problem
 from flowbuilder.flow import Flow
 from flowbuilder.plan import LONGEST_GOAL, Plan, PlanStatus
 from flowbuilder.planner.base import PlanEvent, PlanEventType, PlanRequest
-from flowbuilder.planner.rules.clauses import MAX_CLAUSES, Clause, split_goal
+from flowbuilder.planner.rules.clause import Clause
+from flowbuilder.planner.rules.clauses import MAX_CLAUSES, split_goal
 from flowbuilder.planner.rules.composer import Composer
 from flowbuilder.planner.rules.composition import Composition
 from flowbuilder.planner.rules.lexicon import lexicon, words

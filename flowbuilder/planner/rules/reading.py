@@ -9,14 +9,16 @@ from typing import Any
 
 from flowbuilder.planner.rules.arguments import Binding
 from flowbuilder.planner.rules.binding import bind
+from flowbuilder.planner.rules.bridges import extension
 from flowbuilder.planner.rules.choice import Choice
-from flowbuilder.planner.rules.clauses import Clause
+from flowbuilder.planner.rules.clause import Clause
 from flowbuilder.planner.rules.instructions import instructs
 from flowbuilder.planner.rules.lexicon import lexicon, name_words, stem, stems
 from flowbuilder.planner.rules.literals import Kind, Literal
 from flowbuilder.planner.rules.matching import Profile
-from flowbuilder.planner.rules.outputs import StepDraft, output_fields
+from flowbuilder.planner.rules.outputs import TABLES, StepDraft, output_fields
 from flowbuilder.planner.rules.slots import SlotKind
+from flowbuilder.planner.rules.table_arguments import works_on_records
 from flowbuilder.tools import Effects
 
 _LOADING = stems("read get load open take use fetch download view import retrieve pull grab see")
@@ -77,16 +79,23 @@ def explained(inner: Clause, choice: Choice) -> bool:
         for word in inner.words
         if word.start < inner.start + len(head) and word.stem not in lexicon().fillers
     ]
-    return all(word.start in choice.match.explained for word in nouns)
+    weights = choice.profile.weights
+    return all(word.start in choice.match.explained and word.stem in weights for word in nouns)
 
 
-def fits_inside(found: Choice, inner: Clause, steps: list[StepDraft]) -> bool:
-    """Whether everything that a tool for an inner object needs stands in its words."""
+def fits_inside(found: Choice, inner: Clause, steps: list[StepDraft], outer: Profile) -> bool:
+    """Whether everything that a tool for an inner object needs stands in its words.
+
+    A table's rows may still have to be loaded, unless the outer tool works on rows as well.
+    """
     if instructs(found.profile):
         return False
     binding = bind(found.profile, inner, steps)
-    literal = any(item.kind in (Kind.PATH, Kind.URL) for item in inner.literals)
-    return all(literal and slot.kind is SlotKind.TEXT for slot in binding.missing)
+    named = [item for item in inner.literals if item.kind in (Kind.PATH, Kind.URL)]
+    tables = any(extension(str(item.value)) in TABLES for item in named)
+    rows = tables and not works_on_records(outer)
+    bridged = {SlotKind.TEXT, SlotKind.RECORDS} if rows else {SlotKind.TEXT}
+    return all(named and slot.kind in bridged for slot in binding.missing)
 
 
 def without(clause: Clause, used: Sequence[tuple[int, int]]) -> Clause:

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from flowbuilder.planner.rules.arguments import Binding
-from flowbuilder.planner.rules.clauses import Clause
+from flowbuilder.planner.rules.clause import Clause
 from flowbuilder.planner.rules.instructions import is_instruction
-from flowbuilder.planner.rules.lexicon import lexicon, listed, stems
+from flowbuilder.planner.rules.lexicon import lexicon, listed, stem, stems
 from flowbuilder.planner.rules.matching import Profile
 from flowbuilder.planner.rules.outputs import (
     StepDraft,
@@ -29,7 +29,9 @@ WORDED = frozenset({SlotKind.QUERY, SlotKind.PLACE, SlotKind.NAME, SlotKind.TITL
 _RECALLABLE = frozenset({SlotKind.CODE, SlotKind.NAME, SlotKind.PLACE})
 #: Numbers that name one thing, so that "it" may stand for them.
 _NUMBERED = listed("number id no order_id issue_number ticket_id")
-_THAT_ONE = re.compile(r"\b(?:it|its|that one|the same(?: one)?|this one)\b", re.IGNORECASE)
+_THAT_ONE = re.compile(
+    r"\b(?:it|its|there|that one|the same(?: one)?|this one|his|her|their)\b", re.IGNORECASE
+)
 
 
 def bind_recalled(
@@ -50,6 +52,71 @@ def bind_recalled(
             if value is not None and "${{" not in str(value):
                 binding.args[slot.name] = value
                 break
+            if any(item.name == slot.name for item in output_fields(step.profile)):
+                binding.args[slot.name] = reference(step, slot.name)
+                binding.refers = True
+                break
+    _bind_person(profile, clause, steps, binding)
+
+
+def bind_meant(
+    profile: Profile, clause: Clause, steps: Sequence[StepDraft], binding: Binding
+) -> None:
+    """Take the thing that "its" speaks of though the step before calls it otherwise."""
+    if not steps or not _THAT_ONE.search(clause.text):
+        return
+    for slot in profile.slots:
+        if slot.name in binding.args or not slot.required or slot.kind not in _RECALLABLE:
+            continue
+        alike = [
+            steps[-1].args.get(other.name)
+            for other in steps[-1].profile.slots
+            if other.kind is slot.kind and other.required
+        ]
+        named = [value for value in alike if isinstance(value, str) and "${{" not in value]
+        if len(named) == 1:
+            binding.args[slot.name] = named[0]
+            binding.doubts.append(f"{slot.name} was taken to be {named[0]}")
+
+
+def bind_inherited(profile: Profile, steps: Sequence[StepDraft], binding: Binding) -> None:
+    """Take what is left unsaid from the step before: "mark ticket 5 as done and comment"."""
+    for slot in profile.slots:
+        numbered = slot.kind is SlotKind.NUMBER and slot.integer and slot.name in _NUMBERED
+        if slot.name in binding.args or not slot.required:
+            continue
+        value = steps[-1].args.get(slot.name) if steps else None
+        if (slot.kind in _RECALLABLE or numbered) and value is not None:
+            binding.args[slot.name] = value
+            binding.doubts.append(f"{slot.name} was taken to be {value}")
+
+
+def bind_place(
+    profile: Profile, clause: Clause, steps: Sequence[StepDraft], binding: Binding
+) -> None:
+    """Take the file or page that "it" is from the step that wrote or made it: "and upload it"."""
+    if (
+        not steps
+        or _takes_content(profile)
+        or not re.search(r"\b(?:it|the (?:file|image|page|document))\b", clause.text, re.I)
+    ):
+        return
+    for slot in profile.slots:
+        if slot.name in binding.args or not slot.required or slot.kind not in _NAMED_PLACES:
+            continue
+        if stem(slot.name) in _GOALS or slot.many:
+            continue
+        for step in reversed(steps):
+            kept = {item.name for item in step.profile.slots if item.kind is slot.kind}
+            value = next((step.args[name] for name in step.args if name in kept), None)
+            if isinstance(value, str) and "${{" not in value:
+                binding.args[slot.name] = value
+                binding.doubts.append(f"{slot.name} was taken to be {value}")
+                break
+
+
+_NAMED_PLACES = frozenset({SlotKind.PATH, SlotKind.URL})
+_GOALS = stems("destination target output out to dest folder directory archive")
 
 
 def _bind_person(

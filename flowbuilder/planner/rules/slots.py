@@ -78,20 +78,23 @@ _BY_NAME: tuple[tuple[SlotKind, str], ...] = (
     (SlotKind.URL, "url uri link href website webpage endpoint site"),
     (SlotKind.EMAIL, "email mail recipient recipients cc bcc sender mailto addressee"),
     (SlotKind.PHONE, "phone mobile telephone tel cell msisdn sms"),
-    (SlotKind.PATH, "path file filename filepath pathname folder directory dir archive"),
+    (SlotKind.PATH, "path file filename filepath pathname folder directory dir archive "
+                    "saveas outfile infile "
+                    "image picture photo photograph video audio recording attachment pdf "
+                    "spreadsheet workbook"),
     (SlotKind.CHANNEL, "channel hashtag"),
     (SlotKind.LANGUAGE, "language lang locale"),
     (SlotKind.CURRENCY, "currency"),
     (SlotKind.SQL, "sql"),
     (SlotKind.EXPRESSION, "expression formula equation calculation expr math"),
     (SlotKind.DATE, "date start begin end day deadline due checkin checkout birthday expires "
-                    "expiry expiration until since"),
+                    "expiry expiration until since month year week quarter period"),
     (SlotKind.TIME, "time hour when at"),
-    (SlotKind.SPAN, "seconds duration delay timeout minutes hours"),
+    (SlotKind.SPAN, "seconds duration delay timeout minutes hours window interval lookback span"),
     (SlotKind.CODE, "symbol ticker code id identifier number sku isbn iban version release "
                     "build serial postcode zipcode zip hash commit host hostname server "
                     "node container pod cluster vin account repo repository"),
-    (SlotKind.COLUMN, "column columns field fields key keys property attribute by on"),
+    (SlotKind.COLUMN, "column columns field fields key keys property attribute by on x y axis"),
     (SlotKind.QUERY, "query search topic keyword keywords term terms q question phrase word"),
     (SlotKind.PLACE, "city location place town country origin destination region state airport "
                      "street venue departure arrival where pickup dropoff"),
@@ -108,7 +111,8 @@ _BY_NAME: tuple[tuple[SlotKind, str], ...] = (
                     "museum court judge lawyer queue role food dish drink room door light lamp "
                     "appliance machine window device sensor attendee participant guest invitee "
                     "doctor patient school course teacher student payee bank airline hotel "
-                    "restaurant car vehicle"),
+                    "restaurant car vehicle table bucket collection index sheet tab board "
+                    "playlist calendar group candidate employer label station stage"),
 )  # fmt: skip
 _KIND_BY_WORD = {word: kind for kind, names in reversed(_BY_NAME) for word in names.split()}
 _BY_FORMAT = {
@@ -122,7 +126,7 @@ _GENERIC = listed("number name value string str id text address")
 _CODES = listed("id number code no ref reference nr")
 #: People who get something; an address only where mail is spoken of.
 _PEOPLE = listed("recipient recipients sender addressee")
-_ENDPOINTS = listed("from to source target base origin destination src dst")
+_ENDPOINTS = listed("from to source target base origin destination src dst start end")
 
 
 @lru_cache(maxsize=4096)
@@ -210,7 +214,7 @@ def _text_kind(tool: Tool, parts: list[str], schema: JsonSchema, described: str)
     if by_format is not None:
         return by_format
     last = parts[-1] if parts else ""
-    joined = _KIND_BY_WORD.get("".join(parts)) if len(parts) > 1 else None
+    joined = _KIND_BY_WORD.get("".join(parts)) if len(parts) > 1 else _by_tool(tool, parts, about)
     if joined is not None:
         return joined
     if last in ("path", "key", "pointer", "field") and _reads_json(tool, about, described):
@@ -227,6 +231,17 @@ def _text_kind(tool: Tool, parts: list[str], schema: JsonSchema, described: str)
     if last in _CODES and (found is None or last == "id"):
         return SlotKind.CODE
     return found or SlotKind.TEXT
+
+
+def _by_tool(tool: Tool, parts: list[str], about: str) -> SlotKind | None:
+    """Return what a bare `number`, `code` or `output` is, by what the tool is about."""
+    if parts == ["output"] and "output" in (tool.input_schema.get("required") or ()):
+        return SlotKind.PATH
+    if parts == ["number"] and re.search(r"\bfax|\bphone|\bsms\b|text message|\bdial", about):
+        return SlotKind.PHONE
+    if parts == ["code"] and re.search(r"\bsource|\bprogram|\bscript|\bsnippet|\blint", about):
+        return SlotKind.TEXT
+    return None
 
 
 def _reads_json(tool: Tool, about: str, described: str) -> bool:
@@ -250,6 +265,7 @@ def _endpoint_kind(parts: list[str], about: str, described: str) -> SlotKind | N
         (r"\bfiles?\b|\bfolder", SlotKind.PATH),
         (r"\bchannel|\bslack", SlotKind.CHANNEL),
         (r"\bdate|\bdays?\b", SlotKind.DATE),
+        (r"\bbranch|\bversion|\brevision", SlotKind.CODE),
     ):
         if re.search(pattern, described) or re.search(pattern, about):
             return kind

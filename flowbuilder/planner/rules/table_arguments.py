@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from flowbuilder.planner.rules.clauses import Clause
+from flowbuilder.planner.rules.clause import Clause
 from flowbuilder.planner.rules.lexicon import listed, stem
 from flowbuilder.planner.rules.literals import Kind
 from flowbuilder.planner.rules.matching import Profile
@@ -16,6 +16,7 @@ from flowbuilder.planner.rules.slots import Slot, SlotKind, resolve
 from flowbuilder.planner.rules.tables import Comparison, TableWords
 
 _CONDITION_NAMES = listed("where condition conditions filter predicate criteria")
+_OPERATOR_NAMES = ("operator", "op", "comparison", "comparator", "relation")
 _SIGNS = {"gt": ">", "gte": ">=", "lt": "<", "lte": "<=", "eq": "==", "ne": "!="}
 _OPERATOR_WORDS = {
     "gt": (">", "gt", "greater_than", "greater", "above", "more_than"),
@@ -49,9 +50,27 @@ def condition_slot(profile: Profile) -> Slot | None:
         if slot.name in _CONDITION_NAMES:
             return slot
     names = {slot.name: slot for slot in profile.slots}
-    if "operator" in names or ("op" in names and "value" in names):
-        return names.get("operator") or names["op"]
-    return None
+    if "value" not in names and "operator" not in names:
+        return None
+    return next((names[name] for name in _OPERATOR_NAMES if name in names), None)
+
+
+def limits(profile: Profile) -> bool:
+    """Whether a tool keeps so many of its records and does nothing else."""
+    rows = [slot for slot in profile.slots if slot.kind is SlotKind.RECORDS]
+    others = [slot for slot in profile.slots if slot.required and slot not in rows]
+    return len(rows) == 1 and [slot.name in _LIMITS for slot in others] == [True]
+
+
+_LIMITS = listed("limit n top count first number k amount rows_count size")
+
+
+def _compares_columns(profile: Profile) -> bool:
+    """Whether a tool compares a column of the file that it reads by itself."""
+    kinds = {slot.kind for slot in profile.slots}
+    return condition_slot(profile) is not None and (
+        {SlotKind.COLUMN, SlotKind.PATH} <= kinds or {SlotKind.COLUMN, SlotKind.URL} <= kinds
+    )
 
 
 def works_on_records(profile: Profile) -> bool:
@@ -62,12 +81,12 @@ def works_on_records(profile: Profile) -> bool:
 def table_arguments(profile: Profile, clause: Clause, before: list[StepDraft]) -> TableArguments:
     """Fill the parameters that are about rows and columns."""
     found = TableArguments()
-    if not works_on_records(profile):
+    if not works_on_records(profile) and not _compares_columns(profile):
         return found
     table = TableWords(clause)
     known = _computed_columns(before)
     _conditions(profile, table, clause, found, known)
-    for slot in profile.slots:
+    for slot in profile.slots if works_on_records(profile) else ():
         if slot.name in found.values:
             continue
         if _is_measures(profile, slot):
@@ -77,7 +96,7 @@ def table_arguments(profile: Profile, clause: Clause, before: list[StepDraft]) -
         elif slot.kind is SlotKind.BOOLEAN and "descend" in {stem(part) for part in slot.stems}:
             if table.descending:
                 found.values[slot.name] = True
-        elif slot.kind is SlotKind.NUMBER and slot.name in ("limit", "n", "top", "count", "first"):
+        elif slot.kind is SlotKind.NUMBER and slot.name in _LIMITS:
             _limit(slot, table, clause, found)
         elif slot.kind is SlotKind.ENUM:
             _option(slot, table, found)
@@ -166,7 +185,9 @@ def _spread(
         found.doubts.append("it has several conditions and the tool takes one")
     words = _OPERATOR_WORDS.get(item.operator, (item.operator,))
     options = slot.options
-    operator = next((word for word in words if word in options), None) if options else words[0]
+    written = {re.sub(r"[\s-]+", "_", str(option).lower()): option for option in options}
+    operator = next((written[word] for word in words if word in written), None)
+    operator = operator if options else words[0]
     if operator is None:
         found.doubts.append(f"the tool has no operator for {item.operator!r}")
         return
@@ -181,7 +202,13 @@ def _spread(
 
 def takes_measures(profile: Profile) -> bool:
     """Whether a tool computes named measures such as sums of columns."""
-    return any(_is_measures(profile, slot) for slot in profile.slots)
+    return any(_is_measures(profile, slot) or _is_function(slot) for slot in profile.slots)
+
+
+def _is_function(slot: Slot) -> bool:
+    """Whether a parameter chooses among sum, mean and the like."""
+    names = {str(option).lower() for option in slot.options}
+    return sum(bool(names & {key, *words}) for key, words in _SYNONYMS.items()) > 1
 
 
 def _is_measures(profile: Profile, slot: Slot) -> bool:
@@ -245,6 +272,8 @@ def _columns(
     else:
         names = _single_column(profile, slot, table)
     resolved = [_resolved(name, known) for name in names]
+    if profile.takes_axes and resolved and resolved[0] in found.values.values():
+        return
     if resolved:
         one = len(resolved) == 1 and not slot.many
         found.values[slot.name] = resolved[0] if one else resolved

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from flowbuilder.planner.rules.clauses import Clause
+from flowbuilder.planner.rules.clause import Clause
 from flowbuilder.planner.rules.lexicon import stem
 from flowbuilder.planner.rules.literals import Kind, Literal, parse_number
 from flowbuilder.planner.rules.table_patterns import (

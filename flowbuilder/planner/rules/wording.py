@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import PurePosixPath
 
 from flowbuilder.planner.rules.arguments import Binding
-from flowbuilder.planner.rules.clauses import Clause
+from flowbuilder.planner.rules.clause import Clause
 from flowbuilder.planner.rules.fitting import BOUNDS
 from flowbuilder.planner.rules.lexicon import Word, lexicon, name_words, stem, stems, words
 from flowbuilder.planner.rules.literals import STRONG, Kind
