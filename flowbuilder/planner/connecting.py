@@ -35,7 +35,7 @@ def connect(document: JsonObject, registry: ToolRegistry, ground: Ground) -> lis
         plain = "for_each" not in step and isinstance(step.get("args"), dict)
         if tool is None or tool.effects not in HARMLESS or not plain or is_used(step, steps):
             continue
-        text, number = _result(step, tool, {"string"}), _result(step, tool, _NUMBERS)
+        text, number = result_of(step, tool, {"string"}), result_of(step, tool, _NUMBERS)
         placed = _in_place_of_source(step, later, text) if text else None
         if placed is None and number:
             placed = _in_place_of_number(later, number, registry, ground)
@@ -106,7 +106,7 @@ def _listed(document: JsonObject) -> list[JsonObject]:
     return [item for item in steps if isinstance(item, dict)] if isinstance(steps, list) else []
 
 
-def _result(step: JsonObject, tool: Tool, kinds: set[str] | frozenset[str]) -> str | None:
+def result_of(step: JsonObject, tool: Tool, kinds: set[str] | frozenset[str]) -> str | None:
     """Return the reference to the one value of such a type that a step returns."""
     output, name = tool.output_schema, step.get("id")
     found = kinds_of(output)

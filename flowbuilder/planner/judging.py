@@ -11,9 +11,11 @@ from flowbuilder.errors import Fix, ModelOutputError, Problem, Severity
 from flowbuilder.flow import Flow
 from flowbuilder.plan import Question
 from flowbuilder.planner import prompting
+from flowbuilder.planner.addresses import trim_addresses
 from flowbuilder.planner.base import PlanRequest
 from flowbuilder.planner.coercion import coerce
 from flowbuilder.planner.connecting import connect, skip_readers
+from flowbuilder.planner.forgetting import forgotten_changes
 from flowbuilder.planner.grounding import Ground, drop_options, name_languages, stray_steps
 from flowbuilder.planner.literals import (
     invented_addresses,
@@ -23,13 +25,11 @@ from flowbuilder.planner.literals import (
     takers,
 )
 from flowbuilder.planner.mending import mend
-from flowbuilder.planner.omission import (
-    leave_out_steps,
-    left_out_problem,
-    made_up_numbers,
-)
+from flowbuilder.planner.omission import leave_out_steps, left_out_problem, made_up_numbers
+from flowbuilder.planner.options import spoken_options
 from flowbuilder.planner.rerouting import reroute
 from flowbuilder.planner.second_opinion import Opinion, borrow, disagreement, is_meant
+from flowbuilder.planner.sources import read_sources, unread_problems
 from flowbuilder.planner.surplus import claimed_results, leave_out_messages
 from flowbuilder.planner.wire import Draft, draft, read_answer, to_answer
 from flowbuilder.planner.wording import write_out
@@ -61,6 +61,11 @@ class Judgement:
     def errors(self) -> tuple[Problem, ...]:
         """What keeps the plan from being used."""
         return tuple(item for item in self.problems if item.severity is Severity.ERROR)
+
+    @property
+    def is_truncated(self) -> bool:
+        """Whether the answer did not end."""
+        return any(item.code == "answer_truncated" for item in self.problems)
 
     @property
     def to_mend(self) -> tuple[Problem, ...]:
@@ -117,6 +122,18 @@ class Judgement:
         if self.document is None:
             return other.document is None and self.answer == other.answer
         return self.document == other.document
+
+
+def truncated(text: str) -> Judgement:
+    """Return the judgement of an answer that was cut at the length limit."""
+    problem = Problem(
+        code="answer_truncated",
+        pointer="",
+        message="the answer had no end",
+        hint="Write short texts, and no more steps than the goal asks for.",
+        fix=Fix.MODEL,
+    )
+    return Judgement(answer=text[:4000], problems=(problem,))
 
 
 def judge(
@@ -186,6 +203,9 @@ def judge_draft(
     problems += doubts
     problems += lost_literals(request.goal, made.document, request.registry)
     problems += misplaced_receivers(made.document, request.registry)
+    problems += forgotten_changes(made.document, request.registry, request.goal)
+    if strict:
+        problems += unread_problems(made.document, request.registry, request.goal)
     problems += invented_addresses(request.goal, made.document, request.input)
     problems += made_up_numbers(made.document, request.registry, request.goal)
     problems += claimed_results(made.document, request.registry, ground, request.goal)
@@ -208,17 +228,21 @@ def _mended(
     """Mend what is certain; return the notes for it, and warnings for what is less certain."""
     document, registry = made.document, request.registry
     notes = coerce(document, registry) + name_languages(document, registry, request.goal)
-    notes += reroute(document, registry)
+    notes += reroute(document, registry) + trim_addresses(document, request.goal)
     doubts: list[Problem] = []
     if not made.questions:  # their pointers count the steps
         mended, doubts = mend(document, registry)
         notes += mended
+        if not strict:
+            read, supposed = read_sources(document, registry, request.goal)
+            notes, doubts = notes + read, doubts + supposed
     faulty = _faulty(document, request)
-    notes += drop_options(document, registry, ground, faulty if strict else ())
+    kept = faulty if strict else ()
+    notes += drop_options(document, registry, ground, kept)
+    notes += spoken_options(document, registry, request.goal)
     left, dropped = leave_out_messages(document, made.questions, registry, request.goal)
     made, notes = replace(made, questions=left), notes + dropped
     if not made.questions:
-        kept = faulty if strict else ()
         leave_out = partial(leave_out_steps, document, request, kept_ids=kept)
         left_out = leave_out()
         notes += skip_readers(document, registry)

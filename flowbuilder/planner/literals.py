@@ -12,6 +12,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from flowbuilder.errors import Fix, Problem, Severity
+from flowbuilder.planner.grounding import COMPOSED
 from flowbuilder.planner.names import carries_name, names_in
 from flowbuilder.planner.rules.literals import Kind, find_literals
 from flowbuilder.tools import Effects, Tool, ToolRegistry
@@ -26,6 +27,15 @@ _CHANNEL = re.compile(r"(?<![\w@#/.&])#(?=[\w-]*[A-Za-z])\w[\w-]*")
 _HANDLE = re.compile(r"(?<![\w@#/.&])@(?=[\w-]*[A-Za-z])\w[\w-]*")
 _QUOTED = re.compile(r"\"([^\"]{1,300})\"|“([^”]{1,300})”|(?<!\w)'([^']{1,300})'(?!\w)")
 _NUMBER = re.compile(r"(?<![\w.,:/-])\d+(?:[.,]\d+)*(?![\w:/-])")
+#: A path within a document, and the arguments that take one.
+_FIELD = re.compile(r"[A-Za-z_]\w*(?:\.\w+)+")
+#: Arguments of look-ups that mean no day: words to search for, and places.
+_UNDATED = {
+    "city", "destination", "keyword", "keywords", "location", "name", "origin", "place", "q",
+    "query", "search", "term", "terms", "text", "title", "topic",
+}  # fmt: skip
+_REFERENCE = re.compile(r"\$\{\{.*?\}\}", re.DOTALL)
+_FIELD_ARGUMENTS = frozenset({"path", "key", "field", "pointer", "selector", "jsonpath"})
 #: Arguments that take a literal of a kind.
 _ARGUMENTS = {
     "address": {"url", "uri", "link", "address", "endpoint"},
@@ -96,6 +106,8 @@ def literals(goal: str) -> list[Literal]:
 def lost_literals(goal: str, document: JsonObject, registry: ToolRegistry) -> list[Problem]:
     """Return a problem for each literal of the goal that no step carries."""
     carried = _texts(document.get("steps"))
+    pointed = _texts(_without_prose(document.get("steps"))) if field_tools(registry) else carried
+    dated = _texts(_without_searches(document.get("steps"), registry))
     spoken = any(_LANGUAGE in name.lower() for name in _argument_names(document.get("steps")))
     return [
         Problem(
@@ -107,8 +119,68 @@ def lost_literals(goal: str, document: JsonObject, registry: ToolRegistry) -> li
             fix=Fix.MODEL,
         )
         for literal in [*literals(goal), *_names(goal, registry), *_languages(goal, registry)]
-        if not _is_carried(literal, carried) and not (literal.kind == "language" and spoken)
+        if not _is_carried(
+            literal,
+            pointed if is_field(literal) else dated if literal.kind == "date" else carried,
+        )
+        and not (literal.kind == "language" and spoken)
     ]
+
+
+def is_field(literal: Literal) -> bool:
+    """Whether a literal looks like a path within a document: `main.temp`."""
+    return literal.kind == "name" and _FIELD.fullmatch(literal.text) is not None
+
+
+def field_tools(registry: ToolRegistry) -> list[Tool]:
+    """Return the tools that take a value out of a document by its path."""
+    return [
+        tool
+        for tool in registry
+        if tool.effects is Effects.PURE and _FIELD_ARGUMENTS & set(_required(tool))
+    ]
+
+
+def _required(tool: Tool) -> Iterable[str]:
+    names: Iterable[str] = tool.input_schema.get("required", ())
+    return names
+
+
+def _without_prose(steps: JsonValue) -> list[JsonValue]:
+    """Return the steps with no more than the references of composed texts.
+
+    A message that names a value does not find it.
+    """
+    found: list[JsonValue] = []
+    for step in steps if isinstance(steps, list) else []:
+        given = step.get("args") if isinstance(step, dict) else None
+        if isinstance(step, dict) and isinstance(given, dict):
+            kept: JsonObject = {
+                name: " ".join(_REFERENCE.findall(str(value))) if name in COMPOSED else value
+                for name, value in given.items()
+            }
+            found.append({**step, "args": kept})
+    return found
+
+
+def _without_searches(steps: JsonValue, registry: ToolRegistry) -> JsonValue:
+    """Return the steps without what look-ups look for and labels, if some tool acts on a date.
+
+    A day that is only searched for, or written on a timer, is in nobody's calendar.
+    """
+    if not isinstance(steps, list) or not takers(Literal(kind="date", text=""), registry):
+        return steps
+    found: list[JsonValue] = []
+    for step in steps:
+        given = step.get("args") if isinstance(step, dict) else None
+        tool = registry.get(str(step.get("tool"))) if isinstance(step, dict) else None
+        if isinstance(step, dict) and isinstance(given, dict) and tool is not None:
+            undated = {"label"}
+            if tool.effects in {Effects.PURE, Effects.READ}:
+                undated = _UNDATED | ({"start", "end"} if "destination" in given else set())
+            given = {name: item for name, item in given.items() if name not in undated}
+            found.append({**step, "args": given})
+    return found
 
 
 def _names(goal: str, registry: ToolRegistry) -> list[Literal]:
@@ -134,6 +206,8 @@ def _hint(literal: Literal, registry: ToolRegistry) -> str:
     fitting = [
         tool.name for tool in registry if wanted & set(tool.input_schema.get("properties", ()))
     ]
+    if is_field(literal):
+        fitting = [tool.name for tool in field_tools(registry)]
     if 0 < len(fitting) <= _MOST_NAMED:
         return f"Add a step of {' or '.join(fitting)} whose args hold {literal.text}."
     return f"Some step is missing, or its args must hold {literal.text} as it stands."
@@ -269,11 +343,16 @@ def _collect(value: JsonValue, found: list[str]) -> None:
 def _is_carried(literal: Literal, carried: list[str]) -> bool:
     if literal.kind == "number":
         return any(_same_number(literal.text, text) for text in carried)
+    if is_field(literal):
+        return any(literal.text.lower() in text.lower() for text in carried)
     if literal.kind == "name":
         return any(carries_name(literal.text, text) for text in carried)
     if literal.kind == "date" and any(_same_date(literal.text, text) for text in carried):
         return True
     wanted = " ".join(literal.text.lower().split())
+    if literal.kind == "address":  # `…/rates.USD` is another page than `…/rates`
+        whole = re.compile(rf"{re.escape(wanted)}(?![.-][\w.-]*\w)")
+        return any(whole.search(text.lower()) for text in carried)
     wanted = wanted[1:] if literal.kind in _SIGNED else wanted
     return any(wanted in " ".join(text.lower().split()) for text in carried)
 

@@ -7,72 +7,68 @@ is validated like any other, approvals are inserted by policy after the model ha
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
 from flowbuilder.errors import (
     FlowBuilderError,
-    InvalidValue,
     ModelError,
-    ModelOutputError,
     NoFittingTool,
     PlanningError,
     Problem,
     Severity,
 )
-from flowbuilder.models import LanguageModel, Message, ModelClient, Reply
-from flowbuilder.plan import Plan, PlanStatus, Usage
+from flowbuilder.models import LanguageModel, Message, ModelClient
+from flowbuilder.plan import Plan, PlanStatus
 from flowbuilder.planner import prompting
 from flowbuilder.planner.base import PlanEvent, PlanEventType, PlanRequest
-from flowbuilder.planner.grounding import HARMLESS
+from flowbuilder.planner.eligibility import eligible
+from flowbuilder.planner.grounding import HARMLESS, Ground
 from flowbuilder.planner.judging import (
     Judgement,
     judge,
     missing_tools,
     question_invented,
-    step_problems,
 )
-from flowbuilder.planner.relevance import Relevance
-from flowbuilder.planner.schema import answer_schema, preceded_schema, sequence_schema
-from flowbuilder.planner.second_opinion import Opinion, second_opinion
+from flowbuilder.planner.literals import literals
+from flowbuilder.planner.losses import (
+    field_finders,
+    shorteners,
+    source_readers,
+    translators,
+)
+from flowbuilder.planner.relevance import Relevance, unspoken_changes
+from flowbuilder.planner.schema import (
+    answer_schema,
+    framed_schema,
+    inserted_schema,
+    preceded_schema,
+    sequence_schema,
+)
+from flowbuilder.planner.second_opinion import second_opinion
 from flowbuilder.planner.surplus import inquires, tell_result
+from flowbuilder.planner.telling import (
+    failed,
+    no_answer,
+    repaired,
+    sentence,
+    showable,
+    step_added,
+)
 from flowbuilder.planner.wire import read_answer, with_step
+from flowbuilder.planner.work import Work
 from flowbuilder.policy import apply_policy
 from flowbuilder.settings import Settings
-from flowbuilder.strictjson import check
 from flowbuilder.tools import Tool
-from flowbuilder.types import JsonObject, JsonSchema, JsonValue
+from flowbuilder.types import JsonObject, JsonSchema
 
 #: Tokens of an answer of such a server: no plan is longer, but a value without a shape may be.
 _LONGEST_ANSWER = 1500
 #: Characters of one text in an answer of a server of one's own, where small models run on.
 _LONGEST_TEXT = 600
-
-
-@dataclass(kw_only=True)
-class _Work:
-    """One goal being planned."""
-
-    request: PlanRequest
-    messages: list[Message]
-    schema: JsonSchema
-    tools: list[Tool]
-    opinion: Opinion = field(default_factory=Opinion)
-    """The steps that the goal surely asks for; empty where that is not known."""
-    attempts: int = 0
-    usage: Usage = field(default_factory=Usage)
-    completed: set[str] = field(default_factory=set)
-    """Answers for which a missing last step was asked for already."""
-
-    def judge(self, reply: Reply, *, strict: bool = False) -> Judgement:
-        self.attempts += 1
-        self.usage += reply.usage
-        if reply.truncated:
-            raise ModelOutputError(
-                "the model did not end its answer within the length limit",
-                code="model_output_truncated",
-                hint="FLOWBUILDER_MODEL_MAX_TOKENS sets the limit.",
-            )
-        return judge(reply.text, self.request, self.opinion, strict=strict)
+#: The same after an answer that did not end.
+_SHORT_TEXT = 160
+#: Steps in an answer of such a server, which would be cut behind them anyway.
+_MOST_STEPS = 16
 
 
 class ModelPlanner:
@@ -96,7 +92,7 @@ class ModelPlanner:
             async for event in self._plan(request):
                 yield event
         except FlowBuilderError as error:
-            yield _failed(error)
+            yield failed(error)
             raise
 
     async def _plan(self, request: PlanRequest) -> AsyncIterator[PlanEvent]:
@@ -108,61 +104,88 @@ class ModelPlanner:
         shown = 0
         async for position, step in steps:
             raw[position:] = [step]
-            if position >= shown and _showable(step):
+            if position >= shown and showable(step):
                 shown = position + 1
-                yield _step_added(raw, position, request)
+                yield step_added(raw, position, request)
         judgement = work.judge(steps.reply, strict=True)
         best = judgement
-        if judgement.errors:  # the model is told all of them; mended as far as it goes is the plan
+        if judgement.is_truncated and not self._own:
+            raise no_answer(judgement, self._model.name)
+        if judgement.is_to_ask and not judgement.is_truncated:
+            # The model is told all; mended as far as it goes is the plan.
             best = judge(steps.reply.text, request, work.opinion)
         for number in range(1, self._settings.plan_repairs + 1):
             if not judgement.is_to_ask:
                 break
-            mended = await self._mend(work, judgement, best, fresh=number > 1)
+            fresh = number > 1 or judgement.is_truncated
+            mended = await self._mend(work, judgement, best, fresh=fresh)
             if mended is None:
                 break
-            yield _repaired(number, judgement.to_mend, mended.notes)
+            yield repaired(number, judgement.to_mend, mended.notes)
             best = min(best, mended, key=lambda item: item.rank)
             if mended.same_as(judgement) and (number > 1 or not best.errors):
                 break
             judgement = mended
-        best = await self._completed(work, best)
+        best = await self._completed(work, await self._unrefused(work, best))
         plan = self._finish(work, best)
         yield PlanEvent(type=PlanEventType.COMPLETED, data={"plan": plan.as_json()}, plan=plan)
+
+    @property
+    def _own(self) -> bool:
+        """Whether the model is on a server of one's own, where models are small and calls free."""
+        return self._settings.model_api_base is not None
 
     @property
     def _longest_answer(self) -> int | None:
         limit = min(_LONGEST_ANSWER, self._settings.model_max_tokens)
         return limit if self._settings.model_api_base else None
 
-    async def _begin(self, request: PlanRequest) -> _Work:
+    async def _begin(self, request: PlanRequest) -> Work:
         tools: list[Tool] = prompting.select_tools(request)
         if not tools:
             raise NoFittingTool("there are no tools to plan with", code="no_fitting_tool")
-        messages = prompting.plan_messages(request, tools)
         opinion = await second_opinion(request, tools, self._settings)
-        work = _Work(request=request, messages=messages, schema={}, tools=tools, opinion=opinion)
+        messages = prompting.plan_messages(request, tools, shown=self._own)
+        work = Work(request=request, messages=messages, schema={}, tools=tools, opinion=opinion)
         # A small model of one's own is held to the sequence at once; a large one is asked first.
-        own = opinion.steps and self._settings.model_api_base
-        work.schema = self._sequence(work) if own else self._schema(tools)
+        if opinion.steps and self._own:
+            work.schema = self._sequence(work)
+        else:
+            work.schema = self._schema(self._eligible(work))
         return work
 
+    def _eligible(self, work: Work, tools: Sequence[Tool] = ()) -> Sequence[Tool]:
+        """Return the tools that an answer may name, of all or of the given ones."""
+        shown = tools or work.tools
+        return eligible(work.request, shown) if self._own else shown
+
     def _schema(
-        self, tools: Sequence[Tool], *, min_steps: int = 1, max_steps: int | None = None
+        self,
+        tools: Sequence[Tool],
+        *,
+        min_steps: int = 1,
+        max_steps: int | None = None,
+        short: bool = False,
     ) -> JsonSchema:
+        bound = (
+            min(self._settings.max_steps, _MOST_STEPS) if self._own else self._settings.max_steps
+        )
+        longest = _SHORT_TEXT if short else _LONGEST_TEXT
         return answer_schema(
             tools,
-            max_steps=max_steps or self._settings.max_steps,
-            longest_text=_LONGEST_TEXT if self._settings.model_api_base else None,
+            max_steps=max_steps or bound,
+            longest_text=longest if self._own else None,
             min_steps=min_steps,
             may_refuse=max_steps is None,
         )
 
     async def _mend(
-        self, work: _Work, judged: Judgement, best: Judgement, *, fresh: bool
+        self, work: Work, judged: Judgement, best: Judgement, *, fresh: bool
     ) -> Judgement | None:
         """Ask again with all problems; None when that failed but a usable plan is in hand."""
         try:
+            if schema := self._reshaped(work, judged):
+                return await self._reshape(work, judged, schema)
             if not fresh and (missing := missing_tools(judged, work.request)):
                 return await self._complete(work, judged, missing)
             if not fresh and (readers := self._readers(work, judged)):
@@ -177,23 +200,30 @@ class ModelPlanner:
             return None
 
     def _again(
-        self, work: _Work, judged: Judgement, *, fresh: bool
+        self, work: Work, judged: Judgement, *, fresh: bool
     ) -> tuple[list[Message], JsonSchema]:
         """Return the request for the whole plan once more, bounded by what is surely known."""
-        schema, tools = work.schema, work.tools
+        tools = work.tools
         fresh = fresh or bool(judged.made_up)
+        if fresh and not work.opinion.tools:
+            tools = _without_doubtful(work, judged)
         if work.opinion.tools:
             schema = self._sequence(work)
-        elif fresh:
-            tools = _without_doubtful(work, judged)
-            least = judged.size + 1 if judged.forgotten_step else 1
-            schema = self._schema(tools, min_steps=least)
+        else:
+            least = judged.size + 1 if fresh and judged.forgotten_step else 1
+            allowed = self._eligible(work, tools)
+            short = judged.is_truncated
+            schema = self._schema(allowed, min_steps=least, short=short)
         if fresh:
-            return prompting.fresh_messages(work.request, tools, judged.to_mend), schema
+            shown = tools if not self._own else work.tools  # the schema leaves the others out
+            messages = prompting.fresh_messages(
+                work.request, shown, judged.to_mend, shown=self._own
+            )
+            return messages, schema
         follow_up = prompting.repair_messages(judged.answer, judged.to_mend)
         return [*work.messages, *follow_up], schema
 
-    def _sequence(self, work: _Work) -> JsonSchema:
+    def _sequence(self, work: Work) -> JsonSchema:
         """Return the schema for the wanted tools; hosted providers know no schema of an order."""
         by_name = {tool.name: tool for tool in work.tools}
         if self._settings.model_api_base:
@@ -203,7 +233,27 @@ class ModelPlanner:
         tools = [tool for name, tool in by_name.items() if name in work.opinion.tools]
         return self._schema(tools, min_steps=size, max_steps=size)
 
-    async def _completed(self, work: _Work, best: Judgement) -> Judgement:
+    async def _unrefused(self, work: Work, best: Judgement) -> Judgement:
+        """Ask for a plan in the place of a refusal; take it if it carries all that the goal names.
+
+        A small model says that no tool fits where one does. A goal that names nothing to be
+        carried could be met by anything, so that its refusal stands.
+        """
+        if not (best.unfit and self._own) or not literals(work.request.goal):
+            return best
+        messages = prompting.plan_messages(work.request, work.tools, shown=True)
+        named = [item for item in literals(work.request.goal) if item.severity is Severity.ERROR]
+        schema = self._schema(self._eligible(work), max_steps=max(1, len(named)))
+        try:
+            reply = await self._model.complete_steps(
+                messages, schema, max_tokens=self._longest_answer
+            )
+        except ModelError:
+            return best
+        found = work.judge(reply)
+        return found if found.document and not (found.problems or found.questions) else best
+
+    async def _completed(self, work: Work, best: Judgement) -> Judgement:
         """Ask for the one step that the best plan still lacks, if that is all it lacks."""
         missing = missing_tools(best, work.request)
         if not missing or work.attempts <= 1 or best.answer in work.completed:
@@ -213,7 +263,7 @@ class ModelPlanner:
         except ModelError:
             return best
 
-    async def _complete(self, work: _Work, judged: Judgement, missing: list[Tool]) -> Judgement:
+    async def _complete(self, work: Work, judged: Judgement, missing: list[Tool]) -> Judgement:
         """Ask for the one step that carries what was lost.
 
         A small model that forgot the last step repeats itself when it is asked for the whole plan,
@@ -227,16 +277,43 @@ class ModelPlanner:
         completed = work.judge(replace(reply, text=answer) if answer else reply)
         return completed if completed.rank < judged.rank else judged
 
-    def _readers(self, work: _Work, judged: Judgement) -> list[Tool]:
+    async def _reshape(self, work: Work, judged: Judgement, schema: JsonSchema) -> Judgement:
+        """Ask for the same plan with a further step, at the places that the schema leaves."""
+        follow_up = prompting.repair_messages(judged.answer, judged.to_mend)
+        reply = await self._model.complete_steps(
+            [*work.messages, *follow_up], schema, max_tokens=self._longest_answer
+        )
+        found = work.judge(reply)
+        return found if found.rank < judged.rank else judged
+
+    def _reshaped(self, work: Work, judged: Judgement) -> JsonSchema | None:
+        """Return the schema of a plan with the one step that brings back what was lost."""
+        if not self._own or work.opinion.tools:
+            return None
+        by_name = {tool.name: tool for tool in work.tools}
+        steps = [by_name[name] for name in judged.tools if name in by_name]
+        if readers := source_readers(judged, work.request, work.tools):
+            last = missing_tools(judged, work.request)
+            return framed_schema(readers, steps, last, longest_text=_LONGEST_TEXT)
+        between = (
+            field_finders(judged, work.request, work.tools)
+            or translators(judged, work.tools)
+            or shorteners(judged, work.tools)
+        )
+        if between and steps:
+            return inserted_schema(between, steps, longest_text=_LONGEST_TEXT)
+        return None
+
+    def _readers(self, work: Work, judged: Judgement) -> list[Tool]:
         """Return the tools that may find out what a plan only claims, none if it claims nothing."""
         claims = any(item.code == "text_claimed" for item in judged.to_mend)
         if judged.errors or not claims or work.opinion.tools or not inquires(work.request.goal):
             return []
-        readers = [tool for tool in work.tools if tool.effects in HARMLESS]
+        readers = [tool for tool in self._eligible(work) if tool.effects in HARMLESS]
         found_out = {tool.name for tool in readers} & set(judged.tools)
         return readers if self._settings.model_api_base and not found_out else []
 
-    async def _find_out(self, work: _Work, judged: Judgement, readers: list[Tool]) -> Judgement:
+    async def _find_out(self, work: Work, judged: Judgement, readers: list[Tool]) -> Judgement:
         """Ask for the same plan with a step before it that finds out what its message tells."""
         by_name = {tool.name: tool for tool in work.tools}
         steps = [by_name[name] for name in judged.tools if name in by_name]
@@ -259,7 +336,7 @@ class ModelPlanner:
         )
         return replace(found, problems=(*found.problems, doubt))
 
-    def _finish(self, work: _Work, best: Judgement) -> Plan:
+    def _finish(self, work: Work, best: Judgement) -> Plan:
         """Make the plan of the best answer.
 
         Raises:
@@ -275,9 +352,7 @@ class ModelPlanner:
                 hint="Name the tools with --tools, or leave that part out.",
             )
         if best.document is None:
-            raise ModelOutputError(
-                f"{self._model.name}: {best.problems[0].message}", code="model_output_invalid"
-            )
+            raise no_answer(best, self._model.name)
         best = question_invented(best)
         if best.flow is None or best.errors:
             raise PlanningError(
@@ -290,8 +365,15 @@ class ModelPlanner:
             )
         return self._ready(work, best)
 
-    def _ready(self, work: _Work, best: Judgement) -> Plan:
+    def _doubts(self, work: Work, best: Judgement) -> list[Problem]:
+        goal = work.request.goal
+        if not self._own or work.opinion.steps or best.document is None:
+            return []
+        return unspoken_changes(best.document, work.tools, goal, Ground(goal))
+
+    def _ready(self, work: Work, best: Judgement) -> Plan:
         assert best.flow is not None
+        problems = (*best.problems, *self._doubts(work, best))
         plan = Plan(
             id=work.request.id,
             goal=work.request.goal,
@@ -299,9 +381,9 @@ class ModelPlanner:
             model=self._model.name,
             flow=best.flow,
             input=work.request.input,
-            certain=not best.problems,
-            notes=best.notes + tuple(_sentence(problem) for problem in best.problems),
-            problems=best.problems,
+            certain=not problems,
+            notes=best.notes + tuple(sentence(problem) for problem in problems),
+            problems=problems,
             questions=best.questions,
             usage=work.usage,
             status=PlanStatus.NEEDS_ANSWERS if best.questions else PlanStatus.READY,
@@ -310,48 +392,8 @@ class ModelPlanner:
         return replace(plan, flow=flow, notes=plan.notes + tuple(notes))
 
 
-def _without_doubtful(work: _Work, judged: Judgement) -> list[Tool]:
+def _without_doubtful(work: Work, judged: Judgement) -> list[Tool]:
     """Return the tools without those that a small model took in the place of better ones."""
     used = judged.tools if judged.errors else ()
     doubtful = set(Relevance(work.request.goal, work.tools).doubtful(used)) | judged.made_up
     return [tool for tool in work.tools if tool.name not in doubtful] or work.tools
-
-
-def _showable(step: JsonObject) -> bool:
-    """Whether a step is JSON that can be stored; what is not is judged with the whole answer."""
-    try:
-        check(step)
-    except InvalidValue:
-        return False
-    return True
-
-
-def _step_added(raw: list[JsonObject], position: int, request: PlanRequest) -> PlanEvent:
-    step, problems = step_problems(raw, position, request)
-    data: JsonObject = {"step": step, "position": position, "problems": _as_json(problems)}
-    return PlanEvent(type=PlanEventType.STEP_ADDED, data=data)
-
-
-def _repaired(number: int, problems: tuple[Problem, ...], notes: tuple[str, ...]) -> PlanEvent:
-    listed: list[JsonValue] = list(notes)
-    data: JsonObject = {"round": number, "problems": _as_json(problems), "notes": listed}
-    return PlanEvent(type=PlanEventType.REPAIRED, data=data)
-
-
-def _failed(error: FlowBuilderError) -> PlanEvent:
-    problems = getattr(error, "problems", ())
-    data: JsonObject = {
-        "code": error.code,
-        "message": error.message,
-        "problems": _as_json(problems),
-    }
-    return PlanEvent(type=PlanEventType.FAILED, data=data)
-
-
-def _as_json(problems: tuple[Problem, ...] | list[Problem]) -> list[JsonValue]:
-    return [problem.as_json() for problem in problems]
-
-
-def _sentence(problem: Problem) -> str:
-    text = problem.message[:1].upper() + problem.message[1:]
-    return text if text.endswith(".") else f"{text}."

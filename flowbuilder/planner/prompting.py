@@ -17,6 +17,8 @@ import yaml
 from flowbuilder.errors import Problem
 from flowbuilder.models.base import Message
 from flowbuilder.planner.base import PlanRequest
+from flowbuilder.planner.demonstration import demonstrations
+from flowbuilder.planner.eligibility import starter_names
 from flowbuilder.planner.literals import literals
 from flowbuilder.tools import Tool, ToolRegistry
 from flowbuilder.types import JsonSchema, JsonValue
@@ -125,15 +127,20 @@ def _serves(tool: Tool, goal: str, flows: Iterable[str]) -> bool:
     return any(word in goal for word in _OCCASIONAL[tool.name])
 
 
-def plan_messages(request: PlanRequest, tools: Sequence[Tool]) -> list[Message]:
-    """Return the conversation that asks for a plan."""
-    return [*_prefix(), Message(role="user", content=_last(tools, _request_text(request)))]
+def plan_messages(
+    request: PlanRequest, tools: Sequence[Tool], *, shown: bool = False
+) -> list[Message]:
+    """Return the conversation that asks for a plan.
+
+    With `shown` it holds examples made of the very tools, which small models learn most from.
+    """
+    return [*_prefix(), *_last(tools, _request_text(request), shown=shown)]
 
 
 def warm_up_messages(registry: ToolRegistry) -> list[Message]:
     """Return a conversation with the beginning that every goal over these tools shares."""
     request = PlanRequest(id="", goal="", registry=registry)
-    return plan_messages(request, select_tools(request))
+    return plan_messages(request, select_tools(request), shown=True)
 
 
 def repair_messages(answer: str, problems: Sequence[Problem]) -> list[Message]:
@@ -156,7 +163,11 @@ def _follow_up(name: str, answer: str, problems: Sequence[Problem]) -> list[Mess
 
 
 def fresh_messages(
-    request: PlanRequest, tools: Sequence[Tool], problems: Sequence[Problem]
+    request: PlanRequest,
+    tools: Sequence[Tool],
+    problems: Sequence[Problem],
+    *,
+    shown: bool = False,
 ) -> list[Message]:
     """Return the conversation anew, with the problems in the place of the answer that had them.
 
@@ -165,16 +176,39 @@ def fresh_messages(
     listed = "\n".join(_problem_line(problem) for problem in problems)
     mind = _read("again.md").replace("{problems}", listed)
     text = f"{_request_text(request)}\n{mind}"
-    return [*_prefix(), Message(role="user", content=_last(tools, text))]
+    return [*_prefix(), *_last(tools, text, shown=shown)]
 
 
 def _prefix() -> list[Message]:
     return [Message(role="system", content=_read("planner.md")), *_examples()]
 
 
-def _last(tools: Sequence[Tool], goal: str) -> str:
+def _last(tools: Sequence[Tool], goal: str, *, shown: bool) -> list[Message]:
+    """Return the catalogue, examples made of it if they are to be shown, and the goal.
+
+    Tools that only some goals need come behind the examples, which stay the same so.
+    """
+    usual = [tool for tool in tools if tool.name not in _OCCASIONAL]
+    own = [tool for tool in usual if tool.name not in starter_names()]
+    found = demonstrations(own) if shown else []
+    if not found:
+        return [Message(role="user", content=f"{_catalogue(tools)}\n\n{goal}")]
+    questions = [_goal(item.goal) for item in found]
+    questions[0] = f"{_catalogue(usual)}\n\n{questions[0]}"
+    messages: list[Message] = []
+    for question, item in zip(questions, found, strict=True):
+        answer = dump({"tasks": list(item.tasks)})
+        messages.append(Message(role="user", content=question))
+        messages.append(Message(role="assistant", content=answer))
+    further = [tool for tool in tools if tool.name in _OCCASIONAL]
+    goal = f"{_catalogue(further, more=True)}\n\n{goal}" if further else goal
+    return [*messages, Message(role="user", content=goal)]
+
+
+def _catalogue(tools: Sequence[Tool], *, more: bool = False) -> str:
     lines = "\n".join(tool_line(tool) for tool in tools)
-    return f"{_read('catalogue.md').replace('{tools}', lines)}\n\n{goal}"
+    listed = _read("catalogue.md").replace("{tools}", lines)
+    return f"Further {listed[:1].lower()}{listed[1:]}" if more else listed
 
 
 def _request_text(request: PlanRequest) -> str:

@@ -5,16 +5,49 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from functools import cached_property
 
-from flowbuilder.errors import PlanningError
+from flowbuilder.errors import PlanningError, Problem, Severity
+from flowbuilder.planner.grounding import Ground
 from flowbuilder.planner.rules.clause import Clause
 from flowbuilder.planner.rules.clauses import MAX_CLAUSES, split_goal
 from flowbuilder.planner.rules.lexicon import lexicon, words
 from flowbuilder.planner.rules.matching import Match, ToolIndex
 from flowbuilder.tools import Effects, Tool
+from flowbuilder.types import JsonObject
 
 _HARMLESS = frozenset({Effects.PURE, Effects.READ})
 #: Nearness from which on two verbs say the same.
 _NEAR = 0.5
+
+
+def unspoken_changes(
+    document: JsonObject, tools: Sequence[Tool], goal: str, ground: Ground
+) -> list[Problem]:
+    """Return a warning for each step that changes a text as no word of the goal says.
+
+    Such as a summary where a figure was asked for: a small model puts it there when it has no
+    better idea. Values of its own that the goal names, a language or a length, speak for it.
+    """
+    relevance, problems = Relevance(goal, tools), []
+    by_name = {tool.name: tool for tool in tools}
+    steps = document.get("steps")
+    for index, step in enumerate(steps if isinstance(steps, list) else []):
+        tool = by_name.get(str(step.get("tool"))) if isinstance(step, dict) else None
+        given = step.get("args") if isinstance(step, dict) else None
+        if tool is None or tool.effects not in _HARMLESS or not isinstance(given, dict):
+            continue
+        own = [value for value in given.values() if "${{" not in repr(value)]
+        if len(own) == len(given) or any(ground.holds(value) for value in own):
+            continue
+        if not relevance.orders(tool):
+            problems.append(
+                Problem(
+                    code="change_unspoken",
+                    pointer=f"/steps/{index}",
+                    message=f"no word of the goal asks for {tool.name}",
+                    severity=Severity.WARNING,
+                )
+            )
+    return problems
 
 
 class Relevance:

@@ -10,13 +10,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from flowbuilder.tools import Tool
+from flowbuilder.tools import Effects, Tool
 from flowbuilder.types import JsonSchema
 
 #: The tool that a model names when nothing fits.
 NO_TOOL = "none"
 REFERENCE: JsonSchema = {"type": "string", "pattern": r"^\$\{\{ [^{}\n]{1,100} \}\}$"}
 _STEP_ID: JsonSchema = {"type": "string", "pattern": "^[a-z][a-z0-9_]{0,30}$"}
+_HARMLESS = {Effects.PURE, Effects.READ}
 _DEPTH = 4
 
 
@@ -34,21 +35,58 @@ def answer_schema(
     `may_refuse` the model may say that no tool fits.
     """
     steps = [_step(tool.name, _arguments(tool.input_schema, longest_text)) for tool in tools]
-    if may_refuse:
-        reason = {"reason": _text(longest_text)}
-        steps.append(_step(NO_TOOL, _object(reason, ["reason"])))
+    refusal = _step(NO_TOOL, _object({"reason": _text(longest_text)}, ["reason"]))
+    if may_refuse and not longest_text:
+        steps.append(refusal)
     items: JsonSchema = {"anyOf": steps}
     tasks = {"type": "array", "items": items, "minItems": min_steps}
     tasks["maxItems"] = max(min_steps, min(max_steps, 100))
+    if may_refuse and longest_text:
+        # A small model that has refused once goes on refusing; it is held to once.
+        tasks = {"anyOf": [tasks, _exactly([refusal]), _exactly([items, refusal])]}
     return _object({"tasks": tasks}, ["tasks"])
+
+
+def _exactly(steps: list[JsonSchema]) -> JsonSchema:
+    size = len(steps)
+    return {"type": "array", "prefixItems": steps, "minItems": size, "maxItems": size}
 
 
 def sequence_schema(tools: Sequence[Tool], *, longest_text: int | None) -> JsonSchema:
     """Return the schema of a plan with exactly these tools in this order."""
     steps = [_step(tool.name, _arguments(tool.input_schema, longest_text)) for tool in tools]
-    size = len(steps)
-    tasks = {"type": "array", "prefixItems": steps, "minItems": size, "maxItems": size}
-    return _object({"tasks": tasks}, ["tasks"])
+    return _object({"tasks": _exactly(steps)}, ["tasks"])
+
+
+def inserted_schema(
+    inserted: Sequence[Tool], tools: Sequence[Tool], *, longest_text: int | None
+) -> JsonSchema:
+    """Return the schema of a plan with these tools in order and one of the inserted behind one.
+
+    Not behind the last one if that acts: nothing would use the result.
+    """
+    further = [_step(tool.name, _arguments(tool.input_schema, longest_text)) for tool in inserted]
+    steps = [_step(tool.name, _arguments(tool.input_schema, longest_text)) for tool in tools]
+    plans = [
+        _exactly([*steps[:place], {"anyOf": further}, *steps[place:]])
+        for place in range(1, max(2, len(steps) + (tools[-1].effects in _HARMLESS)))
+    ]
+    return _object({"tasks": {"anyOf": plans}}, ["tasks"])
+
+
+def framed_schema(
+    first: Sequence[Tool], tools: Sequence[Tool], last: Sequence[Tool], *, longest_text: int | None
+) -> JsonSchema:
+    """Return the schema of a plan with these tools in order and one more before or behind them."""
+    steps = [_step(tool.name, _arguments(tool.input_schema, longest_text)) for tool in tools]
+    before, behind = (
+        [_step(tool.name, _arguments(tool.input_schema, longest_text)) for tool in some]
+        for some in (first, last)
+    )
+    plans = [_exactly([{"anyOf": before}, *steps])]
+    if behind:
+        plans.append(_exactly([*steps, {"anyOf": behind}]))
+    return _object({"tasks": {"anyOf": plans}}, ["tasks"])
 
 
 def preceded_schema(

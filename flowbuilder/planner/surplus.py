@@ -24,7 +24,9 @@ _FILLERS = (
 _REFERRED = re.compile(r"\{\{\s*(?:steps\.)?(\w+)")
 _INQUIRY = re.compile(
     r"(?i)\b(?:how|what|whether|which|who|whose|where|why"
-    r"|(?:ask|wonder|know|see|check|tell)(?:s|ing)?(?: \w+)? if)\b"
+    r"|(?:ask|wonder|know|see|check|tell)(?:s|ing)?(?: \w+)? if"
+    r"|wait(?:s|ing)? for|details|asks? (?:about|for)|asking (?:about|for)|interested in"
+    r"|to hear about|update on)\b"
 )
 _COMMON = frozenset(_FILLERS.split())
 

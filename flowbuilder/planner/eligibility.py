@@ -1,0 +1,120 @@
+"""Which tools a goal has something for: no mail goes out where nobody's address is named.
+
+A small model is held to these by the schema, so that what it adds of its own has nowhere to go.
+The prompt still lists every tool, and so stays the same for all goals.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from functools import cache
+from typing import Any
+
+from flowbuilder.planner.base import PlanRequest
+from flowbuilder.planner.grounding import stems
+from flowbuilder.planner.literals import literals
+from flowbuilder.planner.rules.literals import Kind, find_literals
+from flowbuilder.tools import Effects, Tool
+
+_LANGUAGE = "language"
+#: Names of arguments that hold a thing of one kind and nothing else.
+_KINDS = {
+    "address": {"url", "uri", "link", "endpoint"},
+    "e-mail address": {"email", "mail"},
+    "file name": {"path", "file", "filename", "file_name", "file_path"},
+    "phone number": {"phone", "phone_number", "mobile", "tel"},
+    "channel": {"channel"},
+    "handle": {"user", "handle", "member", "username"},
+    _LANGUAGE: {"language", "lang", "target_language", "to_language", "target_lang"},
+}
+#: Tools that could be said to do anything, and the words of goals that mean them. Small models
+#: take them for want of a better idea; what "Bob is asking" is no question to a person.
+_VAGUE = {
+    "llm.generate": re.compile(
+        r"(?i)\b(?:writ|wrote|draft|compos|generat|explain|poem|haiku|story|joke|idea|suggest|"
+        r"rephras|paraphras|describ|summar|gist|short|boil|condens|digest|key point|plain|translat|"
+        r"turn|answer|model|llm|advice|recommend|brainstorm|repl|slogan|compar|opinion|think|"
+        r"improv|letter|speech)"
+    ),
+    "llm.extract": re.compile(
+        r"(?i)\b(?:extract|pull|field|structur|classif|categor|label|sentiment|invoice|schema|"
+        r"key fact|names|addresses|dates|amounts|out of|find all|list all|which of|json)"
+    ),
+    "human.input": re.compile(r"(?i)\b(?:ask|input|enter|tell me|prompt|fill in|question)\b"),
+}
+#: A capital letter within a sentence: somebody's name, perhaps.
+_PROPER = re.compile(r"(?<=[^\s.!?:\"“(]) [A-Z][^\W\d_]{2,}")
+#: Arguments that hold what the tool's own words speak of.
+_OPEN = {"to", "recipient", "recipients", "number", "target", "into", "address"}
+_SPOKEN = {
+    "e-mail address": re.compile(r"e-?mails?\b"),
+    "phone number": re.compile(r"\b(?:sms|phone|text message)\b"),
+    _LANGUAGE: re.compile(r"\btranslat"),
+}
+_OUTSIDE = {"address", "file name"}
+#: Words of tools' names that say nothing of what they work on.
+_GENERAL = frozenset(
+    stems(
+        "add call create delete do fetch find get list load look make new open post put query "
+        "read run save search send set show store take tell text update write"
+    )
+)
+
+
+def eligible(request: PlanRequest, tools: Sequence[Tool]) -> list[Tool]:
+    """Return the tools without those that need what the goal does not name; all if none is left.
+
+    A tool whose own name the goal speaks of stays: what it needs is then asked for.
+    """
+    if request.input is not None or request.input_schema is not None:
+        return list(tools)
+    named = _named(request.goal)
+    spoken = stems(request.goal)
+    alone = all(tool.name in starter_names() for tool in tools)
+    shut = {name for name, said in _VAGUE.items() if not (alone or said.search(request.goal))}
+    kept = [
+        tool
+        for tool in tools
+        if _needs(tool) <= named or (stems(tool.name.replace("_", " ")) - _GENERAL) & spoken
+        if tool.name not in shut
+    ]
+    return kept or list(tools)
+
+
+@cache
+def starter_names() -> frozenset[str]:
+    """Return the names of the tools that the product brings along."""
+    from flowbuilder.toolkit import starter_tools
+
+    return frozenset(tool.name for tool in starter_tools())
+
+
+def _named(goal: str) -> set[str]:
+    """Return the kinds of what a goal names."""
+    kinds = {literal.kind for literal in literals(goal)}
+    if "name" in kinds:  # such as `example.com` or `Makefile.old`, of which nobody knows
+        kinds |= {"address", "file name"}
+    if _PROPER.search(goal):
+        kinds.add("handle")
+    if any(item.kind is Kind.LANGUAGE for item in find_literals(goal)):
+        kinds.add(_LANGUAGE)
+    return kinds
+
+
+def _needs(tool: Tool) -> set[str]:
+    """Return the kinds of what a tool cannot do without."""
+    about = f"{tool.name} {tool.summary}".lower().replace("_", " ")
+    required: Sequence[str] = tool.input_schema.get("required", ())
+    shapes: dict[str, Any] = tool.input_schema.get("properties", {})
+    found = set()
+    for name in required:
+        if shapes.get(name, {}).get("type") != "string":
+            continue
+        kinds = {kind for kind, names in _KINDS.items() if name in names}
+        # What touches nothing outside reads no file: its path is one within a document.
+        found |= kinds - _OUTSIDE if tool.effects is Effects.PURE else kinds
+        if name in _OPEN:
+            said = [kind for kind, words in _SPOKEN.items() if words.search(about)]
+            found |= set(said) if len(said) == 1 else set()
+    return found
