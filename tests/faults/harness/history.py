@@ -26,7 +26,7 @@ fresh as (
 steps as (
     insert into flowbuilder.run_steps (run_id, position, step_id, node_id, status, remaining_deps,
         task_count, remaining_tasks, output, started_at, finished_at)
-    select f.id, 0, 'a', m.node_id, 'completed', 0, 1, 0, 'null', now(), now()
+    select f.id, 0, 'a', m.node_id, 'completed', 0, %(width)s, 0, 'null', now(), now()
     from fresh f, model m
 ),
 events as (
