@@ -72,6 +72,18 @@ select f.id, 0, n, 'step', 'queued', 'a', m.node_id, m.tool, 1,
     now() + make_interval(secs => 3600 + n)
 from fresh f, model m, generate_series(1, %(width)s) n
 """
+#: The server counts the rows of these no more.
+_UNCOUNTED = [
+    f"alter table {table} set (autovacuum_enabled = off)".encode()
+    for table in (
+        "flowbuilder.runs",
+        "flowbuilder.run_steps",
+        "flowbuilder.tasks",
+        "flowbuilder.events",
+        "flowbuilder.approvals",
+        "pgmq.q_flowbuilder_tasks",
+    )
+]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,8 +97,11 @@ class History:
     """Runs whose only task is in the queue."""
 
 
-async def remember(database: Database, history: History) -> Engine:
-    """Fill a fresh database; returns an engine with a worker."""
+async def remember(database: Database, history: History, *, known: bool = True) -> Engine:
+    """Fill a database; returns an engine with a worker.
+
+    `known`: whether the server has counted what there is now.
+    """
     engine = Engine(database)
     await engine.join()
     version = await engine.store.register_version(flow_of({"id": "a"}), engine.registry)
@@ -102,8 +117,15 @@ async def remember(database: Database, history: History) -> Engine:
     for begin in range(0, history.ready, 1000):
         inputs = [None] * min(1000, history.ready - begin)
         await engine.store.start_runs(version.id, inputs, timeout_seconds=36_000)
-    async with database.connection() as connection:
-        await connection.execute(b"set statement_timeout = 0")
-        await connection.execute(b"vacuum analyze")
-        await connection.execute(b"reset statement_timeout")
+    if known:
+        async with database.connection() as connection:
+            await connection.execute(b"set statement_timeout = 0")
+            await connection.execute(b"vacuum analyze")
+            await connection.execute(b"reset statement_timeout")
     return engine
+
+
+async def leave_uncounted(database: Database) -> None:
+    """Keep the server from counting what there is."""
+    for statement in _UNCOUNTED:
+        await database.execute(statement)
