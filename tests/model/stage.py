@@ -11,6 +11,7 @@ import psycopg
 
 from flowbuilder.executor.database import Database
 from tests.support.engine import Engine, flow_of
+from tests.support.transitions import NOTING
 
 T = TypeVar("T")
 
@@ -34,6 +35,7 @@ class Stage:
         self._runner = asyncio.Runner()
         self.control = psycopg.connect(dsn, autocommit=True)
         self.control.execute(_STILL)
+        self.control.execute(NOTING)
         self.database: Database = self.run(Database.open(dsn, size=1))
         self.engine = Engine(self.database)
         self.child = self.run(self.engine.store.register_version(

@@ -10,14 +10,17 @@ from __future__ import annotations
 
 import os
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, Phase, seed, settings
 from hypothesis.stateful import run_state_machine_as_test
 
+from flowbuilder.executor.states import RUN_BEGINS, RUN_TRANSITIONS, TASK_BEGINS, TASK_TRANSITIONS
 from tests.model.machine import DEEDS, EngineMachine
 from tests.model.stage import Stage
+from tests.support.transitions import noted
 
 LONG = os.environ.get("FLOWBUILDER_TEST_FAULTS") == "long"
 #: The short form is always the same one.
@@ -55,8 +58,17 @@ def test_the_engine_is_its_mirror_whatever_is_said_to_it(stage: Stage) -> None:
         ),
     )
     print(dict(stage.told))
+    assert stage.run(noted(stage.database, "runs")) <= _arrows(RUN_TRANSITIONS, RUN_BEGINS)
+    assert stage.run(noted(stage.database, "tasks")) <= _arrows(TASK_TRANSITIONS, TASK_BEGINS)
     # All of it has really happened.
     often = {"accepted", "already", "fenced", "refused", "unheard", "completed", "failed"}
     seldom = {"lost", "cancelled", *(f"said {deed}" for deed in DEEDS if deed != "keep")}
     missing = [what for what in often | (seldom if LONG else set()) if not stage.told[what]]
     assert not missing, f"never happened: {missing}"
+
+
+def _arrows(
+    transitions: Mapping[Any, frozenset[Any]], begins: frozenset[Any]
+) -> set[tuple[str, str]]:
+    drawn = {(one.value, other.value) for one, others in transitions.items() for other in others}
+    return drawn | {("", one.value) for one in begins}
