@@ -113,13 +113,15 @@ async def test_f57_retention_works_and_is_killed_while_runs_run(arena: Arena) ->
     pace = await Pace.of(arena, chain(2, ms=1), rate=RATE // 2)
     before = await pace.keep(sized(1, 20))
     old = await _old(arena)
-    pruner = arena.worker(job="prune")
     load = asyncio.create_task(pace.keep(sized(3, 30)))
-    await arena.hold(lambda: _fewer(arena, old), what="nothing is pruned")
-    pruner.kill()
-    await pruner.gone()
+    async with arena.database.transaction() as obstacle:
+        await obstacle.execute(_IN_THE_MIDDLE, (PRUNED_SECONDS, old // 2))
+        pruner = arena.worker(job="prune")
+        await arena.hold(lambda: _is_stuck(arena), what="nothing is pruned")
+        pruner.kill()
+        await pruner.gone()
     left = await _old(arena)
-    assert 0 < left < old, "it was killed too late"
+    assert 0 < left < old
     arena.fired("kill -9 in the middle of pruning")
     await arena.worker(job="prune").gone(600)
     during = await load
@@ -133,8 +135,9 @@ async def test_f57_retention_works_and_is_killed_while_runs_run(arena: Arena) ->
     await arena.check()
 
 
-async def _fewer(arena: Arena, count: int) -> bool:
-    return await _old(arena) < count
+async def _is_stuck(arena: Arena) -> bool:
+    """Whether pruning has come to the page in which it meets the obstacle."""
+    return bool(await arena.database.fetch_all(_STUCK))
 
 
 async def _old(arena: Arena) -> int:
@@ -159,6 +162,17 @@ set created_at = now() - interval '2 days', finished_at = finished_at - interval
 _OLD = b"""
 select count(*) as n from flowbuilder.runs
 where finished_at < flowbuilder.now() - make_interval(secs => %s)
+"""
+#: A task of a run that is pruned in the middle of it all.
+_IN_THE_MIDDLE = b"""
+select t.id from flowbuilder.tasks t where t.run_id = (
+    select r.id from flowbuilder.runs r
+    where r.finished_at < flowbuilder.now() - make_interval(secs => %s)
+    order by r.created_at, r.id offset %s limit 1)
+for update
+"""
+_STUCK = b"""
+select pid from pg_stat_activity where wait_event_type = 'Lock' and query like '%%prune_runs%%'
 """
 _OPEN_AND_OLD = b"""
 select r.id::text, (select count(*) from flowbuilder.tasks t where t.run_id = r.id) as tasks
