@@ -81,7 +81,7 @@ async def test_f48_f49_random_programs_with_workers_that_die(arena: Arena) -> No
     for child in (_GOOD_CHILD, _BAD_CHILD):
         await arena.store.register_version(child, arena.registry)
     programs: dict[str, Program] = {}
-    for begin in range(0, sized(60, 10_000), _TOGETHER):
+    for begin in range(0, sized(240, 10_000), _TOGETHER):
         made = {
             number: make(random.Random(arena.seed * 100_000 + number), woven=True)
             for number in range(begin, begin + _TOGETHER)
@@ -91,7 +91,7 @@ async def test_f48_f49_random_programs_with_workers_that_die(arena: Arena) -> No
             for number, one in made.items()
         ))  # fmt: skip
         programs |= dict(zip(started, made.values(), strict=True))
-        if begin % sized(20, 100) == 0:
+        if begin % sized(40, 100) == 0:
             await _replace(arena, workers, concurrency=8)
     runs = {run.id: run for run in await arena.ended(seconds=sized(60, 1800))}
     for run_id, program in programs.items():
