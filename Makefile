@@ -48,8 +48,8 @@ test: dev ## run the tests (ARGS='-k name' passes options on)
 
 .PHONY: faults
 faults: export FLOWBUILDER_TEST_FAULTS := long
-faults: dev ## break servers, workers and connections, long forms: SEED=n ARGS='-k f18'
-	$(if $(SEED),FLOWBUILDER_TEST_SEED=$(SEED)) $(BIN)/python -m pytest tests/faults $(ARGS)
+faults: dev ## long forms of the fault and model tests: SEED=n ARGS='-k f18'
+	$(if $(SEED),FLOWBUILDER_TEST_SEED=$(SEED)) $(BIN)/python -m pytest tests/faults tests/model $(ARGS)
 
 .PHONY: bench
 bench: dev ## measure the engine beside the floor that its queue sets (ARGS='W1 L2 --repeat 5')

@@ -65,6 +65,10 @@ class ApprovalStatus(StrEnum):
     CANCELLED = "cancelled"
 
 
+#: The states that rows begin in: a task may be leased to the worker that made it ready.
+RUN_BEGINS = frozenset({RunStatus.QUEUED})
+TASK_BEGINS = frozenset({TaskStatus.PENDING, TaskStatus.QUEUED, TaskStatus.RUNNING})
+
 RUN_TRANSITIONS = MappingProxyType(
     {
         RunStatus.QUEUED: frozenset({RunStatus.RUNNING, RunStatus.PAUSED, RunStatus.CANCELLED}),
@@ -82,9 +86,7 @@ RUN_TRANSITIONS = MappingProxyType(
 
 TASK_TRANSITIONS = MappingProxyType(
     {
-        TaskStatus.PENDING: frozenset(
-            {TaskStatus.QUEUED, TaskStatus.SKIPPED, TaskStatus.CANCELLED}
-        ),
+        TaskStatus.PENDING: frozenset({TaskStatus.QUEUED, TaskStatus.CANCELLED}),
         TaskStatus.QUEUED: frozenset({TaskStatus.RUNNING, TaskStatus.FAILED, TaskStatus.CANCELLED}),
         TaskStatus.RUNNING: frozenset(
             {
@@ -101,7 +103,6 @@ TASK_TRANSITIONS = MappingProxyType(
                 TaskStatus.QUEUED,
                 TaskStatus.COMPLETED,
                 TaskStatus.FAILED,
-                TaskStatus.SKIPPED,
                 TaskStatus.CANCELLED,
             }
         ),

@@ -15,7 +15,7 @@ begin
     ),
     locked as materialized (
         select r.id from flowbuilder.runs r
-        where r.id in (select l.run_id from lost l) and r.finished_at is null
+        where r.id in (select l.run_id from lost l) and (r.finished_at is null) is true
         order by r.id for update skip locked
     )
     select coalesce(array_agg(l.id), '{}') into v_runs from locked l;

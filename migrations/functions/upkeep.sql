@@ -1,9 +1,11 @@
 -- What time moves: delayed retries, sleeps, deadlines of approvals and runs, dead workers. Bounded
--- per call, and runs that somebody else holds are left for the next one.
+-- per call, and runs that somebody else holds are left for the next one. The settings keep plans that
+-- were made over empty tables good for full ones.
 create or replace function flowbuilder.upkeep(
     p_worker uuid default null, p_limit integer default 100
 ) returns jsonb
-language plpgsql set search_path = ''
+language plpgsql
+set search_path = '' set enable_seqscan = off set enable_bitmapscan = off set plan_cache_mode = force_generic_plan
 as $$
 declare
     v_touched uuid[];

@@ -5,10 +5,24 @@ from __future__ import annotations
 import asyncio
 import random
 
+from flowbuilder.executor.records import RunRow
 from flowbuilder.flow import Flow
 from flowbuilder.types import JsonObject, JsonValue
 from tests.faults.harness.arena import Arena, Worker, fan, flow, sized
 from tests.support.programs import INPUT, Program, expected, make
+
+#: Programs that are started at the same time.
+_TOGETHER = 4
+_GOOD_CHILD = flow(
+    "good-child",
+    [{"id": "pass", "tool": "fault.work", "args": {"value": {"child": "${{ input.value }}"}}}],
+    output="${{ steps.pass }}",
+)
+_BAD_CHILD = flow("bad-child", [
+    {"id": "fail", "tool": "fault.script",
+     "args": {"stumbles": [0], "succeeds": [False], "value": None}}
+])  # fmt: skip
+_CHILDREN = b"select count(*) as n from flowbuilder.runs where parent_run_id is not null"
 
 
 async def test_f46_a_hundred_steps_end_at_one_barrier(arena: Arena) -> None:
@@ -59,32 +73,48 @@ async def test_f47_a_wide_map_with_failures_under_kills(arena: Arena) -> None:
 
 
 async def test_f48_f49_random_programs_with_workers_that_die(arena: Arena) -> None:
-    """F48, F49: maps (empty ones, maps of maps), skips, trigger rules, retries under kill -9: each
-    program comes to what the interpreter says."""
+    """F48, F49: maps (empty ones, maps of maps and of parts), values through references, skips,
+    trigger rules, retries, child runs under kill -9: each program comes to what the interpreter
+    says."""
     workers = [arena.worker(concurrency=8) for _ in range(3)]
     await arena.joined(*workers)
+    for child in (_GOOD_CHILD, _BAD_CHILD):
+        await arena.store.register_version(child, arena.registry)
     programs: dict[str, Program] = {}
-    for number in range(sized(30, 10_000)):
-        program = make(random.Random(arena.seed * 100_000 + number))
-        run_id = await arena.start(_scripted(program, number), INPUT, timeout=10**6)
-        programs[run_id] = program
-        if number % sized(10, 100) == sized(9, 99):
+    for begin in range(0, sized(240, 10_000), _TOGETHER):
+        made = {
+            number: make(random.Random(arena.seed * 100_000 + number), woven=True)
+            for number in range(begin, begin + _TOGETHER)
+        }
+        started = await asyncio.gather(*(
+            arena.start(_scripted(one, number), INPUT, timeout=10**6, key=f"random {number}")
+            for number, one in made.items()
+        ))  # fmt: skip
+        programs |= dict(zip(started, made.values(), strict=True))
+        if begin % sized(40, 100) == 0:
             await _replace(arena, workers, concurrency=8)
-            await asyncio.sleep(0.05)
-    runs = {run.id: run for run in await arena.ended(seconds=sized(60, 900))}
+    runs = {run.id: run for run in await arena.ended(seconds=sized(60, 1800))}
     for run_id, program in programs.items():
-        ending, run = expected(program), runs[run_id]
-        told = f"seed {arena.seed}, run {run_id}: {program.steps}"
-        if ending.fatal:
-            assert run.status.value == "failed" and run.error is not None, told
-            assert run.error["step"] in ending.fatal, told
-        else:
-            assert (run.status.value, run.error) == ("completed", None), told
-            assert run.output == ending.output, told
-            steps = await arena.store.run_steps(run_id)
-            assert {one.step_id: one.status.value for one in steps} == ending.status, told
-    arena.figure(programs=len(programs))
-    await arena.check()
+        await _assert_as_interpreted(arena, runs[run_id], program)
+    children = await arena.database.fetch_one(_CHILDREN)
+    assert children is not None and children["n"] > 0
+    arena.figure(programs=len(programs), children=children["n"])
+    await arena.check(seconds=600)
+
+
+async def _assert_as_interpreted(arena: Arena, run: RunRow, program: Program) -> None:
+    ending = expected(program)
+    told = f"seed {arena.seed}, run {run.id}: {program}"
+    if ending.fatal:
+        assert run.status.value == "failed" and run.error is not None, told
+        assert run.error["step"] in ending.fatal, told
+        return
+    assert (run.status.value, run.error) == ("completed", None), told
+    assert run.output == ending.output, told
+    steps = await arena.store.run_steps(run.id)
+    assert {one.step_id: one.status.value for one in steps} == ending.status, told
+    outputs = {one.step_id: one.output for one in steps if one.status.value == "completed"}
+    assert outputs == ending.outputs, told
 
 
 async def _replace(arena: Arena, workers: list[Worker], *, concurrency: int) -> None:
@@ -100,14 +130,22 @@ def _scripted(program: Program, number: int) -> Flow:
     steps: list[JsonObject] = []
     for step in program.steps:
         script = program.scripts[str(step["id"])]
+        value: JsonValue = script.value
+        if "for_each" in step:
+            value = ["${{ index }}", "${{ item }}"]
+        if script.carries:
+            references: JsonObject = {name: f"${{{{ steps.{name} }}}}" for name in script.carries}
+            value = {"own": value, "from": references}
         args: JsonObject = {
             "stumbles": list(script.stumbles),
             "succeeds": list(script.succeeds),
-            "value": script.value,
+            "value": value,
         }
-        if "for_each" in step:
-            args["item"] = "${{ item }}"
-        changed = {**step, "tool": "fault.script", "args": args}
+        if script.child:
+            flows = [_GOOD_CHILD if good else _BAD_CHILD for good in script.succeeds]
+            args = {"flows": [one.flow for one in flows], "value": {"value": value}}
+        tool = "fault.child" if script.child else "fault.script"
+        changed = {**step, "tool": tool, "args": args}
         if "when" in step:
             changed["when"] = "true" if script.condition else "false"
         steps.append(changed)

@@ -5,12 +5,12 @@ from __future__ import annotations
 import re
 
 import pytest
-from psycopg.rows import DictRow
 
-from flowbuilder.executor.database import Connection, Database, Parameters
+from flowbuilder.executor.database import Database
 from flowbuilder.executor.records import LeasedTask, Outcome
 from flowbuilder.types import JsonObject
 from tests.support.engine import Engine, done, failed, flow_of, retry, waiting
+from tests.support.one_connection import OneConnection
 
 FINISHED_RUNS = 20_000
 DELAYED_TASKS = 5_000
@@ -135,7 +135,7 @@ async def test_no_call_of_the_engine_reads_a_growing_table_from_end_to_end(engin
         connection.add_notice_handler(lambda notice: plans.append(notice.message_primary or ""))
         for statement in _EXPLAIN:
             await connection.execute(statement.encode())
-        watched = Engine(_OneConnection(connection))  # type: ignore[arg-type]
+        watched = Engine(OneConnection(connection))  # type: ignore[arg-type]
         watched.worker = engine.worker
         for _ in range(4):
             await watched.start(flow, list(range(8)))
@@ -201,7 +201,7 @@ async def test_delivering_to_subscribers_finds_its_rows_by_indexes(engine: Engin
         connection.add_notice_handler(lambda notice: plans.append(notice.message_primary or ""))
         for statement in _EXPLAIN:
             await connection.execute(statement.encode())
-        watched = Engine(_OneConnection(connection))  # type: ignore[arg-type]
+        watched = Engine(OneConnection(connection))  # type: ignore[arg-type]
         for turn in range(8):
             if turn == 1:  # the first time, nothing is known of the tables
                 await connection.execute(b"analyze flowbuilder.deliveries, pgmq.q_full")
@@ -218,14 +218,3 @@ async def test_delivering_to_subscribers_finds_its_rows_by_indexes(engine: Engin
     assert len(read) > 40
     bad = {plan for plan in read if _GROWING.search(plan) or "Seq Scan on deliveries" in plan}
     assert not bad, "\n\n".join(sorted(bad))
-
-
-class _OneConnection:
-    """Stands for a `Database` whose every statement goes over the same connection."""
-
-    def __init__(self, connection: Connection) -> None:
-        self._connection = connection
-
-    async def fetch_all(self, query: bytes, values: Parameters = ()) -> list[DictRow]:
-        cursor = await self._connection.execute(query, values)
-        return await cursor.fetchall()

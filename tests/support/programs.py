@@ -6,7 +6,8 @@
 from __future__ import annotations
 
 import random
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 
 from flowbuilder.executor.records import LeasedTask, Outcome, TaskKind
 from flowbuilder.flow import Flow
@@ -30,6 +31,10 @@ class Script:
     succeeds: tuple[bool, ...]
     """How that one ends."""
     value: JsonValue
+    carries: tuple[str, ...] = ()
+    """Steps whose outputs come along with the value, by references."""
+    child: bool = False
+    """The work is done by a child run, which succeeds or fails at once."""
 
     def stumbles_of(self, index: int | None) -> int:
         return self.stumbles[(index or 0) % len(self.stumbles)]
@@ -39,6 +44,12 @@ class Script:
 
     def result(self, index: int | None, item: JsonValue) -> JsonValue:
         return self.value if index is None else [index, item]
+
+    def woven(self, result: JsonValue, outputs: Mapping[str, JsonValue]) -> JsonValue:
+        """Return a result with what it carries; what has no output of its own gives null."""
+        if self.carries:
+            result = {"own": result, "from": {name: outputs.get(name) for name in self.carries}}
+        return {"child": result} if self.child else result
 
 
 @dataclass(kw_only=True)
@@ -78,8 +89,12 @@ class Program:
         return done(task, script.result(task.index, task.item))
 
 
-def make(dice: random.Random) -> Program:
-    """Invent a program of one to eight steps."""
+def make(dice: random.Random, *, woven: bool = False) -> Program:
+    """Invent a program of one to eight steps.
+
+    `woven`: values pass through references and child runs too, so that only a worker that
+    resolves references can work it off.
+    """
     program = Program(steps=[], scripts={}, before={})
     harsh = dice.random() < 0.4
     for number in range(dice.randint(1, 8)):
@@ -96,7 +111,36 @@ def make(dice: random.Random) -> Program:
         )
     if dice.random() < 0.4:
         program.output = dice.choice(list(program.before))
+    if woven:
+        for step in program.steps:
+            _weave(dice, step, program)
     return program
+
+
+def _weave(dice: random.Random, step: JsonObject, program: Program) -> None:
+    """Let a step carry outputs along, map over a part of one, or be the work of a child run."""
+    name = str(step["id"])
+    script = program.scripts[name]
+    # What has not ended is not carried: under this rule that would be a matter of time.
+    ended = [] if step["trigger_rule"] == "one_success" else program.before[name]
+    program.scripts[name] = replace(
+        script,
+        gated=False,
+        carries=tuple(
+            one for one in ended if dice.random() < 0.5 and not _carries_much(one, program)
+        ),
+        child=dice.random() < 0.2,
+    )
+    mapped = {str(one["id"]) for one in program.steps if "for_each" in one}
+    for origin in _mapped_from(step):
+        source = program.scripts[origin]
+        if source.carries and not source.child and origin not in mapped:
+            step["for_each"] = f"${{{{ steps.{origin}.own }}}}"
+
+
+def _carries_much(name: str, program: Program) -> bool:
+    """Values nest only so deep."""
+    return any(program.scripts[one].carries for one in program.scripts[name].carries)
 
 
 def _step(dice: random.Random, name: str, earlier: list[str], *, harsh: bool) -> JsonObject:
@@ -131,7 +175,7 @@ def _names(value: JsonValue) -> list[str]:
 def _mapped_from(step: JsonObject) -> list[str]:
     source = step.get("for_each")
     if isinstance(source, str) and "steps." in source:
-        return [source.split(".")[1].split(" ")[0]]
+        return [source.split(".")[1].split(" ")[0]]  # of `${{ steps.s1 }}` or `${{ steps.s1.own }}`
     return []
 
 
@@ -197,11 +241,15 @@ def _perform(step: JsonObject, script: Script, ending: Ending) -> None:
     limit = int(str(retries["max_attempts"]))
 
     def works(index: int | None) -> bool:
-        return script.stumbles_of(index) < limit and script.succeeds_of(index)
+        stumbles = 0 if script.child else script.stumbles_of(index)
+        return stumbles < limit and script.succeeds_of(index)
+
+    def result(index: int | None, item: JsonValue) -> JsonValue:
+        return script.woven(script.result(index, item), ending.outputs)
 
     if "for_each" not in step:
         if works(None):
-            ending.status[name], ending.outputs[name] = "completed", script.value
+            ending.status[name], ending.outputs[name] = "completed", result(None, None)
         else:
             _forgive(step, ending)
         return
@@ -210,7 +258,7 @@ def _perform(step: JsonObject, script: Script, ending: Ending) -> None:
         _forgive(step, ending)
         return
     results: list[JsonValue] = [
-        script.result(index, item) if works(index) else None for index, item in enumerate(elements)
+        result(index, item) if works(index) else None for index, item in enumerate(elements)
     ]
     if step["on_error"] == "fail" and not all(works(index) for index in range(len(elements))):
         _forgive(step, ending)
@@ -227,7 +275,8 @@ def _elements(step: JsonObject, ending: Ending) -> JsonValue:
     (origin,) = _mapped_from(step)
     if ending.status[origin] == "skipped" or origin in ending.forgiven:
         return []
-    return ending.outputs[origin]
+    output = ending.outputs[origin]
+    return output["own"] if ".own" in source and isinstance(output, dict) else output
 
 
 def _forgive(step: JsonObject, ending: Ending) -> None:

@@ -256,6 +256,7 @@ class Arena:
             await worker.gone()
         while (await self.persistently(self.store.tick)).touched:
             pass
+        await self.database.execute(b"analyze")  # what is asked next looks at everything
         await assert_invariants(self.database, self.ledger, self.acknowledged)
         await eventually(self._nobody_left, seconds=10, what="sessions or locks are left over")
 

@@ -88,9 +88,10 @@ def _working(ledger: Ledger) -> list[Tool]:
         return Wait.for_event(name, key, timeout=600)
 
     @tool("fault.child")
-    async def child(context: Context, flow: str, value: Any = None) -> Wait:
+    async def child(context: Context, flows: list[str], value: Any = None) -> Wait:
+        """Leave the work to a child run, by turns of these flows for the elements of a map."""
         ledger.write("enter", context)
-        return Wait.for_run(flow, value)
+        return Wait.for_run(flows[(context.index or 0) % len(flows)], value)
 
     @tool("fault.progress")
     async def progress(context: Context, times: int) -> int:
@@ -175,7 +176,7 @@ def _breaking(ledger: Ledger, dsn: str) -> list[Tool]:
 
     @tool("fault.script")
     async def script(
-        context: Context, stumbles: list[int], succeeds: list[bool], value: Any, item: Any = None
+        context: Context, stumbles: list[int], succeeds: list[bool], value: Any
     ) -> Any:
         """Do what a random program says, in the middle of an async sleep or at once."""
         ledger.write("enter", context)
@@ -186,6 +187,6 @@ def _breaking(ledger: Ledger, dsn: str) -> list[Tool]:
         if not succeeds[place % len(succeeds)]:
             raise Fail("as written")
         ledger.write("exit", context)
-        return value if context.index is None else [context.index, item]
+        return value
 
     return [die, effect, raise_, output, script]

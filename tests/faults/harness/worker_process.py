@@ -37,7 +37,8 @@ class Orders:
     name: str
     dsn: str
     job: str = "work"
-    """`work`, or `migrate`: bring the schema about and write a file `<name>.done`."""
+    """`work`, or `migrate`: bring the schema about and write a file `<name>.done`, or `prune`:
+    delete what ended half a day ago, in small pages."""
     effects_dsn: str
     ledger: str
     folder: str
@@ -106,12 +107,19 @@ def work(orders: Orders) -> None:
     if orders.job == "migrate":
         asyncio.run(_migrate(orders.dsn))
         Path(orders.folder, f"{orders.name}.done").touch()
+    elif orders.job == "prune":
+        asyncio.run(_prune(orders.dsn))
     else:
         asyncio.run(_work(orders))
 
 
 async def _migrate(dsn: str) -> None:
     await migrate(dsn)
+
+
+async def _prune(dsn: str) -> None:
+    async with await Database.open(dsn, size=1) as database:
+        await Store(database).prune(older_than_seconds=43_200, page=50)
 
 
 async def _work(orders: Orders) -> None:

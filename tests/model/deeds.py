@@ -1,0 +1,351 @@
+"""The calls of the engine as they change the mirror."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Sequence
+from dataclasses import dataclass
+
+from flowbuilder.types import JsonValue
+from tests.model.mirror import (
+    DECISION_SECONDS,
+    LEASE,
+    MAX_CLAIMS,
+    NAP_SECONDS,
+    RETRY_SECONDS,
+    Approval,
+    Mirror,
+    Report,
+    Run,
+    Task,
+    Verdict,
+    Worker,
+)
+
+#: Deeds that give a task back, that let it wait, and that end it: done in this order.
+RETURNS = ("retry", "retry later", "release")
+WAITS = ("nap", "gate", "question", "child")
+#: As in the architecture: a lease is extended once more than a third of it is used up.
+_FRESH = LEASE * 0.67
+
+
+@dataclass(frozen=True, kw_only=True)
+class Turn:
+    """What an exchange must answer."""
+
+    verdicts: list[Verdict]
+    handed: set[int]
+    """`id()` of the tasks that are handed out."""
+    lost: list[int]
+    """Places in the list of what was held."""
+    ready: bool
+    """Whether more could be claimed."""
+
+
+class World(Mirror):
+    """A mirror that everything can be done to."""
+
+    # -- workers ------------------------------------------------------------------------------
+
+    def join(self, worker: str) -> None:
+        self.workers[worker] = Worker(heard=self.now)
+
+    def stop(self, worker: str) -> None:
+        if self.workers[worker].status == "live":
+            self._retire([worker], "stopped")
+
+    def _retire(self, gone: Collection[str], status: str) -> None:
+        for one in gone:
+            self.workers[one].status = status
+        for task in self.all_tasks():
+            if task.status == "running" and task.worker in gone:
+                self.requeue(task)
+
+    def all_tasks(self) -> Iterable[Task]:
+        return (task for run in self.runs for task in run.tasks)
+
+    def progress(self, worker: str, task: Task, fence: int) -> bool:
+        if not _holds(worker, task, fence):
+            return False
+        task.run.tell("task_progress")
+        return True
+
+    # -- the exchange ---------------------------------------------------------------------------
+
+    def exchange(
+        self,
+        worker: str,
+        reports: Sequence[Report],
+        held: Sequence[tuple[Task | None, int]],
+        *,
+        free: int,
+        fence_of: Callable[[Task], int],
+    ) -> Turn:
+        """Do an exchange; the fences afterwards say what was claimed in it."""
+        plain = [r for r in reports if r.deed == "complete" and _is_plain(worker, r)]
+        self._complete(plain)
+        runs = list(dict.fromkeys(r.task.run for r in plain if r.task is not None))
+        claimed = self._claim(worker, free, fence_of, runs)
+        for run in runs:
+            self.settle(run)
+        closed = {id(r) for r in plain}
+        verdicts = [_verdict(worker, r, closed=id(r) in closed) for r in reports]
+        accepted = [
+            r for r, verdict in zip(reports, verdicts, strict=True)
+            if verdict == "accepted" and id(r) not in closed
+        ]  # fmt: skip
+        self._apply([_spent(r) for r in accepted])
+        self.finish([
+            (task, "failed", "poison", None)
+            for task in claimed if task.claims > MAX_CLAIMS and not task.over
+        ])  # fmt: skip
+        handed, lost = self._hold(worker, held, claimed)
+        ready = any(_claimable(task) for task in self.all_tasks())
+        return Turn(verdicts=verdicts, handed=handed, lost=lost, ready=ready)
+
+    def _complete(self, plain: Sequence[Report]) -> None:
+        ended = []
+        for report in plain:
+            assert report.task is not None
+            report.task.end("completed", report.value)
+            report.task.run.tell("task_completed")
+            ended.append(report.task)
+        self.count(ended)
+        for run in dict.fromkeys(task.run for task in ended):
+            self.release(run, tasked_only=True)
+
+    def _claim(
+        self, worker: str, free: int, fence_of: Callable[[Task], int], ended: Sequence[Run]
+    ) -> list[Task]:
+        """Take what the fences say was claimed: only what may be, and as much as there is room."""
+        claimed = self._take(worker, fence_of)
+        for run in ended:
+            self.conclude(run)
+        claimed += self._take(worker, fence_of)  # finishing tasks
+        left = [task for task in self.all_tasks() if _claimable(task)]
+        assert len(claimed) <= free, f"{len(claimed)} tasks claimed, room was for {free}"
+        assert len(claimed) == free or not left, (
+            f"room for {free}, {len(claimed)} claimed, but there are {[t.place for t in left]}"
+        )
+        return claimed
+
+    def _take(self, worker: str, fence_of: Callable[[Task], int]) -> list[Task]:
+        taken = [
+            task for task in self.all_tasks() if _claimable(task) and fence_of(task) > task.fence
+        ]
+        for task in taken:
+            task.fence, task.claims, task.attempt = (
+                task.fence + 1,
+                task.claims + 1,
+                task.attempt + 1,
+            )
+            task.status, task.worker, task.lease = "running", worker, self.now + LEASE
+            task.sent, task.due = False, None
+            if task.kind == "step" and task.claims <= MAX_CLAIMS:
+                task.run.tell("task_started")
+        return taken
+
+    def _apply(self, reports: Sequence[Report]) -> None:
+        for report in reports:
+            if report.deed in RETURNS:
+                self._give_back(report)
+        for report in reports:
+            if report.deed in WAITS and report.task is not None:
+                self._suspend(report.task, report.deed)
+        self.finish([
+            (r.task, *_ENDINGS[r.deed], r.value)
+            for r in reports if r.task is not None and r.deed in _ENDINGS
+        ])  # fmt: skip
+
+    def _give_back(self, report: Report) -> None:
+        task = report.task
+        assert task is not None
+        task.queue(due=self.now + RETRY_SECONDS if report.deed == "retry later" else None)
+        task.claims = 0
+        if report.deed == "release":
+            task.attempt -= 1
+        elif task.kind == "step":
+            task.run.tell("task_retrying")
+
+    def _suspend(self, task: Task, deed: str) -> None:
+        task.status, task.wait, task.claims, task.lease = "waiting", deed, 0, None
+        task.run.tell("task_waiting")
+        if deed == "nap":
+            task.due = self.now + NAP_SECONDS
+        elif deed == "child":
+            task.due = None
+            self.outbox.append(("start_child", task.run, task))
+        else:
+            task.due = self.now + DECISION_SECONDS
+            task.run.tell("approval_requested")
+            self.approvals.append(Approval(
+                task=task, kind=deed, granted_by_silence=deed == "question", end=task.due,
+            ))  # fmt: skip
+
+    def _hold(
+        self, worker: str, held: Sequence[tuple[Task | None, int]], claimed: Sequence[Task]
+    ) -> tuple[set[int], list[int]]:
+        mine = [t for t in self.all_tasks() if t.status == "running" and t.worker == worker]
+        fresh = [t for t in claimed if t.claims <= MAX_CLAIMS]
+        known = {id(task) for task, fence in held if task is not None and task.fence == fence}
+        new = {id(task) for task in fresh}
+        unheard = [task for task in mine if id(task) not in known | new]
+        lost = [
+            place for place, (task, fence) in enumerate(held)
+            if task is None or not _holds(worker, task, fence)
+        ]  # fmt: skip
+        for task in mine:
+            if id(task) in new:
+                continue
+            assert task.lease is not None
+            if task.lease < self.now + _FRESH:
+                task.lease = self.now + LEASE
+        self.workers[worker].heard = self.now
+        handed = {id(task) for task in [*fresh, *unheard] if task.status == "running"}
+        return handed, lost
+
+    # -- people -----------------------------------------------------------------------------------
+
+    def cancel(self, run: Run) -> bool:
+        if run.over:
+            return False
+        self.end(run, "cancelled")
+        return True
+
+    def pause(self, run: Run) -> bool:
+        if run.status not in ("queued", "running"):
+            return False
+        run.tell("workflow_paused")
+        run.status = "paused"
+        return True
+
+    def resume(self, run: Run) -> bool:
+        if run.status != "paused":
+            return False
+        run.status = "running"
+        run.tell("workflow_resumed")
+        self.conclude(run)
+        return True
+
+    def decide(self, approval: Approval, *, approve: bool) -> bool:
+        if approval.status != "pending" or approval.end <= self.now:
+            return False
+        self._close(approval, "approved" if approve else "rejected", "user:ada")
+        return True
+
+    def _close(self, approval: Approval, status: str, by: str | None) -> None:
+        granted = status == "approved" or (status == "expired" and approval.granted_by_silence)
+        approval.status, task = status, approval.task
+        task.run.tell("approval_expired" if status == "expired" else "approval_decided")
+        if not granted:
+            self.finish([(task, "failed", f"approval_{status}", None)])
+        elif approval.kind == "gate":
+            task.queue()
+            task.approved, task.attempt = True, max(task.attempt - 1, 0)
+        else:
+            answer: JsonValue = {"approved": True, "by": by, "comment": None, "value": None}
+            self.finish([(task, "completed", None, answer)])
+
+    # -- time -----------------------------------------------------------------------------------
+
+    def tick(self) -> None:
+        """Do a round of upkeep, and let runs hear of each other."""
+        self._bury()
+        for run in self.runs:
+            if not run.over and run.deadline <= self.now:
+                self.end(run, "failed", error="deadline_exceeded")
+        for task in self.all_tasks():
+            if task.status == "running" and task.lease is not None and task.lease <= self.now:
+                self.requeue(task)
+        for run in list(self.runs):
+            self._wake(run)
+        while self.outbox:
+            self._relay(*self.outbox.pop(0))
+
+    def _bury(self) -> None:
+        dead = []
+        for name, worker in self.workers.items():
+            if worker.status != "live":
+                continue
+            if worker.locked:
+                worker.lock_seen, worker.suspect = True, None
+            elif worker.lock_seen and worker.suspect is None:
+                worker.suspect = self.now
+            elif (worker.suspect is not None and worker.suspect <= self.now - 1) or (
+                not worker.lock_seen and worker.heard < self.now - 60
+            ):
+                dead.append(name)
+        self._retire(dead, "dead")
+
+    def _wake(self, run: Run) -> None:
+        due = [task for task in run.tasks if task.due is not None and task.due <= self.now]
+        for task in due:
+            if task.status == "queued":
+                task.queue()
+        self.finish([
+            (task, "completed", None, {"woke_at": ""}) for task in due if task.wait == "nap"
+        ])  # fmt: skip
+        for approval in self.approvals:
+            if (
+                approval.task.run is run
+                and approval.status == "pending"
+                and approval.end <= self.now
+            ):
+                self._close(approval, "expired", None)
+
+    def _relay(self, what: str, run: Run, task: Task | None) -> None:
+        if what == "cancel_child":
+            if not run.over:
+                self.end(run, "cancelled")
+        elif task is None or task.status != "waiting":
+            return
+        elif what == "start_child":
+            assert self.child is not None
+            plans, named = self.child
+            self.start(plans, named_output=named, parent=task)
+            task.run.tell("task_progress")
+        elif run.status == "completed":
+            self.finish([(task, "completed", None, run.output)])
+        else:
+            self.finish([(task, "failed", f"child_{run.status}", None)])
+
+
+_ENDINGS = {
+    "complete": ("completed", None),
+    "fail": ("failed", "boom"),
+    "exhaust": ("failed", "flaky"),
+    "skip": ("skipped", None),
+}
+
+
+def _claimable(task: Task) -> bool:
+    return task.status == "queued" and task.sent and task.run.status in ("queued", "running")
+
+
+def _holds(worker: str, task: Task, fence: int) -> bool:
+    return task.status == "running" and task.worker == worker and task.fence == fence
+
+
+def _is_plain(worker: str, report: Report) -> bool:
+    task = report.task
+    return task is not None and task.kind == "step" and _holds(worker, task, report.fence)
+
+
+def _verdict(worker: str, report: Report, *, closed: bool) -> Verdict:
+    task = report.task
+    if closed:
+        return "accepted"
+    if task is None or task.fence != report.fence or task.worker != worker:
+        return "fenced"
+    if task.status == "cancelled":
+        return "fenced"
+    return "accepted" if task.status == "running" else "already"
+
+
+def _spent(report: Report) -> Report:
+    """A retry of the last try is a failure."""
+    task = report.task
+    assert task is not None
+    limit = 3 if task.plan is None else task.plan.max_attempts
+    if report.deed in ("retry", "retry later") and task.attempt >= limit:
+        return Report(task=task, fence=report.fence, deed="exhaust")
+    return report

@@ -1,0 +1,155 @@
+"""The same picture taken of the database and of the mirror, to be compared."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from flowbuilder.executor.database import Database
+from tests.model.deeds import World
+from tests.model.mirror import Run, Task
+
+Picture = dict[str, Any]
+
+#: By run, so that a difference names its run.
+_STATE = b"""
+select
+  (select coalesce(json_agg(json_build_object('id', r.id, 'status', r.status,
+       'remaining', r.remaining_steps, 'error', r.error ->> 'code', 'output', r.output,
+       'parent', r.parent_task_id, 'last_seq', r.last_seq) order by r.created_at, r.id), '[]')
+   from flowbuilder.runs r) as runs,
+  (select coalesce(json_agg(json_build_object('run', s.run_id, 'step', s.step_id,
+       'status', s.status, 'remaining', s.remaining_tasks, 'reason', s.skip_reason,
+       'output', s.output)), '[]') from flowbuilder.run_steps s) as steps,
+  (select coalesce(json_agg(json_build_object('id', t.id, 'run', t.run_id, 'step', t.step_id,
+       'kind', t.kind, 'element', t.element, 'status', t.status, 'fence', t.fence,
+       'attempt', t.attempt, 'claims', t.claims, 'worker', t.worker_id, 'approved', t.approved,
+       'sent', t.message_id is not null,
+       'lease', extract(epoch from t.lease_until - c.zero)::integer)), '[]')
+   from flowbuilder.tasks t) as tasks,
+  (select coalesce(json_agg(json_build_object('run', e.stream, 'type', e.type, 'seq', e.seq)
+       order by e.stream, e.seq), '[]') from flowbuilder.events e) as events,
+  (select coalesce(json_agg(json_build_object('id', a.id, 'task', a.task_id, 'status', a.status)
+       order by a.requested_at, a.id), '[]') from flowbuilder.approvals a) as approvals,
+  (select coalesce(json_object_agg(w.id, w.status), '{}') from flowbuilder.workers w) as workers,
+  (select coalesce(json_agg(o.kind order by o.id), '[]') from flowbuilder.outbox o) as outbox,
+  (select count(*) from pgmq.q_flowbuilder_tasks) as messages
+from (select '2030-01-01 00:00+00'::timestamptz as zero) c
+"""
+_TERMINAL = ("workflow_completed", "workflow_failed", "workflow_cancelled")
+
+
+async def look(database: Database) -> Picture:
+    """Read all there is."""
+    row = await database.fetch_one(_STATE)
+    assert row is not None
+    return dict(row)
+
+
+def tasks_of(seen: Picture) -> dict[tuple[str, str, int], dict[str, Any]]:
+    """Return the rows of tasks by run, kind and step, and element."""
+    return {(t["run"], f"{t['kind']} {t['step']}", t["element"]): t for t in seen["tasks"]}
+
+
+def name_of(task: Task) -> str:
+    """Return what tells the tasks of one run apart, but for the element."""
+    return f"{task.kind} {task.plan.name if task.plan else None}"
+
+
+def of_database(seen: Picture) -> Picture:
+    """Return the picture of the database, checking that no stream has a gap (I7)."""
+    runs: dict[str, Any] = {}
+    for row in seen["runs"]:
+        events = [event for event in seen["events"] if event["run"] == row["id"]]
+        assert [event["seq"] for event in events] == list(range(1, row["last_seq"] + 1)), "I7"
+        ends = [event["seq"] for event in events if event["type"] in _TERMINAL]
+        assert ends in ([], [row["last_seq"]]), "I7: a terminal event is the last"
+        told: dict[str, int] = {}
+        for event in events:
+            told[event["type"]] = told.get(event["type"], 0) + 1
+        counted = row["status"] not in ("failed", "cancelled")
+        runs[row["id"]] = {
+            "run": [row["status"], row["error"], _plain(row["output"])],
+            "remaining": row["remaining"] if counted else None,
+            "events": told,
+            "steps": {},
+            "tasks": {},
+        }
+    expanding = {(t["run"], t["step"]) for t in seen["tasks"]
+                 if t["kind"] == "expand" and t["status"] != "completed"}  # fmt: skip
+    for row in seen["steps"]:
+        counted = row["status"] == "running" and (row["run"], row["step"]) not in expanding
+        runs[row["run"]]["steps"][row["step"]] = [
+            row["status"], row["reason"], row["remaining"] if counted else None,
+            _plain(row["output"]),
+        ]  # fmt: skip
+    for place, row in tasks_of(seen).items():
+        runs[place[0]]["tasks"][place[1:]] = [
+            row["status"], row["fence"], row["attempt"], row["claims"], row["worker"],
+            row["approved"], row["sent"], row["lease"],
+        ]  # fmt: skip
+    return {
+        "runs": runs,
+        "approvals": sorted([a["task"], a["status"]] for a in seen["approvals"]),
+        "workers": seen["workers"],
+        "outbox": seen["outbox"],
+        "messages": seen["messages"],
+    }
+
+
+def of_mirror(world: World, ids: Mapping[int, str], tasks: Mapping[int, int]) -> Picture:
+    """Return what the picture of the database must be.
+
+    `ids` and `tasks`: the ids in the database of the runs and tasks of the mirror, by `id()`.
+    """
+    return {
+        "runs": {ids[id(run)]: _run(run) for run in world.runs},
+        "approvals": sorted([tasks[id(a.task)], a.status] for a in world.approvals),
+        "workers": {name: worker.status for name, worker in world.workers.items()},
+        "outbox": [what for what, _, _ in world.outbox],
+        "messages": sum(task.sent for task in world.all_tasks()),
+    }
+
+
+def differences(seen: Any, expected: Any, at: str = "") -> list[str]:
+    """Say where the two differ, one line each."""
+    if isinstance(seen, dict) and isinstance(expected, dict):
+        return [
+            line
+            for key in {**seen, **expected}
+            for line in differences(seen.get(key), expected.get(key), f"{at}/{key}")
+        ]
+    return [] if seen == expected else [f"{at}: {seen}, expected: {expected}"]
+
+
+def _run(run: Run) -> Picture:
+    counted = run.status not in ("failed", "cancelled")
+    expanding = {task.plan.name for task in run.open_tasks() if task.plan and task.kind == "expand"}
+    return {
+        "run": [run.status, run.error, _plain(run.output)],
+        "remaining": sum(not step.over for step in run.steps.values()) if counted else None,
+        "events": dict(run.events),
+        "steps": {
+            name: [
+                step.status, step.reason,
+                sum(not task.over for task in step.tasks)
+                if step.status == "running" and name not in expanding else None,
+                _plain(step.output),
+            ]
+            for name, step in run.steps.items()
+        },
+        "tasks": {
+            (name_of(task), task.element): [
+                task.status, task.fence, task.attempt, task.claims, task.worker, task.approved,
+                task.sent, task.lease,
+            ]
+            for task in run.tasks
+        },
+    }  # fmt: skip
+
+
+def _plain(value: Any) -> Any:
+    """Return a value without the moment that a nap ended at."""
+    if isinstance(value, dict):
+        return {key: "" if key == "woke_at" else _plain(inner) for key, inner in value.items()}
+    return [_plain(inner) for inner in value] if isinstance(value, list) else value
