@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
@@ -18,6 +19,7 @@ from flowbuilder.planner.rules.clauses import MAX_CLAUSES, split_goal
 from flowbuilder.planner.rules.composer import Composer
 from flowbuilder.planner.rules.composition import Composition
 from flowbuilder.planner.rules.lexicon import lexicon, words
+from flowbuilder.planner.rules.literals import find_literals
 from flowbuilder.planner.rules.matching import ToolIndex
 from flowbuilder.planner.rules.outputs import StepDraft
 from flowbuilder.policy import apply_policy
@@ -80,7 +82,8 @@ class RulePlanner:
         """Return a plan with the tools that the user brought, if that is the better one.
 
         Who brings a tool for something wants it used, not the starter tool that does the same.
-        None: the starter tools are needed, or there are no others beside them.
+        None: the starter tools are needed, since only with them everything that the goal names
+        has its place, or there are no others beside them.
         """
         own = [tool for tool in request.registry if not is_starter(tool)]
         if not own or len(own) == len(request.registry):
@@ -89,7 +92,9 @@ class RulePlanner:
         if found is None or found[1].certain:
             return found
         every = self._whole(request)
-        return None if every is not None and every[1].certain else found
+        if every is None or not every[1].certain:
+            return found
+        return found if _placed(request.goal, found[1]) >= _placed(request.goal, every[1]) else None
 
     def _whole(self, request: PlanRequest) -> tuple[Composition, Plan] | None:
         """Return a plan and what it was made of, None if there is none."""
@@ -169,6 +174,13 @@ class RulePlanner:
         if plan.valid or questions:
             return plan
         raise PlanningError("the plan that came out is not valid", problems=problems)
+
+
+def _placed(goal: str, plan: Plan) -> int:
+    """Return how many of the literals of a goal stand in a plan's arguments."""
+    assert plan.flow is not None
+    written = json.dumps([dict(step.args) for step in plan.flow.steps], ensure_ascii=False)
+    return sum(str(item.value) in written for item in find_literals(goal))
 
 
 def _quoted(clause: Clause) -> int:
