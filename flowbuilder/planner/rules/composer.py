@@ -17,6 +17,7 @@ from flowbuilder.planner.rules.choice import Choice, choose, nearest, only_repor
 from flowbuilder.planner.rules.clause import Clause
 from flowbuilder.planner.rules.composition import Composition
 from flowbuilder.planner.rules.extremes import extreme_apart
+from flowbuilder.planner.rules.handing import hand_over, handed, titles_only
 from flowbuilder.planner.rules.inner import emptied, linked, object_clause
 from flowbuilder.planner.rules.instructions import instructs
 from flowbuilder.planner.rules.literals import Kind
@@ -50,6 +51,8 @@ from flowbuilder.planner.rules.wording import (
 )
 
 APPROVE = "human.approve"
+#: How near a verb is to what a tool does if it alone says that the tool is meant.
+SURE_VERB = 0.9
 
 
 class Composer:
@@ -93,6 +96,7 @@ class Composer:
     def _add_part(self, clause: Clause) -> None:
         count = len(self.plan.steps)
         choice = choose(clause, self.index, self.plan.steps)
+        clause, choice = self._handed(clause, choice)
         if choice is None and amend(self.plan, clause):
             return
         if choice is None or only_reports(clause, choice):
@@ -205,6 +209,29 @@ class Composer:
         self.plan.notes.append(f"A step {name} was added for “{inner.text.strip()}”.")
         return emptied(clause, inner) if len(self.plan.steps) > count else clause
 
+    def _handed(self, clause: Clause, choice: Choice | None) -> tuple[Clause, Choice | None]:
+        """Add the step that gets what a clause names, and return the clause without the name."""
+        ranked = self.index.rank(clause) if choice is None and clause.verb is not None else ()
+        outers = [match.profile for match in ranked if match.verb >= SURE_VERB]
+        for outer in [choice.profile] if choice is not None else outers:
+            found = handed(clause, outer, self.index, self.plan.steps)
+            if found is None:
+                continue
+            rest = hand_over(clause, found)
+            step = self.plan.add(found.profile, found.inner, found.binding)
+            again = choice or choose(rest, self.index, self.plan.steps)
+            if again is None or again.profile is not outer:
+                self.plan.steps.remove(step)
+                continue
+            name = found.profile.tool.name
+            said = found.inner.text.strip()
+            self.plan.notes.append(f"A step {name} was added for “{said}”.")
+            self.plan.doubts += [f"In “{said}”: {doubt}." for doubt in found.binding.doubts]
+            if found.rivals:
+                self.plan.doubts.append(f"“{said}” could also mean {' or '.join(found.rivals)}.")
+            return rest, again
+        return clause, choice
+
     def _narrowing(self, clause: Clause, choice: Choice) -> Profile | None:
         """Return the filter tool when a clause compares rows and its own tool cannot."""
         if condition_slot(choice.profile) is not None or not TableWords(clause).comparisons():
@@ -275,10 +302,12 @@ class Composer:
             self.plan.doubts.append(
                 f"“{clause.text}” asks something of what {step.id} reads; only reading is planned."
             )
+        self.plan.doubts += [f"{doubt}." for doubt in titles_only(clause, step, self.index)]
         loaded = known_words(self.plan.steps)
         others = [other for other in self.plan.steps if other.clause is not clause]
         for text in leftovers(clause, choice.match, binding, loaded, others):
-            self.plan.doubts.append(f"In “{clause.text.strip()}”, nothing accounts for “{text}”.")
+            said = " ".join(clause.text.split())
+            self.plan.doubts.append(f"In “{said}”, nothing accounts for “{text}”.")
 
     def _answer_with_count(self, step: StepDraft) -> None:
         counts = any(item.name == "count" for item in output_fields(step.profile))

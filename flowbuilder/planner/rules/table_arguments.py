@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from flowbuilder.planner.rules.axes import axes, set_against
 from flowbuilder.planner.rules.clause import Clause
 from flowbuilder.planner.rules.lexicon import listed, stem
 from flowbuilder.planner.rules.literals import Kind
@@ -86,6 +87,10 @@ def table_arguments(profile: Profile, clause: Clause, before: list[StepDraft]) -
     table = TableWords(clause)
     known = _computed_columns(before)
     _conditions(profile, table, clause, found, known)
+    against = set_against(profile, clause)
+    if against is not None:
+        found.values |= {name: _resolved(value, known) for name, value in against[0].items()}
+        found.used += against[1]
     for slot in profile.slots if works_on_records(profile) else ():
         if slot.name in found.values:
             continue
@@ -272,7 +277,8 @@ def _columns(
     else:
         names = _single_column(profile, slot, table)
     resolved = [_resolved(name, known) for name in names]
-    if profile.takes_axes and resolved and resolved[0] in found.values.values():
+    opposed = profile.takes_axes or axes(profile) is not None
+    if opposed and resolved and resolved[0] in found.values.values():
         return
     if resolved:
         one = len(resolved) == 1 and not slot.many
