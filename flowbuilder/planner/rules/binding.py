@@ -118,11 +118,17 @@ def _bind_literals(profile: Profile, clause: Clause, binding: Binding) -> None:
 
 def _named_otherwise(slot: Slot, item: Candidate, profile: Profile, clause: Clause) -> bool:
     """Whether a name stands beside its noun, so that an identifier elsewhere is something else."""
-    if item.kind is not Kind.IDENTIFIER or slot.kind is not SlotKind.NAME:
+    if item.kind not in (Kind.IDENTIFIER, Kind.DOTTED) or slot.kind is not SlotKind.NAME:
         return False
-    if item.owner & slot.stems or item.near & slot.stems:
+    named = named_by_noun(slot, profile, clause, [(item.start, item.end)])
+    if named is None:
         return False
-    return named_by_noun(slot, profile, clause, [(item.start, item.end)]) is not None
+    first, last = sorted([(item.start, item.end), named[1:]])
+    between = clause.text[first[1] - clause.start : last[0] - clause.start]
+    return _APART.search(between) is not None
+
+
+_APART = re.compile(r"\b(?:of|for|from|in|on|at|to)\b", re.IGNORECASE)
 
 
 def _key(item: Candidate) -> _Key:

@@ -8,7 +8,7 @@ from typing import Any
 
 from flowbuilder.errors import NoFittingTool, Problem
 from flowbuilder.planner.base import PlanRequest
-from flowbuilder.planner.rules.ambiguity import open_choices
+from flowbuilder.planner.rules.ambiguity import asks_nobody, open_choices
 from flowbuilder.planner.rules.amending import amend
 from flowbuilder.planner.rules.arguments import Binding
 from flowbuilder.planner.rules.binding import bind
@@ -53,6 +53,8 @@ from flowbuilder.planner.rules.wording import (
 APPROVE = "human.approve"
 #: How near a verb is to what a tool does if it alone says that the tool is meant.
 SURE_VERB = 0.9
+#: A verb that is less near to it is not what a tool is asked for by.
+KNOWN_VERB = 0.45
 
 
 class Composer:
@@ -211,15 +213,17 @@ class Composer:
 
     def _handed(self, clause: Clause, choice: Choice | None) -> tuple[Clause, Choice | None]:
         """Add the step that gets what a clause names, and return the clause without the name."""
-        ranked = self.index.rank(clause) if choice is None and clause.verb is not None else ()
+        weak = choice is None or (choice.match.verb < KNOWN_VERB and not clause.question)
+        ranked = self.index.rank(clause) if weak and clause.verb is not None else ()
         outers = [match.profile for match in ranked if match.verb >= SURE_VERB]
-        for outer in [choice.profile] if choice is not None else outers:
+        for outer in [*outers, *([choice.profile] if choice is not None else ())]:
             found = handed(clause, outer, self.index, self.plan.steps)
             if found is None:
                 continue
             rest = hand_over(clause, found)
             step = self.plan.add(found.profile, found.inner, found.binding)
-            again = choice or choose(rest, self.index, self.plan.steps)
+            same = choice is not None and choice.profile is outer
+            again = choice if same else choose(rest, self.index, self.plan.steps)
             if again is None or again.profile is not outer:
                 self.plan.steps.remove(step)
                 continue
@@ -297,6 +301,8 @@ class Composer:
         alone = not binding.refers and not self.plan.steps[:-1] and not clause.question
         if alone and not clause.extra and points_back(clause, choice.profile):
             self.plan.doubts.append(f"“{clause.text}” points to a result that no step gives.")
+        if (nobody := asks_nobody(clause, choice.profile)) is not None:
+            self.plan.doubts.append(f"{nobody}.")
         self.plan.doubts += open_choices(clause, choice.profile, step, binding.used)
         if asks_more(clause, choice.profile):
             self.plan.doubts.append(

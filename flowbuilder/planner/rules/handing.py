@@ -123,19 +123,23 @@ def _taken(
     The title of something that another tool gets is not taken: "slides from the document "Look"".
     """
     names = {slot.name for slot in content}
-    inside = " ".join(str(binding.args[name]) for name in names & binding.args.keys())
+    values = [str(binding.args[name]) for name in names & binding.args.keys()]
     own = {part for slot in outer.slots for part in slot.stems}
     free = {
         item.start
         for item in clause.literals
         if item.kind is Kind.QUOTED and _led_by_noun(item, clause, titled - own)
     }
+
+    def held(start: int, end: int) -> bool:
+        said = clause.text[start - clause.start : end - clause.start]
+        bare = said.strip("\"'“”„«»")
+        return bare in values if bare != said else any(bare in value for value in values)
+
     return [
         (start, end)
         for start, end in binding.used
-        if start >= clause.start
-        and start not in free
-        and clause.text[start - clause.start : end - clause.start].strip("\"'“”") not in inside
+        if start >= clause.start and start not in free and not held(start, end)
     ]
 
 

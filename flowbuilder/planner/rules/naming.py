@@ -83,7 +83,7 @@ def counted_things(profile: Profile, clause: Clause, binding: Binding) -> None:
 
 _LOWER = re.compile(
     r"\s+(?P<value>[a-z][\w-]{2,})(?=\s*$|\s*[,.;!?]|\s+(?:to|from|into|in|on|at|for|with|and|by|as|"
-    r"of|out|off|via)\b)"
+    r"of|out|off|via|over|during|since|between|until|within|before|after|about|through|than)\b)"
 )
 
 

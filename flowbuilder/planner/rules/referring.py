@@ -174,10 +174,18 @@ def bind_references(
         for step in _in_order(sources(steps, clause), slot, many):
             found = referenced(slot, step, clause)
             if found is not None and found not in taken:
-                binding.args[slot.name] = found
+                binding.args[slot.name] = _shaped(slot, step, found)
                 binding.refers = True
                 taken.append(found)
                 break
+
+
+def _shaped(slot: Slot, step: StepDraft, found: str) -> str | list[str]:
+    """Return a reference as a list of one where a parameter takes several and a step gives one."""
+    if not slot.many or slot.kind is SlotKind.RECORDS:
+        return found
+    given = {reference(step, item.name): item.type for item in output_fields(step.profile)}
+    return [found] if given.get(found) in ("string", "integer", "number") else found
 
 
 def _in_order(found: Any, slot: Slot, many: int) -> list[StepDraft]:
