@@ -17,7 +17,7 @@ from flowbuilder.planner.rules.choice import Choice, choose, nearest, only_repor
 from flowbuilder.planner.rules.clause import Clause
 from flowbuilder.planner.rules.composition import Composition
 from flowbuilder.planner.rules.extremes import extreme_apart
-from flowbuilder.planner.rules.handing import hand_over, handed, titles_only
+from flowbuilder.planner.rules.handing import Handed, hand_over, handed, made_of, titles_only
 from flowbuilder.planner.rules.inner import emptied, linked, object_clause
 from flowbuilder.planner.rules.instructions import instructs
 from flowbuilder.planner.rules.literals import Kind
@@ -227,14 +227,22 @@ class Composer:
             if again is None or again.profile is not outer:
                 self.plan.steps.remove(step)
                 continue
-            name = found.profile.tool.name
-            said = found.inner.text.strip()
-            self.plan.notes.append(f"A step {name} was added for “{said}”.")
-            self.plan.doubts += [f"In “{said}”: {doubt}." for doubt in found.binding.doubts]
-            if found.rivals:
-                self.plan.doubts.append(f"“{said}” could also mean {' or '.join(found.rivals)}.")
+            self._tell_handed(found, outer)
             return rest, again
         return clause, choice
+
+    def _tell_handed(self, found: Handed, outer: Profile) -> None:
+        """Add what is made of a thing that was got, and say what is doubtful about it."""
+        said = found.inner.text.strip()
+        makers, left = made_of(found, self.index, outer)
+        for profile in makers:
+            self.plan.add(profile, found.before, bind(profile, found.before, self.plan.steps))
+        names = " and ".join(one.tool.name for one in (found.profile, *makers))
+        self.plan.notes.append(f"A step {names} was added for “{said}”.")
+        self.plan.doubts += [f"In “{said}”: {doubt}." for doubt in found.binding.doubts]
+        self.plan.doubts += [f"In “{said}”, nothing accounts for “{text}”." for text in left]
+        if found.rivals:
+            self.plan.doubts.append(f"“{said}” could also mean {' or '.join(found.rivals)}.")
 
     def _narrowing(self, clause: Clause, choice: Choice) -> Profile | None:
         """Return the filter tool when a clause compares rows and its own tool cannot."""

@@ -205,4 +205,3 @@ def _wanted(slot: Slot, profile: Profile) -> Iterator[frozenset[str]]:
         yield _PHONED
     elif slot.stems & _ACCOUNTS:
         yield _HANDLES
-

@@ -11,7 +11,7 @@ from flowbuilder.planner.rules.binding import bind
 from flowbuilder.planner.rules.clause import Clause
 from flowbuilder.planner.rules.inner import emptied, piece
 from flowbuilder.planner.rules.instructions import instructs, is_instruction
-from flowbuilder.planner.rules.lexicon import Word, lexicon, stem, stems
+from flowbuilder.planner.rules.lexicon import Word, lexicon, name_words, stem, stems
 from flowbuilder.planner.rules.literals import Kind, Literal
 from flowbuilder.planner.rules.matching import Profile, ToolIndex
 from flowbuilder.planner.rules.outputs import StepDraft, consumes, referenced
@@ -36,9 +36,7 @@ _SPOKEN = stems(
     "text message sentence phrase note question quote comment line word content body reply answer "
     "task reminder name title poem translation summary string words paragraph"
 )
-_NOUN_BEFORE = re.compile(
-    r"([A-Za-z]+)(?:\s+(?:called|named|titled|entitled))?[\s:,]*[\"'“„«‘]?$"
-)
+_NOUN_BEFORE = re.compile(r"([A-Za-z]+)(?:\s+(?:called|named|titled|entitled))?[\s:,]*[\"'“„«‘]?$")
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +47,12 @@ class Handed:
     binding: Binding
     inner: Clause
     rivals: tuple[str, ...] = ()
+
+    @property
+    def before(self) -> Clause:
+        """The words that stand before the thing itself: "a summary of the document"."""
+        first = min(start for start, _ in self.binding.used)
+        return piece(self.inner, self.inner.start, max(first, self.inner.start))
 
 
 def handed(
@@ -99,9 +103,7 @@ def _given(
 
 def _titled(index: ToolIndex) -> frozenset[str]:
     """Return the nouns for what has a title: common ones, and those of tools that get something."""
-    own = {
-        noun for profile in index.profiles if not consumes(profile) for noun in nouns(profile)
-    }
+    own = {noun for profile in index.profiles if not consumes(profile) for noun in nouns(profile)}
     return _STORED | (own - _SPOKEN)
 
 
@@ -176,8 +178,11 @@ def _givers(
     for profile in index.profiles:
         if profile is outer or not _gets(profile, content, steps):
             continue
-        said = [word for word in rest.words if _speaks(word, profile, own)]
         binding = bind(profile, rest, [])
+        keys = _keys(profile, binding)
+        said = [
+            word for word in rest.words if _speaks(word, profile, own) and word.text not in keys
+        ]
         if not said or binding.missing or not _sound(profile, binding, rest):
             continue
         if any(step.profile is profile and step.args == binding.args for step in steps):
@@ -185,9 +190,14 @@ def _givers(
         inner = _span(clause, said, binding, taken)
         if inner is None or _leaves(inner, rest, binding):
             continue
-        named = len({word.stem for word in said} & set(nouns(profile)))
+        named = len({word.stem for word in said} & _named(profile))
         score = 2.0 * named + len(said) - len(binding.guessed)
         yield score, Handed(profile, binding, inner)
+
+
+def _keys(profile: Profile, binding: Binding) -> set[str]:
+    """Return the values of a tool's required parameters as text."""
+    return {str(binding.args.get(slot.name, "")) for slot in profile.slots if slot.required}
 
 
 def _gets(profile: Profile, content: Sequence[Slot], steps: list[StepDraft]) -> bool:
@@ -210,9 +220,18 @@ def _speaks(word: Word, profile: Profile, own: set[str]) -> bool:
     if word.stem in own:
         return False
     near = lexicon().nearness
-    if any(word.stem == noun or near(word.stem, noun) >= 0.85 for noun in nouns(profile)):
+    if any(word.stem == noun or near(word.stem, noun) >= 0.85 for noun in _named(profile)):
+        return True
+    if word.stem in profile.told - _BLANK:
         return True
     return any(word.stem in slot.stems - _BLANK for slot in profile.slots if slot.required)
+
+
+def _named(profile: Profile) -> set[str]:
+    """Return the stems of what a tool is named for; `reviews.list` is about reviews."""
+    family, _, rest = profile.tool.name.partition(".")
+    first = {stem(part) for part in name_words(family)} if rest else set()
+    return {*nouns(profile), *(first - _WHOLE - _SPOKEN)}
 
 
 def _sound(profile: Profile, binding: Binding, rest: Clause) -> bool:
@@ -262,8 +281,60 @@ def _leaves(inner: Clause, rest: Clause, binding: Binding) -> bool:
 
 
 def hand_over(clause: Clause, found: Handed) -> Clause:
-    """Return the clause with a pronoun for what another tool gets."""
-    return emptied(clause, found.inner)
+    """Return the clause with a pronoun for what another tool gets; a field's name stays."""
+    rest = emptied(clause, found.inner)
+    told = found.profile.told - _named(found.profile)
+    fields = tuple(word for word in found.inner.words if word.stem in told)
+    words = sorted((*rest.words, *fields), key=lambda word: word.start)
+    return replace(rest, words=tuple(words))
+
+
+def made_of(found: Handed, index: ToolIndex, outer: Profile) -> tuple[list[Profile], list[str]]:
+    """Return the tools for what is made of the thing, and the words that no tool accounts for.
+
+    "Mail *a summary* of the document "Plan"" takes one more step than mailing the document.
+    """
+    near = lexicon().nearness
+    tools: list[Profile] = []
+    left: list[str] = []
+    field = False
+    for word in found.before.words:
+        before, field = field, word.stem in found.profile.told
+        known = word.stem in lexicon().fillers or word.stem in _WHOLE
+        if known or (before and word.lower == "number of") or _accounts(found.profile, word):
+            continue
+        makers = [
+            profile
+            for profile in index.profiles
+            if profile is not outer and _makes(profile)
+            and any(near(word.stem, verb) >= 0.75 for verb in profile.verbs)
+        ]  # fmt: skip
+        if len(makers) == 1:
+            tools += makers if makers[0] not in tools else []
+        else:
+            left.append(word.text)
+    return tools, left
+
+
+#: Nouns for all of something.
+_WHOLE = stems(
+    "text content contents value list copy full whole entire complete all current details detail "
+    "information info data entries rows row wording body result results latest exact original"
+)
+
+
+def _accounts(profile: Profile, word: Word) -> bool:
+    """Whether a word is one of a tool's own, or names a value that it takes or gives."""
+    own = {part for slot in profile.slots for part in slot.stems} | profile.told
+    near = lexicon().nearness
+    return word.stem in own or any(near(word.stem, noun) >= 0.85 for noun in _named(profile))
+
+
+def _makes(profile: Profile) -> bool:
+    """Whether a harmless tool turns a content, and nothing else that it needs, into another."""
+    required = [slot for slot in profile.slots if slot.required]
+    turns = bool(required) and all(slot.kind in CONTENT for slot in required)
+    return turns and not consumes(profile) and not instructs(profile)
 
 
 def _led_by_noun(item: Literal, clause: Clause, known: frozenset[str]) -> bool:

@@ -173,7 +173,7 @@ class RulePlanner:
     def _checked(
         self, request: PlanRequest, made: Composition
     ) -> tuple[Validation, dict[str, Any], tuple[Problem, ...]]:
-        """Return the document of what was made with its validation, and what is wrong with it but for questions."""
+        """Return what was made as a document, validated, and what is wrong but for questions."""
         document = _document(request, made)
         checked = validate(document, request.registry, max_steps=self._settings.max_steps)
         asked = {question.pointer for question in made.asked()}

@@ -87,10 +87,7 @@ def table_arguments(profile: Profile, clause: Clause, before: list[StepDraft]) -
     table = TableWords(clause)
     known = _computed_columns(before)
     _conditions(profile, table, clause, found, known)
-    against = set_against(profile, clause)
-    if against is not None:
-        found.values |= {name: _resolved(value, known) for name, value in against[0].items()}
-        found.used += against[1]
+    _against(profile, clause, found, known)
     for slot in profile.slots if works_on_records(profile) else ():
         if slot.name in found.values:
             continue
@@ -106,6 +103,15 @@ def table_arguments(profile: Profile, clause: Clause, before: list[StepDraft]) -
         elif slot.kind is SlotKind.ENUM:
             _option(slot, table, found)
     return found
+
+
+def _against(
+    profile: Profile, clause: Clause, found: TableArguments, known: Mapping[str, str]
+) -> None:
+    """Set the two columns of a picture: "total by weekday"."""
+    columns, places = set_against(profile, clause) or ({}, [])
+    found.values |= {name: _resolved(value, known) for name, value in columns.items()}
+    found.used += places
 
 
 def _computed_columns(before: list[StepDraft]) -> dict[str, str]:
