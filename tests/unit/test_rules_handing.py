@@ -258,3 +258,37 @@ async def test_a_question_to_a_person_is_no_certain_answer_to_an_order(goal: str
     except PlanningError:
         return
     assert not plan.certain or plan.questions
+
+
+@pytest.mark.parametrize(
+    ("goal", "tools"),
+    [
+        ('Mail Ada Byron "The room has changed".', ["members.find", "mail.send"]),
+        (
+            'Summarize the notebook "Field trip" and mail it to Ada Byron.',
+            ["notebook.read", "text.shorten", "members.find", "mail.send"],
+        ),
+    ],
+)
+async def test_the_address_of_a_named_person_is_looked_up(goal: str, tools: list[str]) -> None:
+    plan = await planned(goal)
+    assert [name for name, _ in steps_of(plan)] == tools
+    assert steps_of(plan)[-1][1]["to"] == "${{ steps.find.email }}"
+    assert steps_of(plan)[-1][1]["body"] in ("The room has changed", "${{ steps.shorten }}")
+
+
+@pytest.mark.parametrize("whom", ["her", "Ada Byron"])
+async def test_whoever_is_addressed_is_not_what_is_sent(whom: str) -> None:
+    plan = await planned(
+        f'Read the notebook "Field trip", find the member Ada Byron and mail it to {whom}.'
+    )
+    sent = steps_of(plan)[-1][1]
+    assert sent["to"].startswith("${{ steps.find")
+    assert sent["body"] == "${{ steps.read }}"
+
+
+async def test_all_of_a_list_is_no_certain_answer_to_one_of_it() -> None:
+    plan = await planned(
+        "Search for tours of Lisbon on 2027-04-05 and mail the first one to ada@example.com."
+    )
+    assert not plan.certain

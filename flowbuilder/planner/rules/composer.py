@@ -8,6 +8,7 @@ from typing import Any
 
 from flowbuilder.errors import NoFittingTool, Problem
 from flowbuilder.planner.base import PlanRequest
+from flowbuilder.planner.rules.addressing import look_up
 from flowbuilder.planner.rules.ambiguity import asks_nobody, open_choices
 from flowbuilder.planner.rules.amending import amend
 from flowbuilder.planner.rules.arguments import Binding
@@ -16,6 +17,7 @@ from flowbuilder.planner.rules.bridges import extension
 from flowbuilder.planner.rules.choice import Choice, choose, nearest, only_reports
 from flowbuilder.planner.rules.clause import Clause
 from flowbuilder.planner.rules.composition import Composition
+from flowbuilder.planner.rules.earlier import sends_addressee, whole_list
 from flowbuilder.planner.rules.extremes import extreme_apart
 from flowbuilder.planner.rules.handing import Handed, hand_over, handed, made_of, titles_only
 from flowbuilder.planner.rules.inner import emptied, linked, object_clause
@@ -98,7 +100,7 @@ class Composer:
     def _add_part(self, clause: Clause) -> None:
         count = len(self.plan.steps)
         choice = choose(clause, self.index, self.plan.steps)
-        clause, choice = self._handed(clause, choice)
+        clause, choice = self._handed(*self._addressed(clause, choice))
         if choice is None and amend(self.plan, clause):
             return
         if choice is None or only_reports(clause, choice):
@@ -211,6 +213,23 @@ class Composer:
         self.plan.notes.append(f"A step {name} was added for “{inner.text.strip()}”.")
         return emptied(clause, inner) if len(self.plan.steps) > count else clause
 
+    def _addressed(self, clause: Clause, choice: Choice | None) -> tuple[Clause, Choice | None]:
+        """Add the step that finds the address of somebody whom a clause only names."""
+        ranked = self.index.rank(clause) if choice is None and clause.verb is not None else ()
+        outers = [match.profile for match in ranked if match.verb >= SURE_VERB]
+        count = len(self.plan.steps)
+        for outer in [choice.profile] if choice is not None else outers:
+            rest = look_up(self.plan, self.index, clause, outer)
+            if rest is None:
+                continue
+            again = choice or choose(rest, self.index, self.plan.steps)
+            if again is not None and again.profile is outer:
+                return rest, again
+            if len(self.plan.steps) > count:
+                del self.plan.steps[count:]
+                self.plan.notes.pop()
+        return clause, choice
+
     def _handed(self, clause: Clause, choice: Choice | None) -> tuple[Clause, Choice | None]:
         """Add the step that gets what a clause names, and return the clause without the name."""
         weak = choice is None or (choice.match.verb < KNOWN_VERB and not clause.question)
@@ -316,6 +335,10 @@ class Composer:
             self.plan.doubts.append(
                 f"“{clause.text}” asks something of what {step.id} reads; only reading is planned."
             )
+        if (same := sends_addressee(step)) is not None:
+            self.plan.doubts.append(f"{same}.")
+        if (whole := whole_list(clause, step, self.plan.steps)) is not None:
+            self.plan.doubts.append(f"{whole}.")
         self.plan.doubts += [f"{doubt}." for doubt in titles_only(clause, step, self.index)]
         loaded = known_words(self.plan.steps)
         others = [other for other in self.plan.steps if other.clause is not clause]

@@ -205,3 +205,31 @@ def _wanted(slot: Slot, profile: Profile) -> Iterator[frozenset[str]]:
         yield _PHONED
     elif slot.stems & _ACCOUNTS:
         yield _HANDLES
+
+
+_ALONE = re.compile(r"\s*(?:$|[,.;]|(?:to|in|on|for|with|via|by|into|as)\b)", re.IGNORECASE)
+
+
+def whole_list(clause: Clause, step: StepDraft, steps: Sequence[StepDraft]) -> str | None:
+    """Say that a step gets all of a list where a clause speaks of one element: "the first one"."""
+    ranked = _RANKED.search(clause.text)
+    if ranked is None or _ALONE.match(clause.text, ranked.end()) is None:
+        return None
+    given = str(step.args)
+    lists = [one for one in steps if one is not step and any(True for _ in _lists(one))]
+    whole = any(f"steps.{one.id} " in given or f"steps.{one.id}." in given for one in lists)
+    return f"“{ranked.group()}” in “{clause.text}” means one; {step.id} gets all" if whole else None
+
+
+_NAMED_STEP = re.compile(r"\bsteps\.(\w+)")
+
+
+def sends_addressee(step: StepDraft) -> str | None:
+    """Say that all that is known of whom a step addresses is also what it sends."""
+    keys = [slot.name for slot in step.profile.slots if slot.kind in KEYS]
+    addressed = {one for name in keys for one in _NAMED_STEP.findall(str(step.args.get(name)))}
+    for name, value in step.args.items():
+        found = _NAMED_STEP.findall(str(value))
+        if name not in keys and len(found) > 1 and addressed & set(found):
+            return f"{name} of {step.id} was taken to be all that is known of whom it addresses"
+    return None
