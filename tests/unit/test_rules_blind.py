@@ -14,6 +14,7 @@ TOOLS = [
     ("utilities", 14), ("secretary", 15), ("store", 15), ("forge", 14), ("tables", 15),
     ("assistant", 15), ("cloud", 14), ("library", 15), ("documents", 15), ("reviews", 15),
     ("content", 15), ("events", 15), ("telecom", 14), ("sports", 14),
+    ("backoffice", 14), ("builds", 14),
 ]  # fmt: skip
 HARD = ["hard1", "hard2", "hard3", "hard4"]
 

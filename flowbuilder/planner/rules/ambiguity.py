@@ -16,6 +16,7 @@ from flowbuilder.planner.rules.outputs import StepDraft
 from flowbuilder.planner.rules.phrases import Candidate
 from flowbuilder.planner.rules.slots import Slot, SlotKind
 from flowbuilder.planner.rules.table_arguments import works_on_records
+from flowbuilder.toolkit import is_starter
 from flowbuilder.tools import Effects
 
 #: Two literals that would fit each other's parameters nearly as well.
@@ -131,3 +132,22 @@ def open_choices(
         yield f"no part of {profile.tool.name} makes it {found.group('format')}"
     if (found := _TIMES.search(said)) is not None:
         yield f"“{found.group()}” in “{clause.text}” may ask for more than one call"
+
+
+_ASKING = re.compile(
+    r"\b(?:ask|asks|asked|prompt|request|wait|seek|get|obtain|require|need|collect|enter|input"
+    r"|let|have|question|once|until|when|answer|choose|decide|pick|type|tell me|fill in)\b",
+    re.IGNORECASE,
+)
+_WAITING = ("human.", "event.")
+
+
+def asks_nobody(clause: Clause, profile: Profile) -> str | None:
+    """Say that a person or an event is waited for though the words ask for something done.
+
+    "Approve the expense of 64.80 euros" wants an expense approved, not a question put to somebody.
+    """
+    waits = is_starter(profile.tool) and profile.tool.name.startswith(_WAITING)
+    if not waits or clause.approval or clause.asks_approval or _ASKING.search(clause.text):
+        return None
+    return f"“{clause.text}” was taken as a question to a person, which {profile.tool.name} asks"

@@ -9,6 +9,7 @@ from typing import Any
 from flowbuilder.planner.rules.ambiguity import Given, doubtful
 from flowbuilder.planner.rules.arguments import Binding
 from flowbuilder.planner.rules.clause import Clause
+from flowbuilder.planner.rules.earlier import bind_earlier
 from flowbuilder.planner.rules.fitting import (
     ENOUGH,
     as_phrase,
@@ -21,7 +22,7 @@ from flowbuilder.planner.rules.instructions import instruct, instructs, is_instr
 from flowbuilder.planner.rules.lexicon import lexicon, name_words, stem
 from flowbuilder.planner.rules.literals import Kind
 from flowbuilder.planner.rules.matching import Profile
-from flowbuilder.planner.rules.naming import named_by_noun
+from flowbuilder.planner.rules.naming import counted_things, named_by_noun
 from flowbuilder.planner.rules.outputs import StepDraft
 from flowbuilder.planner.rules.pairs import bind_pairs
 from flowbuilder.planner.rules.phrases import (
@@ -62,6 +63,8 @@ def bind(profile: Profile, clause: Clause, steps: list[StepDraft]) -> Binding:
         _bind_literals(profile, clause, binding)
     _bind_options(profile, clause, binding)
     _bind_named(profile, clause, binding)
+    counted_things(profile, clause, binding)
+    bind_earlier(profile, clause, steps, binding)
     bind_recalled(profile, clause, steps, binding)
     bind_references(profile, clause, steps, binding, optional=False)
     _bind_phrases(profile, clause, binding)
@@ -101,6 +104,8 @@ def _bind_literals(profile: Profile, clause: Clause, binding: Binding) -> None:
         key = _key(item)
         if score < ENOUGH or slot.name in binding.args or key in taken:
             continue
+        if _named_otherwise(slot, item, profile, clause):
+            continue
         value = as_value(slot, item)
         if value is None:
             continue
@@ -109,6 +114,21 @@ def _bind_literals(profile: Profile, clause: Clause, binding: Binding) -> None:
         _give(slot, item, value, candidates, clause, binding, taken)
     left = frozenset(slot.name for slot in open_slots if slot.name not in binding.args)
     binding.doubts += doubtful(given, open_slots, left)
+
+
+def _named_otherwise(slot: Slot, item: Candidate, profile: Profile, clause: Clause) -> bool:
+    """Whether a name stands beside its noun, so that an identifier elsewhere is something else."""
+    if item.kind not in (Kind.IDENTIFIER, Kind.DOTTED) or slot.kind is not SlotKind.NAME:
+        return False
+    named = named_by_noun(slot, profile, clause, [(item.start, item.end)])
+    if named is None:
+        return False
+    first, last = sorted([(item.start, item.end), named[1:]])
+    between = clause.text[first[1] - clause.start : last[0] - clause.start]
+    return _APART.search(between) is not None
+
+
+_APART = re.compile(r"\b(?:of|for|from|in|on|at|to)\b", re.IGNORECASE)
 
 
 def _key(item: Candidate) -> _Key:

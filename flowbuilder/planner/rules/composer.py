@@ -8,7 +8,8 @@ from typing import Any
 
 from flowbuilder.errors import NoFittingTool, Problem
 from flowbuilder.planner.base import PlanRequest
-from flowbuilder.planner.rules.ambiguity import open_choices
+from flowbuilder.planner.rules.addressing import look_up
+from flowbuilder.planner.rules.ambiguity import asks_nobody, open_choices
 from flowbuilder.planner.rules.amending import amend
 from flowbuilder.planner.rules.arguments import Binding
 from flowbuilder.planner.rules.binding import bind
@@ -16,7 +17,9 @@ from flowbuilder.planner.rules.bridges import extension
 from flowbuilder.planner.rules.choice import Choice, choose, nearest, only_reports
 from flowbuilder.planner.rules.clause import Clause
 from flowbuilder.planner.rules.composition import Composition
+from flowbuilder.planner.rules.earlier import sends_addressee, whole_list
 from flowbuilder.planner.rules.extremes import extreme_apart
+from flowbuilder.planner.rules.handing import Handed, hand_over, handed, made_of, titles_only
 from flowbuilder.planner.rules.inner import emptied, linked, object_clause
 from flowbuilder.planner.rules.instructions import instructs
 from flowbuilder.planner.rules.literals import Kind
@@ -50,6 +53,10 @@ from flowbuilder.planner.rules.wording import (
 )
 
 APPROVE = "human.approve"
+#: How near a verb is to what a tool does if it alone says that the tool is meant.
+SURE_VERB = 0.9
+#: A verb that is less near to it is not what a tool is asked for by.
+KNOWN_VERB = 0.45
 
 
 class Composer:
@@ -93,6 +100,7 @@ class Composer:
     def _add_part(self, clause: Clause) -> None:
         count = len(self.plan.steps)
         choice = choose(clause, self.index, self.plan.steps)
+        clause, choice = self._handed(*self._addressed(clause, choice))
         if choice is None and amend(self.plan, clause):
             return
         if choice is None or only_reports(clause, choice):
@@ -205,6 +213,56 @@ class Composer:
         self.plan.notes.append(f"A step {name} was added for “{inner.text.strip()}”.")
         return emptied(clause, inner) if len(self.plan.steps) > count else clause
 
+    def _addressed(self, clause: Clause, choice: Choice | None) -> tuple[Clause, Choice | None]:
+        """Add the step that finds the address of somebody whom a clause only names."""
+        ranked = self.index.rank(clause) if choice is None and clause.verb is not None else ()
+        outers = [match.profile for match in ranked if match.verb >= SURE_VERB]
+        count = len(self.plan.steps)
+        for outer in [choice.profile] if choice is not None else outers:
+            rest = look_up(self.plan, self.index, clause, outer)
+            if rest is None:
+                continue
+            again = choice or choose(rest, self.index, self.plan.steps)
+            if again is not None and again.profile is outer:
+                return rest, again
+            if len(self.plan.steps) > count:
+                del self.plan.steps[count:]
+                self.plan.notes.pop()
+        return clause, choice
+
+    def _handed(self, clause: Clause, choice: Choice | None) -> tuple[Clause, Choice | None]:
+        """Add the step that gets what a clause names, and return the clause without the name."""
+        weak = choice is None or (choice.match.verb < KNOWN_VERB and not clause.question)
+        ranked = self.index.rank(clause) if weak and clause.verb is not None else ()
+        outers = [match.profile for match in ranked if match.verb >= SURE_VERB]
+        for outer in [*outers, *([choice.profile] if choice is not None else ())]:
+            found = handed(clause, outer, self.index, self.plan.steps)
+            if found is None:
+                continue
+            rest = hand_over(clause, found)
+            step = self.plan.add(found.profile, found.inner, found.binding)
+            same = choice is not None and choice.profile is outer
+            again = choice if same else choose(rest, self.index, self.plan.steps)
+            if again is None or again.profile is not outer:
+                self.plan.steps.remove(step)
+                continue
+            self._tell_handed(found, outer)
+            return rest, again
+        return clause, choice
+
+    def _tell_handed(self, found: Handed, outer: Profile) -> None:
+        """Add what is made of a thing that was got, and say what is doubtful about it."""
+        said = found.inner.text.strip()
+        makers, left = made_of(found, self.index, outer)
+        for profile in makers:
+            self.plan.add(profile, found.before, bind(profile, found.before, self.plan.steps))
+        names = " and ".join(one.tool.name for one in (found.profile, *makers))
+        self.plan.notes.append(f"A step {names} was added for “{said}”.")
+        self.plan.doubts += [f"In “{said}”: {doubt}." for doubt in found.binding.doubts]
+        self.plan.doubts += [f"In “{said}”, nothing accounts for “{text}”." for text in left]
+        if found.rivals:
+            self.plan.doubts.append(f"“{said}” could also mean {' or '.join(found.rivals)}.")
+
     def _narrowing(self, clause: Clause, choice: Choice) -> Profile | None:
         """Return the filter tool when a clause compares rows and its own tool cannot."""
         if condition_slot(choice.profile) is not None or not TableWords(clause).comparisons():
@@ -270,15 +328,23 @@ class Composer:
         alone = not binding.refers and not self.plan.steps[:-1] and not clause.question
         if alone and not clause.extra and points_back(clause, choice.profile):
             self.plan.doubts.append(f"“{clause.text}” points to a result that no step gives.")
+        if (nobody := asks_nobody(clause, choice.profile)) is not None:
+            self.plan.doubts.append(f"{nobody}.")
         self.plan.doubts += open_choices(clause, choice.profile, step, binding.used)
         if asks_more(clause, choice.profile):
             self.plan.doubts.append(
                 f"“{clause.text}” asks something of what {step.id} reads; only reading is planned."
             )
+        if (same := sends_addressee(step)) is not None:
+            self.plan.doubts.append(f"{same}.")
+        if (whole := whole_list(clause, step, self.plan.steps)) is not None:
+            self.plan.doubts.append(f"{whole}.")
+        self.plan.doubts += [f"{doubt}." for doubt in titles_only(clause, step, self.index)]
         loaded = known_words(self.plan.steps)
         others = [other for other in self.plan.steps if other.clause is not clause]
         for text in leftovers(clause, choice.match, binding, loaded, others):
-            self.plan.doubts.append(f"In “{clause.text.strip()}”, nothing accounts for “{text}”.")
+            said = " ".join(clause.text.split())
+            self.plan.doubts.append(f"In “{said}”, nothing accounts for “{text}”.")
 
     def _answer_with_count(self, step: StepDraft) -> None:
         counts = any(item.name == "count" for item in output_fields(step.profile))

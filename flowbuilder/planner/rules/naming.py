@@ -5,9 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
+from flowbuilder.planner.rules.arguments import Binding
 from flowbuilder.planner.rules.clause import Clause
 from flowbuilder.planner.rules.fitting import KEPT_NOUNS
 from flowbuilder.planner.rules.lexicon import Word, lexicon, listed, name_words, stem, stems, words
+from flowbuilder.planner.rules.literals import Kind
 from flowbuilder.planner.rules.matching import Profile
 from flowbuilder.planner.rules.slots import Slot, SlotKind
 
@@ -59,9 +61,29 @@ def named_by_noun(
     return None
 
 
+_LIMITS = listed("count limit number top n amount max_results how_many quantity size results")
+
+
+def counted_things(profile: Profile, clause: Clause, binding: Binding) -> None:
+    """Set an optional number of results from a count of the tool's noun: "*6* attractions"."""
+    own = {stem(part) for part in name_words(profile.tool.name)}
+    limits = [
+        slot
+        for slot in profile.slots
+        if slot.kind is SlotKind.NUMBER and slot.name in _LIMITS and slot.name not in binding.args
+    ]
+    for item in clause.literals if len(limits) == 1 else ():
+        after = words(clause.text[max(item.end - clause.start, 0) :])[:2]
+        plural = any(word.stem in own and word.lower.endswith("s") for word in after)
+        if item.kind is Kind.NUMBER and plural and not _inside(item.start, binding.used):
+            binding.args[limits[0].name] = item.value
+            binding.used.append((item.start, item.end))
+            return
+
+
 _LOWER = re.compile(
     r"\s+(?P<value>[a-z][\w-]{2,})(?=\s*$|\s*[,.;!?]|\s+(?:to|from|into|in|on|at|for|with|and|by|as|"
-    r"of|out|off|via)\b)"
+    r"of|out|off|via|over|during|since|between|until|within|before|after|about|through|than)\b)"
 )
 
 

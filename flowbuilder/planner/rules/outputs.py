@@ -199,9 +199,16 @@ def _typed(
             return None
         return reference(step, fields[0].name)
     mentioned = mentioned_field(clause, step)
-    if mentioned is not None and mentioned in fitting:
+    if mentioned is not None and mentioned in fitting and _may_address(slot, mentioned):
         return reference(step, mentioned.name)
     return reference(step, fitting[0].name) if len(fitting) == 1 and "number" in kinds else None
+
+
+def _may_address(slot: Slot, item: Field) -> bool:
+    """Whether a field named in a clause can be an address: a phone's number is no mail address."""
+    marks = {SlotKind.EMAIL: ("mail",), SlotKind.PHONE: ("phone", "mobile", "tel", "number")}
+    known = marks.get(slot.kind)
+    return known is None or any(mark in item.name.lower() for mark in known)
 
 
 def _speaks_of(step: StepDraft, slot: Slot) -> bool:

@@ -21,13 +21,14 @@ from flowbuilder.planner.rules.composition import Composition
 from flowbuilder.planner.rules.lexicon import lexicon, words
 from flowbuilder.planner.rules.literals import find_literals
 from flowbuilder.planner.rules.matching import ToolIndex
+from flowbuilder.planner.rules.mending import ask_instead
 from flowbuilder.planner.rules.outputs import StepDraft
 from flowbuilder.policy import apply_policy
 from flowbuilder.settings import Settings
 from flowbuilder.toolkit import is_starter
 from flowbuilder.tools import ToolRegistry
 from flowbuilder.types import JsonObject
-from flowbuilder.validation import validate
+from flowbuilder.validation import Validation, validate
 
 #: A longer run of letters, digits or brackets is no word (addresses have marks in between).
 _RUN = re.compile(r"\w{200}|([^\w\s])\1{40}")
@@ -150,11 +151,10 @@ class RulePlanner:
                 "the goal asks for nothing to be done",
                 hint="; ".join(made.doubts) or "Say what is to be done.",
             )
-        document = _document(request, made)
+        checked, document, problems = self._checked(request, made)
+        if checked.flow is None and ask_instead(made, problems):
+            checked, document, problems = self._checked(request, made)
         questions = tuple(made.asked())
-        checked = validate(document, request.registry, max_steps=self._settings.max_steps)
-        asked = {question.pointer for question in questions}
-        problems = tuple(item for item in checked.problems if not _answered_later(item, asked))
         if len(made.steps) > self._settings.max_steps:
             raise PlanningError(f"the plan has more than {self._settings.max_steps} steps")
         flow = checked.flow or _shape(document, problems)
@@ -174,6 +174,16 @@ class RulePlanner:
         if plan.valid or questions:
             return plan
         raise PlanningError("the plan that came out is not valid", problems=problems)
+
+    def _checked(
+        self, request: PlanRequest, made: Composition
+    ) -> tuple[Validation, dict[str, Any], tuple[Problem, ...]]:
+        """Return what was made as a document, validated, and what is wrong but for questions."""
+        document = _document(request, made)
+        checked = validate(document, request.registry, max_steps=self._settings.max_steps)
+        asked = {question.pointer for question in made.asked()}
+        problems = [item for item in checked.problems if not _answered_later(item, asked)]
+        return checked, document, tuple(problems)
 
 
 def _placed(goal: str, plan: Plan) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from flowbuilder.planner.rules.arguments import Binding
@@ -14,6 +14,7 @@ from flowbuilder.planner.rules.matching import Profile
 from flowbuilder.planner.rules.outputs import (
     StepDraft,
     main_field,
+    mentioned_field,
     output_fields,
     reference,
     referenced,
@@ -171,13 +172,35 @@ def bind_references(
             ]
             continue
         many = sum(other.kind is SlotKind.RECORDS and other.required for other in profile.slots)
-        for step in _in_order(sources(steps, clause), slot, many):
+        found_at = _addressed_last(sources(steps, clause), clause, binding)
+        for step in _in_order(found_at, slot, many):
             found = referenced(slot, step, clause)
             if found is not None and found not in taken:
-                binding.args[slot.name] = found
+                binding.args[slot.name] = _shaped(slot, step, found)
                 binding.refers = True
                 taken.append(found)
                 break
+
+
+def _addressed_last(
+    found: Iterable[StepDraft], clause: Clause, binding: Binding
+) -> list[StepDraft]:
+    """Return the sources; whoever is addressed is hardly what is sent: "mail it to her"."""
+    given = str(binding.args)
+
+    def addressed(step: StepDraft) -> bool:
+        used = re.search(rf"\bsteps\.{re.escape(step.id)}\b", given) is not None
+        return used and mentioned_field(clause, step) is None
+
+    return sorted(found, key=addressed)
+
+
+def _shaped(slot: Slot, step: StepDraft, found: str) -> str | list[str]:
+    """Return a reference as a list of one where a parameter takes several and a step gives one."""
+    if not slot.many or slot.kind is SlotKind.RECORDS:
+        return found
+    given = {reference(step, item.name): item.type for item in output_fields(step.profile)}
+    return [found] if given.get(found) in ("string", "integer", "number") else found
 
 
 def _in_order(found: Any, slot: Slot, many: int) -> list[StepDraft]:

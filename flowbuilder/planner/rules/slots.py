@@ -93,7 +93,7 @@ _BY_NAME: tuple[tuple[SlotKind, str], ...] = (
     (SlotKind.SPAN, "seconds duration delay timeout minutes hours window interval lookback span"),
     (SlotKind.CODE, "symbol ticker code id identifier number sku isbn iban version release "
                     "build serial postcode zipcode zip hash commit host hostname server "
-                    "node container pod cluster vin account repo repository"),
+                    "node container pod cluster vin account repo repository metric gauge"),
     (SlotKind.COLUMN, "column columns field fields key keys property attribute by on x y axis"),
     (SlotKind.QUERY, "query search topic keyword keywords term terms q question phrase word"),
     (SlotKind.PLACE, "city location place town country origin destination region state airport "

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 from flowbuilder.planner.rules.clause import Clause
 from flowbuilder.planner.rules.instructions import instructs
 from flowbuilder.planner.rules.lexicon import lexicon, name_words, stem, stems, words
@@ -67,7 +69,9 @@ def nouns(profile: Profile) -> list[str]:
 def says_noun(clause: Clause, match: Match, least: float = 0.4) -> bool:
     """Whether a clause says a noun of a tool's name, or a word so near to it at least."""
     near = lexicon().nearness
-    said = {word.stem for word in (*clause.words, *words(clause.text))}
+    plain = words(clause.text)
+    said = {word.stem for word in (*clause.words, *plain)}
+    said |= {stem(one.lower + other.lower) for one, other in pairwise(plain)}  # "on call"
     return any(near(word, noun) >= least for word in said for noun in nouns(match.profile))
 
 

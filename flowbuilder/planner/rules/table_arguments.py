@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from flowbuilder.planner.rules.axes import axes, set_against
 from flowbuilder.planner.rules.clause import Clause
 from flowbuilder.planner.rules.lexicon import listed, stem
 from flowbuilder.planner.rules.literals import Kind
@@ -86,6 +87,7 @@ def table_arguments(profile: Profile, clause: Clause, before: list[StepDraft]) -
     table = TableWords(clause)
     known = _computed_columns(before)
     _conditions(profile, table, clause, found, known)
+    _against(profile, clause, found, known)
     for slot in profile.slots if works_on_records(profile) else ():
         if slot.name in found.values:
             continue
@@ -101,6 +103,15 @@ def table_arguments(profile: Profile, clause: Clause, before: list[StepDraft]) -
         elif slot.kind is SlotKind.ENUM:
             _option(slot, table, found)
     return found
+
+
+def _against(
+    profile: Profile, clause: Clause, found: TableArguments, known: Mapping[str, str]
+) -> None:
+    """Set the two columns of a picture: "total by weekday"."""
+    columns, places = set_against(profile, clause) or ({}, [])
+    found.values |= {name: _resolved(value, known) for name, value in columns.items()}
+    found.used += places
 
 
 def _computed_columns(before: list[StepDraft]) -> dict[str, str]:
@@ -272,7 +283,8 @@ def _columns(
     else:
         names = _single_column(profile, slot, table)
     resolved = [_resolved(name, known) for name in names]
-    if profile.takes_axes and resolved and resolved[0] in found.values.values():
+    opposed = profile.takes_axes or axes(profile) is not None
+    if opposed and resolved and resolved[0] in found.values.values():
         return
     if resolved:
         one = len(resolved) == 1 and not slot.many
