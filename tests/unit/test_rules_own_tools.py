@@ -74,3 +74,23 @@ async def test_starter_tools_do_the_rest() -> None:
     plan, told = await planned('Write "hello" to the file greeting.txt')
     assert tools_of(plan) == ["file.write"] == told
     assert plan.certain
+
+
+@tool("code.draw", effects="write")
+def draw_code(content: str) -> str:
+    """Draw a QR code image and return its file path."""
+    return content
+
+
+async def test_a_code_for_an_address_is_about_the_address_not_the_page() -> None:
+    registry = ToolRegistry([*starter_tools(), draw_code])
+    plan = None
+    request = PlanRequest(
+        id="p", goal="Draw a QR code for https://example.org/a", registry=registry
+    )
+    async for event in RulePlanner(Settings()).stream(request):
+        plan = event.plan or plan
+    assert plan is not None and plan.flow is not None
+    assert [step.tool for step in plan.flow.steps] == ["code.draw"]
+    assert plan.flow.steps[0].args["content"] == "https://example.org/a"
+    assert not plan.certain

@@ -20,6 +20,7 @@ from flowbuilder.planner.rules.phrases import (
     phrase_candidates,
 )
 from flowbuilder.planner.rules.slots import Slot, SlotKind
+from flowbuilder.tools import Effects
 
 _MOMENTS = frozenset({Kind.DATE, Kind.TIME, Kind.DURATION})
 _COUNTED = frozenset({Kind.NUMBER, Kind.MONEY, Kind.PERCENT, Kind.DURATION})
@@ -38,6 +39,7 @@ _PHRASED = frozenset(
 _KEYS = frozenset({SlotKind.CODE, SlotKind.COLUMN, SlotKind.NAME})
 #: What a named file is loaded for.
 _LOADED = frozenset({SlotKind.TEXT, SlotKind.RECORDS, SlotKind.ANY, SlotKind.PATH})
+_CONTENTS = stems("content data payload value link")
 _FOLDERS = stems("folder directory dir")
 _NOBODY = listed("me us you him her them it one somebody someone everyone everybody")
 
@@ -78,8 +80,20 @@ def _literal(slot: Slot, profile: Profile, clause: Clause, binding: Binding) -> 
     wanted = _TAKES.get(slot.kind, frozenset())
     if slot.kind in _KEYS and not any(other.kind in _LOADED for other in profile.slots):
         wanted |= {Kind.PATH}  # the name of an object in a store
+    if _holds_anything(slot, profile):
+        wanted |= {Kind.URL, Kind.EMAIL, Kind.PHONE}
     free = (item for item in literal_candidates(clause) if not _used(item, binding.used))
     return next((item for item in free if item.kind in wanted), None)
+
+
+def _holds_anything(slot: Slot, profile: Profile) -> bool:
+    """Whether what is made of an address is about the address: a code for it, a label with it.
+
+    What reads or stores a content is given the page behind the address instead.
+    """
+    stores = any(other.kind is SlotKind.PATH for other in profile.slots)
+    reads = profile.tool.effects in (Effects.PURE, Effects.READ)
+    return bool(slot.stems & _CONTENTS) and not (stores or reads)
 
 
 def _phrase(slot: Slot, profile: Profile, clause: Clause, binding: Binding) -> Candidate | None:
