@@ -30,7 +30,7 @@ LIST_VERSIONS: Final = b"""
 
 START_RUNS: Final = b"""
     select flowbuilder.start_runs(%s, %s::uuid, %s::json[], %s::text[], %s::float8, %s::uuid, %s,
-        %s, null, %s::uuid, %s, %s::float8, %s) as answer"""
+        %s, null, %s::uuid, %s, %s::float8, %s, %s) as answer"""
 GET_RUN: Final = _RUN + b" and r.id = %s::uuid"
 LIST_RUNS: Final = b"""
     with given as (
@@ -96,6 +96,10 @@ ACCEPT_PLAN: Final = b"""
     where workspace_id = %s and id = %s::uuid returning *"""
 
 REGISTER_WORKER: Final = b"select flowbuilder.register_worker(%s::uuid, %s, %s, %s, %s, %s, %s)"
+DECLARE_LIMITS: Final = b"select flowbuilder.declare_limits(%s, %s)"
+SET_LIMIT: Final = b"select flowbuilder.set_limit(%s, 'administrator', %s, %s, %s::float8, %s)"
+CLEAR_LIMIT: Final = b"select flowbuilder.clear_limit(%s) as cleared"
+LIMITS: Final = b"select * from flowbuilder.limits_in_force()"
 RETIRE_WORKER: Final = b"select flowbuilder.retire_worker(%s::uuid, %s) as runs"
 WORKERS: Final = b"""
     select * from flowbuilder.workers

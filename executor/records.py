@@ -8,6 +8,7 @@ from enum import StrEnum
 from typing import Any, Literal
 
 from flowbuilder.executor.states import ApprovalStatus, RunStatus, StepStatus, TaskStatus
+from flowbuilder.limits import Priority
 from flowbuilder.types import JsonObject, JsonSchema, JsonValue
 
 #: The workspace that everything belongs to until there are users.
@@ -101,6 +102,7 @@ class RunRow:
     """The run that this one retries."""
     retry_from: str | None = None
     """The step that was named for it."""
+    priority: Priority = Priority.NORMAL
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -19,6 +19,8 @@ from flowbuilder.executor.records import (
     Verdict,
 )
 from flowbuilder.executor.states import ApprovalStatus, RunStatus, StepStatus, TaskStatus
+from flowbuilder.executor.terms import LimitRow
+from flowbuilder.limits import Priority, Rate
 from flowbuilder.types import JsonObject
 
 Row = Mapping[str, Any]
@@ -41,6 +43,13 @@ def flow(row: Row) -> FlowRow:
 def task(row: Row) -> TaskRow:
     """Read a row of tasks joined with its step's id."""
     return read(TaskRow, row, index=None if row["element"] < 0 else row["element"])
+
+
+def limit(row: Row) -> LimitRow:
+    """Read a row of `limits_in_force`."""
+    count = row["rate_count"]
+    rate = None if count is None else Rate(count=count, per=row["rate_seconds"])
+    return read(LimitRow, row, rate=rate)
 
 
 def approval(row: Row) -> ApprovalRow:
@@ -115,6 +124,7 @@ def _optional_text(value: object) -> str | None:
 _CONVERTERS: dict[Any, Callable[[Any], Any]] = {
     "str": str,
     "str | None": _optional_text,
+    "Priority": Priority.of_rank,
     **{
         kind.__name__: kind
         for kind in (ApprovalStatus, RunStatus, StepStatus, TaskKind, TaskStatus)

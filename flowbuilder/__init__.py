@@ -46,12 +46,14 @@ if TYPE_CHECKING:
         ApprovalPolicy,
         Backoff,
         Flow,
+        LimitPolicy,
         OnError,
         RetryPolicy,
         Step,
         TriggerRule,
         flow_json_schema,
     )
+    from flowbuilder.limits import Priority, Rate
     from flowbuilder.plan import Plan
     from flowbuilder.planner.base import PlanEvent, Planner
     from flowbuilder.settings import Settings
@@ -90,12 +92,14 @@ _HOMES = {
         "ApprovalPolicy",
         "Backoff",
         "Flow",
+        "LimitPolicy",
         "OnError",
         "RetryPolicy",
         "Step",
         "TriggerRule",
         "flow_json_schema",
     ),
+    "flowbuilder.limits": ("Priority", "Rate"),
     "flowbuilder.plan": ("Plan",),
     "flowbuilder.planner.base": ("PlanEvent", "Planner"),
     "flowbuilder.settings": ("Settings",),
@@ -130,6 +134,7 @@ __all__ = [
     "FlowHandle",
     "InvalidTransition",
     "InvalidValue",
+    "LimitPolicy",
     "MigrationError",
     "ModelError",
     "ModelOutputError",
@@ -141,7 +146,9 @@ __all__ = [
     "PlanEvent",
     "Planner",
     "PlanningError",
+    "Priority",
     "Problem",
+    "Rate",
     "Retry",
     "RetryPolicy",
     "Run",

@@ -73,9 +73,11 @@ create table flowbuilder.version_steps (
     max_attempts integer not null check (max_attempts > 0),
     concurrency  integer check (concurrency > 0),
     owner_id     uuid,
+    limits       json,
     unique (version_id, position),
     unique (version_id, step_id)
 );
+create index version_steps_limited on flowbuilder.version_steps (id) where limits is not null;
 
 create table flowbuilder.plans (
     id           uuid primary key,
@@ -106,6 +108,10 @@ create table flowbuilder.runs (
     last_seq        bigint not null default 0,
     depth           integer not null default 0,
     idempotency_key text,
+    priority        smallint not null default 0 check (priority between -1 and 1),
+    max_elements    integer not null default 100000 check (max_elements > 0),
+    max_tasks       integer not null default 200000 check (max_tasks > 0),
+    max_open_runs   integer not null default 100000 check (max_open_runs > 0),
     parent_run_id   uuid,
     parent_task_id  bigint,
     plan_id         uuid,
@@ -156,7 +162,8 @@ create table flowbuilder.run_steps (
 ) with (fillfactor = 70);
 
 -- position -1 is the finishing task of a run; element -1 is the one task of an unmapped step, whose
--- output is in the step's row. Only what is queued has a message; a claim takes it away.
+-- output is in the step's row. Only what is queued has a message; a claim takes it away. What a
+-- limit keeps back is queued without one: blocked by a slot, at its place in the queue.
 create table flowbuilder.tasks (
     id           bigint generated always as identity primary key,
     run_id       uuid not null,
@@ -177,6 +184,8 @@ create table flowbuilder.tasks (
     lease_until  timestamptz,
     worker_id    uuid,
     message_id   bigint,
+    blocked_by   bigint,
+    blocked_place timestamptz,
     item         json,
     args         json,
     wait         json,
@@ -195,7 +204,9 @@ create table flowbuilder.tasks (
 ) with (fillfactor = 70);
 create index tasks_held on flowbuilder.tasks (worker_id, lease_until) where status = 'running';
 create index tasks_due on flowbuilder.tasks (available_at)
-    where status in ('queued', 'waiting') and message_id is null;
+    where status in ('queued', 'waiting') and message_id is null and blocked_by is null;
+create index tasks_blocked on flowbuilder.tasks (blocked_by, blocked_place)
+    where status = 'queued' and blocked_by is not null;
 create index tasks_pending on flowbuilder.tasks (run_id, position, element)
     where status = 'pending';
 create index tasks_owned on flowbuilder.tasks (owner_id)
@@ -263,6 +274,57 @@ create table flowbuilder.workers (
 ) with (fillfactor = 70);
 create index workers_live on flowbuilder.workers (id) where status = 'live';
 
+-- Limits. Those on tools stand here, by name, `http.*` or `*`: what a tool declares, and what an
+-- administrator says, which counts instead. Those of steps stand in version_steps.
+create table flowbuilder.tool_limits (
+    pattern      text not null,
+    source       text not null check (source in ('tool', 'administrator')),
+    concurrency  integer check (concurrency > 0),
+    rate_count   integer check (rate_count > 0),
+    rate_seconds double precision check (rate_seconds > 0),
+    updated_at   timestamptz not null,
+    updated_by   text,
+    primary key (pattern, source),
+    check ((rate_count is null) = (rate_seconds is null))
+);
+
+-- What tasks hold, or wait for: one row for each limit on tools, and for each key of a step's limit.
+-- Its lock is what a claim needs to take a place; nothing waits for it. `granted` counts the starts
+-- at the times in `granted_at` that the rate still counts.
+create table flowbuilder.limit_slots (
+    id           bigint generated always as identity primary key,
+    kind         text not null check (kind in ('tool', 'step')),
+    name         text not null,
+    key          text not null default '',
+    concurrency  integer,
+    rate_count   integer,
+    rate_seconds double precision,
+    granted_at   timestamptz[] not null default '{}',
+    granted      integer[] not null default '{}',
+    waiting      boolean not null default false,
+    wake_at      timestamptz,
+    used_at      timestamptz not null,
+    unique (kind, name, key)
+) with (fillfactor = 50, autovacuum_vacuum_scale_factor = 0.02);
+create index limit_slots_waiting on flowbuilder.limit_slots (wake_at) where waiting;
+create index limit_slots_idle on flowbuilder.limit_slots (used_at) where not waiting;
+
+-- Who holds what. A row counts as long as its task runs under this fence, so no way out of running
+-- can keep a place; the row itself goes with the next look.
+create table flowbuilder.slot_uses (
+    slot_id bigint not null,
+    task_id bigint not null,
+    fence   integer not null,
+    primary key (slot_id, task_id, fence)
+) with (autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_cost_delay = 0);
+create index slot_uses_task on flowbuilder.slot_uses (task_id);
+
+-- Slots in which there may be room again. Only ever inserted and deleted, so that nobody who gives
+-- a place back waits for a slot's lock.
+create table flowbuilder.slot_news (
+    slot_id bigint not null
+) with (autovacuum_vacuum_scale_factor = 0.01, autovacuum_vacuum_cost_delay = 0);
+
 -- What one run must do to another, handled in a transaction of its own.
 create table flowbuilder.outbox (
     id         bigint generated always as identity primary key,
@@ -281,6 +343,10 @@ create type flowbuilder.event_draft as (
 create type flowbuilder.outcome as (
     task_id bigint, run_id uuid, fence integer, kind text, output json, error jsonb, reason text,
     delay_seconds double precision, wait json
+);
+create type flowbuilder.slot_demand as (
+    task_id bigint, kind text, name text, key text, concurrency integer, rate_count integer,
+    rate_seconds double precision
 );
 create type flowbuilder.task_result as (
     task_id bigint, status text, output json, error jsonb, reason text

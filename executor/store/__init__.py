@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from flowbuilder.executor.store.approvals import ApprovalStore
 from flowbuilder.executor.store.flows import FlowStore
+from flowbuilder.executor.store.limits import LimitStore
 from flowbuilder.executor.store.plans import PlanStore
 from flowbuilder.executor.store.retention import Pruned, RetentionStore
 from flowbuilder.executor.store.runs import RunStore
@@ -17,5 +18,5 @@ from flowbuilder.executor.store.workers import RELAYS_PER_TICK, WorkerStore
 __all__ = ["RELAYS_PER_TICK", "Pruned", "Store"]
 
 
-class Store(FlowStore, RunStore, ApprovalStore, PlanStore, RetentionStore, WorkerStore):
+class Store(FlowStore, RunStore, ApprovalStore, PlanStore, RetentionStore, LimitStore, WorkerStore):
     """Typed calls of the SQL functions, for one workspace."""

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Self
 from flowbuilder.client.connection import open_session, open_worker
 from flowbuilder.client.deciding import Approvals
 from flowbuilder.client.flows import Flows
+from flowbuilder.client.limits import ToolLimits
 from flowbuilder.client.plans import Plans
 from flowbuilder.client.session import Session
 from flowbuilder.client.starting import Runs
@@ -148,6 +149,11 @@ class FlowBuilder(Plans, Flows, Runs, Approvals):
     def notifications(self) -> Notifications:
         """LISTEN and NOTIFY: `send_with_notify(channel, payload)`, `listen(channel)`."""
         return self._session.notifications
+
+    @property
+    def limits(self) -> ToolLimits:
+        """Limits on tools: `set("http.*", concurrency=4, rate="10/s")`, `list()`, `clear(...)`."""
+        return ToolLimits(self._session)
 
     # -- workers and health -----------------------------------------------------------------
 

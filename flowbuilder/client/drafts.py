@@ -9,7 +9,7 @@ from flowbuilder.client.checking import Document, check_document
 from flowbuilder.client.session import Session
 from flowbuilder.errors import Conflict, DefinitionError, Problem, Severity
 from flowbuilder.executor.records import FlowRow, VersionRow
-from flowbuilder.flow import ApprovalPolicy, Flow, OnError, RetryPolicy, TriggerRule
+from flowbuilder.flow import ApprovalPolicy, Flow, LimitPolicy, OnError, RetryPolicy, TriggerRule
 from flowbuilder.tools import ToolRegistry
 from flowbuilder.types import JsonObject, JsonSchema, JsonValue
 
@@ -47,6 +47,7 @@ def step_document(
     on_error: OnError | str | None,
     trigger_rule: TriggerRule | str | None,
     approval: ApprovalPolicy | Mapping[str, Any] | bool | None,
+    limit: LimitPolicy | Mapping[str, Any] | None,
     concurrency: int | None,
     description: str | None,
 ) -> JsonObject:
@@ -63,14 +64,17 @@ def step_document(
         "on_error": on_error,
         "trigger_rule": trigger_rule,
         "approval": _policy({} if approval is True else approval or None),
+        "limit": _policy(limit),
         "concurrency": concurrency,
         "description": description,
     }
     return {key: value for key, value in given.items() if value is not None}
 
 
-def _policy(value: RetryPolicy | ApprovalPolicy | Mapping[str, Any] | None) -> object:
-    if isinstance(value, RetryPolicy | ApprovalPolicy):
+def _policy(
+    value: RetryPolicy | ApprovalPolicy | LimitPolicy | Mapping[str, Any] | None,
+) -> object:
+    if isinstance(value, RetryPolicy | ApprovalPolicy | LimitPolicy):
         return value.model_dump(mode="json", exclude_defaults=True)
     return value if value is None else dict(value)
 

@@ -11,7 +11,7 @@ from flowbuilder.client.runs import Run
 from flowbuilder.client.session import Connected, Session
 from flowbuilder.errors import Problem
 from flowbuilder.executor.records import FlowRow, VersionRow
-from flowbuilder.flow import ApprovalPolicy, Flow, OnError, RetryPolicy, TriggerRule
+from flowbuilder.flow import ApprovalPolicy, Flow, LimitPolicy, OnError, RetryPolicy, TriggerRule
 from flowbuilder.types import JsonObject, JsonSchema, JsonValue
 
 
@@ -117,12 +117,14 @@ class Flows(Connected):
         on_error: OnError | str | None = None,
         trigger_rule: TriggerRule | str | None = None,
         approval: ApprovalPolicy | Mapping[str, Any] | bool | None = None,
+        limit: LimitPolicy | Mapping[str, Any] | None = None,
         concurrency: int | None = None,
         description: str | None = None,
     ) -> FlowHandle:
         """Add a step at the end of a flow's draft. Steps added at the same time all stay.
 
-        `retry` may be a number of attempts, `approval=True` asks anyone.
+        `retry` may be a number of attempts, `approval=True` asks anyone. `concurrency` bounds a map
+        within one run, `limit` all runs of the flow.
 
         Raises:
             NotFound: There is no such flow.
@@ -140,6 +142,7 @@ class Flows(Connected):
             on_error=on_error,
             trigger_rule=trigger_rule,
             approval=approval,
+            limit=limit,
             concurrency=concurrency,
             description=description,
         )

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
 
 from flowbuilder.errors import DefinitionError, InvalidValue
 from flowbuilder.flow import TOOL_PATTERN
+from flowbuilder.limits import Rate, read_concurrency, read_rate
 from flowbuilder.strictjson import DOCUMENT_LIMITS, check
 from flowbuilder.tools.schema import Signature, local_references
 from flowbuilder.types import JsonObject, JsonSchema, JsonValue
@@ -193,6 +194,11 @@ class Tool:
     timeout: timedelta = timedelta(seconds=60)
     """Default time limit of one attempt."""
     process: bool = False
+    concurrency: int | None = None
+    """How many calls may run at once, over all workers and runs; an administrator's limit on the
+    tool's name counts instead."""
+    rate: Rate | str | None = None
+    """How many calls may start in a span of time: `"10/s"`."""
     needs_model: bool = False
     """Cannot work without a configured model; workers without one do not claim it."""
     keywords: tuple[str, ...] = ()
@@ -219,6 +225,11 @@ class Tool:
                 f"{self.name}: process=True is for plain functions, this one is async",
                 code="tool_invalid",
             )
+        try:
+            read_concurrency(self.concurrency, "/concurrency")
+            object.__setattr__(self, "rate", read_rate(self.rate, "/rate"))
+        except InvalidValue as error:
+            raise DefinitionError(f"{self.name}: {error.message}", code="tool_invalid") from None
         for reference in local_references([self.input_schema, self.output_schema]):
             if not reference.startswith("#"):
                 raise DefinitionError(

@@ -12,7 +12,7 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from flowbuilder.errors import Fix, Problem
-from flowbuilder.flow import FORMAT, ApprovalPolicy, Flow, RetryPolicy, Step
+from flowbuilder.flow import FORMAT, ApprovalPolicy, Flow, LimitPolicy, RetryPolicy, Step
 from flowbuilder.schemas import schema_problems
 from flowbuilder.strictjson import escape
 from flowbuilder.types import JsonObject, JsonValue
@@ -208,7 +208,11 @@ def _keys(location: Sequence[str | int]) -> list[str | int]:
 
 def _owner(model: type[BaseModel], parts: Sequence[str | int]) -> type[BaseModel]:
     """Return the model that an unknown key stands in."""
-    nested: dict[str | int, type[BaseModel]] = {"retry": RetryPolicy, "approval": ApprovalPolicy}
+    nested: dict[str | int, type[BaseModel]] = {
+        "retry": RetryPolicy,
+        "approval": ApprovalPolicy,
+        "limit": LimitPolicy,
+    }
     return nested.get(parts[-2], model) if len(parts) > 1 else model
 
 

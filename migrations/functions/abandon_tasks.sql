@@ -22,6 +22,7 @@ begin
         set status = 'cancelled', finished_at = flowbuilder.now(), lease_until = null,
             wait = null, message_id = null, available_at = null
         where id = any (v_open);
+        perform flowbuilder.free_slots(v_open);
     end if;
     update flowbuilder.run_steps set status = 'cancelled', finished_at = flowbuilder.now()
     where run_id = p_run and status in ('pending', 'running');

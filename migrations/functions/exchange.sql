@@ -41,6 +41,7 @@ begin
         select * into v_closed, v_leased, v_events, v_ended, v_mapped, v_barred
         from flowbuilder.report(p_worker, v_tools, v_outcomes, p_free, v_now, v_lease);
         v_room := p_free - coalesce(cardinality(v_leased), 0);
+        perform flowbuilder.free_slots(v_closed);
     end if;
     if v_room > 0 then
         select * into v_claimed, v_started, v_poisoned

@@ -12,7 +12,8 @@ begin
                  || flowbuilder.expire_runs(p_limit)
                  || flowbuilder.sweep_leases(p_worker, p_limit)
                  || flowbuilder.wake_tasks(p_limit)
-                 || flowbuilder.sweep_orphans(p_limit);
+                 || flowbuilder.sweep_orphans(p_limit)
+                 || flowbuilder.sweep_slots(p_limit);
     return jsonb_build_object(
         'touched', to_jsonb(array(select distinct t from unnest(v_touched) t)),
         'ready', cardinality(v_touched) > 0,
@@ -23,8 +24,12 @@ begin
             from (
                 (select t.available_at as at from flowbuilder.tasks t
                  where t.status in ('queued', 'waiting') and t.message_id is null
+                   and t.blocked_by is null
                    and t.available_at is not null
                  order by t.available_at limit 1)
+                union all
+                (select s.wake_at from flowbuilder.limit_slots s
+                 where s.waiting and s.wake_at is not null order by s.wake_at limit 1)
                 union all
                 (select r.deadline_at from flowbuilder.runs r
                  where r.finished_at is null order by r.deadline_at limit 1)) d));

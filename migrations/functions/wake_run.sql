@@ -9,6 +9,7 @@ begin
     perform flowbuilder.send_tasks(array(
         select t.id from flowbuilder.tasks t
         where t.run_id = p_run and t.status = 'queued' and t.message_id is null
+          and t.blocked_by is null
           and t.available_at <= p_now order by t.available_at, t.id));
     perform flowbuilder.finish_tasks(array(
         select (t.id, 'completed', json_build_object('woke_at', p_now), null, null

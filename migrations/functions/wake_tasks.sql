@@ -12,6 +12,7 @@ begin
         select distinct d.run_id from (
             select t.run_id from flowbuilder.tasks t
             where t.status in ('queued', 'waiting') and t.message_id is null
+              and t.blocked_by is null
               and t.available_at <= v_now
             order by t.available_at limit p_limit) d
         order by d.run_id
