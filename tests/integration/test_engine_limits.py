@@ -9,10 +9,11 @@ from collections.abc import Sequence
 import pytest
 
 from flowbuilder.executor.database import Database
-from flowbuilder.executor.records import Exchange, LeasedTask, Outcome
+from flowbuilder.executor.records import Exchange, LeasedTask, Outcome, OutcomeKind
 from flowbuilder.executor.states import RunStatus
-from flowbuilder.limits import Rate
-from flowbuilder.types import JsonObject
+from flowbuilder.executor.terms import Terms
+from flowbuilder.limits import Priority, Rate
+from flowbuilder.types import JsonObject, JsonValue
 from tests.support.engine import Engine, done, failed, flow_of, plain_registry, retry, waiting
 
 TOOLS = ("work", "other", "http.get", "http.post", "mail.send")
@@ -32,6 +33,9 @@ select (select count(*) from flowbuilder.slot_uses u where not exists (
               on t.id = u.task_id and t.fence = u.fence and t.status = 'running'
             where u.slot_id = s.id)) as over
 """
+
+
+_SEEN = b"update flowbuilder.workers set last_seen_at = flowbuilder.now()"
 
 
 @pytest.fixture
@@ -125,15 +129,14 @@ async def test_patterns_count_together_and_every_one_that_fits_holds(engine: Eng
     await limit(engine, "http.*", concurrency=3)
     await limit(engine, "http.post", concurrency=1)
     await limit(engine, "*", concurrency=4)
-    await engine.start(
-        flow_of(
-            *({"id": f"p{n}", "tool": "http.post"} for n in range(3)),
-            *({"id": f"g{n}", "tool": "http.get"} for n in range(3)),
-            *({"id": f"m{n}", "tool": "mail.send"} for n in range(3)),
-        )
-    )
+    steps: list[JsonObject] = [
+        {"id": f"{tool[5]}{n}", "tool": tool}
+        for tool in ("http.post", "http.get", "mail.send")
+        for n in range(3)
+    ]
+    await engine.start(flow_of(*steps))
     tasks = await take(engine)
-    assert [task.step_id for task in tasks] == ["p0", "g0", "g1", "m0"]
+    assert [task.step_id for task in tasks] == ["p0", "g0", "g1", "s0"]
     await recount(engine)
     seen = await engine.drain(done)
     assert len(seen) == 9  # engine.drain is told again of the four
@@ -150,7 +153,7 @@ async def test_every_way_out_of_running_gives_the_place_back(engine: Engine, way
     reports = {
         "fail": [failed(task)],
         "retry": [retry(task, 1000)],
-        "release": [task.outcome("released")],  # type: ignore[arg-type]
+        "release": [task.outcome(OutcomeKind.RELEASED)],
         "wait": [waiting(task, kind="time", seconds=1000)],
     }
     if way in reports:
@@ -243,9 +246,6 @@ async def test_higher_classes_get_the_place_first(engine: Engine) -> None:
     version = await engine.store.register_version(flow_of({"id": "a"}), engine.registry)
     runs = {}
     for name in ("low", "normal", "high"):
-        from flowbuilder.executor.terms import Terms
-        from flowbuilder.limits import Priority
-
         run, _ = await engine.store.start_run(
             version.id, None, timeout_seconds=600, terms=Terms(priority=Priority(name))
         )
@@ -260,7 +260,7 @@ async def test_higher_classes_get_the_place_first(engine: Engine) -> None:
 
 
 async def test_a_step_is_limited_for_each_value_of_its_key(engine: Engine) -> None:
-    keyed = {"key": "${{ input.customer }}", "concurrency": 1}
+    keyed: JsonObject = {"key": "${{ input.customer }}", "concurrency": 1}
     flow = flow_of({"id": "a", "limit": keyed}, slug="keyed")
     for customer in ("ada", "ada", "bob", None, None, 1, "1"):
         await engine.start(flow, {"customer": customer})
@@ -294,8 +294,8 @@ async def test_a_step_is_limited_for_each_value_of_its_key(engine: Engine) -> No
 async def test_keys_come_from_elements_outputs_and_words(
     engine: Engine, key: str | None, at_once: int
 ) -> None:
-    items = [{"host": host, "n": n} for n, host in enumerate("aabbcc")]
-    policy = {"concurrency": 1} if key is None else {"key": key, "concurrency": 1}
+    items: list[JsonValue] = [{"host": host, "n": n} for n, host in enumerate("aabbcc")]
+    policy: JsonObject = {"concurrency": 1} if key is None else {"key": key, "concurrency": 1}
     flow = flow_of(
         {"id": "first", "tool": "other"},
         {"id": "m", "for_each": items, "limit": policy, "depends_on": ["first"]},
@@ -366,6 +366,7 @@ async def test_a_fine_rate_is_kept_in_a_short_list(engine: Engine) -> None:
         row = await engine.database.fetch_one(
             b"select cardinality(granted_at) as n from flowbuilder.limit_slots"
         )
+        assert row is not None
         assert row["n"] <= 66
         (limits,) = await engine.store.limits()
         assert limits.running == 0
@@ -470,7 +471,7 @@ async def test_places_equal_a_recount_under_reports_deaths_and_cancels(
         ending = [held.pop() for _ in range(chance.randint(0, len(held)))]
         reports = [
             chance.choices(
-                [done(task), failed(task), retry(task, 5), task.outcome("released")],  # type: ignore[arg-type]
+                [done(task), failed(task), retry(task, 5), task.outcome(OutcomeKind.RELEASED)],
                 [8, 1 if task.step_id == "m" else 0, 1, 1],
             )[0]
             for task in ending
@@ -487,9 +488,7 @@ async def test_places_equal_a_recount_under_reports_deaths_and_cancels(
             del workers[worker]
             workers[await engine.join()] = []
         await asyncio.gather(*(turn(worker) for worker in workers))
-        await engine.database.execute(
-            b"update flowbuilder.workers set last_seen_at = flowbuilder.now()"
-        )
+        await engine.database.execute(_SEEN)
         await recount(engine, swept=chance.random() < 0.5)
         if step % 5 == 0:
             await engine.jump(2)

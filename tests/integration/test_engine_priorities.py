@@ -12,6 +12,7 @@ from flowbuilder.executor.records import LeasedTask, Outcome
 from flowbuilder.executor.states import RunStatus
 from flowbuilder.executor.terms import Terms
 from flowbuilder.limits import Priority
+from flowbuilder.types import JsonObject
 from tests.support.engine import Engine, done, flow_of, retry, waiting
 
 HIGH = Terms(priority=Priority.HIGH)
@@ -161,7 +162,8 @@ async def test_a_short_run_passes_a_big_map(engine: Engine) -> None:
 
 
 async def test_a_short_run_passes_many_steps_that_became_ready_together(engine: Engine) -> None:
-    await engine.start(flow_of(*({"id": f"s{n}"} for n in range(200)), slug="wide"))
+    steps: list[JsonObject] = [{"id": f"s{n}"} for n in range(200)]
+    await engine.start(flow_of(*steps, slug="wide"))
     short = await engine.start(flow_of({"id": "a"}, slug="short"))
     tasks = (await engine.exchange(free=20)).tasks
     assert short in {task.run_id for task in tasks}
