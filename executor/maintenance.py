@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import random
 import time
 from collections.abc import Callable
@@ -43,15 +44,18 @@ class Maintenance:
         self._interval = interval.total_seconds()
         self._after = after
         self._due = asyncio.Event()
+        self._until = math.inf
 
-    def hasten(self) -> None:
-        """Look soon when the next thing is due: something was set just now."""
-        self._due.set()
+    def hasten(self, seconds: float) -> None:
+        """Look soon when the next thing is due, if this is earlier than what is known of."""
+        if time.monotonic() + seconds < self._until:
+            self._due.set()
 
     async def run(self) -> None:
         """Do round after round until cancelled."""
         while True:
             self._due.clear()
+            self._until = math.inf  # what is set during the round may have come too late for it
             wait = self._interval * random.uniform(0.8, 1.2)
             try:
                 due = await self.round()
@@ -62,6 +66,7 @@ class Maintenance:
             except Exception:
                 log.exception("upkeep failed, it comes round again")
             began = time.monotonic()
+            self._until = began + wait
             try:
                 async with asyncio.timeout(wait):
                     await self._due.wait()

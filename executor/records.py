@@ -375,8 +375,8 @@ class Exchange:
     ready: bool = False
     """More work is visible in the queue than was handed out: wake the others."""
     next_due_seconds: float | None = None
-    """Until the nearest delayed retry that this call set, 0 when other runs are to hear of
-    something; None when there is nothing."""
+    """Until the nearest delayed retry that this call set, or until a rate lets the next task start;
+    0 when other runs are to hear of something; None when there is nothing."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields
+from datetime import datetime
 from typing import Any, TypeVar
 
 from flowbuilder.executor.records import (
@@ -104,6 +105,9 @@ def exchange(answer: Row, tasks: list[LeasedTask], outcomes: Sequence[Outcome]) 
     for task_id, fence, verdict in answer["denied"] or ():
         verdicts[task_id, fence] = Verdict(verdict)
     delays = [o.delay_seconds for o in outcomes if o.delay_seconds is not None]
+    if answer["opens_at"] is not None:
+        opens = datetime.fromisoformat(answer["opens_at"]) - datetime.fromisoformat(answer["at"])
+        delays.append(opens.total_seconds())
     runs = [outcome.run_id for outcome in outcomes] + [task.run_id for task in tasks]
     return Exchange(
         tasks=tasks,

@@ -281,7 +281,7 @@ class Worker:
         if outcomes or answer.tasks:
             self._notifications.signal(answer.touched, ready=answer.ready)
         if answer.next_due_seconds is not None:
-            self._maintenance.hasten()
+            self._maintenance.hasten(answer.next_due_seconds)
 
     def _begin(self, task: LeasedTask) -> None:
         async def write(data: JsonObject) -> None:

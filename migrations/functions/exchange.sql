@@ -66,6 +66,8 @@ begin
         'tasks', flowbuilder.lease_payload(v_leased || v_unheard),
         'denied', v_denied, 'lost', v_lost,
         'ready', flowbuilder.is_claimable(p_worker, v_tools, flowbuilder.now()),
-        'due', exists (select from flowbuilder.outbox));
+        'due', exists (select from flowbuilder.outbox),
+        'opens_at', (select s.wake_at from flowbuilder.limit_slots s
+                     where s.waiting and s.wake_at > v_now order by s.wake_at limit 1), 'at', v_now);
 end
 $$;

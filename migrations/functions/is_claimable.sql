@@ -17,6 +17,7 @@ begin
               and (t.owner_id is null or t.owner_id = p_worker)
             limit 1) f
         where q.vt <= p_now)
-        or exists (select from flowbuilder.slot_news);
+        or exists (select from flowbuilder.slot_news n
+                   join flowbuilder.limit_slots s on s.id = n.slot_id where s.waiting);
 end
 $$;

@@ -335,6 +335,9 @@ async def test_a_rate_wakes_by_itself_and_says_when(engine: Engine) -> None:
     run = await engine.start(flow_of(many(5)))
     tasks = await take(engine)
     assert len(tasks) == 2
+    answer = await exchange(engine)
+    assert answer.next_due_seconds is not None
+    assert 50 < answer.next_due_seconds <= 60
     upkeep = await engine.store.tick()
     assert upkeep.next_due_seconds is not None
     assert 50 < upkeep.next_due_seconds <= 60
