@@ -85,7 +85,9 @@ async def _round(server: Server, given: argparse.Namespace, number: int) -> dict
             await builder.save_flow(_document(slug, count))
         workers = [await _worker(dsn, given.concurrency) for _ in range(given.workers)]
         stack.push_async_callback(_stop, workers)
-        await _until(lambda: _alive(builder, given.workers))
+        async with asyncio.timeout(_PATIENCE):
+            while not await _alive(builder, given.workers):  # noqa: ASYNC110 - other processes
+                await asyncio.sleep(_LOOK)
         order = [("one", 1), ("many", _RUNS)][:: 1 if number % 2 == 0 else -1]
         await _rate(builder, "many", 1, given.steps)  # everything is warm
         return {slug: await _rate(builder, slug, runs, given.steps) for slug, runs in order}
@@ -119,12 +121,6 @@ async def _stop(workers: list[asyncio.subprocess.Process]) -> None:
 
 async def _alive(builder: FlowBuilder, count: int) -> bool:
     return sum(worker.status == "live" for worker in await builder.workers()) == count
-
-
-async def _until(condition: Any) -> None:
-    async with asyncio.timeout(_PATIENCE):
-        while not await condition():
-            await asyncio.sleep(_LOOK)
 
 
 def _figures(one: float, many: float) -> JsonObject:

@@ -17,11 +17,16 @@ declare
     v_slots   bigint[];
 begin
     select array_agg(d) into v_demands from flowbuilder.slot_demands(p_tasks) d;
-    if v_demands is not null then
-        v_locked := flowbuilder.lock_slots(v_demands, p_now);
-        select jsonb_object_agg(s.id, coalesce(flowbuilder.slot_room(s, p_now), 1000000))
-        into v_rooms from flowbuilder.limit_slots s where s.id = any (v_locked);
+    if v_demands is null then
+        select array_agg(c.id order by c.nth) into granted from (
+            select g.id, g.nth from unnest(p_tasks) with ordinality g (id, nth)
+            join flowbuilder.tasks t on t.id = g.id
+            where t.status = 'queued' and t.run_id = any (p_runs) order by g.nth limit p_room) c;
+        return;
     end if;
+    v_locked := flowbuilder.lock_slots(v_demands, p_now);
+    select jsonb_object_agg(s.id, coalesce(flowbuilder.slot_room(s, p_now), 1000000))
+    into v_rooms from flowbuilder.limit_slots s where s.id = any (v_locked);
     for v_task in
         select t.id, d.slots from unnest(p_tasks) with ordinality g (id, nth)
         join flowbuilder.tasks t on t.id = g.id
@@ -44,9 +49,7 @@ begin
             end if;
         end if;
     end loop;
-    if v_demands is not null then
-        perform flowbuilder.take_slots(granted, v_demands, p_now);
-    end if;
+    perform flowbuilder.take_slots(granted, v_demands, p_now);
     if blocked is not null then
         perform flowbuilder.block_tasks(blocked, v_slots, p_now);
     end if;

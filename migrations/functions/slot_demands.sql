@@ -4,9 +4,10 @@ returns setof flowbuilder.slot_demand
 language sql stable set search_path = ''
 as $$
     select t.id, 'tool', l.pattern, '', l.concurrency, l.rate_count, l.rate_seconds
-    from unnest(p_tasks) g (id)
-    join flowbuilder.tasks t on t.id = g.id and t.kind = 'step'
-    cross join lateral flowbuilder.limits_of_tool(t.tool) l
+    from (select o.tool, array_agg(o.id) as ids from flowbuilder.tasks o
+          where o.id = any (p_tasks) and o.kind = 'step' group by o.tool) k
+    cross join lateral flowbuilder.limits_of_tool(k.tool) l
+    cross join lateral unnest(k.ids) t (id)
     union all
     select t.id, 'step', format('%s/%s/%s', r.workspace_id, r.flow, t.step_id),
         case when v.limits ->> 'key' is null then '' else flowbuilder.limit_key(t.id, v.limits) end,

@@ -11,8 +11,7 @@ create or replace function flowbuilder.start_runs(
     p_deadline_seconds double precision, p_plan uuid default null, p_actor text default null,
     p_exact boolean default false, p_parent flowbuilder.tasks default null,
     p_worker uuid default null, p_free integer default 0,
-    p_lease_seconds double precision default 0, p_draft_at timestamptz default null,
-    p_terms jsonb default '{}'
+    p_lease_seconds double precision default 0, p_draft_at timestamptz default null, p_terms jsonb default '{}'
 ) returns json
 language plpgsql
 set search_path = '' set enable_seqscan = off set enable_bitmapscan = off set plan_cache_mode = force_generic_plan

@@ -37,6 +37,8 @@ begin
         order by s.used_at limit p_limit for update of s skip locked
     )
     delete from flowbuilder.limit_slots s using idle i where s.id = i.id;
+    delete from flowbuilder.slot_news n
+    where not exists (select from flowbuilder.limit_slots s where s.id = n.slot_id);
     return flowbuilder.wake_slots(v_now, p_limit);
 end
 $$;

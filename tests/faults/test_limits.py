@@ -6,6 +6,7 @@ import asyncio
 import time
 
 from flowbuilder.limits import Rate
+from flowbuilder.types import JsonObject
 from tests.faults.harness.arena import Arena, fan, flow, sized
 from tests.faults.harness.ledger import Ledger
 
@@ -52,7 +53,7 @@ async def test_f53_a_limit_holds_under_kills_and_cancels(arena: Arena) -> None:
 
 async def test_f53_a_limit_for_each_key_holds_while_a_worker_is_frozen(arena: Arena) -> None:
     """F53 with F8: what a frozen worker holds keeps its places until others take over."""
-    keyed = {"key": "${{ input }}", "concurrency": 2}
+    keyed: JsonObject = {"key": "${{ input }}", "concurrency": 2}
     wide = flow(
         "keyed",
         [

@@ -100,7 +100,8 @@ def test_a_step_says_its_limit_and_the_schema_knows_it() -> None:
         ({"key": "${{ run.id }}", "concurrency": 1}, "limit_key_invalid", "/steps/1/limit/key"),
         ({"key": "x-${{ input.customer }}", "concurrency": 1}, "limit_key_invalid",
          "/steps/1/limit/key"),
-        ({"key": "${{ steps.zz }}", "concurrency": 1}, "unknown_step_reference", "/steps/1/limit/key"),
+        ({"key": "${{ steps.zz }}", "concurrency": 1}, "unknown_step_reference",
+         "/steps/1/limit/key"),
         ({"key": "${{ steps.b }}", "concurrency": 1}, "self_dependency", "/steps/1/limit/key"),
         (3, "wrong_type", "/steps/1/limit"),
     ],
@@ -141,5 +142,5 @@ def test_tools_declare_limits() -> None:
     assert registry.limits() == {"mail.send": (2, Rate(count=10))}
     for wrong in ({"concurrency": 0}, {"rate": "fast"}, {"rate": 5}):
         with pytest.raises(DefinitionError) as refused:
-            tool("x", **wrong)(lambda: None)  # type: ignore[call-overload]
+            tool("x", **wrong)(lambda: None)
         assert refused.value.code == "tool_invalid"
