@@ -14,6 +14,7 @@ from flowbuilder import (
     DefinitionError,
     FlowBuilder,
     InvalidValue,
+    LimitPolicy,
     NotFound,
     Priority,
     Rate,
@@ -101,10 +102,10 @@ async def test_a_rate_lets_everything_through_in_its_time(dsn: str, settings: Se
 async def test_a_step_limits_itself_by_a_key(dsn: str, settings: Settings) -> None:
     gauge, handler = gauged("my.call")
     async with connected(dsn, settings, handler) as fb:
-        await fb.create_flow("keyed", input_schema={"type": "object", "properties": {"who": {}}})
-        await fb.add_step(
-            "keyed", "a", tool="my.call", limit={"key": "${{ input.who }}", "concurrency": 1}
-        )
+        schema = {"type": "object", "properties": {"who": {}}}
+        flow = await fb.create_flow("keyed", input_schema=schema)
+        policy = LimitPolicy(key="${{ input.who }}", concurrency=1)
+        await flow.add_step("a", tool="my.call", limit=policy)
         runs = await fb.execute_many("keyed", [{"who": "ada"}] * 12)
         for run in runs:
             await run.result(timeout=WAIT)
