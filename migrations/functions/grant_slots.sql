@@ -1,7 +1,7 @@
 -- Of the given queued tasks, first those that come first: up to `p_room` that may start, each with a
--- place in every slot that it needs (tasks without limits need none). One for which a slot has no room
--- is blocked by it: it waits in the table until wake_slots sends it again. What needs a slot, or a run,
--- that others have locked is left where it is.
+-- place in every slot that it needs (tasks without limits need none). One for which a slot has no
+-- room is blocked by it: it waits in the table until wake_slots sends it again. What needs a slot, or
+-- a run, that others have locked is left where it is.
 create or replace function flowbuilder.grant_slots(
     p_tasks bigint[], p_runs uuid[], p_room integer, p_now timestamptz,
     out granted bigint[], out blocked bigint[]
@@ -37,7 +37,8 @@ begin
         where t.status = 'queued' and t.run_id = any (p_runs) order by g.nth
     loop
         continue when array_position(v_task.slots, null) is not null;
-        v_full := array(select s from unnest(v_task.slots) s where (v_rooms ->> s::text)::integer <= 0);
+        v_full := array(select s from unnest(v_task.slots) s
+                        where (v_rooms ->> s::text)::integer <= 0);
         if cardinality(v_full) > 0 then
             blocked := blocked || v_task.id;
             v_slots := v_slots || v_full[1];

@@ -66,7 +66,7 @@ begin
         perform flowbuilder.append_events(v_events);
     end if;
     if v_ready is not null then
-        perform flowbuilder.start_tasks(v_ready, v_now, null, null, 0, null, null);
+        perform flowbuilder.start_tasks(v_ready, v_now, null, null, 0, null);
     end if;
     perform flowbuilder.settle(v_mapped, null, v_reused);
     return v_new;

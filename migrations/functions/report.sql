@@ -1,7 +1,8 @@
 -- Complete what the outcomes say is completed, and carry the runs on: mapped steps admit further
 -- elements, steps that are ready become tasks. Those are leased to this worker at once, as far as it
--- has room; while others wait in the queue they get half of it, and nothing while a higher class does. The caller holds the runs' locks,
--- records `events` and `ended`, and opens `mapped` and skips `barred` after that.
+-- has room; while others wait in the queue they get half of it, and nothing while a higher class does.
+-- The caller holds the runs' locks, records `events` and `ended`, and opens `mapped` and skips
+-- `barred` after that.
 create or replace function flowbuilder.report(
     p_worker uuid, p_tools text[], p_outcomes flowbuilder.outcome[], p_free integer,
     p_now timestamptz, p_lease interval,

@@ -30,7 +30,7 @@ begin
             select e from unnest(v_ended) e
             join flowbuilder.runs r on r.id = e.run_id and r.finished_at is null), v_now);
         if v_ready is not null then
-            perform flowbuilder.start_tasks(v_ready, v_now, null, null, 0, null, null);
+            perform flowbuilder.start_tasks(v_ready, v_now, null, null, 0, null);
         end if;
     end loop;
     perform flowbuilder.finish_runs(v_runs);

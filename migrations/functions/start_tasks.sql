@@ -1,11 +1,12 @@
 -- Make the one task of each given step, which is running: its work or, for a mapped step with a
 -- condition, the task that evaluates the condition. The first `p_keep` tasks that the given worker
--- can do are leased to it at once and have no message, unless `p_head`, the place of what waits
--- first in the queue, is that of a higher class than theirs; the others are queued. Messages are numbered
--- here, by the queue's own sequence, so that they need not be matched with their tasks afterwards.
+-- can do, and no limit is on, are leased to it at once and have no message, unless `p_head`, the place
+-- of what waits first in the queue, is that of a higher class than theirs; the others are queued.
+-- Messages are numbered here, by the queue's own sequence, so that they need not be matched with their
+-- tasks afterwards.
 create or replace function flowbuilder.start_tasks(
     p_places flowbuilder.place[], p_now timestamptz, p_worker uuid, p_tools text[],
-    p_keep integer, p_lease interval, p_head timestamptz,
+    p_keep integer, p_lease interval, p_head timestamptz default null,
     out leased bigint[], out events flowbuilder.event_draft[]
 )
 language plpgsql set search_path = ''

@@ -8,7 +8,8 @@ language sql stable set search_path = '' set enable_seqscan = off
 as $$
     with crew as materialized (select c.* from flowbuilder.crew(p_now) c),
     opened as materialized (
-        select t.id, t.step_id, t.tool, t.owner_id, t.status, t.message_id, t.attempt, t.blocked_by, t.started_at,
+        select t.id, t.step_id, t.tool, t.owner_id, t.status, t.message_id, t.attempt,
+            t.blocked_by, t.started_at,
             case when t.status = 'running' then t.worker_id else t.owner_id end as worker_id,
             t.available_at, t.lease_until, t.wait ->> 'kind' as kind
         from flowbuilder.tasks t

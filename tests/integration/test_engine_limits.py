@@ -4,38 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Sequence
 
 import pytest
 
 from flowbuilder.executor.database import Database
-from flowbuilder.executor.records import Exchange, LeasedTask, Outcome, OutcomeKind
+from flowbuilder.executor.records import LeasedTask, OutcomeKind
 from flowbuilder.executor.states import RunStatus
 from flowbuilder.executor.terms import Terms
-from flowbuilder.limits import Priority, Rate
+from flowbuilder.limits import Priority
 from flowbuilder.types import JsonObject, JsonValue
 from tests.support.engine import Engine, done, failed, flow_of, plain_registry, retry, waiting
-
-TOOLS = ("work", "other", "http.get", "http.post", "mail.send")
-
-_RECOUNT = b"""
-select (select count(*) from flowbuilder.slot_uses u where not exists (
-            select from flowbuilder.tasks t
-            where t.id = u.task_id and t.fence = u.fence and t.status = 'running')) as stale,
-       (select count(*) from flowbuilder.tasks t
-        where t.status = 'running' and t.kind = 'step'
-          and (select count(*) from flowbuilder.slot_uses u
-               where u.task_id = t.id and u.fence = t.fence)
-              <> (select count(*) from flowbuilder.slot_demands(array[t.id]))) as uncounted,
-       (select count(*) from flowbuilder.limit_slots s where s.concurrency < (
-            select count(*) from flowbuilder.slot_uses u
-            join flowbuilder.tasks t
-              on t.id = u.task_id and t.fence = u.fence and t.status = 'running'
-            where u.slot_id = s.id)) as over
-"""
-
-
-_SEEN = b"update flowbuilder.workers set last_seen_at = flowbuilder.now()"
+from tests.support.limiting import SEEN, TOOLS, exchange, limit, many, recount, take
 
 
 @pytest.fixture
@@ -43,40 +22,6 @@ async def engine(database: Database) -> Engine:
     engine = Engine(database, plain_registry(*TOOLS))
     await engine.join()
     return engine
-
-
-async def limit(
-    engine: Engine, pattern: str, *, concurrency: int | None = None, rate: str | None = None
-) -> None:
-    found = None if rate is None else Rate.read(rate)
-    await engine.store.set_limit(pattern, concurrency=concurrency, rate=found)
-
-
-async def exchange(
-    engine: Engine, outcomes: Sequence[Outcome] = (), *, free: int = 10, worker: str | None = None
-) -> Exchange:
-    """Make an exchange without a word about what is held, so that nothing comes twice."""
-    return await engine.store.exchange(
-        worker or engine.worker, held=None, outcomes=outcomes, free=free, lease_seconds=30
-    )
-
-
-async def take(
-    engine: Engine, outcomes: Sequence[Outcome] = (), *, free: int = 10
-) -> list[LeasedTask]:
-    return (await exchange(engine, outcomes, free=free)).tasks
-
-
-async def recount(engine: Engine, *, swept: bool = True) -> None:
-    """Assert that places taken are exactly the tasks that run, and nowhere too many."""
-    if swept:
-        await engine.store.tick()
-    row = await engine.database.fetch_one(_RECOUNT)
-    assert row == {"stale": 0, "uncounted": 0, "over": 0}
-
-
-def many(count: int, tool: str = "work", **policies: object) -> JsonObject:
-    return {"id": "m", "tool": tool, "for_each": list(range(count)), **policies}  # type: ignore[dict-item]
 
 
 # -- at once --------------------------------------------------------------------------------
@@ -308,122 +253,6 @@ async def test_keys_come_from_elements_outputs_and_words(
     await recount(engine)
 
 
-# -- rates ----------------------------------------------------------------------------------
-
-
-async def test_no_span_of_time_has_more_starts_than_the_rate(engine: Engine) -> None:
-    await limit(engine, "work", rate="3/10s")
-    await engine.start(flow_of(many(10)))
-    starts: list[float] = []
-    clock = 0.0
-    for _ in range(40):
-        await engine.store.tick()
-        tasks = await take(engine)
-        starts += [clock] * len(tasks)
-        await take(engine, [done(task) for task in tasks], free=0)
-        await engine.jump(1.3)
-        clock += 1.3
-        await engine.join()
-    assert len(starts) == 10
-    for start in starts:
-        assert sum(start <= other < start + 10 for other in starts) <= 3
-    await engine.at_rest()
-
-
-async def test_a_rate_wakes_by_itself_and_says_when(engine: Engine) -> None:
-    await limit(engine, "work", rate="2/1m")
-    run = await engine.start(flow_of(many(5)))
-    tasks = await take(engine)
-    assert len(tasks) == 2
-    answer = await exchange(engine)
-    assert answer.next_due_seconds is not None
-    assert 50 < answer.next_due_seconds <= 60
-    upkeep = await engine.store.tick()
-    assert upkeep.next_due_seconds is not None
-    assert 50 < upkeep.next_due_seconds <= 60
-    reasons = {reason.code.value: reason for reason in (await engine.store.why(run)).reasons}
-    reason = reasons["limit_reached"]
-    assert (reason.details["rate_count"], reason.details["waiting"]) == (2, 3)
-    assert reason.until is not None
-    assert "2 starts in 60s are used up, the next one is in" in reason.message
-    await take(engine, [done(task) for task in tasks], free=0)
-    assert await take(engine) == []
-    await engine.jump(60)
-    await engine.join()
-    assert len(await take(engine)) == 2  # without upkeep
-    (row,) = await engine.store.limits()
-    assert (row.pattern, row.rate, row.waiting) == ("work", Rate(count=2, per=60), 1)
-    assert row.next_at is not None
-
-
-async def test_a_fine_rate_is_kept_in_a_short_list(engine: Engine) -> None:
-    await limit(engine, "work", rate="200/1s")
-    await engine.start(flow_of(many(700)))
-    started = 0
-    for _ in range(60):
-        tasks = await take(engine, free=20)
-        started += len(tasks)
-        await take(engine, [done(task) for task in tasks], free=0)
-        await engine.jump(0.05)
-        await engine.store.tick()
-        row = await engine.database.fetch_one(
-            b"select cardinality(granted_at) as n from flowbuilder.limit_slots"
-        )
-        assert row is not None
-        assert row["n"] <= 66
-        (limits,) = await engine.store.limits()
-        assert limits.running == 0
-    assert started >= 500
-    await engine.consistent()
-
-
-async def test_a_retry_is_a_start_of_its_own(engine: Engine) -> None:
-    await limit(engine, "work", rate="2/1m")
-    await engine.start(flow_of({"id": "a", "retry": {"max_attempts": 5}}))
-    (task,) = await take(engine)
-    (task,) = await take(engine, [retry(task)]) or await take(engine)
-    await take(engine, [retry(task)])
-    assert await take(engine) == []
-    await engine.jump(61)
-    await engine.join()
-    (task,) = await take(engine)
-    assert task.attempt == 3
-
-
-# -- what tools declare ---------------------------------------------------------------------
-
-
-async def test_what_tools_declare_counts_until_an_administrator_speaks(engine: Engine) -> None:
-    names = engine.registry.refs()
-    await engine.store.declare_limits(names, {"work": (1, None), "other": (None, Rate(count=5))})
-    await engine.store.declare_limits(names, {"work": (1, None)})
-    (row,) = await engine.store.limits()
-    assert (row.pattern, row.source, row.concurrency) == ("work", "tool", 1)
-    await engine.start(flow_of(many(5)))
-    assert len(await take(engine)) == 1
-    await limit(engine, "work")  # lifts it
-    assert len(await take(engine)) == 4
-    await engine.store.clear_limit("work")
-    (row,) = await engine.store.limits()
-    assert (row.source, row.concurrency, row.running) == ("tool", 1, 5)
-    await engine.store.declare_limits(names, {})
-    assert await engine.store.limits() == []
-
-
-async def test_slots_that_nobody_uses_are_forgotten(engine: Engine) -> None:
-    flow = flow_of({"id": "a", "limit": {"key": "${{ input }}", "rate": "1/2h"}})
-    for number in range(5):
-        await engine.start(flow, number)
-    await engine.drain(done)
-    counted = b"select count(*) as n from flowbuilder.limit_slots"
-    await engine.jump(3700)
-    await engine.store.tick()
-    assert await engine.database.fetch_one(counted) == {"n": 5}
-    await engine.jump(8000)
-    await engine.store.tick()
-    assert await engine.database.fetch_one(counted) == {"n": 0}
-
-
 async def test_why_names_the_limit_and_who_holds_it(engine: Engine) -> None:
     await limit(engine, "work", concurrency=1)
     await engine.start(flow_of({"id": "a"}))
@@ -491,7 +320,7 @@ async def test_places_equal_a_recount_under_reports_deaths_and_cancels(
             del workers[worker]
             workers[await engine.join()] = []
         await asyncio.gather(*(turn(worker) for worker in workers))
-        await engine.database.execute(_SEEN)
+        await engine.database.execute(SEEN)
         await recount(engine, swept=chance.random() < 0.5)
         if step % 5 == 0:
             await engine.jump(2)

@@ -10,6 +10,7 @@ import pytest
 from flowbuilder.executor.database import Database
 from flowbuilder.executor.terms import Terms
 from flowbuilder.limits import Priority, Rate
+from flowbuilder.types import JsonValue
 from tests.integration.test_engine_contention import CLIENTS, FLOW, Client, impatient
 from tests.support.engine import Engine, flow_of
 
@@ -49,7 +50,7 @@ class Limiter(Client):
     async def start(self) -> None:
         flow = self.random.choice([FLOW, LIMITED])
         terms = Terms(priority=self.random.choice(list(Priority)))
-        numbers = [self.random.randint(0, 2) for _ in range(6)]
+        numbers: list[JsonValue] = [self.random.randint(0, 2) for _ in range(6)]
         await self.engine.start(flow, numbers, terms=terms)
 
     async def limit(self) -> None:
