@@ -32,14 +32,14 @@ begin
     fresh as materialized (
         select nextval('flowbuilder.tasks_id_seq') as id, case when not r.kept
                then nextval('pgmq.q_flowbuilder_tasks_msg_id_seq') end as message_id, r.*
-        from (select r.*, row_number() over (partition by r.run_id order by r.place) as rank
-              from ready r order by r.place) r
+        from (select r.* from ready r order by r.place) r
     ),
     sent as (
         insert into pgmq.q_flowbuilder_tasks (msg_id, vt, message) overriding system value
         select f.message_id, flowbuilder.queue_place(p_now, f.priority, f.rank - 1),
                jsonb_build_object('task', f.id)
-        from fresh f where not f.kept
+        from (select f.*, row_number() over (partition by f.run_id order by f.place) as rank
+              from fresh f where not f.kept) f
     ),
     made as (
         insert into flowbuilder.tasks (id, run_id, position, kind, status, step_id, node_id, tool,
