@@ -1,6 +1,7 @@
 -- The tables of flowbuilder. State lives here; a message of the queue carries only ids.
 --
--- Order of locks, everywhere: worker row, then runs by id, then tasks, then messages.
+-- Order of locks, everywhere: worker row, then slots of limits, then runs by id, then tasks, then
+-- messages; what is not waited for (`skip locked`) may come out of this order.
 -- Rows that every step touches have no foreign keys: a run is locked before its steps, tasks and
 -- events are written, and a version is read before its run is, so a key would only add checks and
 -- share locks to the hottest rows. For the same reason no index speaks of a column that each step
