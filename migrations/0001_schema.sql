@@ -207,7 +207,7 @@ create index tasks_held on flowbuilder.tasks (worker_id, lease_until) where stat
 create index tasks_due on flowbuilder.tasks (available_at)
     where status in ('queued', 'waiting') and message_id is null and blocked_by is null;
 create index tasks_blocked on flowbuilder.tasks (blocked_by, blocked_place)
-    where status = 'queued' and blocked_by is not null;
+    where blocked_by is not null;
 create index tasks_pending on flowbuilder.tasks (run_id, position, element)
     where status = 'pending';
 create index tasks_owned on flowbuilder.tasks (owner_id)

@@ -20,7 +20,7 @@ begin
         perform flowbuilder.drop_messages(v_open);
         update flowbuilder.tasks
         set status = 'cancelled', finished_at = flowbuilder.now(), lease_until = null,
-            wait = null, message_id = null, available_at = null
+            wait = null, message_id = null, available_at = null, blocked_by = null
         where id = any (v_open);
         perform flowbuilder.free_slots(v_open);
     end if;
