@@ -63,6 +63,8 @@ class RunBody(Body):
     """A version of `flow`; without it the present draft is published and run."""
     input: Json = None
     """The run's input."""
+    priority: Literal["high", "normal", "low"] = "normal"
+    """Which runs go first."""
 
     @model_validator(mode="after")
     def _one_subject(self) -> RunBody:
@@ -140,3 +142,4 @@ class StepBody(Body):
     trigger_rule: Literal["all_success", "none_failed", "all_done", "one_success"] = "all_success"
     approval: dict[str, Any] | None = None
     compensate: dict[str, Any] | None = None
+    limit: dict[str, Any] | None = None

@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, PlainSerializer
 
 from flowbuilder.executor.records import ApprovalRow, PlanRow, RunRow, StepRow, TaskRow, VersionRow
 from flowbuilder.executor.states import ApprovalStatus, RunStatus, StepStatus, TaskStatus
+from flowbuilder.limits import Priority
 from flowbuilder.plan import PlanStatus
 
 Time = Annotated[datetime, PlainSerializer(datetime.isoformat, return_type=str)]
@@ -154,6 +155,7 @@ class RunOut(Out):
     """The run that this one retries."""
     retry_from: str | None
     """The step that was named for it."""
+    priority: Priority
 
     @classmethod
     def of(cls, row: RunRow) -> RunOut:

@@ -103,6 +103,7 @@ def _row(
         "on_error": step.on_error.value,
         "max_attempts": step.retry.max_attempts,
         "concurrency": step.concurrency,
+        "limits": _limits(step, places),
         "owner": tool.startswith(FUNCTION_PREFIX),
     }
 
@@ -130,6 +131,33 @@ def _reads(step: Step) -> tuple[set[str], set[str]]:
         roots |= expression.roots
         steps |= expression.steps
     return roots, steps
+
+
+def _limits(step: Step, places: Mapping[str, int]) -> JsonValue:
+    """Return a step's limit with the plain path of its key, None without one."""
+    if step.limit is None:
+        return None
+    rate, key = step.limit.rate, step.limit.key
+    return {
+        "key": None if key is None else _limit_key(step.id, key, places),
+        "concurrency": step.limit.concurrency,
+        "rate_count": rate.count if rate else None,
+        "rate_seconds": rate.seconds if rate else None,
+    }
+
+
+def _limit_key(name: str, key: str, places: Mapping[str, int]) -> JsonValue:
+    template = parse(key)
+    reference = template.exact
+    if not template.references:
+        return {"root": "literal", "literal": key}
+    if reference is None or reference.root not in ("steps", "input", "item"):
+        raise DefinitionError(
+            f"the limit's key of {name!r} is no plain reference", code="limit_key_invalid"
+        )
+    path: list[JsonValue] = list(plain_path(reference))
+    position = places[reference.step] if reference.step is not None else None
+    return {"root": reference.root, "position": position, "path": path}
 
 
 def _for_each(step: Step, places: Mapping[str, int]) -> JsonValue:

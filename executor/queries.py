@@ -30,7 +30,7 @@ LIST_VERSIONS: Final = b"""
 
 START_RUNS: Final = b"""
     select flowbuilder.start_runs(%s, %s::uuid, %s::json[], %s::text[], %s::float8, %s::uuid, %s,
-        %s, null, %s::uuid, %s, %s::float8, %s) as answer"""
+        %s, null, %s::uuid, %s, %s::float8, %s, %s) as answer"""
 GET_RUN: Final = _RUN + b" and r.id = %s::uuid"
 _RUNS: Final = b"""
     with given as (
@@ -70,7 +70,7 @@ GROW_RUN: Final = (
 )
 START_HELD_RUN: Final = b"""
     select flowbuilder.start_held_run(%s, %s::uuid, %s, %s, %s::float8, %s::uuid, %s, %s, %s,
-        %s::float8) as answer"""
+        %s::float8, %s) as answer"""
 HOLD_RUN: Final = b"""
     select flowbuilder.hold_run(%s, %s::uuid, %s, %s, %s::float8) as deadline_at"""
 RELEASE_HOLD: Final = b"select flowbuilder.release_hold(%s, %s::uuid, %s, %s) as released"
@@ -117,6 +117,10 @@ ACCEPT_PLAN: Final = b"""
     where workspace_id = %s and id = %s::uuid returning *"""
 
 REGISTER_WORKER: Final = b"select flowbuilder.register_worker(%s::uuid, %s, %s, %s, %s, %s, %s)"
+DECLARE_LIMITS: Final = b"select flowbuilder.declare_limits(%s, %s)"
+SET_LIMIT: Final = b"select flowbuilder.set_limit(%s, 'administrator', %s, %s, %s::float8, %s)"
+CLEAR_LIMIT: Final = b"select flowbuilder.clear_limit(%s) as cleared"
+LIMITS: Final = b"select * from flowbuilder.limits_in_force()"
 RETIRE_WORKER: Final = b"select flowbuilder.retire_worker(%s::uuid, %s) as runs"
 WORKERS: Final = b"""
     select * from flowbuilder.workers

@@ -130,6 +130,31 @@ def _retry_delayed(reason: Reason, details: dict[str, Any], at: datetime) -> str
     return f"{_subject(reason)} waits for {tries}{_until(reason, at, 'in')}{after}."
 
 
+def _limit_reached(reason: Reason, details: dict[str, Any], at: datetime) -> str:
+    what = f"tool {details['name']}" if details["limit"] == "tool" else f"{details['name']}"
+    key = f" for {details['key']}" if details.get("key") else ""
+    if reason.until is not None and reason.until > at:
+        span_ = span(timedelta(seconds=details["rate_seconds"]))
+        rate = f"{details['rate_count']} starts in {span_} are used up"
+        return (
+            f"{_subject(reason)} waits for the limit of {what}{key}: {rate}, the next one is in "
+            f"{span(reason.until - at)}."
+        )
+    return (
+        f"{_subject(reason)} waits for the limit of {what}{key}: {details['running']} of at most "
+        f"{details['concurrency']} run, {details['waiting']} wait."
+        if details.get("concurrency")
+        else f"{_subject(reason)} is about to start: the limit of {what}{key} has room."
+    )
+
+
+def _outranked(reason: Reason, details: dict[str, Any], at: datetime) -> str:
+    return (
+        f"{_subject(reason)} waits behind {details['outranked']} tasks of runs with a higher "
+        f"priority; {details['running']} of {details['slots']} slots are taken."
+    )
+
+
 def _workers_busy(reason: Reason, details: dict[str, Any], at: datetime) -> str:
     return (
         f"Every worker that could take {_what(reason)} is busy: {details['running']} of "
@@ -231,6 +256,8 @@ _WORDS: dict[str, Callable[[Reason, dict[str, Any], datetime], str]] = {
     "waiting": _waiting,
     "time": _waits_for_time,
     "retry_delayed": _retry_delayed,
+    "limit_reached": _limit_reached,
+    "outranked": _outranked,
     "workers_busy": _workers_busy,
     "queued": _queued,
     "leased": _leased,

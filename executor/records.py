@@ -8,6 +8,7 @@ from enum import StrEnum
 from typing import Any, Literal
 
 from flowbuilder.executor.states import ApprovalStatus, RunStatus, StepStatus, TaskStatus
+from flowbuilder.limits import Priority
 from flowbuilder.types import JsonObject, JsonSchema, JsonValue
 
 #: The workspace that everything belongs to until there are users.
@@ -106,6 +107,7 @@ class RunRow:
     """The step that was named for it."""
     failure: JsonObject | None = None
     """Why it fails, from the moment on when what its steps have done is being undone."""
+    priority: Priority = Priority.NORMAL
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -381,8 +383,8 @@ class Exchange:
     ready: bool = False
     """More work is visible in the queue than was handed out: wake the others."""
     next_due_seconds: float | None = None
-    """Until the nearest delayed retry or end of a wait that this call set, 0 when other runs are to
-    hear of something; None when there is nothing."""
+    """Until the nearest delayed retry or end of a wait that this call set, or until a rate lets the
+    next task start; 0 when other runs are to hear of something; None when there is nothing."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields
+from datetime import datetime
 from typing import Any, TypeVar
 
 from flowbuilder.executor.records import (
@@ -19,6 +20,8 @@ from flowbuilder.executor.records import (
     Verdict,
 )
 from flowbuilder.executor.states import ApprovalStatus, RunStatus, StepStatus, TaskStatus
+from flowbuilder.executor.terms import LimitRow
+from flowbuilder.limits import Priority, Rate
 from flowbuilder.types import JsonObject
 
 Row = Mapping[str, Any]
@@ -41,6 +44,13 @@ def flow(row: Row) -> FlowRow:
 def task(row: Row) -> TaskRow:
     """Read a row of tasks joined with its step's id."""
     return read(TaskRow, row, index=None if row["element"] < 0 else row["element"])
+
+
+def limit(row: Row) -> LimitRow:
+    """Read a row of `limits_in_force`."""
+    count = row["rate_count"]
+    rate = None if count is None else Rate(count=count, per=row["rate_seconds"])
+    return read(LimitRow, row, rate=rate)
 
 
 def approval(row: Row) -> ApprovalRow:
@@ -95,6 +105,9 @@ def exchange(answer: Row, tasks: list[LeasedTask], outcomes: Sequence[Outcome]) 
     for task_id, fence, verdict in answer["denied"] or ():
         verdicts[task_id, fence] = Verdict(verdict)
     delays = [after for o in outcomes if (after := _due_in(o)) is not None]
+    if answer["opens_at"] is not None:
+        opens = datetime.fromisoformat(answer["opens_at"]) - datetime.fromisoformat(answer["at"])
+        delays.append(opens.total_seconds())
     runs = [outcome.run_id for outcome in outcomes] + [task.run_id for task in tasks]
     return Exchange(
         tasks=tasks,
@@ -128,6 +141,7 @@ def _optional_text(value: object) -> str | None:
 _CONVERTERS: dict[Any, Callable[[Any], Any]] = {
     "str": str,
     "str | None": _optional_text,
+    "Priority": Priority.of_rank,
     **{
         kind.__name__: kind
         for kind in (ApprovalStatus, RunStatus, StepStatus, TaskKind, TaskStatus)

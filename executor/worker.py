@@ -184,6 +184,7 @@ class Worker:
             concurrency=self._settings.concurrency,
             max_claims=self._settings.max_claims,
         )
+        await self._store.declare_limits(self._offered(), self._attempts.registry.limits())
 
     def _offered(self) -> list[str]:
         """Tools that need a model are left to workers that have one."""

@@ -49,12 +49,14 @@ if TYPE_CHECKING:
         Backoff,
         Compensation,
         Flow,
+        LimitPolicy,
         OnError,
         RetryPolicy,
         Step,
         TriggerRule,
         flow_json_schema,
     )
+    from flowbuilder.limits import Priority, Rate
     from flowbuilder.plan import Plan
     from flowbuilder.planner.base import PlanEvent, Planner
     from flowbuilder.settings import Settings
@@ -96,12 +98,14 @@ _HOMES = {
         "Backoff",
         "Compensation",
         "Flow",
+        "LimitPolicy",
         "OnError",
         "RetryPolicy",
         "Step",
         "TriggerRule",
         "flow_json_schema",
     ),
+    "flowbuilder.limits": ("Priority", "Rate"),
     "flowbuilder.plan": ("Plan",),
     "flowbuilder.planner.base": ("PlanEvent", "Planner"),
     "flowbuilder.settings": ("Settings",),
@@ -137,6 +141,7 @@ __all__ = [
     "FlowHandle",
     "InvalidTransition",
     "InvalidValue",
+    "LimitPolicy",
     "MigrationError",
     "ModelError",
     "ModelOutputError",
@@ -148,8 +153,10 @@ __all__ = [
     "PlanEvent",
     "Planner",
     "PlanningError",
+    "Priority",
     "Problem",
     "Pruned",
+    "Rate",
     "Reason",
     "RetriedRun",
     "Retry",

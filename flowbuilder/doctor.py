@@ -240,7 +240,7 @@ async def _queue(store: Store) -> Check:
     depth: dict[str, Any] = await store.queue_depth()
     finding = ", ".join(
         f"{depth[name]} {name}"
-        for name in ("queued", "delayed", "running", "waiting", "messages", "approvals")
+        for name in ("queued", "delayed", "blocked", "running", "waiting", "messages", "approvals")
     )
     oldest = float(depth.get("oldest_seconds") or 0)
     if oldest <= LONG_IN_QUEUE:

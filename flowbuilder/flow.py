@@ -15,6 +15,7 @@ import orjson
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
+from flowbuilder.limits import MOST_AT_ONCE, RATE_PATTERN, Rate
 from flowbuilder.types import JsonObject, JsonSchema, format_duration, parse_duration
 
 FORMAT = "flow.v1"
@@ -56,6 +57,18 @@ TimeLimit = Annotated[
     BeforeValidator(_time_limit),
     PlainSerializer(format_duration, return_type=str),
     WithJsonSchema(_DURATION_SCHEMA),
+]
+RateText = Annotated[
+    Rate,
+    BeforeValidator(Rate.read),
+    PlainSerializer(str, return_type=str),
+    WithJsonSchema(
+        {
+            "type": "string",
+            "pattern": RATE_PATTERN,
+            "description": "So many starts in a span of time: '10/s', '5/1m', '100/h'.",
+        }
+    ),
 ]
 Whole = Annotated[int, BeforeValidator(_whole)]
 StepId = Annotated[str, Field(pattern=STEP_ID_PATTERN)]
@@ -137,6 +150,18 @@ class Compensation(_Model):
         )
 
 
+class LimitPolicy(_Model):
+    """How many tasks of a step run at once, and how often one starts, over all runs of the flow."""
+
+    key: Annotated[str, Field(min_length=1, max_length=500)] | None = None
+    """Counts by the value of one reference, `${{ input.customer }}` or `${{ item.host }}`: each
+    value has the limit for itself. Without a reference, or without a key, all count together."""
+    concurrency: Annotated[int, Field(ge=1, le=MOST_AT_ONCE), BeforeValidator(_whole)] | None = None
+    """How many tasks may run at once."""
+    rate: RateText | None = None
+    """How many may start in any span of so much time: `5/1m`."""
+
+
 class Step(_Model):
     """One node of a flow: a tool, its arguments and its policies."""
 
@@ -162,6 +187,8 @@ class Step(_Model):
     compensate: Compensation | None = None
     """How to undo the step. When the run fails, the compensations of its completed steps run one
     after another, the latest step's first."""
+    limit: LimitPolicy | None = None
+    """Over all runs of the flow, unlike `concurrency`."""
 
 
 class Flow(_Model):

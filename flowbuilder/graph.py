@@ -17,8 +17,9 @@ Graph: TypeAlias = Mapping[str, Sequence[str]]
 def dependencies(flow: Flow) -> dict[str, tuple[str, ...]]:
     """Return what each step depends on, by `depends_on` or by what it refers to.
 
-    References stand in arguments, `for_each` and `when`. Sorted by document order; unknown ids are
-    kept at the end. References that cannot be read count for nothing: validation reports them.
+    References stand in arguments, `for_each`, `when` and the key of a limit. Sorted by document
+    order; unknown ids are kept at the end. References that cannot be read count for nothing:
+    validation reports them.
     """
     place = {step.id: number for number, step in enumerate(flow.steps)}
     return {
@@ -30,7 +31,7 @@ def dependencies(flow: Flow) -> dict[str, tuple[str, ...]]:
 def needs(step: Step) -> set[str]:
     """Return the ids that one step depends on."""
     found = set(step.depends_on)
-    for part in (step.args, step.for_each):
+    for part in (step.args, step.for_each, step.limit.key if step.limit else None):
         try:
             found |= step_ids(part)
         except InvalidValue:

@@ -51,6 +51,11 @@ class Settings(BaseSettings):
     # -- bounds (design invariant I12) ------------------------------------------------------
     max_steps: int = Field(default=1000, ge=1, le=10_000)
     max_elements: int = Field(default=100_000, ge=1, le=1_000_000)
+    """Of one mapped step; a run keeps the bounds that were set where it was started."""
+    max_tasks: int = Field(default=200_000, ge=1, le=10_000_000)
+    """Of one run, all its steps together."""
+    max_open_runs: int = Field(default=100_000, ge=1, le=10_000_000)
+    """Of one workspace; a start beyond it is refused."""
     max_json_depth: int = Field(default=32, ge=4, le=200)
     max_value_bytes: int = Field(default=1_048_576, ge=1024, le=67_108_864)
 

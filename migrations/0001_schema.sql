@@ -1,6 +1,7 @@
 -- The tables of flowbuilder. State lives here; a message of the queue carries only ids.
 --
--- Order of locks, everywhere: worker row, event slots, runs by id, tasks, messages.
+-- Order of locks, everywhere: worker row, event slots, slots of limits, runs by id, tasks, messages;
+-- what is not waited for (`skip locked`) may come out of this order.
 -- Rows that every step touches have no foreign keys: a run is locked before its steps, tasks and
 -- events are written, and a version is read before its run is, so a key would only add checks and
 -- share locks to the hottest rows. For the same reason no index of tasks and steps speaks of a column
@@ -74,9 +75,11 @@ create table flowbuilder.version_steps (
     max_attempts integer not null check (max_attempts > 0),
     concurrency  integer check (concurrency > 0),
     owner_id     uuid,
+    limits       json,
     unique (version_id, position),
     unique (version_id, step_id)
 );
+create index version_steps_limited on flowbuilder.version_steps (id) where limits is not null;
 
 create table flowbuilder.plans (
     id           uuid primary key,
@@ -107,6 +110,10 @@ create table flowbuilder.runs (
     last_seq        bigint not null default 0,
     depth           integer not null default 0,
     idempotency_key text,
+    priority        smallint not null default 0 check (priority between -1 and 1),
+    max_elements    integer not null default 100000 check (max_elements > 0),
+    max_tasks       integer not null default 200000 check (max_tasks > 0),
+    max_open_runs   integer not null default 100000 check (max_open_runs > 0),
     parent_run_id   uuid,
     parent_task_id  bigint,
     plan_id         uuid,
@@ -156,8 +163,10 @@ create table flowbuilder.run_steps (
     check (status <> 'completed' or remaining_tasks = 0)
 ) with (fillfactor = 50);
 
--- position -1 is the finishing task of a run, -2 - n the compensation of the step at n; element -1 is the one task of an unmapped step, whose
--- output is in the step's row. Only what is queued has a message; a claim takes it away.
+-- position -1 is the finishing task of a run, -2 - n the compensation of the step at n; element -1 is
+-- the one task of an unmapped step, whose output is in the step's row. Only what is queued has a
+-- message; a claim takes it away. What a limit keeps back is queued without one: blocked by a slot, at
+-- its place in the queue.
 create table flowbuilder.tasks (
     id           bigint generated always as identity primary key,
     run_id       uuid not null,
@@ -178,6 +187,8 @@ create table flowbuilder.tasks (
     lease_until  timestamptz,
     worker_id    uuid,
     message_id   bigint,
+    blocked_by   bigint,
+    blocked_place timestamptz,
     item         json,
     args         json,
     wait         json,
@@ -186,7 +197,8 @@ create table flowbuilder.tasks (
     started_at   timestamptz,
     finished_at  timestamptz,
     parked       boolean not null generated always as (
-                     status in ('queued', 'waiting') and message_id is null) stored,
+                     status in ('queued', 'waiting') and message_id is null
+                     and blocked_by is null) stored,
     unadmitted   boolean not null generated always as (status = 'pending') stored,
     orphanable   boolean not null generated always as (
                      owner_id is not null and finished_at is null) stored,
@@ -200,6 +212,8 @@ create table flowbuilder.tasks (
     check ((finished_at is not null) = (status in ('completed', 'failed', 'skipped', 'cancelled')))
 ) with (fillfactor = 50);
 create index tasks_due on flowbuilder.tasks (available_at) where parked;
+create index tasks_blocked on flowbuilder.tasks (blocked_by, blocked_place)
+    where blocked_by is not null;
 create index tasks_pending on flowbuilder.tasks (run_id, position, element) where unadmitted;
 create index tasks_owned on flowbuilder.tasks (owner_id) where orphanable;
 
@@ -300,6 +314,57 @@ create index run_holds_deadline on flowbuilder.run_holds (deadline_at);
 -- The error of a run that has failed, while what its steps have done is undone and after that.
 alter table flowbuilder.runs add failure jsonb;
 
+-- Limits. Those on tools stand here, by name, `http.*` or `*`: what a tool declares, and what an
+-- administrator says, which counts instead. Those of steps stand in version_steps.
+create table flowbuilder.tool_limits (
+    pattern      text not null,
+    source       text not null check (source in ('tool', 'administrator')),
+    concurrency  integer check (concurrency > 0),
+    rate_count   integer check (rate_count > 0),
+    rate_seconds double precision check (rate_seconds > 0),
+    updated_at   timestamptz not null,
+    updated_by   text,
+    primary key (pattern, source),
+    check ((rate_count is null) = (rate_seconds is null))
+);
+
+-- What tasks hold, or wait for: one row for each limit on tools, and for each key of a step's limit.
+-- Its lock is what a claim needs to take a place; nothing waits for it. `granted` counts the starts
+-- at the times in `granted_at` that the rate still counts.
+create table flowbuilder.limit_slots (
+    id           bigint generated always as identity primary key,
+    kind         text not null check (kind in ('tool', 'step')),
+    name         text not null,
+    key          text not null default '',
+    concurrency  integer,
+    rate_count   integer,
+    rate_seconds double precision,
+    granted_at   timestamptz[] not null default '{}',
+    granted      integer[] not null default '{}',
+    waiting      boolean not null default false,
+    wake_at      timestamptz,
+    used_at      timestamptz not null,
+    unique (kind, name, key)
+) with (fillfactor = 50, autovacuum_vacuum_scale_factor = 0.02);
+create index limit_slots_waiting on flowbuilder.limit_slots (wake_at) where waiting;
+create index limit_slots_idle on flowbuilder.limit_slots (used_at) where not waiting;
+
+-- Who holds what. A row counts as long as its task runs under this fence, so no way out of running
+-- can keep a place; the row itself goes with the next look.
+create table flowbuilder.slot_uses (
+    slot_id bigint not null,
+    task_id bigint not null,
+    fence   integer not null,
+    primary key (slot_id, task_id, fence)
+) with (autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_cost_delay = 0);
+create index slot_uses_task on flowbuilder.slot_uses (task_id);
+
+-- Slots in which there may be room again. Only ever inserted and deleted, so that nobody who gives
+-- a place back waits for a slot's lock.
+create table flowbuilder.slot_news (
+    slot_id bigint not null
+) with (autovacuum_vacuum_scale_factor = 0.01, autovacuum_vacuum_cost_delay = 0);
+
 -- What one run must do to another, and second looks for events: each in a transaction of its own.
 create table flowbuilder.outbox (
     id         bigint generated always as identity primary key,
@@ -364,6 +429,10 @@ create type flowbuilder.event_draft as (
 create type flowbuilder.outcome as (
     task_id bigint, run_id uuid, fence integer, kind text, output json, error jsonb, reason text,
     delay_seconds double precision, wait json
+);
+create type flowbuilder.slot_demand as (
+    task_id bigint, kind text, name text, key text, concurrency integer, rate_count integer,
+    rate_seconds double precision
 );
 create type flowbuilder.task_result as (
     task_id bigint, status text, output json, error jsonb, reason text

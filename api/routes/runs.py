@@ -89,7 +89,12 @@ async def _start(builder: FlowBuilder, body: RunBody, by: str, key: str | None) 
         return await _run_goal(builder, body, by, key)
     subject: str | dict[str, Any] = body.flow if body.flow is not None else body.document or {}
     return await builder.execute(
-        subject, body.input, version=body.version, idempotency_key=key, by=by
+        subject,
+        body.input,
+        version=body.version,
+        idempotency_key=key,
+        priority=body.priority,
+        by=by,
     )
 
 
@@ -110,7 +115,9 @@ async def _run_goal(builder: FlowBuilder, body: RunBody, by: str, key: str | Non
             hint=f"GET /api/v1/plans/{plan.id}, then POST /api/v1/plans/{plan.id}/accept",
             details={"plan_id": plan.id, "notes": list(plan.notes)},
         )
-    return await builder.accept_plan(plan, input=body.input, idempotency_key=key, by=by)
+    return await builder.accept_plan(
+        plan, input=body.input, idempotency_key=key, priority=body.priority, by=by
+    )
 
 
 @router.get("", summary="List runs")

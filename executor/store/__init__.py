@@ -11,6 +11,7 @@ from flowbuilder.executor.store.approvals import ApprovalStore
 from flowbuilder.executor.store.emitting import EmittingStore
 from flowbuilder.executor.store.flows import FlowStore
 from flowbuilder.executor.store.growth import GrowthStore
+from flowbuilder.executor.store.limits import LimitStore
 from flowbuilder.executor.store.plans import PlanStore
 from flowbuilder.executor.store.retention import Pruned, RetentionStore
 from flowbuilder.executor.store.runs import RunStore
@@ -29,6 +30,7 @@ class Store(
     EmittingStore,
     RetentionStore,
     SubscriptionStore,
+    LimitStore,
     WorkerStore,
 ):
     """Typed calls of the SQL functions, for one workspace."""

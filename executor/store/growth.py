@@ -9,6 +9,7 @@ from psycopg.types.json import Json, Jsonb
 from flowbuilder.executor import queries, rows
 from flowbuilder.executor.records import VersionRow
 from flowbuilder.executor.store.base import StoreBase, as_uuid
+from flowbuilder.executor.terms import Terms
 from flowbuilder.types import JsonObject, JsonValue
 
 
@@ -67,12 +68,14 @@ class GrowthStore(StoreBase):
         idempotency_key: str | None = None,
         plan_id: str | None = None,
         actor: str | None = None,
+        terms: Terms | None = None,
     ) -> tuple[str, bool]:
         """Start a run that `owner` holds open from its first moment on; `(run id, created)`.
 
         Raises:
             NotFound: `version_not_found`.
-            Conflict: The key was used for another flow or input (`idempotency_mismatch`).
+            Conflict: The key was used for another flow or input (`idempotency_mismatch`), or too
+                many runs are open (`too_many_runs`).
         """
         row = await self._one(
             queries.START_HELD_RUN,
@@ -86,6 +89,7 @@ class GrowthStore(StoreBase):
             owner,
             reason,
             hold_seconds,
+            Jsonb((terms or Terms()).as_json()),
         )
         return row["answer"]["run_id"], row["answer"]["created"]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
-from psycopg.types.json import Json
+from psycopg.types.json import Json, Jsonb
 
 from flowbuilder.errors import NotFound
 from flowbuilder.executor import queries, rows
@@ -15,6 +15,7 @@ from flowbuilder.executor.retrying import Retried, retried
 from flowbuilder.executor.states import RunStatus
 from flowbuilder.executor.store.base import as_uuid
 from flowbuilder.executor.store.leases import LeaseStore
+from flowbuilder.executor.terms import Terms
 from flowbuilder.types import JsonValue
 
 
@@ -31,6 +32,7 @@ class RunStore(LeaseStore):
         plan_id: str | None = None,
         actor: str | None = None,
         exact: bool = False,
+        terms: Terms | None = None,
     ) -> tuple[RunRow, bool]:
         """Start a run; `(run, created)`. The same idempotency key gives the same run.
 
@@ -49,6 +51,7 @@ class RunStore(LeaseStore):
             plan_id=plan_id,
             actor=actor,
             exact=exact,
+            terms=terms,
         )
         [(run_id, created)] = started.runs
         return await self.get_run(run_id), created
@@ -65,6 +68,7 @@ class RunStore(LeaseStore):
         exact: bool = False,
         draft_at: datetime | None = None,
         room: Room | None = None,
+        terms: Terms | None = None,
     ) -> Started:
         """Start a run for each input, all or none.
 
@@ -73,8 +77,8 @@ class RunStore(LeaseStore):
 
         Raises:
             NotFound: `version_not_found`.
-            Conflict: A key was used for another flow or input (`idempotency_mismatch`), or the
-                draft was changed (`draft_changed`).
+            Conflict: A key was used for another flow or input (`idempotency_mismatch`), the draft
+                was changed (`draft_changed`), or too many runs are open (`too_many_runs`).
             StaleTask: The worker that offers room was given up.
         """
         keys = [None] * len(inputs) if idempotency_keys is None else list(idempotency_keys)
@@ -92,6 +96,7 @@ class RunStore(LeaseStore):
             room.free if room else 0,
             room.lease_seconds if room else 0.0,
             draft_at,
+            Jsonb((terms or Terms()).as_json()),
         )
         answer = row["answer"]
         return Started(

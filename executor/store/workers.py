@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from psycopg.types.json import Json, Jsonb
 
@@ -14,6 +14,7 @@ from flowbuilder.executor.records import (
     WorkerRow,
 )
 from flowbuilder.executor.store.leases import LeaseStore
+from flowbuilder.limits import Rate
 from flowbuilder.types import JsonObject
 
 #: Rows of the outbox handled in one tick; the next tick takes more.
@@ -45,6 +46,21 @@ class WorkerStore(LeaseStore):
             concurrency,
             max_claims,
         )
+
+    async def declare_limits(
+        self, tools: Sequence[str], limits: Mapping[str, tuple[int | None, Rate | None]]
+    ) -> None:
+        """Keep what tools (`name@version`) declare: `{name: (concurrency, rate)}`, or nothing."""
+        declared = [
+            {
+                "pattern": name,
+                "concurrency": concurrency,
+                "rate_count": rate and rate.count,
+                "rate_seconds": rate and rate.seconds,
+            }
+            for name, (concurrency, rate) in limits.items()
+        ]
+        await self._one(queries.DECLARE_LIMITS, list(tools), Jsonb(declared))
 
     async def stop_worker(self, worker_id: str) -> list[str]:
         """Mark a worker stopped; what it still holds is queued again at once. Returns the runs."""
@@ -114,7 +130,8 @@ class WorkerStore(LeaseStore):
     async def queue_depth(self) -> JsonObject:
         """Count tasks by state, messages, pending approvals and live workers.
 
-        `{queued, delayed, running, waiting, messages, oldest_seconds, approvals, workers}`
+        `{queued, delayed, blocked, running, waiting, messages, oldest_seconds, approvals,
+        workers}`; `blocked` is what limits keep back.
         """
         depth: JsonObject = (await self._one(queries.QUEUE_DEPTH))["answer"]
         return depth

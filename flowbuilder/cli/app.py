@@ -12,9 +12,11 @@ import typer
 from flowbuilder.cli.benching import bench
 from flowbuilder.cli.emitting import emit
 from flowbuilder.cli.failures import finish, perform
+from flowbuilder.cli.limiting import limits_app
 from flowbuilder.cli.options import Options, hoist
 from flowbuilder.cli.steering import VERBS, RunId
 from flowbuilder.cli.subscribing import subscriptions_app
+from flowbuilder.limits import Priority
 
 EPILOG = (
     "--json, --no-json, --tools, --database-url, --data-dir and --debug may stand before or after "
@@ -37,6 +39,7 @@ eval_app = typer.Typer(help="Measure planning and execution.", no_args_is_help=T
 app.add_typer(model_app, name="model")
 app.add_typer(eval_app, name="eval")
 app.add_typer(subscriptions_app, name="subscriptions")
+app.add_typer(limits_app, name="limits")
 
 Input = Annotated[
     str | None,
@@ -108,6 +111,9 @@ def run(
     key: Annotated[
         str | None, typer.Option("--idempotency-key", help="The same key gives the same run.")
     ] = None,
+    priority: Annotated[
+        Priority, typer.Option("--priority", help="Which runs go first.")
+    ] = Priority.NORMAL,
     local_model: Annotated[
         bool, typer.Option("--local-model", help="Fetch a small model and plan with it.")
     ] = False,
@@ -116,7 +122,13 @@ def run(
     from flowbuilder.cli import running
 
     request = running.RunRequest(
-        target=target, input=input, yes=yes, worker=worker, key=key, local_model=local_model
+        target=target,
+        input=input,
+        yes=yes,
+        worker=worker,
+        key=key,
+        priority=priority.value,
+        local_model=local_model,
     )
     perform(context.obj.printer(), running.run(context.obj, request))
 

@@ -40,6 +40,7 @@ class RunRequest:
     worker: bool | None = None
     """None: exactly when there is no other worker."""
     key: str | None = None
+    priority: str = "normal"
     local_model: bool = False
 
 
@@ -131,7 +132,9 @@ async def _begin(
         if has_example:
             value = example
             printer.say(f"input: the example of the flow, {shorten(example, 200)}", "dim")
-    return await builder.execute(slug, value, idempotency_key=request.key)
+    return await builder.execute(
+        slug, value, idempotency_key=request.key, priority=request.priority
+    )
 
 
 async def _begin_plan(
@@ -152,8 +155,10 @@ async def _begin_plan(
         printer.err.print("Not started.")
         return FAILED
     if request.key is not None or request.input is not None:
-        return await builder.execute(made, given, idempotency_key=request.key)
-    return await builder.accept_plan(made)
+        return await builder.execute(
+            made, given, idempotency_key=request.key, priority=request.priority
+        )
+    return await builder.accept_plan(made, priority=request.priority)
 
 
 async def _agreed(builder: FlowBuilder, printer: Printer, made: Plan, *, yes: bool) -> bool | None:

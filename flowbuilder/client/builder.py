@@ -11,6 +11,7 @@ from flowbuilder.client.connection import open_session, open_worker
 from flowbuilder.client.deciding import Approvals
 from flowbuilder.client.emitting import Emitting
 from flowbuilder.client.flows import Flows
+from flowbuilder.client.limits import ToolLimits
 from flowbuilder.client.plans import Plans
 from flowbuilder.client.session import Session
 from flowbuilder.client.starting import Runs
@@ -152,6 +153,11 @@ class FlowBuilder(Plans, Flows, Runs, Approvals, Emitting):
         And events for other systems: `subscribe(channel, queue=…)`, `messages(queue)`.
         """
         return self._session.notifications
+
+    @property
+    def limits(self) -> ToolLimits:
+        """Limits on tools: `set("http.*", concurrency=4, rate="10/s")`, `list()`, `clear(...)`."""
+        return ToolLimits(self._session)
 
     # -- workers and health -----------------------------------------------------------------
 

@@ -9,7 +9,15 @@ from flowbuilder.client.checking import Document, check_document
 from flowbuilder.client.session import Session
 from flowbuilder.errors import Conflict, DefinitionError, Problem, Severity
 from flowbuilder.executor.records import FlowRow, VersionRow
-from flowbuilder.flow import ApprovalPolicy, Compensation, Flow, OnError, RetryPolicy, TriggerRule
+from flowbuilder.flow import (
+    ApprovalPolicy,
+    Compensation,
+    Flow,
+    LimitPolicy,
+    OnError,
+    RetryPolicy,
+    TriggerRule,
+)
 from flowbuilder.tools import ToolRegistry
 from flowbuilder.types import JsonObject, JsonSchema, JsonValue
 
@@ -47,6 +55,7 @@ def step_document(
     on_error: OnError | str | None = None,
     trigger_rule: TriggerRule | str | None = None,
     approval: ApprovalPolicy | Mapping[str, Any] | bool | None = None,
+    limit: LimitPolicy | Mapping[str, Any] | None = None,
     concurrency: int | None = None,
     compensate: Compensation | Mapping[str, Any] | None = None,
     description: str | None = None,
@@ -64,6 +73,7 @@ def step_document(
         "on_error": on_error,
         "trigger_rule": trigger_rule,
         "approval": _policy({} if approval is True else approval or None),
+        "limit": _policy(limit),
         "concurrency": concurrency,
         "compensate": _policy(compensate),
         "description": description,
@@ -72,9 +82,9 @@ def step_document(
 
 
 def _policy(
-    value: RetryPolicy | ApprovalPolicy | Compensation | Mapping[str, Any] | None,
+    value: RetryPolicy | ApprovalPolicy | Compensation | LimitPolicy | Mapping[str, Any] | None,
 ) -> object:
-    if isinstance(value, RetryPolicy | ApprovalPolicy | Compensation):
+    if isinstance(value, RetryPolicy | ApprovalPolicy | Compensation | LimitPolicy):
         return value.model_dump(mode="json", exclude_defaults=True)
     return value if value is None else dict(value)
 

@@ -21,8 +21,11 @@ from flowbuilder.client.session import Head, Session
 from flowbuilder.errors import Conflict, InvalidValue, NotFound
 from flowbuilder.executor.records import RunRow, Started, VersionRow
 from flowbuilder.executor.states import RunStatus
+from flowbuilder.executor.terms import Terms
 from flowbuilder.flow import Flow
+from flowbuilder.limits import Priority
 from flowbuilder.plan import Plan
+from flowbuilder.settings import Settings
 from flowbuilder.strictjson import dumps
 from flowbuilder.tools import ToolRegistry
 from flowbuilder.types import JsonObject, JsonValue
@@ -39,12 +42,17 @@ async def execute(
     idempotency_key: str | None = None,
     version: int | None = None,
     timeout: str | float | None = None,
+    priority: Priority | str | int = Priority.NORMAL,
     by: str | None = None,
 ) -> Run:
     """Start a run of a stored flow (by slug), a plan, or a document that is not saved."""
     if isinstance(flow, Plan):
         return await _execute_plan(
-            session, flow, input, idempotency_key=idempotency_key, timeout=timeout, by=by
+            session,
+            flow,
+            input,
+            idempotency_key,
+            Start(timeout=timeout, by=by, priority=priority, plan_id=flow.id),
         )
     [run] = await execute_many(
         session,
@@ -53,6 +61,7 @@ async def execute(
         idempotency_keys=[idempotency_key],
         version=version,
         timeout=timeout,
+        priority=priority,
         by=by,
     )
     return run
@@ -66,13 +75,14 @@ async def execute_many(
     idempotency_keys: Sequence[str | None] | None = None,
     version: int | None = None,
     timeout: str | float | None = None,
+    priority: Priority | str | int = Priority.NORMAL,
     by: str | None = None,
 ) -> list[Run]:
     """Start a run for each input."""
     keys = [None] * len(inputs) if idempotency_keys is None else idempotency_keys
     if len(keys) != len(inputs):
         raise InvalidValue("one key is needed for each input", pointer="/idempotency_keys")
-    start = Start(timeout=timeout, by=by, exact=version is not None)
+    start = Start(timeout=timeout, by=by, priority=priority, exact=version is not None)
     head = session.heads.get(flow) if isinstance(flow, str) and version is None else None
     if head is not None:
         try:
@@ -84,17 +94,13 @@ async def execute_many(
     return await start_all(session, found, inputs, keys, start)
 
 
-async def _execute_plan(session: Session, plan: Plan, input: JsonValue, **options: Any) -> Run:
+async def _execute_plan(
+    session: Session, plan: Plan, input: JsonValue, key: str | None, start: Start
+) -> Run:
     found = await _register_unsaved(session, require_valid(plan))
     await _ensure_stored(session, plan)
     given = plan.input if input is None else input
-    [run] = await start_all(
-        session,
-        Head.of(found),
-        [given],
-        [options["idempotency_key"]],
-        Start(timeout=options["timeout"], by=options["by"], plan_id=plan.id),
-    )
+    [run] = await start_all(session, Head.of(found), [given], [key], start)
     await session.store.accept_plan(plan.id, run.id)
     return run
 
@@ -105,6 +111,7 @@ async def accept_plan(
     input: JsonValue = None,
     *,
     idempotency_key: str | None = None,
+    priority: Priority | str | int = Priority.NORMAL,
     by: str | None = None,
 ) -> Run:
     """Start the run of a plan, once; accepted again, the plan gives the run it has."""
@@ -116,7 +123,7 @@ async def accept_plan(
         return Run(session, await session.store.get_run(row.run_id))
     key = idempotency_key or f"plan:{row.id}"
     stored = plan_from_json(row.document)
-    return await execute(session, stored, input, idempotency_key=key, by=by)
+    return await execute(session, stored, input, idempotency_key=key, priority=priority, by=by)
 
 
 async def execute_dynamic(
@@ -127,6 +134,7 @@ async def execute_dynamic(
     functions: Mapping[str, Callable[..., Any]],
     idempotency_key: str | None = None,
     timeout: str | float | None = None,
+    priority: Priority | str | int = Priority.NORMAL,
     by: str | None = None,
 ) -> Run:
     """Start a run of a graph whose steps may be functions of this process."""
@@ -136,7 +144,7 @@ async def execute_dynamic(
         found = await _register_unsaved(session, document, registry, owner)
     else:
         found = await _register_unsaved(session, document)
-    start = Start(timeout=timeout, by=by)
+    start = Start(timeout=timeout, by=by, priority=priority)
     [run] = await start_all(session, Head.of(found), [input], [idempotency_key], start)
     return run
 
@@ -150,6 +158,16 @@ class Start:
     plan_id: str | None = None
     exact: bool = False
     """Whether an idempotency key means this very version, or any of the same flow."""
+    priority: Priority | str | int = Priority.NORMAL
+
+    def terms(self, settings: Settings) -> Terms:
+        """Return what holds for the runs. Raises: InvalidValue (priority_unknown)."""
+        return Terms(
+            priority=Priority.read(self.priority),
+            max_elements=settings.max_elements,
+            max_tasks=settings.max_tasks,
+            max_open_runs=settings.max_open_runs,
+        )
 
 
 async def start_all(
@@ -164,12 +182,14 @@ async def start_all(
     Raises:
         DefinitionError: An input does not fit the flow's input schema (input_invalid).
         InvalidValue: The time limit or an idempotency key is none.
-        Conflict: A key was used for something else, or the flow was changed (draft_changed).
+        Conflict: A key was used for something else, the flow was changed (draft_changed), or too
+            many runs are open (too_many_runs).
     """
     flow = head.flow
     given = [fitting_input(value, flow.input, session.settings) for value in inputs]
     checked = [checked_key(key) for key in keys]
     limit = time_limit(start.timeout) or flow.timeout or session.settings.run_timeout
+    terms = start.terms(session.settings)
     runs: list[Run] = []
     for first in range(0, len(given), STARTED_AT_ONCE):
         batch = given[first : first + STARTED_AT_ONCE]
@@ -182,6 +202,7 @@ async def start_all(
             actor=start.by,
             exact=start.exact,
             draft_at=head.draft_at,
+            terms=terms,
         )
         batch_keys = checked[first : first + STARTED_AT_ONCE]
         for (run_id, created), value, key in zip(started.runs, batch, batch_keys, strict=True):
@@ -216,6 +237,7 @@ def _new_row(
         started_at=None,
         finished_at=None,
         deadline_at=started.deadline_at,
+        priority=Priority.read(start.priority),
     )
 
 

@@ -11,7 +11,15 @@ from flowbuilder.client.runs import Run
 from flowbuilder.client.session import Connected, Session
 from flowbuilder.errors import Problem
 from flowbuilder.executor.records import FlowRow, VersionRow
-from flowbuilder.flow import ApprovalPolicy, Compensation, Flow, OnError, RetryPolicy, TriggerRule
+from flowbuilder.flow import (
+    ApprovalPolicy,
+    Compensation,
+    Flow,
+    LimitPolicy,
+    OnError,
+    RetryPolicy,
+    TriggerRule,
+)
 from flowbuilder.types import JsonObject, JsonSchema, JsonValue
 
 
@@ -117,13 +125,15 @@ class Flows(Connected):
         on_error: OnError | str | None = None,
         trigger_rule: TriggerRule | str | None = None,
         approval: ApprovalPolicy | Mapping[str, Any] | bool | None = None,
+        limit: LimitPolicy | Mapping[str, Any] | None = None,
         concurrency: int | None = None,
         compensate: Compensation | Mapping[str, Any] | None = None,
         description: str | None = None,
     ) -> FlowHandle:
         """Add a step at the end of a flow's draft. Steps added at the same time all stay.
 
-        `retry` may be a number of attempts, `approval=True` asks anyone.
+        `retry` may be a number of attempts, `approval=True` asks anyone. `concurrency` bounds a map
+        within one run, `limit` all runs of the flow.
 
         Raises:
             NotFound: There is no such flow.
@@ -141,6 +151,7 @@ class Flows(Connected):
             on_error=on_error,
             trigger_rule=trigger_rule,
             approval=approval,
+            limit=limit,
             concurrency=concurrency,
             compensate=compensate,
             description=description,

@@ -8,6 +8,7 @@ from flowbuilder.client import execution, planning
 from flowbuilder.client.runs import Run
 from flowbuilder.client.session import Connected
 from flowbuilder.executor.records import PlanRow
+from flowbuilder.limits import Priority
 from flowbuilder.plan import Plan
 from flowbuilder.planner.base import PlanEvent, Planner
 from flowbuilder.types import JsonSchema, JsonValue
@@ -60,6 +61,7 @@ class Plans(Connected):
         *,
         input: JsonValue = None,
         idempotency_key: str | None = None,
+        priority: Priority | str | int = "normal",
         by: str | None = None,
     ) -> Run:
         """Start the run of a plan, once: accepting it again gives the same run.
@@ -68,9 +70,10 @@ class Plans(Connected):
 
         Raises:
             NotFound: There is no such plan.
+            InvalidValue: There is no such priority (priority_unknown).
             DefinitionError: The plan has problems or questions (plan_not_ready), or the input
                 does not fit (input_invalid).
         """
         return await execution.accept_plan(
-            self._session, plan, input, idempotency_key=idempotency_key, by=by
+            self._session, plan, input, idempotency_key=idempotency_key, priority=priority, by=by
         )

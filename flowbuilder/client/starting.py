@@ -16,6 +16,7 @@ from flowbuilder.executor.diagnosis import Why
 from flowbuilder.executor.records import EventRow
 from flowbuilder.executor.states import RunStatus
 from flowbuilder.executor.store import Pruned
+from flowbuilder.limits import Priority
 from flowbuilder.plan import Plan
 from flowbuilder.types import JsonValue, parse_duration
 
@@ -31,6 +32,7 @@ class Runs(Connected):
         idempotency_key: str | None = None,
         version: int | None = None,
         timeout: str | float | None = None,
+        priority: Priority | str | int = "normal",
         by: str | None = None,
     ) -> Run:
         """Start a run and return its handle at once.
@@ -45,12 +47,15 @@ class Runs(Connected):
             idempotency_key: The same key gives the same run.
             version: Number of a published version.
             timeout: When the run fails at the latest: `"10m"` or seconds.
+            priority: `"high"` goes before `"normal"`, and that before `"low"`.
             by: Who starts it, for the record.
 
         Raises:
             NotFound: No such flow or version.
             DefinitionError: The flow has problems, or the input does not fit (input_invalid).
-            Conflict: The key was used for something else (idempotency_mismatch).
+            InvalidValue: There is no such priority (priority_unknown).
+            Conflict: The key was used for something else (idempotency_mismatch), or the workspace
+                has too many open runs (too_many_runs).
         """
         return await execution.execute(
             self._session,
@@ -59,6 +64,7 @@ class Runs(Connected):
             idempotency_key=idempotency_key,
             version=version,
             timeout=timeout,
+            priority=priority,
             by=by,
         )
 
@@ -70,6 +76,7 @@ class Runs(Connected):
         idempotency_keys: Sequence[str | None] | None = None,
         version: int | None = None,
         timeout: str | float | None = None,
+        priority: Priority | str | int = "normal",
         by: str | None = None,
     ) -> list[Run]:
         """Start a run for each input, hundreds in one round trip; handles in their order.
@@ -87,6 +94,7 @@ class Runs(Connected):
             idempotency_keys=idempotency_keys,
             version=version,
             timeout=timeout,
+            priority=priority,
             by=by,
         )
 
@@ -98,6 +106,7 @@ class Runs(Connected):
         functions: Mapping[str, Callable[..., Any]] | None = None,
         idempotency_key: str | None = None,
         timeout: str | float | None = None,
+        priority: Priority | str | int = "normal",
         by: str | None = None,
     ) -> Run:
         """Start a run of an unsaved graph whose steps may be functions of this process.
@@ -116,6 +125,7 @@ class Runs(Connected):
             functions=functions or {},
             idempotency_key=idempotency_key,
             timeout=timeout,
+            priority=priority,
             by=by,
         )
 

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
 
 from flowbuilder.errors import DefinitionError, InvalidValue
 from flowbuilder.flow import TOOL_PATTERN
+from flowbuilder.limits import Rate, read_concurrency, read_rate
 from flowbuilder.strictjson import DOCUMENT_LIMITS, check
 from flowbuilder.tools.schema import Signature, local_references
 from flowbuilder.types import JsonObject, JsonSchema, JsonValue
@@ -231,6 +232,11 @@ class Tool:
     transactional: bool = False
     """The handler writes on `context.connection`: that and the task's completion commit together.
     For async handlers: a plain function that does not stop could not be rolled back in time."""
+    concurrency: int | None = None
+    """How many calls may run at once, over all workers and runs; an administrator's limit on the
+    tool's name counts instead."""
+    rate: Rate | str | None = None
+    """How many calls may start in a span of time: `"10/s"`."""
     needs_model: bool = False
     """Cannot work without a configured model; workers without one do not claim it."""
     keywords: tuple[str, ...] = ()
@@ -263,6 +269,11 @@ class Tool:
                 code="tool_invalid",
                 hint="Write `async def`, and await what you do on context.connection.",
             )
+        try:
+            read_concurrency(self.concurrency, "/concurrency")
+            object.__setattr__(self, "rate", read_rate(self.rate, "/rate"))
+        except InvalidValue as error:
+            raise DefinitionError(f"{self.name}: {error.message}", code="tool_invalid") from None
         for reference in local_references([self.input_schema, self.output_schema]):
             if not reference.startswith("#"):
                 raise DefinitionError(

@@ -9,6 +9,7 @@ from datetime import timedelta
 from typing import Any, overload
 
 from flowbuilder.errors import DefinitionError
+from flowbuilder.limits import Rate
 from flowbuilder.tools.contract import Context, Effects, Handler, Tool, Wait
 from flowbuilder.tools.schema import describe_function
 from flowbuilder.types import JsonSchema, parse_duration
@@ -28,6 +29,8 @@ def tool(
     version: int = ...,
     process: bool = ...,
     transactional: bool = ...,
+    concurrency: int | None = ...,
+    rate: Rate | str | None = ...,
     needs_model: bool = ...,
     keywords: Sequence[str] = ...,
     examples: Sequence[str] = ...,
@@ -48,9 +51,10 @@ def tool(name: Any = None, **options: Any) -> Any:
 
     Options: `effects` (`pure`, `read`, `write`, `external`, `irreversible`; pure unless declared),
     `untrusted_output`, `timeout` (`"30s"` or seconds), `version`, `process`, `transactional`,
-    `needs_model`, `keywords` (a text may list several, with commas), `examples`; `summary`,
-    `input_schema` and `output_schema` replace what would be read from the function; `untyped` lets
-    parameters without a hint take anything.
+    `concurrency` and `rate` (`"10/s"`: how many calls run at once and start in a span of time, over
+    all workers), `needs_model`, `keywords` (a text may list several, with commas), `examples`;
+    `summary`, `input_schema` and `output_schema` replace what would be read from the function;
+    `untyped` lets parameters without a hint take anything.
 
     Raises:
         DefinitionError: The function cannot be a tool; the message says why.

@@ -10,6 +10,7 @@ from pathlib import Path
 from types import ModuleType
 
 from flowbuilder.errors import Conflict, FlowBuilderError, NotFound, SettingsError
+from flowbuilder.limits import Rate, read_rate
 from flowbuilder.tools.contract import Tool
 from flowbuilder.tools.ranking import Ranking
 
@@ -84,6 +85,15 @@ class ToolRegistry:
     def names(self) -> list[str]:
         """Return every name once, sorted."""
         return sorted(self._tools)
+
+    def limits(self) -> dict[str, tuple[int | None, Rate | None]]:
+        """Return what tools declare by name, `(concurrency, rate)`; the newest version counts."""
+        newest = [self._tools[name][max(self._tools[name])] for name in self.names()]
+        return {
+            tool.name: (tool.concurrency, read_rate(tool.rate, "/rate"))
+            for tool in newest
+            if tool.concurrency is not None or tool.rate is not None
+        }
 
     def refs(self) -> list[str]:
         """Return `name@version` of every tool, sorted by name, then by version."""

@@ -16,6 +16,8 @@ from flowbuilder.types import JsonValue
 from flowbuilder.validation.arguments import argument_problems
 from flowbuilder.validation.scope import DataScope
 
+#: What the database itself can follow to a limit's key.
+_KEY_ROOTS = frozenset({"input", "item", "steps"})
 _CONDITION_ROOTS = frozenset({"input", "steps", "run"})
 _ASKS = re.compile(r"\bhas\s*\(")
 
@@ -28,6 +30,7 @@ def step_problems(
     problems, references = references_in(step.args, f"{pointer}/args", step, scope)
     problems += _elements(step, pointer, scope)
     problems += _condition(step, pointer, scope)
+    problems += _limit(step, f"{pointer}/limit", scope)
     tool = scope.tool(step)
     if tool is None:
         problems.append(unknown_tool(step, pointer, scope))
@@ -106,6 +109,32 @@ def _elements(step: Step, pointer: str, scope: DataScope) -> list[Problem]:
             )
         ]
     return []
+
+
+def _limit(step: Step, pointer: str, scope: DataScope) -> list[Problem]:
+    if step.limit is None:
+        return []
+    problems, found = references_in(step.limit.key, f"{pointer}/key", step, scope)
+    if step.limit.concurrency is None and step.limit.rate is None:
+        problems.append(
+            Problem(
+                code="limit_empty",
+                pointer=pointer,
+                message="a limit says a concurrency, a rate, or both",
+                fix=Fix.MODEL,
+            )
+        )
+    plain = all(item.exact and item.reference.root in _KEY_ROOTS for item in found)
+    if not problems and not (plain and len(found) <= 1):
+        problems.append(
+            Problem(
+                code="limit_key_invalid",
+                pointer=f"{pointer}/key",
+                message="a limit's key is plain text, or one reference into input, item or steps",
+                fix=Fix.MODEL,
+            )
+        )
+    return problems
 
 
 def _of_error(error: InvalidValue, pointer: str) -> Problem:

@@ -12,7 +12,15 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from flowbuilder.errors import Fix, Problem
-from flowbuilder.flow import FORMAT, ApprovalPolicy, Compensation, Flow, RetryPolicy, Step
+from flowbuilder.flow import (
+    FORMAT,
+    ApprovalPolicy,
+    Compensation,
+    Flow,
+    LimitPolicy,
+    RetryPolicy,
+    Step,
+)
 from flowbuilder.schemas import schema_problems
 from flowbuilder.strictjson import escape
 from flowbuilder.types import JsonObject, JsonValue
@@ -212,6 +220,7 @@ def _owner(model: type[BaseModel], parts: Sequence[str | int]) -> type[BaseModel
         "retry": RetryPolicy,
         "approval": ApprovalPolicy,
         "compensate": Compensation,
+        "limit": LimitPolicy,
     }
     return nested.get(parts[-2], model) if len(parts) > 1 else model
 

@@ -74,7 +74,12 @@ def _dependency_problems(
 
 def _own_place(step: Step) -> str:
     """Return where a step refers to itself."""
-    for value, pointer in ((step.args, "/args"), (step.for_each, "/for_each")):
+    key = step.limit.key if step.limit is not None else None
+    for value, pointer in (
+        (step.args, "/args"),
+        (step.for_each, "/for_each"),
+        (key, "/limit/key"),
+    ):
         for where, text in texts(value, pointer):
             try:
                 if step.id in step_ids(text):

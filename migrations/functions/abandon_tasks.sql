@@ -20,8 +20,9 @@ begin
         perform flowbuilder.drop_messages(v_open);
         update flowbuilder.tasks
         set status = 'cancelled', finished_at = flowbuilder.now(), lease_until = null,
-            wait = null, slot = null, message_id = null, available_at = null
+            wait = null, slot = null, message_id = null, available_at = null, blocked_by = null
         where id = any (v_open);
+        perform flowbuilder.free_slots(v_open);
     end if;
     update flowbuilder.run_steps set status = 'cancelled', finished_at = flowbuilder.now()
     where run_id = p_run and status in ('pending', 'running');

@@ -4,9 +4,13 @@ create or replace function flowbuilder.admit(p_place flowbuilder.place, p_count 
 returns void
 language plpgsql set search_path = ''
 as $$
+declare
+    v_now      timestamptz := flowbuilder.now();
+    v_priority integer;
 begin
+    select r.priority into v_priority from flowbuilder.runs r where r.id = p_place.run_id;
     with next as materialized (
-        select t.id, flowbuilder.now() as at
+        select t.id, t.element
         from flowbuilder.tasks t
         where t.run_id = p_place.run_id and t.position = p_place.position and t.element >= 0
           and t.unadmitted
@@ -14,11 +18,13 @@ begin
     ),
     sent as (
         insert into pgmq.q_flowbuilder_tasks (vt, message)
-        select at, jsonb_build_object('task', id) from next order by id
-        returning msg_id, vt, (message ->> 'task')::bigint as task_id
+        select flowbuilder.queue_place(v_now, v_priority, element),
+               jsonb_build_object('task', id)
+        from next order by id
+        returning msg_id, (message ->> 'task')::bigint as task_id
     )
     update flowbuilder.tasks t
-    set status = 'queued', available_at = s.vt, message_id = s.msg_id
+    set status = 'queued', available_at = v_now, message_id = s.msg_id
     from sent s where t.id = s.task_id;
 end
 $$;

@@ -29,7 +29,8 @@ begin
     where id = p_run;
     -- Out of the way: claims would have to look past the messages of a paused run every time.
     update pgmq.q_flowbuilder_tasks q
-    set vt = case p_verb when 'pause' then 'infinity' else flowbuilder.now() end
+    set vt = case p_verb when 'pause' then 'infinity' else flowbuilder.queue_place(
+        least(t.available_at, flowbuilder.now()), v_run.priority, t.element) end
     from flowbuilder.tasks t
     where t.run_id = p_run and t.status = 'queued' and q.msg_id = t.message_id;
     perform flowbuilder.append_events(array[(p_run,
@@ -37,6 +38,9 @@ begin
         json_build_object('workflow_id', p_run, 'reason', p_reason))::flowbuilder.event_draft],
         p_actor);
     if p_verb = 'resume' then
+        insert into flowbuilder.slot_news (slot_id)
+        select distinct t.blocked_by from flowbuilder.tasks t
+        where t.run_id = p_run and t.status = 'queued' and t.blocked_by is not null;
         perform flowbuilder.finish_runs(array[p_run]);
     end if;
 end

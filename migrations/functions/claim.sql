@@ -9,32 +9,21 @@ create or replace function flowbuilder.claim(
 language plpgsql set search_path = ''
 as $$
 declare
-    v_now  timestamptz := flowbuilder.now();  -- later than what this call has queued
+    v_now   timestamptz := flowbuilder.now();  -- later than what this call has queued
     v_max   integer;
     v_front bigint[];
     v_runs  uuid[];
 begin
-    select array_agg(c.id), array_agg(distinct c.run_id) into v_front, v_runs
-    from (
-        select f.id, f.run_id
-        from pgmq.q_flowbuilder_tasks q
-        cross join lateral (
-            select t.id, t.run_id
-            from flowbuilder.tasks t
-            join flowbuilder.runs r on r.id = t.run_id
-            where t.id = (q.message ->> 'task')::bigint and r.status in ('queued', 'running')
-              and (t.tool is null or t.tool = any (p_tools))
-              and (t.owner_id is null or t.owner_id = p_worker)
-              and (t.status = 'queued') is true
-            limit 1) f
-        where q.vt <= v_now
-        order by q.vt limit p_limit for update of q skip locked) c;
+    if flowbuilder.has_limits() then
+        select * into v_front, v_runs
+        from flowbuilder.find_allowed(p_worker, p_tools, p_limit, v_now);
+    else
+        select * into v_front, v_runs
+        from flowbuilder.find_work(p_worker, p_tools, p_limit, v_now, '{}');
+    end if;
     if v_front is null then
         return;
     end if;
-    v_runs := array(
-        select r.id from flowbuilder.runs r
-        where r.id = any (v_runs) and r.status in ('queued', 'running') for update skip locked);
     select w.max_claims into v_max from flowbuilder.workers w where w.id = p_worker;
     with claimed as (
         update flowbuilder.tasks t

@@ -18,6 +18,7 @@ begin
     end if;
     if coalesce(cardinality(p_closed), 0) < cardinality(p_outcomes) then
         v_denied := flowbuilder.apply_outcomes(p_worker, p_outcomes, coalesce(p_closed, '{}'));
+        perform flowbuilder.free_slots(array(select o.task_id from unnest(p_outcomes) o));
     end if;
     if p_poisoned is not null then
         perform flowbuilder.finish_tasks(array(
@@ -25,6 +26,7 @@ begin
                 'claimed %s times without an outcome: it takes its workers down', t.claims - 1)),
                 null)::flowbuilder.task_result
             from flowbuilder.tasks t where t.id = any (p_poisoned) order by t.id));
+        perform flowbuilder.free_slots(p_poisoned);
     end if;
     return v_denied;
 end

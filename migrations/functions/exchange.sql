@@ -41,6 +41,7 @@ begin
         select * into v_closed, v_leased, v_events, v_ended, v_mapped, v_barred
         from flowbuilder.report(p_worker, v_tools, v_outcomes, p_free, v_now, v_lease);
         v_room := p_free - coalesce(cardinality(v_leased), 0);
+        perform flowbuilder.free_slots(v_closed);
     end if;
     if v_room > 0 then
         select * into v_claimed, v_started, v_poisoned
@@ -69,6 +70,8 @@ begin
         'tasks', flowbuilder.lease_payload(v_leased || v_unheard),
         'denied', v_denied, 'lost', v_lost,
         'ready', flowbuilder.is_claimable(p_worker, v_tools, flowbuilder.now()),
-        'due', exists (select from flowbuilder.outbox));
+        'due', exists (select from flowbuilder.outbox),
+        'opens_at', (select s.wake_at from flowbuilder.limit_slots s
+                     where s.waiting and s.wake_at > v_now order by s.wake_at limit 1), 'at', v_now);
 end
 $$;

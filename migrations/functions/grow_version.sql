@@ -23,11 +23,11 @@ begin
     returning * into v_new;
     insert into flowbuilder.version_steps (version_id, position, step_id, tool, definition,
         depends_on, dependents, refs, needs_input, for_each, has_when, trigger_rule, on_error,
-        max_attempts, concurrency, owner_id)
+        max_attempts, concurrency, limits, owner_id)
     select v_new.id, s.position, s.step_id, s.tool, s.definition, s.depends_on,
         case when s.position = any (v_before) then s.dependents || v_position else s.dependents end,
         s.refs, s.needs_input, s.for_each, s.has_when, s.trigger_rule, s.on_error, s.max_attempts,
-        s.concurrency, s.owner_id
+        s.concurrency, s.limits, s.owner_id
     from flowbuilder.version_steps s where s.version_id = p_run.version_id;
     perform flowbuilder.register_steps(v_new.id, p_rows, p_owner);
     update flowbuilder.runs

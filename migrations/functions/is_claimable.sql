@@ -1,4 +1,5 @@
--- Whether the queue holds a task that a worker with these tools could claim.
+-- Whether the queue holds a task that a worker with these tools could claim, or what a limit kept
+-- back may go on.
 create or replace function flowbuilder.is_claimable(
     p_worker uuid, p_tools text[], p_now timestamptz
 ) returns boolean
@@ -15,6 +16,8 @@ begin
               and (t.tool is null or t.tool = any (p_tools))
               and (t.owner_id is null or t.owner_id = p_worker)
             limit 1) f
-        where q.vt <= p_now);
+        where q.vt <= p_now)
+        or exists (select from flowbuilder.slot_news n
+                   join flowbuilder.limit_slots s on s.id = n.slot_id where s.waiting);
 end
 $$;

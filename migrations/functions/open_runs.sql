@@ -33,7 +33,8 @@ begin
     into v_ready, v_mapped from born b;
     if v_ready is not null then
         select * into v_leased, v_events from flowbuilder.start_tasks(
-            v_ready, p_now, p_worker, p_tools, p_free, p_lease);
+            v_ready, p_now, p_worker, flowbuilder.unlimited_tools(p_tools), p_free, p_lease,
+            case when p_free > 0 then flowbuilder.queue_head(p_worker, p_tools, p_now) end);
     end if;
     if v_leased is not null then
         insert into flowbuilder.leases (worker_id, until, tasks)

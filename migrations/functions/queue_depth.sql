@@ -6,12 +6,16 @@ as $$
         'queued', (select count(*) from pgmq.q_flowbuilder_tasks q join flowbuilder.tasks t
                    on t.id = (q.message ->> 'task')::bigint and t.status = 'queued'),
         'delayed', (select count(*) from flowbuilder.tasks where parked and status = 'queued'),
+        'blocked', (select count(*) from flowbuilder.tasks where blocked_by is not null),
         'running', (select coalesce(sum(c.running), 0)
                     from flowbuilder.crew(flowbuilder.now()) c),
         'waiting', (select count(*) from flowbuilder.tasks where parked and status = 'waiting'),
         'messages', (select count(*) from pgmq.q_flowbuilder_tasks),
-        'oldest_seconds', (select extract(epoch from flowbuilder.now() - min(q.vt))
-                           from pgmq.q_flowbuilder_tasks q where q.vt <= flowbuilder.now()),
+        'oldest_seconds', (
+            select extract(epoch from flowbuilder.now() - min(t.available_at))
+            from pgmq.q_flowbuilder_tasks q
+            join flowbuilder.tasks t on t.id = (q.message ->> 'task')::bigint
+            where q.vt <= flowbuilder.now() and t.status = 'queued'),
         'approvals', (select count(*) from flowbuilder.approvals where status = 'pending'),
         'workers', (select count(*) from flowbuilder.workers where status = 'live'))
 $$;

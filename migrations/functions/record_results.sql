@@ -14,7 +14,8 @@ begin
         set status = g.status, error = g.error, finished_at = flowbuilder.now(),
             output = case when g.status = 'completed' and t.element >= 0
                      then coalesce(g.output, 'null') end,
-            lease_until = null, wait = null, slot = null, message_id = null, available_at = null
+            lease_until = null, wait = null, slot = null, message_id = null, available_at = null,
+            blocked_by = null
         from unnest(p_results) with ordinality as g (task_id, status, output, error, reason, place)
         where t.id = g.task_id and t.finished_at is null
         returning t.*, coalesce(g.output, 'null') as result, g.place, greatest(0, round(extract(epoch from

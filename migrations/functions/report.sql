@@ -1,7 +1,8 @@
 -- Complete what the outcomes say is completed, and carry the runs on: mapped steps admit further
 -- elements, steps that are ready become tasks. Those are leased to this worker at once, as far as it
--- has room; while others wait in the queue they get half of it. The caller holds the runs' locks,
--- records `events` and `ended`, and opens `mapped` and skips `barred` after that.
+-- has room; while others wait in the queue they get half of it, and nothing while a higher class does.
+-- The caller holds the runs' locks, records `events` and `ended`, and opens `mapped` and skips
+-- `barred` after that.
 create or replace function flowbuilder.report(
     p_worker uuid, p_tools text[], p_outcomes flowbuilder.outcome[], p_free integer,
     p_now timestamptz, p_lease interval,
@@ -14,6 +15,7 @@ declare
     v_elements flowbuilder.place[];
     v_ready    flowbuilder.place[];
     v_started  flowbuilder.event_draft[];
+    v_head     timestamptz;
 begin
     select * into closed, events, ended, v_elements
     from flowbuilder.complete_tasks(p_worker, p_outcomes, p_now);
@@ -25,9 +27,10 @@ begin
     end if;
     select * into v_ready, mapped, barred from flowbuilder.release_steps(ended, p_now);
     if v_ready is not null then
+        v_head := flowbuilder.queue_head(p_worker, p_tools, p_now);
         select * into leased, v_started from flowbuilder.start_tasks(
-            v_ready, p_now, p_worker, p_tools,
-            case when flowbuilder.is_queued(p_now) then (p_free + 1) / 2 else p_free end, p_lease);
+            v_ready, p_now, p_worker, flowbuilder.unlimited_tools(p_tools),
+            case when v_head is null then p_free else (p_free + 1) / 2 end, p_lease, v_head);
         events := events || v_started;
     end if;
 end

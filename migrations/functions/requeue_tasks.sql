@@ -24,6 +24,7 @@ begin
     into v_back, v_events from back b;
     if v_back is not null then
         perform flowbuilder.send_tasks(v_back);
+        perform flowbuilder.free_slots(v_back);
     end if;
     if v_events is not null then
         perform flowbuilder.append_events(v_events);

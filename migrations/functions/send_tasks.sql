@@ -7,14 +7,16 @@ language sql set search_path = ''
 as $$
     with sent as (
         insert into pgmq.q_flowbuilder_tasks (vt, message)
-        select least(t.available_at, n.at), jsonb_build_object('task', t.id)
+        select flowbuilder.queue_place(least(t.available_at, n.at), r.priority, t.element),
+               jsonb_build_object('task', t.id)
         from (select flowbuilder.now() as at) n
         cross join unnest(p_tasks) with ordinality as g (id, place)
         join flowbuilder.tasks t on t.id = g.id
+        join flowbuilder.runs r on r.id = t.run_id
         where (t.status = 'queued') is true and t.message_id is null
         order by g.place
         returning msg_id, (message ->> 'task')::bigint as task_id
     )
-    update flowbuilder.tasks t set message_id = s.msg_id
+    update flowbuilder.tasks t set message_id = s.msg_id, blocked_by = null
     from sent s where t.id = s.task_id
 $$;

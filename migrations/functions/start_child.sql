@@ -21,7 +21,8 @@ begin
                 array[coalesce(p_wait -> 'input', 'null')], array[null]::text[],
                 extract(epoch from v_parent.deadline_at - flowbuilder.now()),
                 null, v_parent.actor, p_parent => p_task) #>> '{runs,0,0}';
-        exception when data_exception or integrity_constraint_violation or sqlstate 'FB001' then
+        exception when data_exception or integrity_constraint_violation or sqlstate 'FB001'
+                or sqlstate 'FB004' then
             v_error := jsonb_build_object('code', 'child_not_started', 'message', sqlerrm);
         end;
     end if;

@@ -5,12 +5,13 @@ create or replace function flowbuilder.start_map(p_place flowbuilder.place) retu
 language plpgsql set search_path = ''
 as $$
 declare
-    v_step     flowbuilder.version_steps;
+    v_step     record;
     v_elements json := flowbuilder.map_elements(p_place);
     v_count    integer;
+    v_tasks    bigint;
     v_error    jsonb;
 begin
-    select v.* into v_step
+    select v.*, r.max_elements, r.max_tasks into v_step
     from flowbuilder.runs r
     join flowbuilder.version_steps v
       on v.version_id = r.version_id and v.position = p_place.position
@@ -24,9 +25,14 @@ begin
             coalesce(json_typeof(v_elements), 'nothing')));
     else
         v_count := json_array_length(v_elements);
-        if v_count > 100000 then
+        select v_count + coalesce(sum(s.task_count), 0) into v_tasks
+        from flowbuilder.run_steps s where s.run_id = p_place.run_id;
+        if v_count > v_step.max_elements then
             v_error := jsonb_build_object('code', 'too_many_elements', 'message', format(
-                'for_each has %s elements; the limit is 100000', v_count));
+                'for_each has %s elements; the limit is %s', v_count, v_step.max_elements));
+        elsif v_tasks > v_step.max_tasks then
+            v_error := jsonb_build_object('code', 'too_many_tasks', 'message', format(
+                'the run would have %s tasks; the limit is %s', v_tasks, v_step.max_tasks));
         end if;
     end if;
     if v_error is not null then

@@ -2,7 +2,8 @@
 -- that was used gives the run that it started; with another flow or input it is refused. Published
 -- versions of one flow are the same flow, whatever is its head by now, unless the caller wants
 -- exactly this version. `p_draft_at` is when the caller read that the version is what the flow's
--- draft says: refused when it is not so any more. Up to `p_free` of the first tasks are leased to
+-- draft says: refused when it is not so any more. `p_terms`: {priority, max_elements, max_tasks,
+-- max_open_runs}, which a child has from its parent. Up to `p_free` of the first tasks are leased to
 -- `p_worker` at once.
 -- Answers `{runs: [[id, created], …] in the order of the inputs, at, deadline_at, tasks, queued}`.
 create or replace function flowbuilder.start_runs(
@@ -10,7 +11,8 @@ create or replace function flowbuilder.start_runs(
     p_deadline_seconds double precision, p_plan uuid default null, p_actor text default null,
     p_exact boolean default false, p_parent flowbuilder.tasks default null,
     p_worker uuid default null, p_free integer default 0,
-    p_lease_seconds double precision default 0, p_draft_at timestamptz default null
+    p_lease_seconds double precision default 0, p_draft_at timestamptz default null,
+    p_terms jsonb default '{}'
 ) returns json
 language plpgsql
 set search_path = '' set enable_seqscan = off set enable_bitmapscan = off set plan_cache_mode = force_generic_plan
@@ -19,6 +21,8 @@ declare
     v_now      timestamptz := flowbuilder.now();
     v_version  flowbuilder.flow_versions;
     v_parent   flowbuilder.runs;
+    v_terms    flowbuilder.runs := jsonb_populate_record(null::flowbuilder.runs, '{"priority": 0,
+        "max_elements": 100000, "max_tasks": 200000, "max_open_runs": 100000}' || p_terms);
     v_deadline timestamptz := v_now + make_interval(secs => p_deadline_seconds);
     v_tools    text[];
     v_runs     uuid[];
@@ -42,15 +46,17 @@ begin
     if p_parent.id is not null then
         select * into v_parent from flowbuilder.runs where id = p_parent.run_id;
         v_deadline := least(v_deadline, v_parent.deadline_at);
+        v_terms := v_parent;
     end if;
     v_runs := array(select gen_random_uuid() from generate_series(1, cardinality(p_inputs)));
     with made as (
         insert into flowbuilder.runs (id, workspace_id, version_id, flow, version, status, input,
-            remaining_steps, depth, idempotency_key, parent_run_id, parent_task_id, plan_id, actor,
-            created_at, deadline_at)
+            remaining_steps, depth, idempotency_key, priority, max_elements, max_tasks,
+            max_open_runs, parent_run_id, parent_task_id, plan_id, actor, created_at, deadline_at)
         select g.id, p_workspace, p_version, v_version.slug, v_version.version, 'queued',
             flowbuilder.checked(g.input), v_version.step_count, coalesce(v_parent.depth + 1, 0),
-            g.key, v_parent.id, p_parent.id, p_plan, p_actor, v_now, v_deadline
+            g.key, v_terms.priority, v_terms.max_elements, v_terms.max_tasks,
+            v_terms.max_open_runs, v_parent.id, p_parent.id, p_plan, p_actor, v_now, v_deadline
         from unnest(v_runs, p_inputs, p_keys) with ordinality as g (id, input, key, place)
         order by g.place
         on conflict (workspace_id, idempotency_key) where idempotency_key is not null do nothing
@@ -61,6 +67,7 @@ begin
         v_runs := flowbuilder.runs_of_keys(v_version, v_runs, p_inputs, p_keys, p_exact);
     end if;
     if v_made is not null then
+        perform flowbuilder.bound_open_runs(p_workspace, cardinality(v_made), v_terms.max_open_runs);
         v_leased := flowbuilder.open_runs(p_version, v_made, v_now, p_worker, v_tools, p_free,
             make_interval(secs => p_lease_seconds));
     end if;

@@ -1,10 +1,12 @@
 -- Make the one task of each given step, which is running: its work or, for a mapped step with a
 -- condition, the task that evaluates the condition. The first `p_keep` tasks that the given worker
--- can do are leased to it at once and have no message; the others are queued. Messages are numbered
--- here, by the queue's own sequence, so that they need not be matched with their tasks afterwards.
+-- can do, and no limit is on, are leased to it at once and have no message, unless `p_head`, the place
+-- of what waits first in the queue, is that of a higher class than theirs; the others are queued.
+-- Messages are numbered here, by the queue's own sequence, so that they need not be matched with their
+-- tasks afterwards.
 create or replace function flowbuilder.start_tasks(
     p_places flowbuilder.place[], p_now timestamptz, p_worker uuid, p_tools text[],
-    p_keep integer, p_lease interval,
+    p_keep integer, p_lease interval, p_head timestamptz default null,
     out leased bigint[], out events flowbuilder.event_draft[]
 )
 language plpgsql set search_path = ''
@@ -16,8 +18,11 @@ begin
         from (select p.run_id, p.position, p.place, s.step_id, s.node_id, v.owner_id,
                      case when v.for_each is null then 'step' else 'expand' end as kind,
                      case when v.for_each is null then v.tool end as tool,
-                     r.status <> 'paused' and (v.for_each is not null or v.tool = any (p_tools))
-                     and (v.owner_id is null or v.owner_id = p_worker) as able
+                     r.status <> 'paused' and (v.for_each is not null
+                         or v.tool = any (p_tools) and v.limits is null)
+                     and (v.owner_id is null or v.owner_id = p_worker) and (p_head is null
+                         or p_head > p_now - make_interval(secs => 3600 * r.priority + 5400)
+                     ) as able, r.priority
               from unnest(p_places) with ordinality as p (run_id, position, place)
               join flowbuilder.runs r on r.id = p.run_id
               join flowbuilder.run_steps s on s.run_id = p.run_id and s.position = p.position
@@ -31,7 +36,10 @@ begin
     ),
     sent as (
         insert into pgmq.q_flowbuilder_tasks (msg_id, vt, message) overriding system value
-        select f.message_id, p_now, jsonb_build_object('task', f.id) from fresh f where not f.kept
+        select f.message_id, flowbuilder.queue_place(p_now, f.priority, f.rank - 1),
+               jsonb_build_object('task', f.id)
+        from (select f.*, row_number() over (partition by f.run_id order by f.place) as rank
+              from fresh f where not f.kept) f
     ),
     made as (
         insert into flowbuilder.tasks (id, run_id, position, kind, status, step_id, node_id, tool,

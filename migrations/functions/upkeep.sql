@@ -15,7 +15,8 @@ begin
                  || flowbuilder.expire_holds(p_limit)
                  || flowbuilder.sweep_leases(p_worker, p_limit)
                  || flowbuilder.wake_tasks(p_limit)
-                 || flowbuilder.sweep_orphans(p_limit);
+                 || flowbuilder.sweep_orphans(p_limit)
+                 || flowbuilder.sweep_slots(p_limit);
     return jsonb_build_object(
         'touched', to_jsonb(array(select distinct t from unnest(v_touched) t)),
         'ready', cardinality(v_touched) > 0,
@@ -29,6 +30,9 @@ begin
                  order by t.available_at limit 1)
                 union all
                 (select h.deadline_at from flowbuilder.run_holds h order by h.deadline_at limit 1)
+                union all
+                (select s.wake_at from flowbuilder.limit_slots s
+                 where s.waiting and s.wake_at is not null order by s.wake_at limit 1)
                 union all
                 (select r.deadline_at from flowbuilder.runs r
                  where r.finished_at is null order by r.deadline_at limit 1)) d));

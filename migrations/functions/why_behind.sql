@@ -4,6 +4,7 @@ returns integer
 language sql stable set search_path = ''
 as $$
     select count(*)::integer from (
-        select from pgmq.q_flowbuilder_tasks q
-        where q.msg_id < p_message and q.vt <= p_now limit 10000) c
+        select from pgmq.q_flowbuilder_tasks o
+        join pgmq.q_flowbuilder_tasks q on (q.vt, q.msg_id) < (o.vt, o.msg_id)
+        where o.msg_id = p_message and q.vt <= p_now limit 10000) c
 $$;

@@ -8,7 +8,8 @@ language sql stable set search_path = '' set enable_seqscan = off
 as $$
     with crew as materialized (select c.* from flowbuilder.crew(p_now) c),
     opened as materialized (
-        select t.id, t.step_id, t.tool, t.owner_id, t.status, t.message_id, t.attempt, t.started_at,
+        select t.id, t.step_id, t.tool, t.owner_id, t.status, t.message_id, t.attempt,
+            t.blocked_by, t.started_at,
             case when t.status = 'running' then t.worker_id else t.owner_id end as worker_id,
             t.available_at, t.lease_until, t.wait ->> 'kind' as kind
         from flowbuilder.tasks t
@@ -33,9 +34,11 @@ as $$
                 then 'leased' else 'worker_silent' end
             when o.owner_id is not null and h.able = 0 then case
                 when flowbuilder.is_gone(o.owner_id) then 'function_gone' else 'worker_silent' end
-            when o.message_id is null and o.available_at > p_now then 'retry_delayed'
+            when o.message_id is null and o.blocked_by is null and o.available_at > p_now
+            then 'retry_delayed'
             when not exists (select from crew c where c.alive) then 'no_worker'
             when h.able = 0 then 'no_worker_with_tool'
+            when o.blocked_by is not null then 'limit_reached'
             when h.idle = 0 then 'workers_busy'
             else 'queued' end as code
         from opened o
@@ -43,24 +46,32 @@ as $$
                          and h.owner_id is not distinct from o.owner_id
     ),
     nearest as (
-        select distinct on (j.code, j.step_id, j.tool, j.worker_id) j.*, count(*) over (
-            partition by j.code, j.step_id, j.tool, j.worker_id) as tasks
+        select distinct on (j.code, j.step_id, j.tool, j.worker_id, j.blocked_by) j.*, count(*)
+            over (partition by j.code, j.step_id, j.tool, j.worker_id, j.blocked_by) as tasks
         from judged j
-        order by j.code, j.step_id, j.tool, j.worker_id, j.available_at, j.id
+        order by j.code, j.step_id, j.tool, j.worker_id, j.blocked_by, j.available_at, j.id
     )
-    select n.code, n.step_id, n.id,
+    select case when n.code in ('workers_busy', 'queued') and k.outranked > 0 then 'outranked'
+                else n.code end, n.step_id, n.id,
         case when n.status = 'queued' then least(n.available_at, p_now) else n.started_at end,
         case n.status when 'running' then n.lease_until
              when 'waiting' then n.available_at
-             else case when n.code = 'retry_delayed' then n.available_at end end,
+             else case n.code when 'retry_delayed' then n.available_at
+                  when 'limit_reached' then (l.details ->> 'next_at')::timestamptz end end,
         jsonb_build_object('tasks', n.tasks, 'tool', n.tool, 'attempt', n.attempt) || case
             when n.status = 'waiting' then flowbuilder.why_waiting(n.id, p_depth)
             when n.code in ('leased', 'worker_silent') then flowbuilder.why_held(n.worker_id)
             when n.code in ('function_gone', 'no_worker') then '{}'
+            when n.code = 'limit_reached' then l.details
             when n.code = 'retry_delayed' then flowbuilder.why_retried(p_run, n.id)
             when n.code = 'no_worker_with_tool' then jsonb_build_object('live', (
                 select coalesce(jsonb_agg(c.name order by c.name), '[]') from crew c where c.alive))
             else jsonb_build_object('running', n.running, 'slots', n.slots,
-                'ahead', flowbuilder.why_behind(n.message_id, p_now)) end
+                'ahead', flowbuilder.why_behind(n.message_id, p_now),
+                'outranked', k.outranked) end
     from nearest n
+    cross join lateral (select case when n.code in ('workers_busy', 'queued')
+        then flowbuilder.why_outranked(n.message_id, p_now) end as outranked) k
+    cross join lateral (select case when n.code = 'limit_reached'
+        then flowbuilder.why_limited(n.blocked_by, p_now) end as details) l
 $$;

@@ -30,6 +30,9 @@ where id in (select id from flowbuilder.tasks
              order by run_id, available_at desc limit %s)
 """
 _LAPSED = b"""
+with lapsed as (
+    update flowbuilder.leases set until = flowbuilder.now() - interval '1 second'
+)
 update flowbuilder.tasks set lease_until = flowbuilder.now() - interval '1 second'
 where status = 'running'
 """

@@ -398,3 +398,27 @@ def test_an_interrupt_leaves_with_130(
     assert process.returncode == 130
     assert "Traceback" not in err
     assert flowbuilder("runs").lines[0]["status"] == "running"
+
+
+def test_limits_are_set_listed_and_cleared(flowbuilder: Command) -> None:
+    assert flowbuilder("limits", "--no-json").out.strip() == "No tool has a limit."
+    done = flowbuilder("limits", "set", "http.*", "--concurrency", "2", "--rate", "10/s")
+    assert done.code == 0
+    flowbuilder("limits", "set", "time.sleep", "--rate", "5/1m")
+    first, second = flowbuilder("limits").lines
+    assert (first["pattern"], first["concurrency"], first["running"]) == ("http.*", 2, 0)
+    assert (second["rate"], second["source"]) == ("5/1m", "administrator")
+    assert flowbuilder("limits", "clear", "http.*").code == 0
+    assert [line["pattern"] for line in flowbuilder("limits").lines] == ["time.sleep"]
+    for wrong in (("clear", "http.*"), ("set", "x y"), ("set", "x", "--rate", "1")):
+        assert flowbuilder("limits", *wrong).code in (1, 2)
+
+
+def test_a_run_is_given_a_priority(flowbuilder: Command, flow_file: Path) -> None:
+    text = flow_file.read_text().split("  - id: save")[0]
+    flow_file.write_text(text)
+    done = flowbuilder("run", str(flow_file), "--priority", "high", "--yes")
+    assert done.code == 0
+    (run,) = flowbuilder("runs").lines
+    assert run["priority"] == "high"
+    assert flowbuilder("run", str(flow_file), "--priority", "asap").code == 2

@@ -152,11 +152,14 @@ class Client:
     async def cancel(self) -> None:
         await self.engine.store.cancel_run(await self._run())
 
+    def step(self) -> JsonObject:
+        return {"id": f"x{self.random.randrange(10**9)}"}
+
     async def grow(self) -> None:
-        step: JsonObject = {"id": f"x{self.random.randrange(10**9)}"}
+        step = self.step()
         run = await self._run()
         if self.random.random() < 0.5 and (await self.engine.run(run)).flow != "child":
-            step["depends_on"] = [self.random.choice("abmz")]
+            step["depends_on"] = [self.random.choice("amz")]  # which all flows have
         await grow(self.engine, run, step)
 
     async def hold(self) -> None:

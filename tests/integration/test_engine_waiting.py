@@ -44,6 +44,7 @@ async def test_an_approved_step_runs_with_exactly_the_arguments_shown(engine: En
         "queued": 0,
         "delayed": 0,
         "running": 0,
+        "blocked": 0,
         "waiting": 1,
         "messages": 0,
         "oldest_seconds": None,

@@ -17,6 +17,8 @@ from hypothesis.stateful import (
 from flowbuilder.errors import Conflict, InvalidTransition, StaleTask
 from flowbuilder.executor.records import LeasedTask, Outcome, OutcomeKind, TaskKind
 from flowbuilder.executor.session_lock import lock_key
+from flowbuilder.executor.terms import Terms
+from flowbuilder.limits import Priority
 from flowbuilder.types import JsonObject, JsonValue
 from tests.model.deeds import World
 from tests.model.flows import Sketch, sketches
@@ -39,6 +41,7 @@ from tests.model.picture import (
     name_of,
     of_database,
     of_mirror,
+    out_of_order,
     tasks_of,
 )
 from tests.model.stage import Stage
@@ -101,7 +104,7 @@ class EngineMachine(RuleBasedStateMachine):
 
     @initialize(sketch=sketches())
     def begin(self, sketch: Sketch) -> None:
-        self.start(sketch)
+        self.start(sketch, Priority.NORMAL)
 
     # -- the rules ----------------------------------------------------------------------------
 
@@ -115,12 +118,15 @@ class EngineMachine(RuleBasedStateMachine):
         self.hands.append(Hand(name))
 
     @precondition(lambda self: len(self.world.runs) < MOST_RUNS)
-    @rule(sketch=sketches())
-    def start(self, sketch: Sketch) -> None:
+    @rule(sketch=sketches(), priority=st.sampled_from(Priority))
+    def start(self, sketch: Sketch, priority: Priority) -> None:
         run_id = self.run_(self.stage.engine.start(
-            sketch.flow("model"), timeout_seconds=RUN_SECONDS, idempotency_key=None
+            sketch.flow("model"), timeout_seconds=RUN_SECONDS,
+            terms=Terms(priority=priority),
         ))  # fmt: skip
-        run = self.world.start(sketch.plans, named_output=sketch.output is not None)
+        run = self.world.start(
+            sketch.plans, named_output=sketch.output is not None, priority=priority.rank
+        )
         self.ids[id(run)] = run_id
         self.agree()
 
@@ -293,7 +299,8 @@ class EngineMachine(RuleBasedStateMachine):
     ) -> None:
         """Make an exchange, and compare the answer too."""
         answer = self.run_(self.say(hand, reports, keep, free=free))
-        self.seen = self.run_(look(self.stage.database))
+        before, self.seen = self.seen, self.run_(look(self.stage.database))
+        assert not (wrong := out_of_order(before, self.seen)), "\n".join(wrong)
         rows = tasks_of(self.seen)
 
         def fence_of(task: Task) -> int:

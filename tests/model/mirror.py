@@ -20,6 +20,8 @@ NAP_SECONDS = 12
 RETRY_SECONDS = 5
 MAX_CLAIMS = 3
 RUN_SECONDS = 400
+CLASS = 3600
+"""The seconds in the queue that a class of priority is worth."""
 
 Verdict = Literal["accepted", "already", "fenced"]
 
@@ -118,6 +120,7 @@ class Run:
     deadline: int
     named_output: bool
     parent: Task | None = None
+    priority: int = 0
     status: str = "queued"
     tasks: list[Task] = field(default_factory=list)
     events: Counter[str] = field(default_factory=Counter)
@@ -175,7 +178,12 @@ class Mirror:
     # -- runs and steps -----------------------------------------------------------------------
 
     def start(
-        self, plans: Sequence[Plan], *, named_output: bool, parent: Task | None = None
+        self,
+        plans: Sequence[Plan],
+        *,
+        named_output: bool,
+        parent: Task | None = None,
+        priority: int = 0,
     ) -> Run:
         deadline = self.now + RUN_SECONDS
         if parent is not None:
@@ -185,6 +193,7 @@ class Mirror:
             deadline=deadline,
             named_output=named_output,
             parent=parent,
+            priority=priority if parent is None else parent.run.priority,
         )
         self.runs.append(run)
         self.release(run, tasked_only=True)

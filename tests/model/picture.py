@@ -7,7 +7,7 @@ from typing import Any
 
 from flowbuilder.executor.database import Database
 from tests.model.deeds import World
-from tests.model.mirror import Run, Task
+from tests.model.mirror import CLASS, Run, Task
 
 Picture = dict[str, Any]
 
@@ -25,8 +25,11 @@ select
        'kind', t.kind, 'element', t.element, 'status', t.status, 'fence', t.fence,
        'attempt', t.attempt, 'claims', t.claims, 'worker', t.worker_id, 'approved', t.approved,
        'sent', t.message_id is not null,
+       'place', extract(epoch from nullif(q.vt, 'infinity') - c.zero)::integer,
+       'ahead', extract(epoch from t.available_at - nullif(q.vt, 'infinity'))::integer,
        'lease', extract(epoch from t.lease_until - c.zero)::integer)), '[]')
-   from flowbuilder.tasks t) as tasks,
+   from flowbuilder.tasks t
+   left join pgmq.q_flowbuilder_tasks q on q.msg_id = t.message_id) as tasks,
   (select coalesce(json_agg(json_build_object('run', e.stream, 'type', e.type, 'seq', e.seq)
        order by e.stream, e.seq), '[]') from flowbuilder.events e) as events,
   (select coalesce(json_agg(json_build_object('id', a.id, 'task', a.task_id, 'status', a.status)
@@ -37,6 +40,7 @@ select
 from (select '2030-01-01 00:00+00'::timestamptz as zero) c
 """
 _TERMINAL = ("workflow_completed", "workflow_failed", "workflow_cancelled")
+_MOVING = ("queued", "running")
 
 
 async def look(database: Database) -> Picture:
@@ -54,6 +58,25 @@ def tasks_of(seen: Picture) -> dict[tuple[str, str, int], dict[str, Any]]:
 def name_of(task: Task) -> str:
     """Return what tells the tasks of one run apart, but for the element."""
     return f"{task.kind} {task.plan.name if task.plan else None}"
+
+
+def out_of_order(before: Picture, after: Picture) -> list[str]:
+    """Say which of the tasks that an exchange took stood behind one that it left in the queue.
+
+    What came to the queue in the exchange itself does not count: nobody saw where it stood.
+    """
+    moving = {run["id"] for run in before["runs"] if run["status"] in _MOVING}
+    now = {task["id"]: task for task in after["tasks"]}
+    stood = [task for task in before["tasks"]
+             if task["place"] is not None and task["run"] in moving]  # fmt: skip
+    taken = [task for task in stood if now[task["id"]]["fence"] > task["fence"]]
+    left = [task for task in stood if now[task["id"]]["place"] == task["place"]]
+    first = min((task["place"] for task in left), default=None)
+    return [
+        f"task {task['id']} stood at {task['place']}, one that was left at {first}"
+        for task in taken
+        if first is not None and task["place"] > first
+    ]
 
 
 def of_database(seen: Picture) -> Picture:
@@ -87,6 +110,7 @@ def of_database(seen: Picture) -> Picture:
         runs[place[0]]["tasks"][place[1:]] = [
             row["status"], row["fence"], row["attempt"], row["claims"], row["worker"],
             row["approved"], row["sent"], row["lease"],
+            row["ahead"] if runs[place[0]]["run"][0] in _MOVING else None,
         ]  # fmt: skip
     return {
         "runs": runs,
@@ -142,6 +166,7 @@ def _run(run: Run) -> Picture:
             (name_of(task), task.element): [
                 task.status, task.fence, task.attempt, task.claims, task.worker, task.approved,
                 task.sent, task.lease,
+                CLASS * (run.priority + 1) if task.sent and run.status in _MOVING else None,
             ]
             for task in run.tasks
         },

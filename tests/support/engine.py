@@ -201,6 +201,7 @@ class Engine:
             "approvals": 0,
             "outbox": 0,
             "slots": 0,
+            "blocked": 0,
         }
 
 
@@ -213,7 +214,9 @@ select (select count(*) from pgmq.q_flowbuilder_tasks) as messages,
        (select count(*) from flowbuilder.approvals a join flowbuilder.runs r on r.id = a.run_id
         where r.finished_at is not null and a.status = 'pending') as approvals,
        (select count(*) from flowbuilder.outbox) as outbox,
-       (select count(*) from flowbuilder.event_slots where emitted_at is null) as slots
+       (select count(*) from flowbuilder.event_slots where emitted_at is null) as slots,
+       (select count(*) from flowbuilder.tasks
+        where blocked_by is not null and status <> 'queued') as blocked
 """
 
 #: Runs that failed or were cancelled stop counting in the moment they end, or begin to undo.

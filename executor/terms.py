@@ -1,0 +1,48 @@
+"""What bounds runs and tools: the terms of a run, and the limits on tools."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal
+
+from flowbuilder.limits import Priority, Rate
+from flowbuilder.types import JsonObject
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Terms:
+    """What holds for a run from its start on; child runs have them from their parent."""
+
+    priority: Priority = Priority.NORMAL
+    max_elements: int = 100_000
+    max_tasks: int = 200_000
+    max_open_runs: int = 100_000
+
+    def as_json(self) -> JsonObject:
+        """Return them as the SQL function takes them."""
+        return {
+            "priority": self.priority.rank,
+            "max_elements": self.max_elements,
+            "max_tasks": self.max_tasks,
+            "max_open_runs": self.max_open_runs,
+        }
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LimitRow:
+    """A limit on tools, and what is under it."""
+
+    pattern: str
+    """A tool's name, the beginning of names as in `http.*`, or `*`."""
+    source: Literal["tool", "administrator"]
+    """Who said it: the tool's declaration, or an administrator, whose word counts instead."""
+    concurrency: int | None
+    rate: Rate | None
+    running: int
+    waiting: int
+    """Tasks that it keeps back."""
+    next_at: datetime | None
+    """When its rate lets the next task start; None: at once."""
+    updated_at: datetime
+    updated_by: str | None

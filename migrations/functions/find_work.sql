@@ -1,0 +1,32 @@
+-- The first `p_limit` visible messages that this worker can do, locked, without the given tasks: their
+-- tasks in the order of the queue, and those of their runs that nobody else has locked.
+create or replace function flowbuilder.find_work(
+    p_worker uuid, p_tools text[], p_limit integer, p_now timestamptz, p_without bigint[],
+    out tasks bigint[], out runs uuid[]
+)
+language plpgsql set search_path = ''
+as $$
+begin
+    select array_agg(c.id order by c.vt), array_agg(c.run_id) into tasks, runs
+    from (
+        select f.id, f.run_id, q.vt
+        from pgmq.q_flowbuilder_tasks q
+        cross join lateral (
+            select t.id, t.run_id
+            from flowbuilder.tasks t
+            join flowbuilder.runs r on r.id = t.run_id
+            where t.id = (q.message ->> 'task')::bigint and r.status in ('queued', 'running')
+              and (t.tool is null or t.tool = any (p_tools))
+              and (t.owner_id is null or t.owner_id = p_worker)
+              and (t.status = 'queued') is true and t.id <> all (p_without)
+            limit 1) f
+        where q.vt <= p_now
+        order by q.vt limit p_limit for update of q skip locked) c;
+    if tasks is not null then
+        runs := array(
+            select r.id from flowbuilder.runs r
+            where r.id = any (find_work.runs) and r.status in ('queued', 'running')
+            for update skip locked);
+    end if;
+end
+$$;

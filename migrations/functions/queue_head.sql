@@ -1,0 +1,29 @@
+-- The place (see queue_place.sql) of what stands first in the queue, null when nothing waits. What
+-- stands there with the place of a higher class than the usual one counts only if this worker could
+-- do it: others would not go first here.
+create or replace function flowbuilder.queue_head(
+    p_worker uuid, p_tools text[], p_now timestamptz
+) returns timestamptz
+language plpgsql stable set search_path = ''
+as $$
+declare
+    v_head timestamptz;
+begin
+    select q.vt into v_head from pgmq.q_flowbuilder_tasks q where q.vt <= p_now
+    order by q.vt limit 1;
+    if v_head > p_now - interval '90 minutes' then
+        return v_head;
+    end if;
+    return (
+        select q.vt from pgmq.q_flowbuilder_tasks q
+        cross join lateral (
+            select from flowbuilder.tasks t
+            join flowbuilder.runs r on r.id = t.run_id
+            where t.id = (q.message ->> 'task')::bigint and (t.status = 'queued') is true
+              and r.status in ('queued', 'running')
+              and (t.tool is null or t.tool = any (p_tools))
+              and (t.owner_id is null or t.owner_id = p_worker)
+            limit 1) f
+        where q.vt <= p_now order by q.vt limit 1);
+end
+$$;
