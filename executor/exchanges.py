@@ -81,6 +81,8 @@ class Exchanges:
         """There may be work for free slots."""
         self.closed = False
         """Nothing more is taken."""
+        self.idle = False
+        """The last one had nothing to report, found nothing, and nothing is held."""
 
     @property
     def busy(self) -> bool:
@@ -195,6 +197,7 @@ class Exchanges:
             self.check_at = self._checked_at + self._check_seconds
             self._extended()
         found = bool(answer.tasks)
+        self.idle = check and not (found or outcomes or len(self._slots))
         self.more = self.more or (answer.ready and found and self._slots.free > 0)
         self.missed = self.missed + 1 if answer.ready and free and not found else 0
         self._answered(answer, outcomes)

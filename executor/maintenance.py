@@ -80,6 +80,7 @@ class Maintenance:
             _LONGEST_SECONDS, self._store.tick(self._worker_id)
         )
         self._notifications.signal(done.touched, ready=done.ready)
-        self._notifications.deliver_soon()
+        if done.undelivered:
+            self._notifications.deliver_soon()
         self._after(done)
         return done.next_due_seconds

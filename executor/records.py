@@ -395,3 +395,7 @@ class Upkeep:
     ready: bool
     next_due_seconds: float | None
     """Until the next timer, deadline or delayed retry; None when nothing is due."""
+    queued: bool = False
+    """Something can be seen in the queue."""
+    undelivered: bool = False
+    """Events are still to be put into queues of other systems."""

@@ -49,6 +49,10 @@ from flowbuilder.types import JsonObject
 log = logging.getLogger(__name__)
 
 
+#: So many times longer does a worker wait that has nothing to do and nothing to look after.
+_IDLE_POLLS = 10
+
+
 class Worker:
     """Runs tasks inside this process while it is open: `async with Worker(...)`."""
 
@@ -263,6 +267,8 @@ class Worker:
         Work that was there but in somebody else's hands is looked for again soon, then later.
         """
         interval = self._settings.poll_interval.total_seconds() * random.uniform(0.8, 1.2)
+        if self._exchanges.idle:  # upkeep looks at the queue besides
+            interval *= _IDLE_POLLS
         if missed := self._exchanges.missed:
             interval = min(interval, 0.001 * 2 ** min(missed, 12))
         end = time.monotonic() + interval
@@ -319,7 +325,7 @@ class Worker:
 
     def _upkeep_done(self, done: Upkeep) -> None:
         self._slots.give_up()
-        if done.ready:
+        if done.ready or done.queued:
             self._heard_of_work()
 
     def _heard_of_work(self) -> None:

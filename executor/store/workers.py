@@ -125,6 +125,8 @@ class WorkerStore(LeaseStore):
             touched=list(dict.fromkeys(touched)),
             ready=bool(touched),
             next_due_seconds=answer["next_due_seconds"],
+            queued=answer["queued"],
+            undelivered=answer["undelivered"],
         )
 
     async def queue_depth(self) -> JsonObject:

@@ -9,11 +9,7 @@ create or replace function flowbuilder.hold(
 language plpgsql set search_path = ''
 as $$
 begin
-    -- Upkeep may hold the row and wait for a run that this call holds: no waiting for it.
-    update flowbuilder.workers set last_seen_at = p_now
-    where id in (select w.id from flowbuilder.workers w
-                 where w.id = p_worker and w.last_seen_at < p_now - interval '1 second'
-                 for no key update skip locked);
+    perform flowbuilder.see_worker(p_worker);
     delete from flowbuilder.leases l
     where l.worker_id = p_worker and not exists (
         select from unnest(l.tasks) as g (id)

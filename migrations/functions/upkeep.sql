@@ -10,6 +10,7 @@ as $$
 declare
     v_touched uuid[];
 begin
+    perform flowbuilder.see_worker(p_worker);
     v_touched := flowbuilder.bury_workers()
                  || flowbuilder.expire_runs(p_limit)
                  || flowbuilder.expire_holds(p_limit)
@@ -21,6 +22,8 @@ begin
         'touched', to_jsonb(array(select distinct t from unnest(v_touched) t)),
         'ready', cardinality(v_touched) > 0,
         'outbox', exists (select from flowbuilder.outbox),
+        'queued', flowbuilder.is_queued(flowbuilder.now()),
+        'undelivered', exists (select from flowbuilder.deliveries),
         'next_due_seconds', (
             select case when min(d.at) is not null
                    then greatest(extract(epoch from min(d.at) - flowbuilder.now()), 0) end
