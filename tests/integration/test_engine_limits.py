@@ -291,8 +291,9 @@ async def test_places_equal_a_recount_under_reports_deaths_and_cancels(
     flow = flow_of(
         {"id": "m", "tool": "http.get", "for_each": list(range(12)), "on_error": "continue",
          "limit": {"key": "${{ input }}", "concurrency": 2}},
-        {"id": "n", "tool": "work", "for_each": list(range(4)), "depends_on": ["m"]},
-        {"id": "o", "tool": "other", "depends_on": ["m"], "retry": {"max_attempts": 3}},
+        {"id": "n", "tool": "work", "for_each": list(range(4)), "depends_on": ["m"],
+         "retry": {"max_attempts": 10}},  # so often nobody reports a retry by chance
+        {"id": "o", "tool": "other", "depends_on": ["m"], "retry": {"max_attempts": 10}},
     )  # fmt: skip
     runs = [await engine.start(flow, number % 3, timeout_seconds=10_000_000) for number in range(8)]
     workers = {await engine.join(): list[LeasedTask]() for _ in range(3)}
