@@ -18,7 +18,7 @@ from flowbuilder.errors import (
     Severity,
 )
 from flowbuilder.models import LanguageModel, Message, ModelClient
-from flowbuilder.plan import Plan, PlanStatus
+from flowbuilder.plan import Plan, PlanStatus, Usage
 from flowbuilder.planner import prompting
 from flowbuilder.planner.base import PlanEvent, PlanEventType, PlanRequest
 from flowbuilder.planner.eligibility import eligible
@@ -36,6 +36,7 @@ from flowbuilder.planner.losses import (
     source_readers,
     translators,
 )
+from flowbuilder.planner.narrowing import own_tools_first
 from flowbuilder.planner.relevance import Relevance, unspoken_changes
 from flowbuilder.planner.schema import (
     answer_schema,
@@ -82,21 +83,19 @@ class ModelPlanner:
 
     async def stream(self, request: PlanRequest) -> AsyncIterator[PlanEvent]:
         """Plan, telling each step as the model writes it."""
-        started: JsonObject = {
-            "goal": request.goal,
-            "planner": self.name,
-            "model": self._model.name,
-        }
-        yield PlanEvent(type=PlanEventType.STARTED, data=started)
+        told: JsonObject = {"goal": request.goal, "planner": self.name, "model": self._model.name}
+        yield PlanEvent(type=PlanEventType.STARTED, data=told)
         try:
-            async for event in self._plan(request):
+            plans = own_tools_first(self._plan, request, self._settings) if self._own else None
+            async for event in plans or self._plan(request, Usage()):
                 yield event
         except FlowBuilderError as error:
             yield failed(error)
             raise
 
-    async def _plan(self, request: PlanRequest) -> AsyncIterator[PlanEvent]:
+    async def _plan(self, request: PlanRequest, spent: Usage) -> AsyncIterator[PlanEvent]:
         work = await self._begin(request)
+        work.usage = spent
         steps = self._model.stream_steps(
             work.messages, work.schema, max_tokens=self._longest_answer
         )
