@@ -18,8 +18,8 @@ _WHOLE = re.compile(r"\$\{\{ steps\.[A-Za-z_]\w* \}\}")
 #: What speaks of an order or a choice without naming a column.
 _RANKED = re.compile(
     r"(?i)\b(?!rest\b|test\b|best-|request|interest)(?:\w+est|most|least|top|first|last|sort\w*|"
-    r"order(?:ed)?|rank\w*|ascending|descending|alphabet\w*|chronolog\w*|only|unique|distinct|"
-    r"duplicates?|recent(?:ly)?|by)\b"
+    r"order(?:ed)?|(?:arrang|group|list)ed by|rank\w*|ascending|descending|alphabet\w*|"
+    r"chronolog\w*|only|unique|distinct|duplicates?|recent(?:ly)?)\b"
 )
 _NAMES = re.compile(r"\S*(?:://|@|\w[./]\w)\S*|\"[^\"]*\"|“[^”]*”")
 

@@ -6,9 +6,10 @@ from collections.abc import Sequence
 
 from flowbuilder.errors import Problem
 from flowbuilder.plan import Question
-from flowbuilder.planner.coercion import takes_text
+from flowbuilder.planner.coercion import takes_text, takes_texts
 from flowbuilder.planner.connecting import result_of
 from flowbuilder.planner.grounding import HARMLESS, is_used
+from flowbuilder.planner.literals import literals, lost_literals, taking
 from flowbuilder.tools import Tool, ToolRegistry
 from flowbuilder.types import JsonObject
 
@@ -35,6 +36,36 @@ def answers_later(problem: Problem, asked: set[str]) -> bool:
         return False
     names = {pointer.rpartition("/")[2] for pointer in asked if _above(problem.pointer, pointer)}
     return any(problem.message.endswith(repr(name)) for name in names)
+
+
+def answer_by_goal(
+    document: JsonObject, questions: Sequence[Question], registry: ToolRegistry, goal: str
+) -> tuple[tuple[Question, ...], list[str]]:
+    """Answer the questions for a receiver or place by the only one that is left of the goal.
+
+    Change the document in place; return the questions left, and one sentence for each change.
+    """
+    left: list[Question] = []
+    notes = []
+    for question in questions:
+        index, name = _place(question)
+        step = _steps(document)[index]
+        tool, arguments = _tool_of(step, registry), step.get("args")
+        lost = {item.message for item in lost_literals(goal, document, registry)}
+        free = [
+            item
+            for item in literals(goal)
+            if tool and name in taking(item, tool)
+            if any(f"the {item.kind} {item.text} " in message for message in lost)
+        ]
+        if tool is None or not isinstance(arguments, dict) or len(free) != 1:
+            left.append(question)
+            continue
+        text = free[0].text
+        listed = takes_texts(tool.input_schema["properties"][name])
+        arguments[name] = [text] if listed else text
+        notes.append(f"{step.get('id')}: {name} is {text}, as the goal says.")
+    return tuple(left), notes
 
 
 def tell_found(

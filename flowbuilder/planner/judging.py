@@ -13,7 +13,7 @@ from flowbuilder.plan import Question
 from flowbuilder.planner import prompting
 from flowbuilder.planner.addresses import trim_addresses
 from flowbuilder.planner.aimless import leave_out_aimless
-from flowbuilder.planner.asking import answers_later, needed, tell_found
+from flowbuilder.planner.asking import answer_by_goal, answers_later, needed, tell_found
 from flowbuilder.planner.base import PlanRequest
 from flowbuilder.planner.coercion import coerce
 from flowbuilder.planner.comparisons import lost_comparisons, mend_comparisons
@@ -24,10 +24,13 @@ from flowbuilder.planner.inventions import invented_addresses
 from flowbuilder.planner.literals import (
     literals,
     lost_literals,
+    lost_values,
     misplaced_receivers,
+    named_literals,
     takers,
 )
 from flowbuilder.planner.mending import mend
+from flowbuilder.planner.namings import unnamed_columns
 from flowbuilder.planner.omission import leave_out_steps, left_out_problem, made_up_numbers
 from flowbuilder.planner.options import spoken_options
 from flowbuilder.planner.rerouting import reroute
@@ -44,6 +47,8 @@ from flowbuilder.validation import validate
 _NO_OPINION = Opinion()
 #: An address or file of the goal is in no step, or a step is referred to that is not there.
 _FORGOTTEN = {"literal_lost", "unknown_step_reference"}
+_LOST = {"literal_lost", "value_lost"}
+_UNNAMED = {"value_lost"}
 #: Doubts that a model which is right cannot mend: they are told, but never asked about alone.
 _TOLD_ONLY = {"result_unused", "field_guessed"}
 
@@ -206,11 +211,13 @@ def judge_draft(
     problems = [item for item in checked.problems if not answers_later(item, asked)]
     problems += doubts
     problems += lost_literals(request.goal, made.document, request.registry)
+    problems += lost_values(request.goal, made.document, request.registry)
     problems += misplaced_receivers(made.document, request.registry)
     problems += forgotten_changes(made.document, request.registry, request.goal)
     if strict:
         problems += unread_problems(made.document, request.registry, request.goal)
     problems += invented_addresses(request.goal, made.document, request.input, request.registry)
+    problems += unnamed_columns(made.document, request.registry, ground)
     problems += lost_comparisons(made.document, request.registry, request.goal)
     problems += made_up_numbers(made.document, request.registry, request.goal)
     problems += claimed_results(made.document, request.registry, ground, request.goal)
@@ -247,8 +254,9 @@ def _mended(
     notes += spoken_options(document, registry, request.goal)
     notes += set_separators(document, registry, request.goal)
     left, dropped = leave_out_messages(document, made.questions, registry, request.goal)
+    left, answered = answer_by_goal(document, left, registry, request.goal)
     left, told = tell_found(document, left, registry)
-    made, notes = replace(made, questions=left), notes + dropped + told
+    made, notes = replace(made, questions=left), notes + dropped + answered + told
     if not made.questions:
         notes += leave_out_aimless(document, registry, ground, request.goal)
         notes += mend_comparisons(document, registry, request.goal)
@@ -284,13 +292,15 @@ def missing_tools(judged: Judgement, request: PlanRequest) -> list[Tool]:
 
     Only tools with an effect: what reads comes first and not last.
     """
-    problems = judged.errors
-    if not problems or any(item.code != "literal_lost" for item in problems):
+    problems = judged.errors or tuple(item for item in judged.problems if item.code in _UNNAMED)
+    if not problems or any(item.code not in _LOST for item in problems):
         return []
     if judged.wrong_steps or judged.unfit:
         return []
     lost = [
-        item for item in literals(request.goal) if any(item.text in p.message for p in problems)
+        item
+        for item in [*literals(request.goal), *named_literals(request.goal, request.registry)]
+        if any(item.text in p.message for p in problems)
     ]
     found = [tool for literal in lost for tool in takers(literal, request.registry)]
     return list({tool.name: tool for tool in found}.values())

@@ -15,6 +15,7 @@ from flowbuilder.errors import Fix, Problem, Severity
 from flowbuilder.planner.coercion import texts_of
 from flowbuilder.planner.grounding import COMPOSED
 from flowbuilder.planner.names import carries_name, names_in
+from flowbuilder.planner.namings import is_named_so, kind_of, named_values
 from flowbuilder.planner.rules.literals import Kind, find_literals
 from flowbuilder.tools import Effects, Tool, ToolRegistry
 from flowbuilder.types import JsonObject, JsonValue
@@ -77,6 +78,8 @@ class Literal:
 
     kind: str
     text: str
+    is_named: bool = False
+    """Whether the goal names it by the name of an argument, which is its kind."""
 
     @property
     def severity(self) -> Severity:
@@ -147,6 +150,29 @@ def _is_unreached(channel: Literal, goal: str, terse: list[str], registry: ToolR
     channels = [item for item in literals(goal) if item.kind == "channel"]
     reached = any(_is_carried(item, terse) for item in channels)
     return not reached and channel in channels[:1] and bool(takers(channel, registry))
+
+
+def named_literals(goal: str, registry: ToolRegistry) -> list[Literal]:
+    """Return the values that a goal names by the name of an argument: "the bucket reports"."""
+    return [
+        Literal(kind=kind, text=text, is_named=True) for kind, text in named_values(goal, registry)
+    ]
+
+
+def lost_values(goal: str, document: JsonObject, registry: ToolRegistry) -> list[Problem]:
+    """Return a warning for each such value that stands in no argument of that name."""
+    return [
+        Problem(
+            code="value_lost",
+            pointer="",
+            message=f"the {literal.kind} {literal.text} of the goal is in no step's args",
+            hint=_hint(literal, registry),
+            severity=Severity.WARNING,
+            fix=Fix.MODEL,
+        )
+        for literal in named_literals(goal, registry)
+        if not is_named_so(literal.kind, literal.text, document)
+    ]
 
 
 def is_field(literal: Literal) -> bool:
@@ -224,10 +250,7 @@ def _properties(tool: Tool) -> Iterable[str]:
 
 def _hint(literal: Literal, registry: ToolRegistry) -> str:
     """Name the tools that take such a thing: usually the step that uses one was forgotten."""
-    wanted = _ARGUMENTS.get(literal.kind, set())
-    fitting = [
-        tool.name for tool in registry if wanted & set(tool.input_schema.get("properties", ()))
-    ]
+    fitting = [tool.name for tool in registry if taking(literal, tool)]
     if is_field(literal):
         fitting = [tool.name for tool in field_tools(registry)]
     if 0 < len(fitting) <= _MOST_NAMED:
@@ -238,17 +261,17 @@ def _hint(literal: Literal, registry: ToolRegistry) -> str:
 def taking(literal: Literal, tool: Tool) -> list[str]:
     """Return the arguments of a tool that take such a thing."""
     wanted = _ARGUMENTS.get(literal.kind, set())
-    return [name for name in tool.input_schema.get("properties", ()) if name in wanted]
+    named = literal.kind if literal.is_named else ""
+    properties = tool.input_schema.get("properties", ())
+    return [name for name in properties if name in wanted or kind_of(name) == named]
 
 
 def takers(literal: Literal, registry: ToolRegistry) -> list[Tool]:
     """Return the tools with an effect that take such a thing, such as what mails to an address."""
-    wanted = _ARGUMENTS.get(literal.kind, set())
     return [
         tool
         for tool in registry
-        if tool.effects not in {Effects.PURE, Effects.READ}
-        and wanted & set(tool.input_schema.get("properties", ()))
+        if tool.effects not in {Effects.PURE, Effects.READ} and taking(literal, tool)
     ]
 
 

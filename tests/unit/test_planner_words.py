@@ -1,0 +1,296 @@
+"""A plan is held to more words of its goal: signs, comparisons, named values, sole tools."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import pytest
+
+from flowbuilder.plan import Question
+from flowbuilder.planner.aimless import leave_out_aimless
+from flowbuilder.planner.asking import answer_by_goal, tell_found
+from flowbuilder.planner.carriers import sole_taker
+from flowbuilder.planner.comparisons import (
+    Comparison,
+    comparisons,
+    lost_comparisons,
+    mend_comparisons,
+)
+from flowbuilder.planner.grounding import Ground, drop_options
+from flowbuilder.planner.inventions import invented_addresses
+from flowbuilder.planner.literals import literals, lost_literals, lost_values
+from flowbuilder.planner.namings import named_values, unnamed_columns
+from flowbuilder.planner.signs import set_separators, signs
+from flowbuilder.tools import ToolRegistry, tool
+
+Rows = list[dict[str, Any]]
+
+
+@tool("table.open", effects="read")
+def open_table(path: str, separator: str = ",") -> Rows:
+    """Open a table."""
+    return [{path: separator}]
+
+
+@tool("table.keep")
+def keep(rows: Rows, column: str, test: Literal["eq", "ne", "gt", "lt"], value: str) -> Rows:
+    """Keep the rows that pass a test."""
+    return rows
+
+
+@tool("table.sort")
+def sort(rows: Rows, column: str) -> Rows:
+    """Sort rows."""
+    return rows
+
+
+@tool("page.open", effects="read")
+def open_page(url: str) -> str:
+    """Open a page."""
+    return url
+
+
+@tool("paper.put", effects="write")
+def put_paper(path: str, text: str) -> bool:
+    """Put a text on paper."""
+    return bool(path and text)
+
+
+@tool("shed.store", effects="external")
+def store(path: str, bucket: str) -> bool:
+    """Store a file in a bucket."""
+    return bool(path and bucket)
+
+
+@tool("letter.mail", effects="external")
+def mail(to: list[str], body: str, subject: str = "") -> bool:
+    """Send an e-mail."""
+    return bool(to and body)
+
+
+@tool("wall.pin", effects="external")
+def pin(channel: str, message: str) -> bool:
+    """Pin a message to a wall."""
+    return bool(channel and message)
+
+
+@tool("bell.ring", effects="external")
+def ring(phone: str, text: str) -> bool:
+    """Ring somebody up."""
+    return bool(phone and text)
+
+
+TOOLS = [open_table, keep, sort, open_page, put_paper, store, mail, pin, ring]
+REGISTRY = ToolRegistry(TOOLS)
+
+
+def plan_of(*steps: tuple[str, dict[str, Any]]) -> dict[str, Any]:
+    return {
+        "steps": [
+            {"id": f"s{number}", "tool": name, "args": args}
+            for number, (name, args) in enumerate(steps, start=1)
+        ]
+    }
+
+
+def args(document: dict[str, Any], place: int) -> dict[str, Any]:
+    given: dict[str, Any] = document["steps"][place]["args"]
+    return given
+
+
+OPENED = ("table.open", {"path": "a.csv"})
+
+
+@pytest.mark.parametrize(
+    ("goal", "found"),
+    [
+        ("Open a.csv, whose values are divided by ; instead of commas.", [";"]),
+        ("Open a.csv, delimiter '|'.", ["|"]),
+        ("Open the semicolon-separated a.csv; then sort it.", []),
+        ("Open a.csv, which is separated by semicolons.", [";"]),
+        ("Open a.csv: it holds the tab of the bar.", []),
+    ],
+)
+def test_a_sign_is_one_that_stands_alone_or_is_spoken_of(goal: str, found: list[str]) -> None:
+    assert signs(goal) == found
+
+
+def test_a_separator_of_the_goal_is_kept_and_set() -> None:
+    goal = "Open a.csv, whose values are divided by ; please."
+    document = plan_of(("table.open", {"path": "a.csv", "separator": ";"}))
+    assert drop_options(document, REGISTRY, Ground(goal)) == []
+    bare = plan_of(("table.open", {"path": "a.csv"}))
+    assert set_separators(bare, REGISTRY, goal) and args(bare, 0)["separator"] == ";"
+    assert set_separators(bare, REGISTRY, goal) == []
+
+
+@pytest.mark.parametrize(
+    ("goal", "found"),
+    [
+        ("a temperature above 80", Comparison(column="temperature", sign=">", value="80")),
+        ("those whose status is expired", Comparison(column="status", sign="==", value="expired")),
+        ("where age is at least 18", Comparison(column="age", sign=">=", value="18")),
+        ("weight is not 3", Comparison(column="weight", sign="!=", value="3")),
+        ("rows with Oslo as their town", Comparison(column="town", sign="==", value="Oslo")),
+        ('where mood equals "very good"', Comparison(column="mood", sign="==", value="very good")),
+    ],
+)
+def test_comparisons_are_read(goal: str, found: Comparison) -> None:
+    assert comparisons(goal) == [found]
+
+
+def test_what_is_no_comparison_is_not_read() -> None:
+    assert comparisons("What is the gist of it? It is in https://a.example/b.is.c") == []
+
+
+def kept(column: str, test: str, value: str, *then: tuple[str, dict[str, Any]]) -> dict[str, Any]:
+    given = {"rows": "${{ steps.s1 }}", "column": column, "test": test, "value": value}
+    return plan_of(OPENED, ("table.keep", given), *then)
+
+
+def test_an_opposite_operator_is_turned_where_no_word_turns_it() -> None:
+    document = kept("status", "ne", "open")
+    assert mend_comparisons(document, REGISTRY, "I need those of a.csv whose status is open.")
+    assert args(document, 1)["test"] == "eq"
+    turned = kept("status", "ne", "open")
+    assert not mend_comparisons(turned, REGISTRY, "Drop those of a.csv whose status is open.")
+
+
+def test_a_column_is_the_compared_one_where_another_step_has_the_given_one() -> None:
+    goal = "I care about a depth above 80 in a.csv, sorted by taken_at."
+    then = ("table.sort", {"rows": "${{ steps.s2 }}", "column": "taken_at"})
+    document = kept("taken_at", "gt", "80", then)
+    assert mend_comparisons(document, REGISTRY, goal)
+    assert args(document, 1)["column"] == "depth" and args(document, 2)["column"] == "taken_at"
+    doubtful = kept("height", "gt", "80")
+    assert not mend_comparisons(doubtful, REGISTRY, goal)
+    assert [item.code for item in lost_comparisons(doubtful, REGISTRY, goal)] == ["column_lost"]
+
+
+def test_a_word_with_an_underscore_and_an_absolute_path_are_literals() -> None:
+    found = {(item.kind, item.text) for item in literals("Sort /srv/in/a.env by taken_at.")}
+    assert found == {("file name", "/srv/in/a.env"), ("identifier", "taken_at")}
+    lost = lost_literals("Sort a.csv by taken_at", plan_of(OPENED), REGISTRY)
+    assert [item.message for item in lost] == [
+        "the identifier taken_at of the goal is in no step's args"
+    ]
+
+
+def test_a_column_that_the_goal_does_not_name_is_doubted() -> None:
+    document = plan_of(OPENED, ("table.sort", {"rows": "${{ steps.s1 }}", "column": "count"}))
+    ground = Ground("Sort a.csv by its total")
+    assert [item.code for item in unnamed_columns(document, REGISTRY, ground)] == ["column_unnamed"]
+    args(document, 1)["column"] = "total"
+    assert unnamed_columns(document, REGISTRY, ground) == []
+
+
+def test_a_change_of_rows_that_nobody_asked_for_is_left_out() -> None:
+    goal = "Keep a copy of the values in a.csv as b.txt."
+    document = plan_of(
+        OPENED,
+        ("table.sort", {"rows": "${{ steps.s1 }}", "column": "date"}),
+        ("paper.put", {"path": "b.txt", "text": "All: ${{ steps.s2 }}"}),
+    )
+    assert leave_out_aimless(document, REGISTRY, Ground(goal), goal)
+    assert [item["id"] for item in document["steps"]] == ["s1", "s3"]
+    assert args(document, 1)["text"] == "All: ${{ steps.s1 }}"
+
+
+@pytest.mark.parametrize("goal", ["The newest of a.csv", "a.csv by date", "Sort a.csv"])
+def test_a_change_of_rows_that_may_be_asked_for_stays(goal: str) -> None:
+    document = plan_of(OPENED, ("table.sort", {"rows": "${{ steps.s1 }}", "column": "date"}))
+    assert leave_out_aimless(document, REGISTRY, Ground(goal), goal) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "given", "found"),
+    [
+        ("wall.pin", {"channel": "#deck", "message": "Hello"}, []),
+        ("wall.pin", {"channel": "deck", "message": "Hello"}, []),
+        ("wall.pin", {"channel": "#general", "message": "Hello"}, ["channel"]),
+        ("bell.ring", {"phone": "+41 79 555 01 02", "text": "Hello"}, []),
+        ("bell.ring", {"phone": "+41 79 555 01 03", "text": "Hello"}, ["phone"]),
+        ("table.open", {"path": "other.csv"}, ["path"]),
+        ("table.open", {"path": "notes.csv"}, []),
+        ("table.open", {"path": "${{ steps.s0 }}"}, []),
+    ],
+)
+def test_what_the_goal_does_not_name_is_invented(
+    name: str, given: dict[str, Any], found: list[str]
+) -> None:
+    goal = "Tell #deck and +41795550102 about notes"
+    problems = invented_addresses(goal, plan_of((name, given)), None, REGISTRY)
+    assert [item.pointer.rpartition("/")[2] for item in problems] == found
+    assert all(item.code == "literal_invented" for item in problems)
+
+
+def test_a_file_that_a_plan_writes_may_be_named_by_it_with_a_doubt() -> None:
+    put = ("paper.put", {"path": "x.txt", "text": "Hello"})
+    document = plan_of(put, ("shed.store", {"path": "x.txt", "bucket": "attic"}))
+    found = invented_addresses("Hello goes to attic", document, None, REGISTRY)
+    assert [(item.code, item.pointer) for item in found] == [
+        ("file_composed", "/steps/0/args/path")
+    ]
+
+
+def test_a_channel_of_the_goal_is_reached_by_what_takes_one() -> None:
+    goal = 'Let #deck know: "Closed"'
+    mailed = plan_of(("letter.mail", {"to": ["deck@example.com"], "body": "Closed #deck"}))
+    assert [item.message for item in lost_literals(goal, mailed, REGISTRY)] == [
+        "the channel #deck of the goal is in no step's args"
+    ]
+    pinned = plan_of(("wall.pin", {"channel": "deck", "message": "Closed"}))
+    assert lost_literals(goal, pinned, REGISTRY) == []
+
+
+@pytest.mark.parametrize(
+    ("goal", "name"),
+    [
+        ('/srv/a.env ought to contain "on=1".', "paper.put"),
+        ('Could you let everybody in #deck know: "We open at 14:00"?', "wall.pin"),
+        ('Under the heading "Plan", inform eve@example.org: "All is well"', "letter.mail"),
+        ('If b.txt contains "x", tell me.', None),
+        ('Say "Hello" in Dutch to +41795550102.', None),
+        ('Tell #deck and eve@example.org "Closed".', None),
+        ("b.txt ought to be read.", None),
+    ],
+)
+def test_one_tool_alone_takes_a_receiver_and_its_text(goal: str, name: str | None) -> None:
+    found = sole_taker(goal, TOOLS)
+    assert (found.name if found else None) == name
+
+
+def test_a_value_named_by_an_argument_must_stand_in_one() -> None:
+    goal = "Our bucket attic-2 should get a.csv; the table shows why."
+    assert named_values(goal, REGISTRY) == [("bucket", "attic-2")]
+    stored = plan_of(("shed.store", {"path": "a.csv", "bucket": "attic-2"}))
+    assert lost_values(goal, stored, REGISTRY) == []
+    other = plan_of(("paper.put", {"path": "attic-2", "text": "a.csv"}))
+    assert [item.message for item in lost_values(goal, other, REGISTRY)] == [
+        "the bucket attic-2 of the goal is in no step's args"
+    ]
+    assert named_values("the attic-2 bucket", REGISTRY) == [("bucket", "attic-2")]
+
+
+def question(place: int, name: str) -> Question:
+    return Question(id="q", text="Which?", pointer=f"/steps/{place}/args/{name}")
+
+
+def test_a_question_is_answered_by_what_is_left_of_the_goal() -> None:
+    document = plan_of(("letter.mail", {"body": "Closed"}))
+    goal = "eve@example.org should hear of it"
+    left, notes = answer_by_goal(document, [question(0, "to")], REGISTRY, goal)
+    assert left == () and notes and args(document, 0)["to"] == ["eve@example.org"]
+    unknown = plan_of(("letter.mail", {"body": "Closed"}))
+    asked = [question(0, "to")]
+    assert answer_by_goal(unknown, asked, REGISTRY, "Tell Eve")[0] == tuple(asked)
+
+
+def test_an_unused_result_is_told_in_the_place_of_a_question() -> None:
+    found = ("page.open", {"url": "https://a.example"})
+    document = plan_of(found, ("wall.pin", {"channel": "#deck"}))
+    left, notes = tell_found(document, [question(1, "message")], REGISTRY)
+    assert left == () and notes and args(document, 1)["message"] == "${{ steps.s1 }}"
+    doubtful = plan_of(found, found, ("wall.pin", {"channel": "#deck"}))
+    asked = [question(2, "message")]
+    assert tell_found(doubtful, asked, REGISTRY) == (tuple(asked), [])
