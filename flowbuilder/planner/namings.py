@@ -90,7 +90,7 @@ def unnamed_columns(document: JsonObject, registry: ToolRegistry, ground: Ground
 
 
 def _kinds(registry: ToolRegistry) -> list[str]:
-    found = {}
+    found: dict[str, None] = {}
     for tool in registry:
         shapes: dict[str, Any] = tool.input_schema.get("properties", {})
         for name in tool.input_schema.get("required", ()):

@@ -57,5 +57,5 @@ def _arguments(
     if told is None or place is None or len(own) != 1 or not required <= {own[0], place}:
         return None
     if takes_texts(properties[own[0]]):
-        return {own[0]: texts_of(receiver), place: told}
+        return {own[0]: [*texts_of(receiver)], place: told}
     return {own[0]: literal.text if isinstance(receiver, list) else receiver, place: told}

@@ -71,7 +71,7 @@ def test_a_mailing_tool_is_closed_where_nobodys_address_is_named() -> None:
 
 
 def test_a_mailing_tool_is_shown_in_the_examples() -> None:
-    found = [item for made in demonstrations(TOOLS) for item in made.tasks]
+    found: list[Any] = [item for made in demonstrations(TOOLS) for item in made.tasks]
     receivers = [item["args"]["to"] for item in found if item["tool"] == "letter.mail"]
     assert receivers and all(item == ["lee@desk.example"] for item in receivers)
 
