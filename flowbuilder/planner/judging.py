@@ -34,6 +34,7 @@ from flowbuilder.planner.namings import unnamed_columns
 from flowbuilder.planner.omission import leave_out_steps, left_out_problem, made_up_numbers
 from flowbuilder.planner.options import spoken_options
 from flowbuilder.planner.rerouting import reroute
+from flowbuilder.planner.restoring import restore
 from flowbuilder.planner.second_opinion import Opinion, borrow, disagreement, is_meant
 from flowbuilder.planner.signs import set_separators
 from flowbuilder.planner.sources import read_sources, unread_problems
@@ -240,6 +241,7 @@ def _mended(
     """Mend what is certain; return the notes for it, and warnings for what is less certain."""
     document, registry = made.document, request.registry
     notes = coerce(document, registry) + name_languages(document, registry, request.goal)
+    notes += restore(document, registry, request.goal)
     notes += reroute(document, registry) + trim_addresses(document, request.goal)
     doubts: list[Problem] = []
     if not made.questions:  # their pointers count the steps

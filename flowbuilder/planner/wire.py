@@ -115,6 +115,7 @@ def draft(
 
     No step keeps the name of another one of `tools` than its own.
     """
+    steps = _told_apart(steps)
     names = _names(steps, {name: _name_of(name, "") for name in tools})
     written = [_step(step, names) for step in steps if step.get("tool") != NO_TOOL]
     questions = [
@@ -165,6 +166,26 @@ def _reasons(steps: Sequence[JsonObject]) -> tuple[str, ...]:
             reason = arguments.get("reason") if isinstance(arguments, dict) else None
             found.append(str(reason or "No tool does this.")[:500])
     return tuple(found)
+
+
+def _told_apart(steps: Sequence[JsonObject]) -> list[JsonObject]:
+    """Give a step of another tool that has an earlier step's id one of its own.
+
+    References to that id mean the earlier step.
+    """
+    seen: dict[str, JsonValue] = {}
+    taken = {str(step.get("id")) for step in steps}
+    told: list[JsonObject] = []
+    for place, step in enumerate(steps, start=1):
+        given = str(step.get("id"))
+        if given in seen and seen[given] != step.get("tool"):
+            number = next(n for n in range(place, place + len(steps) + 1) if f"s{n}" not in taken)
+            given = f"s{number}"
+            taken.add(given)
+            step = {**step, "id": given}
+        seen.setdefault(given, step.get("tool"))
+        told.append(step)
+    return told
 
 
 def _names(steps: Sequence[JsonObject], tools: Mapping[str, str]) -> dict[str, str]:

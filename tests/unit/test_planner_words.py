@@ -20,7 +20,9 @@ from flowbuilder.planner.grounding import Ground, drop_options
 from flowbuilder.planner.inventions import invented_addresses
 from flowbuilder.planner.literals import literals, lost_literals, lost_values
 from flowbuilder.planner.namings import named_values, unnamed_columns
+from flowbuilder.planner.restoring import restore
 from flowbuilder.planner.signs import set_separators, signs
+from flowbuilder.planner.wire import draft
 from flowbuilder.tools import ToolRegistry, tool
 
 Rows = list[dict[str, Any]]
@@ -78,6 +80,12 @@ def pin(channel: str, message: str) -> bool:
 def ring(phone: str, text: str) -> bool:
     """Ring somebody up."""
     return bool(phone and text)
+
+
+@tool("tongue.turn", effects="read")
+def turn(text: str, language: str) -> str:
+    """Translate a text."""
+    return text + language
 
 
 TOOLS = [open_table, keep, sort, open_page, put_paper, store, mail, pin, ring]
@@ -294,3 +302,38 @@ def test_an_unused_result_is_told_in_the_place_of_a_question() -> None:
     doubtful = plan_of(found, found, ("wall.pin", {"channel": "#deck"}))
     asked = [question(2, "message")]
     assert tell_found(doubtful, asked, REGISTRY) == (tuple(asked), [])
+
+
+def test_a_file_called_after_a_bucket_gets_its_own_name_back() -> None:
+    goal = "The bucket attic-2 should get b.zip."
+    document = plan_of(("paper.put", {"path": "attic-2", "text": "x"}))
+    assert restore(document, REGISTRY, goal)
+    assert args(document, 0) == {"path": "b.zip", "text": "x"}
+    right = plan_of(("shed.store", {"path": "b.zip", "bucket": "attic-2"}))
+    assert restore(right, REGISTRY, goal) == []
+
+
+def test_the_quoted_text_comes_back_where_it_is_to_be_translated() -> None:
+    goal = 'eve@example.org reads Spanish alone; she should get "The quay is closed".'
+    wrong = "El muelle esta cerrado"
+    document = plan_of(
+        ("tongue.turn", {"text": wrong, "language": "Spanish"}),
+        ("letter.mail", {"to": ["eve@example.org"], "body": wrong}),
+    )
+    registry = ToolRegistry([*TOOLS, turn])
+    assert len(restore(document, registry, goal)) == 2
+    assert args(document, 0)["text"] == args(document, 1)["body"] == "The quay is closed"
+    told = plan_of(("letter.mail", {"to": ["eve@example.org"], "body": wrong}))
+    assert restore(told, registry, goal) == []
+
+
+def test_a_step_with_the_id_of_another_tools_step_gets_its_own() -> None:
+    steps: list[Any] = [
+        {"id": "told", "tool": "page.open", "args": {"url": "https://a.example"}},
+        {"id": "told", "tool": "wall.pin", "args": {"message": "${{ steps.told }}"}},
+    ]
+    made_of = {"page.open", "wall.pin"}
+    document = draft(steps, goal="Tell it", input_schema=None, tools=made_of).document
+    made: Any = document["steps"]
+    assert [item["id"] for item in made] == ["told", "wall_pin"]
+    assert made[1]["args"] == {"message": "${{ steps.told }}"}
