@@ -30,4 +30,6 @@ def trim_addresses(document: JsonObject, goal: str) -> list[str]:
 
 def _hangs_on(text: str, address: str, goal: str) -> bool:
     found = re.fullmatch(rf"{re.escape(address)}([.-][.\w-]*\w)", text.strip())
+    if re.fullmatch(rf"{re.escape(address)}[?!]+", text.strip()):
+        return True
     return found is not None and found[1].strip(".-") in goal

@@ -28,12 +28,13 @@ def leave_out_aimless(
     document: JsonObject, registry: ToolRegistry, ground: Ground, goal: str
 ) -> list[str]:
     """Change a document in place; return one sentence for each step that was left out."""
-    if _RANKED.search(_NAMES.sub(" ", goal)):
-        return []
+    ranked = _RANKED.search(_NAMES.sub(" ", goal))
     notes = []
     for step in list(_steps(document)):
         tool = registry.get(str(step.get("tool")))
-        source = _aimless(step, tool, ground) if tool is not None else None
+        source = _repeated(step, tool, _steps(document)) if tool is not None else None
+        if source is None and tool is not None and not ranked:
+            source = _aimless(step, tool, ground)
         kept = [item for item in _steps(document) if item is not step]
         if source is None or not kept:
             continue
@@ -42,6 +43,20 @@ def leave_out_aimless(
         document["steps"] = [_swapped(item, own, inner) for item in kept]
         notes.append(f"{step.get('id')} was left out: nothing in the goal asks for {step['tool']}.")
     return notes
+
+
+def _repeated(step: JsonObject, tool: Tool, steps: list[JsonObject]) -> str | None:
+    """Return what a step passes on that does to a result what made it, such as a second summary."""
+    given: Any = step.get("args")
+    if tool.effects not in HARMLESS or "for_each" in step or not isinstance(given, dict):
+        return None
+    for name, value in given.items():
+        before = next((item for item in steps if value == f"${{{{ steps.{item.get('id')} }}}}"), {})
+        args: Any = before.get("args")
+        same = before.get("tool") == tool.name and isinstance(args, dict) and before is not step
+        if same and {**args, name: value} == given and "${{" in str(args.get(name)):
+            return str(value)
+    return None
 
 
 def _aimless(step: JsonObject, tool: Tool, ground: Ground) -> str | None:

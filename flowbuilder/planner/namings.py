@@ -44,6 +44,11 @@ def kind_of(name: str) -> str:
     return name.lower().rpartition("_")[2]
 
 
+def is_column(name: str) -> bool:
+    """Whether an argument takes a column's name."""
+    return kind_of(name) in _COLUMNS
+
+
 def named_values(goal: str, registry: ToolRegistry) -> list[tuple[str, str]]:
     """Return what it is and its text for each value that a goal names by an argument's name."""
     bare = _BARE.sub(" ", goal)
@@ -75,7 +80,7 @@ def unnamed_columns(document: JsonObject, registry: ToolRegistry, ground: Ground
         tool = registry.get(str(step.get("tool")))
         for name in tool.input_schema.get("required", ()) if tool else ():
             value = _args(step).get(name)
-            if kind_of(name) in _COLUMNS and isinstance(value, str) and not ground.holds(value):
+            if is_column(name) and isinstance(value, str) and not ground.holds(value):
                 problems.append(
                     Problem(
                         code="column_unnamed",

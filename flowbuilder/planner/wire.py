@@ -237,7 +237,9 @@ def _step(raw: JsonObject, names: dict[str, str]) -> JsonObject:
     after = raw.get("after", raw.get("depends_on"))
     if isinstance(after, list) and after:
         step["depends_on"] = [
-            names.get(item, item) if isinstance(item, str) else item for item in after
+            names.get(item, item) if isinstance(item, str) else item
+            for item in after
+            if item != given  # no step waits for itself: a small model's slip
         ]
     # Approvals are for policy to set, never for a model.
     known = {"id", "tool", "args", "for_each", "when", "after", "depends_on", "approval"}

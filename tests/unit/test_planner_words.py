@@ -6,9 +6,12 @@ from typing import Any, Literal
 
 import pytest
 
+from flowbuilder.models import ScriptedModel
 from flowbuilder.plan import Question
+from flowbuilder.planner.addresses import trim_addresses
 from flowbuilder.planner.aimless import leave_out_aimless
 from flowbuilder.planner.asking import answer_by_goal, tell_found
+from flowbuilder.planner.base import PlanRequest
 from flowbuilder.planner.carriers import sole_taker
 from flowbuilder.planner.comparisons import (
     Comparison,
@@ -19,11 +22,14 @@ from flowbuilder.planner.comparisons import (
 from flowbuilder.planner.grounding import Ground, drop_options
 from flowbuilder.planner.inventions import invented_addresses
 from flowbuilder.planner.literals import literals, lost_literals, lost_values
+from flowbuilder.planner.model import ModelPlanner
 from flowbuilder.planner.namings import named_values, unnamed_columns
 from flowbuilder.planner.restoring import restore
 from flowbuilder.planner.signs import set_separators, signs
 from flowbuilder.planner.wire import draft
+from flowbuilder.settings import Settings
 from flowbuilder.tools import ToolRegistry, tool
+from tests.support.archive import OWN, step
 
 Rows = list[dict[str, Any]]
 
@@ -106,6 +112,7 @@ def args(document: dict[str, Any], place: int) -> dict[str, Any]:
     return given
 
 
+ROWS = "${{ steps.s1 }}"
 OPENED = ("table.open", {"path": "a.csv"})
 
 
@@ -337,3 +344,55 @@ def test_a_step_with_the_id_of_another_tools_step_gets_its_own() -> None:
     made: Any = document["steps"]
     assert [item["id"] for item in made] == ["told", "wall_pin"]
     assert made[1]["args"] == {"message": "${{ steps.told }}"}
+
+
+def test_a_change_of_a_text_that_was_just_made_is_left_out() -> None:
+    given = {"text": "${{ steps.s1 }}", "language": "Dutch"}
+    again = {"text": "${{ steps.s2 }}", "language": "Dutch"}
+    pinned = {"channel": "#deck", "message": "${{ steps.s3 }}"}
+    opened = ("page.open", {"url": "https://a.example"})
+    goal = "Tell #deck the newest of https://a.example in Dutch"
+    registry = ToolRegistry([*TOOLS, turn])
+    document = plan_of(opened, ("tongue.turn", given), ("tongue.turn", again), ("wall.pin", pinned))
+    assert leave_out_aimless(document, registry, Ground(goal), goal)
+    assert [item["id"] for item in document["steps"]] == ["s1", "s2", "s4"]
+    assert args(document, 2)["message"] == "${{ steps.s2 }}"
+    other = plan_of(opened, ("tongue.turn", given), ("tongue.turn", {**again, "language": "Thai"}))
+    assert leave_out_aimless(other, registry, Ground(goal), goal) == []
+
+
+def test_a_step_does_not_wait_for_itself() -> None:
+    steps: list[Any] = [
+        {"id": "a1", "tool": "page.open", "args": {"url": "https://a.example"}, "after": ["a1"]},
+        {"id": "a2", "tool": "wall.pin", "args": {"message": "Hello"}, "after": ["a1", "a2"]},
+    ]
+    made: Any = draft(steps, goal="Tell it", input_schema=None).document["steps"]
+    assert [item.get("depends_on") for item in made] == [[], [made[0]["id"]]]
+
+
+def test_the_end_of_a_question_is_no_part_of_its_address() -> None:
+    document = plan_of(("page.open", {"url": "https://a.example/one?"}))
+    assert trim_addresses(document, "What is on https://a.example/one?")
+    assert args(document, 0)["url"] == "https://a.example/one"
+
+
+async def test_a_column_that_was_made_up_is_chosen_among_the_words_of_the_goal() -> None:
+    goal = "I would like a.csv arranged by taken."
+    plans: list[Any] = [
+        {
+            "tasks": [
+                step(1, "table.open", path="a.csv"),
+                step(2, "table.sort", column=name, rows=ROWS),
+            ]
+        }
+        for name in ("date", "taken")
+    ]
+    model = ScriptedModel(plans)
+    planner = ModelPlanner(Settings.load(model="scripted", **OWN), model)
+    plan = None
+    request = PlanRequest(id="p", goal=goal, registry=ToolRegistry([open_table, sort]))
+    async for event in planner.stream(request):
+        plan = event.plan or plan
+    assert plan is not None and plan.flow is not None and not plan.certain
+    assert plan.flow.steps[1].args["column"] == "taken"
+    assert len(model.requests) == 2
