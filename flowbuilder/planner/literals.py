@@ -23,7 +23,7 @@ from flowbuilder.types import JsonObject, JsonValue
 _URL = re.compile(r"https?://[^\s\"'<>,;]+")
 _EMAIL = re.compile(r"[\w.+-]+@[\w-]+(?:\.[\w-]+)+")
 _FILE = re.compile(
-    r"(?<![\w@/.~:>-])(?:~|\.{1,2})?/(?:[\w.-]+/)*[\w.-]*\w(?!@)"
+    r"(?<![\w@/.~:<>-])(?:~|\.{1,2})?/(?:[\w.-]+/)*[\w.-]*\w(?!@)"
     r"|(?<![\w@/.])(?:[\w-]+/)*[\w-]+(?:\.[\w-]+)*\.[A-Za-z][A-Za-z0-9]{0,4}\b(?!@)"
 )
 _PHONE = re.compile(r"(?<![\w+])\+\d[\d ()./-]{5,20}\d")

@@ -35,6 +35,14 @@ _NO_VALUES = frozenset(
         *("if", "then", "now", "only", "please", "again", "today", "rows", "equals", "greater"),
     }
 )
+#: What is called by plain words too; of a "city trip" or a "team lunch" that is not to be believed.
+_PLAINLY = frozenset(
+    {
+        *("branch", "bucket", "collection", "column", "database", "dataset", "field", "folder"),
+        *("playlist", "queue", "repo", "repository", "sheet", "table", "topic"),
+    }
+)
+_MARKED = re.compile(r"[\d_-]")
 _COLUMNS = frozenset({"column", "field"})
 _SHORTEST = 4
 
@@ -57,7 +65,8 @@ def named_values(goal: str, registry: ToolRegistry) -> list[tuple[str, str]]:
         after = rf"(?i:\b{kind}) (?:(?:called|named) )?(?P<text>[A-Za-z][\w-]*)(?![\w./@]*\w)"
         before = rf"(?<![\w./@-])(?P<text>[A-Za-z]\w*[-_][\w-]*\w) (?i:{kind})\b"
         for match in (*re.finditer(after, bare), *re.finditer(before, bare)):
-            if match["text"].lower() not in _NO_VALUES:
+            believed = kind in _PLAINLY or _MARKED.search(match["text"])
+            if believed and match["text"].lower() not in _NO_VALUES:
                 found.append((kind, match["text"]))
     return list(dict.fromkeys(found))
 

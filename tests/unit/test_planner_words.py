@@ -285,6 +285,18 @@ def test_a_value_named_by_an_argument_must_stand_in_one() -> None:
         "the bucket attic-2 of the goal is in no step's args"
     ]
     assert named_values("the attic-2 bucket", REGISTRY) == [("bucket", "attic-2")]
+    assert named_values("the bucket attic", REGISTRY) == [("bucket", "attic")]
+
+
+def test_a_word_behind_the_name_of_an_argument_is_no_value_of_everything() -> None:
+    @tool("trip.plan", effects="read")
+    def plan_trip(city: str) -> str:
+        """Plan a trip."""
+        return city
+
+    registry = ToolRegistry([plan_trip])
+    assert named_values("Plan a city trip", registry) == []
+    assert named_values("Plan a trip to the city zone_4", registry) == [("city", "zone_4")]
 
 
 def question(place: int, name: str) -> Question:
