@@ -10,6 +10,7 @@ from flowbuilder.types import JsonObject, JsonSchema, JsonValue
 
 _INTEGER = re.compile(r"^-?\d{1,15}$")
 _NUMBER = re.compile(r"^-?\d{1,15}(\.\d{1,15})?$")
+_REFERENCE = re.compile(r"^\$\{\{.*\}\}$", re.DOTALL)
 
 
 def coerce(document: JsonObject, registry: ToolRegistry) -> list[str]:
@@ -39,6 +40,8 @@ def _mend(step: str, arguments: JsonObject, schema: JsonSchema) -> list[str]:
             notes.append(f"{step}: the empty optional argument {name} was left out.")
             continue
         mended = _respelt(value, kinds)
+        if isinstance(value, str) and takes_texts(shape) and not _REFERENCE.match(value):
+            mended = [value]
         if type(mended) is not type(value):
             arguments[name] = mended
             notes.append(f"{step}: {name} was written as {type(value).__name__}, now {mended!r}.")
@@ -46,6 +49,8 @@ def _mend(step: str, arguments: JsonObject, schema: JsonSchema) -> list[str]:
 
 
 def _respelt(value: JsonValue, kinds: set[str]) -> JsonValue:
+    if isinstance(value, list) and len(value) == 1 and kinds == {"string"}:
+        return value[0] if isinstance(value[0], str) else value
     if isinstance(value, str) and kinds and "string" not in kinds:
         text = value.strip()
         if "integer" in kinds and _INTEGER.match(text):
@@ -58,6 +63,27 @@ def _respelt(value: JsonValue, kinds: set[str]) -> JsonValue:
     if is_number and kinds == {"string"}:
         return str(value)
     return value
+
+
+def takes_texts(shape: Any) -> bool:
+    """Whether a schema takes a list of texts and no text alone, such as the receivers of a mail."""
+    if not isinstance(shape, dict):
+        return False
+    options = shape.get("anyOf") or shape.get("oneOf") or [shape]
+    lists = [item for item in options if isinstance(item, dict) and item.get("type") == "array"]
+    listed = any(kinds_of(item.get("items")) == {"string"} for item in lists)
+    return listed and "string" not in kinds_of(shape)
+
+
+def takes_text(shape: Any) -> bool:
+    """Whether a schema takes a text, or a list of texts."""
+    return "string" in kinds_of(shape) or takes_texts(shape)
+
+
+def texts_of(value: JsonValue) -> list[str]:
+    """Return a text, or the texts of a list, as a list."""
+    listed = value if isinstance(value, list) else [value]
+    return [item for item in listed if isinstance(item, str)]
 
 
 def kinds_of(shape: Any) -> set[str]:

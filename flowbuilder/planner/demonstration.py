@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from flowbuilder.planner.coercion import kinds_of
+from flowbuilder.planner.coercion import kinds_of, takes_texts, texts_of
 from flowbuilder.planner.grounding import HARMLESS
 from flowbuilder.tools import Effects, Tool
 from flowbuilder.types import JsonObject, JsonValue
@@ -61,7 +61,7 @@ class _Part:
     @property
     def reads(self) -> bool:
         """Whether it needs nothing but the name of a file or page, and reads that."""
-        named = set(self.values.values()) <= {_FILE, _PAGE}
+        named = {str(value) for value in self.values.values()} <= {_FILE, _PAGE}
         return self.tool.effects in HARMLESS and bool(self.values) and named and not self.content
 
     @property
@@ -69,7 +69,9 @@ class _Part:
         """What the tool does to its own values, in its own words."""
         words = self.tool.summary.rstrip(".").split(";")[0]
         words = words[:1].lower() + words[1:]
-        shown = [str(value) for value in self.values.values() if value != self.receiver]
+        shown = [
+            str(value) for value in self.values.values() if self.receiver not in texts_of(value)
+        ]
         return f"{words} ({', '.join(shown)})" if shown else words
 
     def step(self, number: int, content: JsonValue = None) -> JsonObject:
@@ -112,7 +114,7 @@ def _told(source: _Part, changes: list[_Part], sink: _Part) -> Demonstration:
 
 def _apart(sources: list[_Part], sink: _Part) -> _Part:
     """Return the first source that is not what the sink writes to."""
-    values = [item for item in sources if sink.receiver not in item.values.values()]
+    values = [item for item in sources if sink.receiver not in [*item.values.values()]]
     return (values or sources)[0]
 
 
@@ -147,12 +149,13 @@ def _part(tool: Tool) -> _Part | None:
             return None
         values[name] = value
         if tool.effects not in HARMLESS and receiver is None and _reaches(name, value):
-            receiver = str(value)
+            receiver = texts_of(value)[0]
     return _Part(tool=tool, values=values, content=content, receiver=receiver)
 
 
 def _reaches(name: str, value: JsonValue) -> bool:
-    return isinstance(value, str) and bool(_PLACES.match(name) or re.search(r"[@#]|^\+", value))
+    texts = texts_of(value)
+    return bool(texts) and bool(_PLACES.match(name) or re.search(r"[@#]|^\+", texts[0]))
 
 
 def _value(name: str, shape: Any, tool: Tool) -> JsonValue:
@@ -160,6 +163,8 @@ def _value(name: str, shape: Any, tool: Tool) -> JsonValue:
         first: JsonValue = shape["enum"][0]
         return first
     kinds = kinds_of(shape)
+    if takes_texts(shape) and name in _SAMPLES:
+        return [_SAMPLES[name]]
     if "string" in kinds:
         return _text(name, f"{tool.name} {tool.summary}".lower(), tool)
     if kinds & {"integer", "number"}:

@@ -12,6 +12,8 @@ from functools import cache
 from typing import Any
 
 from flowbuilder.planner.base import PlanRequest
+from flowbuilder.planner.carriers import sole_taker
+from flowbuilder.planner.coercion import takes_text
 from flowbuilder.planner.grounding import stems
 from flowbuilder.planner.literals import literals
 from flowbuilder.planner.rules.literals import Kind, find_literals
@@ -69,6 +71,8 @@ def eligible(request: PlanRequest, tools: Sequence[Tool]) -> list[Tool]:
     """
     if request.input is not None or request.input_schema is not None:
         return list(tools)
+    if (sole := sole_taker(request.goal, tools)) is not None:
+        return [sole]
     named = _named(request.goal)
     spoken = stems(request.goal)
     alone = all(tool.name in starter_names() for tool in tools)
@@ -109,7 +113,7 @@ def _needs(tool: Tool) -> set[str]:
     shapes: dict[str, Any] = tool.input_schema.get("properties", {})
     found = set()
     for name in required:
-        if shapes.get(name, {}).get("type") != "string":
+        if not takes_text(shapes.get(name)):
             continue
         kinds = {kind for kind, names in _KINDS.items() if name in names}
         # What touches nothing outside reads no file: its path is one within a document.

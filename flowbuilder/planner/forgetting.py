@@ -28,6 +28,11 @@ def shortens(tool: Tool) -> bool:
     return tool.effects in HARMLESS and _SHORTENS.search(about) is not None
 
 
+def wants_gist(goal: str) -> bool:
+    """Whether a goal wants a text shortened."""
+    return _WANTED.search(_QUOTED.sub(" ", goal)) is not None
+
+
 def forgotten_changes(document: JsonObject, registry: ToolRegistry, goal: str) -> list[Problem]:
     """Return a warning if a goal wants a gist that no step makes, though a tool could."""
     found = [tool for tool in registry if shortens(tool) and not tool.name.startswith(_MODELS)]
@@ -35,7 +40,7 @@ def forgotten_changes(document: JsonObject, registry: ToolRegistry, goal: str) -
     used = [str(step.get("tool")) for step in steps if isinstance(step, dict)] if steps else []  # type: ignore[union-attr]
     able = {tool.name for tool in found}
     done = any(name in able or name.startswith(_MODELS) for name in used)
-    if not found or done or not _WANTED.search(_QUOTED.sub(" ", goal)):
+    if not found or done or not wants_gist(goal):
         return []
     names = " or ".join(tool.name for tool in found)
     return [

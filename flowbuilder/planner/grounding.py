@@ -8,6 +8,7 @@ from typing import Any
 
 from flowbuilder.errors import Fix, Problem, Severity
 from flowbuilder.planner.rules.literals import Kind, find_literals
+from flowbuilder.planner.signs import signs
 from flowbuilder.tools import Effects, Tool, ToolRegistry
 from flowbuilder.types import JsonObject, JsonValue
 
@@ -31,6 +32,7 @@ class Ground:
 
     def __init__(self, goal: str, known: JsonValue = None) -> None:
         self._text = goal.lower()
+        self._signs = set(signs(goal))
         self.stems = stems(goal) | stems(repr(known) if known is not None else "")
         self._written = {float(item) for item in _NUMBER.findall(goal.replace(",", ""))}
         self.numbers = set(self._written)
@@ -55,6 +57,8 @@ class Ground:
             return float(value) in self.numbers
         if isinstance(value, str):
             bare = value.strip().lower()
+            if value in self._signs or bare in self._signs:
+                return True
             if _REFERENCE.search(value) or (len(bare) > 1 and bare in self._text):
                 return True
             return bool(stems(value) & self.stems)

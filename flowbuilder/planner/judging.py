@@ -12,23 +12,31 @@ from flowbuilder.flow import Flow
 from flowbuilder.plan import Question
 from flowbuilder.planner import prompting
 from flowbuilder.planner.addresses import trim_addresses
+from flowbuilder.planner.aimless import leave_out_aimless
+from flowbuilder.planner.asking import answer_by_goal, answers_later, needed, tell_found
 from flowbuilder.planner.base import PlanRequest
 from flowbuilder.planner.coercion import coerce
+from flowbuilder.planner.comparisons import lost_comparisons, mend_comparisons
 from flowbuilder.planner.connecting import connect, skip_readers
 from flowbuilder.planner.forgetting import forgotten_changes
 from flowbuilder.planner.grounding import Ground, drop_options, name_languages, stray_steps
+from flowbuilder.planner.inventions import invented_addresses
 from flowbuilder.planner.literals import (
-    invented_addresses,
     literals,
     lost_literals,
+    lost_values,
     misplaced_receivers,
+    named_literals,
     takers,
 )
 from flowbuilder.planner.mending import mend
+from flowbuilder.planner.namings import unnamed_columns
 from flowbuilder.planner.omission import leave_out_steps, left_out_problem, made_up_numbers
 from flowbuilder.planner.options import spoken_options
 from flowbuilder.planner.rerouting import reroute
+from flowbuilder.planner.restoring import restore
 from flowbuilder.planner.second_opinion import Opinion, borrow, disagreement, is_meant
+from flowbuilder.planner.signs import set_separators
 from flowbuilder.planner.sources import read_sources, unread_problems
 from flowbuilder.planner.surplus import claimed_results, leave_out_messages
 from flowbuilder.planner.wire import Draft, draft, read_answer, to_answer
@@ -40,6 +48,8 @@ from flowbuilder.validation import validate
 _NO_OPINION = Opinion()
 #: An address or file of the goal is in no step, or a step is referred to that is not there.
 _FORGOTTEN = {"literal_lost", "unknown_step_reference"}
+_LOST = {"literal_lost", "value_lost"}
+_UNNAMED = {"value_lost"}
 #: Doubts that a model which is right cannot mend: they are told, but never asked about alone.
 _TOLD_ONLY = {"result_unused", "field_guessed"}
 
@@ -192,21 +202,24 @@ def judge_draft(
     """Check a document."""
     ground = Ground(request.goal, request.input)
     made, notes, doubts = _mended(made, request, ground, strict=strict)
-    questions = _needed(made.questions, made.document, request)
+    questions = needed(made.questions, made.document, request.registry)
     checked = validate(made.document, request.registry, flows=request.flows)
     asked = {question.pointer for question in questions}
     wrong = [item.pointer for item in checked.problems if item.severity is Severity.ERROR]
     if not (strict or made.questions) and (borrowed := borrow(made.document, opinion, wrong)):
         notes += borrowed
         checked = validate(made.document, request.registry, flows=request.flows)
-    problems = [item for item in checked.problems if not _answers_later(item, asked)]
+    problems = [item for item in checked.problems if not answers_later(item, asked)]
     problems += doubts
     problems += lost_literals(request.goal, made.document, request.registry)
+    problems += lost_values(request.goal, made.document, request.registry)
     problems += misplaced_receivers(made.document, request.registry)
     problems += forgotten_changes(made.document, request.registry, request.goal)
     if strict:
         problems += unread_problems(made.document, request.registry, request.goal)
-    problems += invented_addresses(request.goal, made.document, request.input)
+    problems += invented_addresses(request.goal, made.document, request.input, request.registry)
+    problems += unnamed_columns(made.document, request.registry, ground)
+    problems += lost_comparisons(made.document, request.registry, request.goal)
     problems += made_up_numbers(made.document, request.registry, request.goal)
     problems += claimed_results(made.document, request.registry, ground, request.goal)
     strays = stray_steps(made.document, request.registry, ground)
@@ -228,6 +241,7 @@ def _mended(
     """Mend what is certain; return the notes for it, and warnings for what is less certain."""
     document, registry = made.document, request.registry
     notes = coerce(document, registry) + name_languages(document, registry, request.goal)
+    notes += restore(document, registry, request.goal)
     notes += reroute(document, registry) + trim_addresses(document, request.goal)
     doubts: list[Problem] = []
     if not made.questions:  # their pointers count the steps
@@ -240,9 +254,14 @@ def _mended(
     kept = faulty if strict else ()
     notes += drop_options(document, registry, ground, kept)
     notes += spoken_options(document, registry, request.goal)
+    notes += set_separators(document, registry, request.goal)
     left, dropped = leave_out_messages(document, made.questions, registry, request.goal)
-    made, notes = replace(made, questions=left), notes + dropped
+    left, answered = answer_by_goal(document, left, registry, request.goal)
+    left, told = tell_found(document, left, registry)
+    made, notes = replace(made, questions=left), notes + dropped + answered + told
     if not made.questions:
+        notes += leave_out_aimless(document, registry, ground, request.goal)
+        notes += mend_comparisons(document, registry, request.goal)
         leave_out = partial(leave_out_steps, document, request, kept_ids=kept)
         left_out = leave_out()
         notes += skip_readers(document, registry)
@@ -275,13 +294,15 @@ def missing_tools(judged: Judgement, request: PlanRequest) -> list[Tool]:
 
     Only tools with an effect: what reads comes first and not last.
     """
-    problems = judged.errors
-    if not problems or any(item.code != "literal_lost" for item in problems):
+    problems = judged.errors or tuple(item for item in judged.problems if item.code in _UNNAMED)
+    if not problems or any(item.code not in _LOST for item in problems):
         return []
     if judged.wrong_steps or judged.unfit:
         return []
     lost = [
-        item for item in literals(request.goal) if any(item.text in p.message for p in problems)
+        item
+        for item in [*literals(request.goal), *named_literals(request.goal, request.registry)]
+        if any(item.text in p.message for p in problems)
     ]
     found = [tool for literal in lost for tool in takers(literal, request.registry)]
     return list({tool.name: tool for tool in found}.values())
@@ -304,7 +325,7 @@ def step_problems(
         item
         for item in validate(made.document, request.registry, flows=request.flows).problems
         if (item.pointer == pointer or item.pointer.startswith(f"{pointer}/"))
-        and not _answers_later(item, asked)
+        and not answers_later(item, asked)
     ]
     step = written[position]
     assert isinstance(step, dict)
@@ -359,35 +380,6 @@ def _schema_of(value: JsonValue) -> JsonSchema:
             "properties": {name: _schema_of(item) for name, item in value.items()},
         }
     return {}
-
-
-def _needed(
-    questions: Sequence[Question], document: JsonObject, request: PlanRequest
-) -> list[Question]:
-    """Keep the questions about required arguments; an optional one is simply left out."""
-    steps = document["steps"]
-    assert isinstance(steps, list)
-    kept = []
-    for question in questions:
-        _, _, index, _, name = question.pointer.split("/", 4)
-        step = steps[int(index)]
-        tool_name = step.get("tool") if isinstance(step, dict) else None
-        tool = request.registry.get(tool_name) if isinstance(tool_name, str) else None
-        if tool is None or name in tool.input_schema.get("required", ()):
-            kept.append(question)
-    return kept
-
-
-def _answers_later(problem: Problem, asked: set[str]) -> bool:
-    """Whether a problem is only that an argument is missing which the person is asked for."""
-    if problem.code != "missing_argument":
-        return False
-    names = {pointer.rpartition("/")[2] for pointer in asked if _above(problem.pointer, pointer)}
-    return any(problem.message.endswith(repr(name)) for name in names)
-
-
-def _above(parent: str, pointer: str) -> bool:
-    return pointer.rpartition("/")[0] == parent
 
 
 def _shape_of(document: JsonObject) -> Flow | None:

@@ -12,20 +12,27 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from flowbuilder.errors import Fix, Problem, Severity
+from flowbuilder.planner.coercion import texts_of
 from flowbuilder.planner.grounding import COMPOSED
 from flowbuilder.planner.names import carries_name, names_in
+from flowbuilder.planner.namings import is_named_so, kind_of, named_values
 from flowbuilder.planner.rules.literals import Kind, find_literals
 from flowbuilder.tools import Effects, Tool, ToolRegistry
 from flowbuilder.types import JsonObject, JsonValue
 
 _URL = re.compile(r"https?://[^\s\"'<>,;]+")
 _EMAIL = re.compile(r"[\w.+-]+@[\w-]+(?:\.[\w-]+)+")
-_FILE = re.compile(r"(?<![\w@/.])(?:[\w-]+/)*[\w-]+(?:\.[\w-]+)*\.[A-Za-z][A-Za-z0-9]{0,4}\b(?!@)")
+_FILE = re.compile(
+    r"(?<![\w@/.~:<>-])(?:~|\.{1,2})?/(?:[\w.-]+/)*[\w.-]*\w(?!@)"
+    r"|(?<![\w@/.])(?:[\w-]+/)*[\w-]+(?:\.[\w-]+)*\.[A-Za-z][A-Za-z0-9]{0,4}\b(?!@)"
+)
 _PHONE = re.compile(r"(?<![\w+])\+\d[\d ()./-]{5,20}\d")
 _DATE = re.compile(r"(?<![\w-])\d{4}-\d{2}-\d{2}(?![\w-])")
 _CHANNEL = re.compile(r"(?<![\w@#/.&])#(?=[\w-]*[A-Za-z])\w[\w-]*")
 _HANDLE = re.compile(r"(?<![\w@#/.&])@(?=[\w-]*[A-Za-z])\w[\w-]*")
 _QUOTED = re.compile(r"\"([^\"]{1,300})\"|“([^”]{1,300})”|(?<!\w)'([^']{1,300})'(?!\w)")
+#: The name of a column or table, which no plain word looks like.
+_IDENTIFIER = re.compile(r"(?<![\w.@#/-])[A-Za-z][A-Za-z0-9]*(?:_[A-Za-z0-9]+)+(?![\w.@/-]*\w)")
 _NUMBER = re.compile(r"(?<![\w.,:/-])\d+(?:[.,]\d+)*(?![\w:/-])")
 #: A path within a document, and the arguments that take one.
 _FIELD = re.compile(r"[A-Za-z_]\w*(?:\.\w+)+")
@@ -71,6 +78,8 @@ class Literal:
 
     kind: str
     text: str
+    is_named: bool = False
+    """Whether the goal names it by the name of an argument, which is its kind."""
 
     @property
     def severity(self) -> Severity:
@@ -91,22 +100,28 @@ def literals(goal: str) -> list[Literal]:
         ("date", _DATE),
         ("channel", _CHANNEL),
         ("handle", _HANDLE),
+        ("identifier", _IDENTIFIER),
         ("number", _NUMBER),
     ):
         for match in pattern.finditer(rest):
             text = next((group for group in match.groups() if group), match.group(0))
             text = text.rstrip(".,;:!?)") if kind != "quoted text" else text
             if text.lower() not in _ABBREVIATIONS:
-                surely = kind != "file name" or text.rpartition(".")[2].lower() in _ENDINGS
+                surely = kind != "file name" or text[0] in "/~." or _ends_as_file(text)
                 found.append(Literal(kind=kind if surely else "name", text=text))
         rest = pattern.sub(" ", rest)
     return list(dict.fromkeys(found))
 
 
+def _ends_as_file(text: str) -> bool:
+    return text.rpartition(".")[2].lower() in _ENDINGS
+
+
 def lost_literals(goal: str, document: JsonObject, registry: ToolRegistry) -> list[Problem]:
     """Return a problem for each literal of the goal that no step carries."""
     carried = _texts(document.get("steps"))
-    pointed = _texts(_without_prose(document.get("steps"))) if field_tools(registry) else carried
+    terse = _texts(_without_prose(document.get("steps")))
+    pointed = terse if field_tools(registry) else carried
     dated = _texts(_without_searches(document.get("steps"), registry))
     spoken = any(_LANGUAGE in name.lower() for name in _argument_names(document.get("steps")))
     return [
@@ -119,11 +134,44 @@ def lost_literals(goal: str, document: JsonObject, registry: ToolRegistry) -> li
             fix=Fix.MODEL,
         )
         for literal in [*literals(goal), *_names(goal, registry), *_languages(goal, registry)]
-        if not _is_carried(
-            literal,
-            pointed if is_field(literal) else dated if literal.kind == "date" else carried,
+        if (
+            not _is_carried(
+                literal,
+                pointed if is_field(literal) else dated if literal.kind == "date" else carried,
+            )
+            and not (literal.kind == "language" and spoken)
         )
-        and not (literal.kind == "language" and spoken)
+        or (literal.kind == "channel" and _is_unreached(literal, goal, terse, registry))
+    ]
+
+
+def _is_unreached(channel: Literal, goal: str, terse: list[str], registry: ToolRegistry) -> bool:
+    """Whether nothing is posted to a channel, nor to any other of the goal, that could be."""
+    channels = [item for item in literals(goal) if item.kind == "channel"]
+    reached = any(_is_carried(item, terse) for item in channels)
+    return not reached and channel in channels[:1] and bool(takers(channel, registry))
+
+
+def named_literals(goal: str, registry: ToolRegistry) -> list[Literal]:
+    """Return the values that a goal names by the name of an argument: "the bucket reports"."""
+    return [
+        Literal(kind=kind, text=text, is_named=True) for kind, text in named_values(goal, registry)
+    ]
+
+
+def lost_values(goal: str, document: JsonObject, registry: ToolRegistry) -> list[Problem]:
+    """Return a warning for each such value that stands in no argument of that name."""
+    return [
+        Problem(
+            code="value_lost",
+            pointer="",
+            message=f"the {literal.kind} {literal.text} of the goal is in no step's args",
+            hint=_hint(literal, registry),
+            severity=Severity.WARNING,
+            fix=Fix.MODEL,
+        )
+        for literal in named_literals(goal, registry)
+        if not is_named_so(literal.kind, literal.text, document)
     ]
 
 
@@ -202,10 +250,7 @@ def _properties(tool: Tool) -> Iterable[str]:
 
 def _hint(literal: Literal, registry: ToolRegistry) -> str:
     """Name the tools that take such a thing: usually the step that uses one was forgotten."""
-    wanted = _ARGUMENTS.get(literal.kind, set())
-    fitting = [
-        tool.name for tool in registry if wanted & set(tool.input_schema.get("properties", ()))
-    ]
+    fitting = [tool.name for tool in registry if taking(literal, tool)]
     if is_field(literal):
         fitting = [tool.name for tool in field_tools(registry)]
     if 0 < len(fitting) <= _MOST_NAMED:
@@ -216,17 +261,17 @@ def _hint(literal: Literal, registry: ToolRegistry) -> str:
 def taking(literal: Literal, tool: Tool) -> list[str]:
     """Return the arguments of a tool that take such a thing."""
     wanted = _ARGUMENTS.get(literal.kind, set())
-    return [name for name in tool.input_schema.get("properties", ()) if name in wanted]
+    named = literal.kind if literal.is_named else ""
+    properties = tool.input_schema.get("properties", ())
+    return [name for name in properties if name in wanted or kind_of(name) == named]
 
 
 def takers(literal: Literal, registry: ToolRegistry) -> list[Tool]:
     """Return the tools with an effect that take such a thing, such as what mails to an address."""
-    wanted = _ARGUMENTS.get(literal.kind, set())
     return [
         tool
         for tool in registry
-        if tool.effects not in {Effects.PURE, Effects.READ}
-        and wanted & set(tool.input_schema.get("properties", ()))
+        if tool.effects not in {Effects.PURE, Effects.READ} and taking(literal, tool)
     ]
 
 
@@ -241,9 +286,10 @@ def misplaced(document: JsonObject, registry: ToolRegistry) -> list[tuple[int, s
         given = step.get("args") if isinstance(step, dict) else None
         mails = isinstance(step, dict) and "mail" in str(step.get("tool")).lower()
         for name, value in (given if isinstance(given, dict) else {}).items():
-            literal = _receiver(str(value).strip(), name, mails=mails)
-            if literal and (literal.kind != "phone number" or takers(literal, registry)):
-                found.append((index, name, literal))
+            for text in texts_of(value):
+                literal = _receiver(text.strip(), name, mails=mails)
+                if literal and (literal.kind != "phone number" or takers(literal, registry)):
+                    found.append((index, name, literal))
     return found
 
 
@@ -269,41 +315,6 @@ def _misplaced(index: int, name: str, literal: Literal, registry: ToolRegistry) 
         pointer=f"/steps/{index}/args/{name}",
         message=f"the {literal.kind} {literal.text} cannot be the {name} here",
         hint=_hint(literal, registry),
-        fix=Fix.MODEL,
-    )
-
-
-def invented_addresses(goal: str, document: JsonObject, known: JsonValue) -> list[Problem]:
-    """Return a problem for each address in a plan that neither goal nor input names.
-
-    Of a web address only the host has to be named: what stands behind it may be composed.
-    """
-    allowed = (goal + json.dumps(known)).lower()
-    steps = document.get("steps")
-    problems = []
-    for index, step in enumerate(steps if isinstance(steps, list) else []):
-        arguments = step.get("args") if isinstance(step, dict) else None
-        for name, value in (arguments if isinstance(arguments, dict) else {}).items():
-            foreign = _foreign(value, allowed) if isinstance(value, str) else []
-            problems += [_invented(index, name, found) for found in foreign]
-    return problems
-
-
-def _foreign(text: str, allowed: str) -> list[str]:
-    """Return the addresses in a text that are not allowed."""
-    mails = [found for found in _EMAIL.findall(text) if found.lower() not in allowed]
-    hosts = [(found, found.split("/")[2].lower()) for found in _URL.findall(text)]
-    return mails + [
-        found for found, host in hosts if host and "{" not in host and host not in allowed
-    ]
-
-
-def _invented(index: int, name: str, found: str) -> Problem:
-    return Problem(
-        code="literal_invented",
-        pointer=f"/steps/{index}/args/{name.replace('~', '~0').replace('/', '~1')}",
-        message=f"the address {found} is not in the goal",
-        hint="Use a value of the goal, or write ${{ ask: the question }} in its place.",
         fix=Fix.MODEL,
     )
 
@@ -352,6 +363,9 @@ def _is_carried(literal: Literal, carried: list[str]) -> bool:
     wanted = " ".join(literal.text.lower().split())
     if literal.kind == "address":  # `…/rates.USD` is another page than `…/rates`
         whole = re.compile(rf"{re.escape(wanted)}(?![.-][\w.-]*\w)")
+        return any(whole.search(text.lower()) for text in carried)
+    if literal.kind == "channel":  # `ops@example.org` is not `#ops`
+        whole = re.compile(rf"(?<![\w@.-]){re.escape(wanted[1:])}(?![\w@]|[.-]\w)")
         return any(whole.search(text.lower()) for text in carried)
     wanted = wanted[1:] if literal.kind in _SIGNED else wanted
     return any(wanted in " ".join(text.lower().split()) for text in carried)

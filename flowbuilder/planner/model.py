@@ -21,14 +21,10 @@ from flowbuilder.models import LanguageModel, Message, ModelClient
 from flowbuilder.plan import Plan, PlanStatus, Usage
 from flowbuilder.planner import prompting
 from flowbuilder.planner.base import PlanEvent, PlanEventType, PlanRequest
+from flowbuilder.planner.columns import columns_schema, supposed
 from flowbuilder.planner.eligibility import eligible
 from flowbuilder.planner.grounding import HARMLESS, Ground
-from flowbuilder.planner.judging import (
-    Judgement,
-    judge,
-    missing_tools,
-    question_invented,
-)
+from flowbuilder.planner.judging import Judgement, judge, missing_tools, question_invented
 from flowbuilder.planner.literals import literals
 from flowbuilder.planner.losses import (
     field_finders,
@@ -283,7 +279,7 @@ class ModelPlanner:
             [*work.messages, *follow_up], schema, max_tokens=self._longest_answer
         )
         found = work.judge(reply)
-        return found if found.rank < judged.rank else judged
+        return supposed(found, judged) if found.rank < judged.rank else judged
 
     def _reshaped(self, work: Work, judged: Judgement) -> JsonSchema | None:
         """Return the schema of a plan with the one step that brings back what was lost."""
@@ -291,6 +287,8 @@ class ModelPlanner:
             return None
         by_name = {tool.name: tool for tool in work.tools}
         steps = [by_name[name] for name in judged.tools if name in by_name]
+        if columns := columns_schema(judged, work.request.goal, steps, _LONGEST_TEXT):
+            return columns
         if readers := source_readers(judged, work.request, work.tools):
             last = missing_tools(judged, work.request)
             return framed_schema(readers, steps, last, longest_text=_LONGEST_TEXT)

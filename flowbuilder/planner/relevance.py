@@ -6,6 +6,7 @@ from collections.abc import Collection, Sequence
 from functools import cached_property
 
 from flowbuilder.errors import PlanningError, Problem, Severity
+from flowbuilder.planner.forgetting import shortens, wants_gist
 from flowbuilder.planner.grounding import Ground
 from flowbuilder.planner.rules.clause import Clause
 from flowbuilder.planner.rules.clauses import MAX_CLAUSES, split_goal
@@ -38,7 +39,7 @@ def unspoken_changes(
         own = [value for value in given.values() if "${{" not in repr(value)]
         if len(own) == len(given) or any(ground.holds(value) for value in own):
             continue
-        if not relevance.orders(tool):
+        if not relevance.orders(tool) and not (shortens(tool) and wants_gist(goal)):
             problems.append(
                 Problem(
                     code="change_unspoken",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from flowbuilder.planner.coercion import takes_texts, texts_of
 from flowbuilder.planner.grounding import is_used
 from flowbuilder.planner.literals import Literal, misplaced, takers, taking
 from flowbuilder.tools import Tool, ToolRegistry
@@ -25,7 +26,7 @@ def reroute(document: JsonObject, registry: ToolRegistry) -> list[str]:
         assert isinstance(step, dict)
         given = step.get("args")
         found = takers(literal, registry)
-        if len(found) != 1 or not isinstance(given, dict):
+        if len(found) != 1 or not isinstance(given, dict) or len(texts_of(given[name])) != 1:
             continue
         arguments = _arguments(given, given[name], literal, found[0])
         if arguments is not None:
@@ -55,4 +56,6 @@ def _arguments(
     own = taking(literal, tool)
     if told is None or place is None or len(own) != 1 or not required <= {own[0], place}:
         return None
-    return {own[0]: receiver, place: told}
+    if takes_texts(properties[own[0]]):
+        return {own[0]: [*texts_of(receiver)], place: told}
+    return {own[0]: literal.text if isinstance(receiver, list) else receiver, place: told}

@@ -63,13 +63,15 @@ def inserted_schema(
 ) -> JsonSchema:
     """Return the schema of a plan with these tools in order and one of the inserted behind one.
 
-    Not behind the last one if that acts: nothing would use the result.
+    Not behind the last one if that acts: nothing would use the result. Before a single one
+    that acts: what it tells then stands in the goal.
     """
     further = [_step(tool.name, _arguments(tool.input_schema, longest_text)) for tool in inserted]
     steps = [_step(tool.name, _arguments(tool.input_schema, longest_text)) for tool in tools]
+    first = int(len(tools) > 1 or tools[0].effects in _HARMLESS)
     plans = [
         _exactly([*steps[:place], {"anyOf": further}, *steps[place:]])
-        for place in range(1, max(2, len(steps) + (tools[-1].effects in _HARMLESS)))
+        for place in range(first, max(first + 1, len(steps) + (tools[-1].effects in _HARMLESS)))
     ]
     return _object({"tasks": {"anyOf": plans}}, ["tasks"])
 

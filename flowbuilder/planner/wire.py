@@ -115,6 +115,7 @@ def draft(
 
     No step keeps the name of another one of `tools` than its own.
     """
+    steps = _told_apart(steps)
     names = _names(steps, {name: _name_of(name, "") for name in tools})
     written = [_step(step, names) for step in steps if step.get("tool") != NO_TOOL]
     questions = [
@@ -167,6 +168,26 @@ def _reasons(steps: Sequence[JsonObject]) -> tuple[str, ...]:
     return tuple(found)
 
 
+def _told_apart(steps: Sequence[JsonObject]) -> list[JsonObject]:
+    """Give a step of another tool that has an earlier step's id one of its own.
+
+    References to that id mean the earlier step.
+    """
+    seen: dict[str, JsonValue] = {}
+    taken = {str(step.get("id")) for step in steps}
+    told: list[JsonObject] = []
+    for place, step in enumerate(steps, start=1):
+        given = str(step.get("id"))
+        if given in seen and seen[given] != step.get("tool"):
+            number = next(n for n in range(place, place + len(steps) + 1) if f"s{n}" not in taken)
+            given = f"s{number}"
+            taken.add(given)
+            step = {**step, "id": given}
+        seen.setdefault(given, step.get("tool"))
+        told.append(step)
+    return told
+
+
 def _names(steps: Sequence[JsonObject], tools: Mapping[str, str]) -> dict[str, str]:
     """Map the answer's ids to telling ones: `s1` becomes `weather_lookup`."""
     names: dict[str, str] = {}
@@ -216,7 +237,9 @@ def _step(raw: JsonObject, names: dict[str, str]) -> JsonObject:
     after = raw.get("after", raw.get("depends_on"))
     if isinstance(after, list) and after:
         step["depends_on"] = [
-            names.get(item, item) if isinstance(item, str) else item for item in after
+            names.get(item, item) if isinstance(item, str) else item
+            for item in after
+            if item != given  # no step waits for itself: a small model's slip
         ]
     # Approvals are for policy to set, never for a model.
     known = {"id", "tool", "args", "for_each", "when", "after", "depends_on", "approval"}

@@ -135,6 +135,8 @@ def test_a_step_may_be_inserted_wherever_its_result_can_be_used() -> None:
     schema = inserted_schema([pick], [post_mail, read_shelf], longest_text=99)
     assert len(schema["properties"]["tasks"]["anyOf"]) == 2
     assert all("anyOf" not in plan["prefixItems"][0] for plan in plans)
+    (alone,) = inserted_schema([pick], [post_mail], longest_text=99)["properties"]["tasks"]["anyOf"]
+    assert ["anyOf" in item for item in alone["prefixItems"]] == [True, False]
 
 
 def test_a_small_model_may_refuse_only_once() -> None:

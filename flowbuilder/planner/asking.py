@@ -1,0 +1,130 @@
+"""Which questions of a model are put to a person, and which the plan can answer by itself."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from flowbuilder.errors import Problem
+from flowbuilder.plan import Question
+from flowbuilder.planner.coercion import takes_text, takes_texts
+from flowbuilder.planner.connecting import result_of
+from flowbuilder.planner.grounding import HARMLESS, is_used
+from flowbuilder.planner.literals import literals, lost_literals, taking
+from flowbuilder.tools import Tool, ToolRegistry
+from flowbuilder.types import JsonObject
+
+#: Arguments that hold what is told or kept, in the order in which they are looked for.
+_TOLD = ("body", "message", "text", "content", "contents", "comment")
+
+
+def needed(
+    questions: Sequence[Question], document: JsonObject, registry: ToolRegistry
+) -> list[Question]:
+    """Keep the questions about required arguments; an optional one is simply left out."""
+    kept = []
+    for question in questions:
+        index, name = _place(question)
+        tool = _tool_of(_steps(document)[index], registry)
+        if tool is None or name in tool.input_schema.get("required", ()):
+            kept.append(question)
+    return kept
+
+
+def answers_later(problem: Problem, asked: set[str]) -> bool:
+    """Whether a problem is only that an argument is missing which the person is asked for."""
+    if problem.code != "missing_argument":
+        return False
+    names = {pointer.rpartition("/")[2] for pointer in asked if _above(problem.pointer, pointer)}
+    return any(problem.message.endswith(repr(name)) for name in names)
+
+
+def answer_by_goal(
+    document: JsonObject, questions: Sequence[Question], registry: ToolRegistry, goal: str
+) -> tuple[tuple[Question, ...], list[str]]:
+    """Answer the questions for a receiver or place by the only one that is left of the goal.
+
+    Change the document in place; return the questions left, and one sentence for each change.
+    """
+    left: list[Question] = []
+    notes = []
+    for question in questions:
+        index, name = _place(question)
+        step = _steps(document)[index]
+        tool, arguments = _tool_of(step, registry), step.get("args")
+        lost = {item.message for item in lost_literals(goal, document, registry)}
+        free = [
+            item
+            for item in literals(goal)
+            if tool and name in taking(item, tool)
+            if any(f"the {item.kind} {item.text} " in message for message in lost)
+        ]
+        if tool is None or not isinstance(arguments, dict) or len(free) != 1:
+            left.append(question)
+            continue
+        text = free[0].text
+        listed = takes_texts(tool.input_schema["properties"][name])
+        arguments[name] = [text] if listed else text
+        notes.append(f"{step.get('id')}: {name} is {text}, as the goal says.")
+    return tuple(left), notes
+
+
+def tell_found(
+    document: JsonObject, questions: Sequence[Question], registry: ToolRegistry
+) -> tuple[tuple[Question, ...], list[str]]:
+    """Put the one result that nobody uses where a later message is empty or asked for.
+
+    Change the document in place; return the questions left, and one sentence for each change.
+    """
+    left, notes = tuple(questions), []
+    for index, step in enumerate(_steps(document)):
+        tool, arguments = _tool_of(step, registry), step.get("args")
+        if tool is None or tool.effects in HARMLESS or not isinstance(arguments, dict):
+            continue
+        name = next((item for item in _TOLD if _is_empty(item, arguments, tool)), None)
+        result = _unused(document, index, registry)
+        if name is None or result is None:
+            continue
+        arguments[name] = result
+        left = tuple(item for item in left if _place(item) != (index, name))
+        notes.append(f"{step.get('id')}: {name} is {result}, which no other step used.")
+    return left, notes
+
+
+def _is_empty(name: str, arguments: JsonObject, tool: Tool) -> bool:
+    required = name in tool.input_schema.get("required", ())
+    shape = tool.input_schema.get("properties", {}).get(name)
+    return required and takes_text(shape) and arguments.get(name, "") == ""
+
+
+def _unused(document: JsonObject, index: int, registry: ToolRegistry) -> str | None:
+    """Return the reference to the only unused result before a step, None if there are others."""
+    steps = _steps(document)
+    found = []
+    for step in steps[:index]:
+        tool = _tool_of(step, registry)
+        if tool and tool.effects in HARMLESS and "for_each" not in step:
+            found += [] if is_used(step, steps) else [(step, tool)]
+    if len(found) != 1:
+        return None
+    step, tool = found[0]
+    text = result_of(step, tool, {"string"}) or result_of(step, tool, {"number", "integer"})
+    return text or (f"${{{{ steps.{step.get('id')} }}}}" if not tool.output_schema else None)
+
+
+def _place(question: Question) -> tuple[int, str]:
+    _, _, index, _, name = question.pointer.split("/", 4)
+    return int(index), name
+
+
+def _above(parent: str, pointer: str) -> bool:
+    return pointer.rpartition("/")[0] == parent
+
+
+def _tool_of(step: JsonObject, registry: ToolRegistry) -> Tool | None:
+    name = step.get("tool")
+    return registry.get(name) if isinstance(name, str) else None
+
+
+def _steps(document: JsonObject) -> list[JsonObject]:
+    steps = document.get("steps")
+    return [step for step in steps if isinstance(step, dict)] if isinstance(steps, list) else []
