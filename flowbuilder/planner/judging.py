@@ -21,6 +21,7 @@ from flowbuilder.planner.connecting import connect, skip_readers
 from flowbuilder.planner.forgetting import forgotten_changes
 from flowbuilder.planner.grounding import Ground, drop_options, name_languages, stray_steps
 from flowbuilder.planner.inventions import invented_addresses
+from flowbuilder.planner.lateness import bring_forward
 from flowbuilder.planner.literals import (
     literals,
     lost_literals,
@@ -261,6 +262,7 @@ def _mended(
     made, notes = replace(made, questions=left), notes + dropped + answered + told
     if not made.questions:
         notes += leave_out_aimless(document, registry, ground, request.goal)
+        doubts += bring_forward(document, registry)
         notes += mend_comparisons(document, registry, request.goal)
         leave_out = partial(leave_out_steps, document, request, kept_ids=kept)
         left_out = leave_out()

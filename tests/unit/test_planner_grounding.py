@@ -159,7 +159,7 @@ async def test_a_language_is_written_as_in_the_goal() -> None:
     assert plan.flow.steps[1].args["target_language"] == "Vietnamese"
 
 
-async def test_an_idle_step_is_left_out_and_an_unused_result_makes_a_plan_uncertain() -> None:
+async def test_an_idle_step_is_left_out_and_a_late_one_brought_forward_under_a_doubt() -> None:
     idle = {"id": "s5", "tool": "letter.list", "args": {"folder": "Brest"}}
     goal = "What the water does at Brest is of interest to eve@example.org."
     plan, _, model = await run({"tasks": [READ, idle, SEND]}, goal=goal)
@@ -172,4 +172,6 @@ async def test_an_idle_step_is_left_out_and_an_unused_result_makes_a_plan_uncert
     goal = "eve@example.org reads only Hindi: get a.txt to her."
     plan, _, model = await run(wrong, wrong, wrong, goal=goal, registry=NOTES)
     assert not plan.certain and len(model.requests) == 1
-    assert [problem.code for problem in plan.problems] == ["result_unused"]
+    assert [problem.code for problem in plan.problems] == ["step_brought_forward"]
+    assert plan.flow is not None
+    assert [step.tool for step in plan.flow.steps][1:] == ["translate_note", "send_email"]

@@ -1,0 +1,84 @@
+"""Bring forward a step that renders a text after the step that was to send its result.
+
+A small model mails a text and translates it afterwards, for nobody: the same text is given to
+both, and nothing uses the translation.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from flowbuilder.errors import Fix, Problem, Severity
+from flowbuilder.planner.grounding import HARMLESS
+from flowbuilder.tools import Tool, ToolRegistry
+from flowbuilder.types import JsonObject
+
+_RENDERS = re.compile(r"(?i)\b(?:translat|summar|rewrit|rephras|shorten)")
+#: A shorter text may stand in two places by chance.
+_SHORTEST = 8
+
+
+def bring_forward(document: JsonObject, registry: ToolRegistry) -> list[Problem]:
+    """Change a document in place; return a warning for each step that was brought forward."""
+    doubts = []
+    steps: Any = document["steps"]
+    for late in list(steps):
+        tool = registry.get(str(late.get("tool")))
+        if tool is None or not _renders(tool) or _is_used(late, steps):
+            continue
+        place = _receiver(late, steps[: steps.index(late)], registry)
+        if place is None:
+            continue
+        receiver, name, value = place
+        steps.remove(late)
+        steps.insert(steps.index(receiver), late)
+        given = receiver["args"][name]
+        receiver["args"][name] = given.replace(value, f"${{{{ steps.{late['id']} }}}}")
+        doubts.append(
+            Problem(
+                code="step_brought_forward",
+                pointer=f"/steps/{steps.index(late)}",
+                message=f"{receiver['id']} is supposed to take what {late['id']} makes of the text",
+                severity=Severity.WARNING,
+                fix=Fix.USER,
+            )
+        )
+    return doubts
+
+
+def _renders(tool: Tool) -> bool:
+    return (
+        tool.effects in HARMLESS
+        and (tool.output_schema or {}).get("type") == "string"
+        and _RENDERS.search(f"{tool.name} {tool.summary}") is not None
+    )
+
+
+def _is_used(step: JsonObject, steps: list[JsonObject]) -> bool:
+    own = re.compile(rf"\bsteps\.{re.escape(str(step.get('id')))}\b")
+    return any(own.search(repr(other)) for other in steps if other is not step)
+
+
+def _receiver(
+    late: JsonObject, before: list[JsonObject], registry: ToolRegistry
+) -> tuple[Any, str, str] | None:
+    """Return the acting step before that has the same text, the argument, and the text."""
+    args: Any = late.get("args")
+    texts = [
+        value
+        for value in (args.values() if isinstance(args, dict) else ())
+        if isinstance(value, str) and len(value) >= _SHORTEST
+    ]
+    for step in reversed(before):
+        tool = registry.get(str(step.get("tool")))
+        given: Any = step.get("args")
+        if tool is None or tool.effects in HARMLESS or not isinstance(given, dict):
+            continue
+        if re.search(rf"\bsteps\.{re.escape(str(step.get('id')))}\b", repr(args)):
+            continue
+        for name, value in given.items():
+            for text in texts:
+                if isinstance(value, str) and text in value:
+                    return step, name, text
+    return None
