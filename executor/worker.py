@@ -313,6 +313,7 @@ class Worker:
         while True:
             try:
                 await self._join()
+                self._exchanges.hasten()  # what was announced meanwhile was not looked at
                 return
             except DatabaseError:
                 failures += 1
