@@ -151,53 +151,6 @@ class TaskRow:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class EventRow:
-    """One numbered event of a stream (a run's or a plan's)."""
-
-    stream: str
-    seq: int
-    type: str
-    run_id: str | None
-    step_name: str | None
-    task_id: str | None
-    attempt: int | None
-    at: datetime
-    actor: str | None
-    data: JsonObject
-
-    def as_json(self) -> JsonObject:
-        """Return the envelope as JSON: what SSE, pages and `--json` carry."""
-        return {
-            "stream": self.stream,
-            "seq": self.seq,
-            "type": self.type,
-            "run_id": self.run_id,
-            "step_name": self.step_name,
-            "task_id": self.task_id,
-            "attempt": self.attempt,
-            "at": self.at.isoformat(),
-            "actor": self.actor,
-            "data": self.data,
-        }
-
-    @property
-    def terminal(self) -> bool:
-        """Whether this is a stream's last event."""
-        return self.type in TERMINAL_EVENTS
-
-
-TERMINAL_EVENTS = frozenset(
-    {
-        "workflow_completed",
-        "workflow_failed",
-        "workflow_cancelled",
-        "plan_completed",
-        "plan_failed",
-    }
-)
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
 class ApprovalRow:
     """A decision asked of a person, bound to the exact arguments it is about."""
 

@@ -7,9 +7,9 @@ from dataclasses import fields
 from datetime import datetime
 from typing import Any, TypeVar
 
+from flowbuilder.executor.events import EventRow
 from flowbuilder.executor.records import (
     ApprovalRow,
-    EventRow,
     Exchange,
     FlowRow,
     LeasedTask,

@@ -8,7 +8,8 @@ from psycopg.types.json import Json
 
 from flowbuilder.errors import NotFound
 from flowbuilder.executor import queries, rows
-from flowbuilder.executor.records import EventRow, PlanRow
+from flowbuilder.executor.events import EventRow
+from flowbuilder.executor.records import PlanRow
 from flowbuilder.executor.store.base import StoreBase, as_uuid
 from flowbuilder.types import JsonObject
 

@@ -10,7 +10,8 @@ from psycopg.types.json import Json, Jsonb
 from flowbuilder.errors import NotFound
 from flowbuilder.executor import queries, rows
 from flowbuilder.executor.diagnosis import Why, diagnose
-from flowbuilder.executor.records import EventRow, Room, RunRow, Started, StepRow, TaskRow
+from flowbuilder.executor.events import EventRow
+from flowbuilder.executor.records import Room, RunRow, Started, StepRow, TaskRow
 from flowbuilder.executor.retrying import Retried, retried
 from flowbuilder.executor.states import RunStatus
 from flowbuilder.executor.store.base import as_uuid

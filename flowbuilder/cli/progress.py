@@ -14,7 +14,7 @@ from rich.text import Text
 from rich.tree import Tree
 
 from flowbuilder.cli.output import Printer, shorten
-from flowbuilder.executor.records import EventRow
+from flowbuilder.executor.events import EventRow
 from flowbuilder.flow import Flow, Step
 
 _MARKS = {

@@ -14,7 +14,8 @@ from flowbuilder.cli.progress import RunView, error_text
 from flowbuilder.cli.questions import ask_value, confirm, is_interactive, show_approval
 from flowbuilder.client.approvals import is_own, local_user
 from flowbuilder.errors import Conflict, DefinitionError
-from flowbuilder.executor.records import ApprovalRow, EventRow, RunRow
+from flowbuilder.executor.events import EventRow
+from flowbuilder.executor.records import ApprovalRow, RunRow
 from flowbuilder.executor.states import ApprovalStatus, RunStatus, TaskStatus
 
 if TYPE_CHECKING:

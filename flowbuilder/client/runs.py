@@ -12,14 +12,8 @@ from flowbuilder.client.drafts import step_document
 from flowbuilder.client.session import Session
 from flowbuilder.errors import RunCancelled, RunFailed, WaitTimeout
 from flowbuilder.executor.diagnosis import Why
-from flowbuilder.executor.records import (
-    ApprovalRow,
-    EventRow,
-    RunRow,
-    StepRow,
-    TaskRow,
-    VersionRow,
-)
+from flowbuilder.executor.events import EventRow
+from flowbuilder.executor.records import ApprovalRow, RunRow, StepRow, TaskRow, VersionRow
 from flowbuilder.executor.states import RunStatus
 from flowbuilder.flow import Flow
 from flowbuilder.types import JsonObject, JsonValue

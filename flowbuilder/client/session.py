@@ -14,8 +14,9 @@ from weakref import WeakValueDictionary
 
 from flowbuilder.client.feed import Feed
 from flowbuilder.errors import DatabaseUnavailable, ExecutionError, NotFound
+from flowbuilder.executor.events import EventRow
 from flowbuilder.executor.notifications import Notifications
-from flowbuilder.executor.records import ApprovalRow, EventRow, Room, RunRow, Started, VersionRow
+from flowbuilder.executor.records import ApprovalRow, Room, RunRow, Started, VersionRow
 from flowbuilder.executor.store import Store
 from flowbuilder.flow import Flow
 from flowbuilder.settings import Settings

@@ -13,7 +13,7 @@ from flowbuilder.client.runs import RetriedRun, Run
 from flowbuilder.client.session import Connected
 from flowbuilder.errors import InvalidValue
 from flowbuilder.executor.diagnosis import Why
-from flowbuilder.executor.records import EventRow
+from flowbuilder.executor.events import EventRow
 from flowbuilder.executor.states import RunStatus
 from flowbuilder.executor.store import Pruned
 from flowbuilder.limits import Priority

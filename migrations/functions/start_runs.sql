@@ -25,7 +25,7 @@ declare
         "max_elements": 100000, "max_tasks": 200000, "max_open_runs": 100000}' || p_terms);
     v_deadline timestamptz := v_now + make_interval(secs => p_deadline_seconds);
     v_tools    text[];
-    v_runs     uuid[];
+    v_runs     uuid[] := array(select gen_random_uuid() from generate_series(1, cardinality(p_inputs)));
     v_made     uuid[];
     v_leased   bigint[];
 begin
@@ -48,7 +48,6 @@ begin
         v_deadline := least(v_deadline, v_parent.deadline_at);
         v_terms := v_parent;
     end if;
-    v_runs := array(select gen_random_uuid() from generate_series(1, cardinality(p_inputs)));
     with made as (
         insert into flowbuilder.runs (id, workspace_id, version_id, flow, version, status, input,
             remaining_steps, depth, idempotency_key, priority, max_elements, max_tasks,

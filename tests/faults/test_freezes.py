@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from flowbuilder.executor.records import EventRow
+from flowbuilder.executor.events import EventRow
 from flowbuilder.types import JsonObject
 from tests.faults.harness.arena import Arena, chain, fan, flow, sized
 from tests.faults.harness.invariants import all_events

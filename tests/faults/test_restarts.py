@@ -8,8 +8,8 @@ from contextlib import suppress
 
 from flowbuilder import FlowBuilder
 from flowbuilder.errors import DatabaseUnavailable
+from flowbuilder.executor.events import EventRow
 from flowbuilder.executor.notifications import Notifications
-from flowbuilder.executor.records import EventRow
 from tests.faults.harness.arena import LONG, Arena, chain, fan, sized
 from tests.faults.harness.invariants import all_events
 from tests.faults.harness.server import through

@@ -20,7 +20,7 @@ from flowbuilder import (
     Settings,
     tool,
 )
-from flowbuilder.executor.records import EventRow
+from flowbuilder.executor.events import EventRow
 from flowbuilder.types import JsonObject
 from tests.support.api import problem, service
 from tests.support.waiting import eventually

@@ -15,7 +15,8 @@ from typing import Any
 import pytest
 
 from flowbuilder.executor.database import Database
-from flowbuilder.executor.records import EventRow, LeasedTask, Outcome
+from flowbuilder.executor.events import EventRow
+from flowbuilder.executor.records import LeasedTask, Outcome
 from flowbuilder.executor.states import RunStatus
 from flowbuilder.flow import Flow
 from flowbuilder.types import JsonObject

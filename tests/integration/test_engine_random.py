@@ -16,7 +16,8 @@ import pytest
 
 from flowbuilder.errors import StaleTask
 from flowbuilder.executor.database import Database
-from flowbuilder.executor.records import EventRow, LeasedTask, Outcome
+from flowbuilder.executor.events import EventRow
+from flowbuilder.executor.records import LeasedTask, Outcome
 from flowbuilder.executor.states import RunStatus
 from flowbuilder.types import JsonObject
 from tests.support.engine import Engine

@@ -16,8 +16,9 @@ import pytest
 
 from flowbuilder.errors import DatabaseUnavailable, InvalidValue
 from flowbuilder.executor.database import Database
+from flowbuilder.executor.events import EventRow
 from flowbuilder.executor.notifications import Notifications
-from flowbuilder.executor.records import EventRow, Exchange, Outcome, OutcomeKind, RunRow
+from flowbuilder.executor.records import Exchange, Outcome, OutcomeKind, RunRow
 from flowbuilder.executor.states import RunStatus
 from flowbuilder.executor.store import Store
 from flowbuilder.executor.worker import Worker

@@ -7,7 +7,7 @@ import dataclasses
 import pytest
 
 from flowbuilder.api import schemas
-from flowbuilder.executor import records
+from flowbuilder.executor import events, records
 
 #: Answer, row, and what of the row stays inside.
 PAIRS: list[tuple[type[schemas.Out], type, set[str]]] = [
@@ -17,7 +17,7 @@ PAIRS: list[tuple[type[schemas.Out], type, set[str]]] = [
     (schemas.RunOut, records.RunRow, {"version_id"}),
     (schemas.StepOut, records.StepRow, {"run_id"}),
     (schemas.TaskOut, records.TaskRow, {"fence"}),
-    (schemas.EventOut, records.EventRow, set()),
+    (schemas.EventOut, events.EventRow, set()),
     (schemas.ApprovalOut, records.ApprovalRow, set()),
 ]
 

@@ -11,7 +11,7 @@ from flowbuilder.cli.failures import DEBUG_HINT, UsageProblem, report
 from flowbuilder.cli.output import Printer, shorten, to_line
 from flowbuilder.cli.progress import RunView
 from flowbuilder.errors import DefinitionError, Problem, RunFailed, SettingsError
-from flowbuilder.executor.records import EventRow
+from flowbuilder.executor.events import EventRow
 from flowbuilder.flow import Flow
 from flowbuilder.types import JsonObject
 

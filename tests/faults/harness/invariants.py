@@ -10,7 +10,7 @@ import psycopg
 from psycopg.rows import dict_row
 
 from flowbuilder.executor.database import Database
-from flowbuilder.executor.records import EventRow
+from flowbuilder.executor.events import EventRow
 from flowbuilder.executor.store import Store
 from tests.faults.harness.ledger import Entry, Ledger
 from tests.support.engine import Engine
