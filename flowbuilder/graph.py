@@ -51,35 +51,6 @@ def dependents(graph: Graph) -> dict[str, list[str]]:
     return found
 
 
-def order(graph: Graph) -> list[str]:
-    """Return the steps so that each comes after what it depends on, else in document order.
-
-    Steps on a cycle are left out. Dependencies on unknown steps count for nothing.
-    """
-    return [name for layer in layers(graph) for name in layer]
-
-
-def layers(graph: Graph) -> list[list[str]]:
-    """Return the steps by how long the longest path to them is: layer 0 depends on nothing."""
-    after = dependents(graph)
-    open_ = {
-        name: sum(1 for other in set(before) if other in graph) for name, before in graph.items()
-    }
-    place = {name: number for number, name in enumerate(graph)}
-    layer = [name for name, count in open_.items() if count == 0]
-    found: list[list[str]] = []
-    while layer:
-        found.append(layer)
-        following: list[str] = []
-        for name in layer:
-            for other in set(after[name]):
-                open_[other] -= 1
-                if open_[other] == 0:
-                    following.append(other)
-        layer = sorted(following, key=place.__getitem__)
-    return found
-
-
 def cycles(graph: Graph) -> list[list[str]]:
     """Return cycles as paths that name their first step again at the end: `["a", "b", "a"]`.
 
@@ -160,35 +131,3 @@ def descendants(graph: Graph, names: Iterable[str]) -> set[str]:
                 found.add(other)
                 waiting.append(other)
     return found
-
-
-def ancestors(graph: Graph, names: Iterable[str]) -> set[str]:
-    """Return every step that one of the given ones depends on, directly or not."""
-    found: set[str] = set()
-    waiting = list(names)
-    while waiting:
-        for other in graph.get(waiting.pop(), ()):
-            if other not in found:
-                found.add(other)
-                waiting.append(other)
-    return found
-
-
-def leaves(graph: Graph) -> list[str]:
-    """Return the steps that nothing depends on."""
-    return [name for name, after in dependents(graph).items() if not after]
-
-
-def roots(graph: Graph) -> list[str]:
-    """Return the steps that depend on nothing."""
-    return [name for name, before in graph.items() if not before]
-
-
-def width(graph: Graph) -> int:
-    """Return how many steps can run at once at most, judged by layers."""
-    return max((len(layer) for layer in layers(graph)), default=0)
-
-
-def is_known(graph: Graph, names: Collection[str]) -> bool:
-    """Whether all the names are steps of the graph."""
-    return all(name in graph for name in names)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 from flowbuilder.errors import Problem, Severity
@@ -19,7 +19,6 @@ class PlanStatus(StrEnum):
     READY = "ready"
     """Valid: it can be accepted and executed."""
     NEEDS_ANSWERS = "needs_answers"
-    INVALID = "invalid"
     ACCEPTED = "accepted"
 
 
@@ -111,10 +110,6 @@ class Plan:
             "approvals": sum(1 for s in steps if s.approval or s.tool.startswith("human.")),
             "model_calls": sum(1 for s in steps if s.tool.startswith("llm.")),
         }
-
-    def with_flow(self, flow: Flow) -> Plan:
-        """Return the same plan around another flow."""
-        return replace(self, flow=flow)
 
     def as_json(self) -> JsonObject:
         """Return the plan as it is stored and answered over HTTP."""

@@ -204,8 +204,8 @@ def look_up(reference: Reference, scope: Scope, pointer: str = "") -> JsonValue:
         raise _missing(reference, "only a step with for_each has an item", pointer)
     else:
         value = scope.item if reference.root == "item" else scope.index
-    for number, part in enumerate(reference.path):
-        value = _member(value, part, reference, number, pointer)
+    for part in reference.path:
+        value = _member(value, part, reference, pointer)
     return value
 
 
@@ -237,9 +237,7 @@ def _resolve_text(text: str, scope: Scope, pointer: str) -> JsonValue:
     return "".join(written)
 
 
-def _member(
-    value: JsonValue, part: str | int, reference: Reference, number: int, pointer: str
-) -> JsonValue:
+def _member(value: JsonValue, part: str | int, reference: Reference, pointer: str) -> JsonValue:
     if isinstance(part, int):
         if isinstance(value, list) and part < len(value):
             return value[part]

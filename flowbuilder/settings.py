@@ -48,7 +48,7 @@ class Settings(BaseSettings):
     max_claims: int = Field(default=10, ge=1, le=1000)
     """A task claimed this often without an outcome kills its workers: it fails as poison."""
 
-    # -- bounds (design invariant I12) ------------------------------------------------------
+    # -- bounds (invariant I12) -------------------------------------------------------------
     max_steps: int = Field(default=1000, ge=1, le=10_000)
     max_elements: int = Field(default=100_000, ge=1, le=1_000_000)
     """Of one mapped step; a run keeps the bounds that were set where it was started."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from datetime import timedelta
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeGuard
 
 JsonValue: TypeAlias = "None | bool | int | float | str | list[JsonValue] | dict[str, JsonValue]"
 JsonObject: TypeAlias = "dict[str, JsonValue]"
@@ -21,6 +21,11 @@ _DURATION = re.compile(r"(?:[0-9]+(?:\.[0-9]+)?(?:ms|s|m|h|d))+")
 LONGEST = timedelta(days=3660)
 
 
+def is_number(value: object) -> TypeGuard[int | float]:
+    """Whether a JSON value is a number; true and false are none."""
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
 def parse_duration(value: str | int | float | timedelta) -> timedelta:
     """Turn `"90s"`, `"1h30m"`, `250ms` or a number of seconds into a timedelta.
 
@@ -29,7 +34,7 @@ def parse_duration(value: str | int | float | timedelta) -> timedelta:
     """
     if isinstance(value, timedelta):
         seconds = value.total_seconds()
-    elif isinstance(value, int | float) and not isinstance(value, bool):
+    elif is_number(value):
         seconds = _bounded(value)
     elif isinstance(value, str):
         seconds = _seconds(value)

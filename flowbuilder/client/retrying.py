@@ -10,11 +10,8 @@ from flowbuilder.client.session import Session
 from flowbuilder.errors import InvalidValue
 from flowbuilder.executor.retrying import Retried, StepAgain
 from flowbuilder.executor.states import StepStatus
-from flowbuilder.tools import Effects, Tool
+from flowbuilder.tools import HARMLESS, Effects, Tool
 from flowbuilder.types import JsonObject, JsonValue
-
-#: Done twice, these change nothing.
-_HARMLESS = frozenset({Effects.PURE, Effects.READ})
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -89,7 +86,7 @@ def retrying_of(session: Session, found: Retried) -> Retrying:
 
 def _repeat(session: Session, step: StepAgain) -> list[Repeat]:
     tool = session.registry.get(step.tool) or _function(session, step.tool)
-    if not step.started or (tool is not None and tool.effects in _HARMLESS):
+    if not step.started or (tool is not None and tool.effects in HARMLESS):
         return []
     effects = None if tool is None else tool.effects
     return [Repeat(step=step.step, tool=step.tool, effects=effects, status=step.status)]

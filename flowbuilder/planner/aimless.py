@@ -7,12 +7,14 @@ in, so that the step behind it may take that.
 from __future__ import annotations
 
 import re
+from functools import partial
 from typing import Any
 
 from flowbuilder.planner.coercion import kinds_of
-from flowbuilder.planner.grounding import HARMLESS, Ground, stems
-from flowbuilder.tools import Effects, Tool, ToolRegistry
-from flowbuilder.types import JsonObject, JsonValue
+from flowbuilder.planner.document import steps_of, with_texts
+from flowbuilder.planner.grounding import Ground, stems
+from flowbuilder.tools import HARMLESS, Effects, Tool, ToolRegistry
+from flowbuilder.types import JsonObject
 
 _WHOLE = re.compile(r"\$\{\{ steps\.[A-Za-z_]\w* \}\}")
 #: What speaks of an order or a choice without naming a column.
@@ -30,17 +32,17 @@ def leave_out_aimless(
     """Change a document in place; return one sentence for each step that was left out."""
     ranked = _RANKED.search(_NAMES.sub(" ", goal))
     notes = []
-    for step in list(_steps(document)):
+    for step in list(steps_of(document)):
         tool = registry.get(str(step.get("tool")))
-        source = _repeated(step, tool, _steps(document)) if tool is not None else None
+        source = _repeated(step, tool, steps_of(document)) if tool is not None else None
         if source is None and tool is not None and not ranked:
             source = _aimless(step, tool, ground)
-        kept = [item for item in _steps(document) if item is not step]
+        kept = [item for item in steps_of(document) if item is not step]
         if source is None or not kept:
             continue
         own = re.compile(rf"\bsteps\.{re.escape(str(step.get('id')))}\b")
         inner = source[3:-2].strip()
-        document["steps"] = [_swapped(item, own, inner) for item in kept]
+        document["steps"] = [with_texts(item, partial(own.sub, inner)) for item in kept]
         notes.append(f"{step.get('id')} was left out: nothing in the goal asks for {step['tool']}.")
     return notes
 
@@ -74,18 +76,3 @@ def _aimless(step: JsonObject, tool: Tool, ground: Ground) -> str | None:
     texts = [value for value in own if isinstance(value, str)]
     foreign = len(texts) == len(own) and not any(ground.holds(value) for value in texts)
     return sources[0] if foreign else None
-
-
-def _swapped(value: JsonValue, own: re.Pattern[str], inner: str) -> Any:
-    if isinstance(value, str):
-        return own.sub(inner, value)
-    if isinstance(value, list):
-        return [_swapped(item, own, inner) for item in value]
-    if isinstance(value, dict):
-        return {key: _swapped(item, own, inner) for key, item in value.items()}
-    return value
-
-
-def _steps(document: JsonObject) -> list[JsonObject]:
-    steps = document.get("steps")
-    return [step for step in steps if isinstance(step, dict)] if isinstance(steps, list) else []

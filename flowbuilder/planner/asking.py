@@ -8,9 +8,10 @@ from flowbuilder.errors import Problem
 from flowbuilder.plan import Question
 from flowbuilder.planner.coercion import takes_text, takes_texts
 from flowbuilder.planner.connecting import result_of
-from flowbuilder.planner.grounding import HARMLESS, is_used
+from flowbuilder.planner.document import steps_of, tool_of
+from flowbuilder.planner.grounding import is_used
 from flowbuilder.planner.literals import literals, lost_literals, taking
-from flowbuilder.tools import Tool, ToolRegistry
+from flowbuilder.tools import HARMLESS, Tool, ToolRegistry
 from flowbuilder.types import JsonObject
 
 #: Arguments that hold what is told or kept, in the order in which they are looked for.
@@ -24,7 +25,7 @@ def needed(
     kept = []
     for question in questions:
         index, name = _place(question)
-        tool = _tool_of(_steps(document)[index], registry)
+        tool = tool_of(steps_of(document)[index], registry)
         if tool is None or name in tool.input_schema.get("required", ()):
             kept.append(question)
     return kept
@@ -49,8 +50,8 @@ def answer_by_goal(
     notes = []
     for question in questions:
         index, name = _place(question)
-        step = _steps(document)[index]
-        tool, arguments = _tool_of(step, registry), step.get("args")
+        step = steps_of(document)[index]
+        tool, arguments = tool_of(step, registry), step.get("args")
         lost = {item.message for item in lost_literals(goal, document, registry)}
         free = [
             item
@@ -76,8 +77,8 @@ def tell_found(
     Change the document in place; return the questions left, and one sentence for each change.
     """
     left, notes = tuple(questions), []
-    for index, step in enumerate(_steps(document)):
-        tool, arguments = _tool_of(step, registry), step.get("args")
+    for index, step in enumerate(steps_of(document)):
+        tool, arguments = tool_of(step, registry), step.get("args")
         if tool is None or tool.effects in HARMLESS or not isinstance(arguments, dict):
             continue
         name = next((item for item in _TOLD if _is_empty(item, arguments, tool)), None)
@@ -98,10 +99,10 @@ def _is_empty(name: str, arguments: JsonObject, tool: Tool) -> bool:
 
 def _unused(document: JsonObject, index: int, registry: ToolRegistry) -> str | None:
     """Return the reference to the only unused result before a step, None if there are others."""
-    steps = _steps(document)
+    steps = steps_of(document)
     found = []
     for step in steps[:index]:
-        tool = _tool_of(step, registry)
+        tool = tool_of(step, registry)
         if tool and tool.effects in HARMLESS and "for_each" not in step:
             found += [] if is_used(step, steps) else [(step, tool)]
     if len(found) != 1:
@@ -118,13 +119,3 @@ def _place(question: Question) -> tuple[int, str]:
 
 def _above(parent: str, pointer: str) -> bool:
     return pointer.rpartition("/")[0] == parent
-
-
-def _tool_of(step: JsonObject, registry: ToolRegistry) -> Tool | None:
-    name = step.get("tool")
-    return registry.get(name) if isinstance(name, str) else None
-
-
-def _steps(document: JsonObject) -> list[JsonObject]:
-    steps = document.get("steps")
-    return [step for step in steps if isinstance(step, dict)] if isinstance(steps, list) else []

@@ -9,10 +9,10 @@ from typing import Any
 from flowbuilder.errors import Severity
 from flowbuilder.planner.coercion import takes_text
 from flowbuilder.planner.forgetting import wants_gist
-from flowbuilder.planner.grounding import COMPOSED, HARMLESS
+from flowbuilder.planner.grounding import COMPOSED
 from flowbuilder.planner.literals import Literal, literals, taking
 from flowbuilder.planner.rules.literals import Kind, find_literals
-from flowbuilder.tools import Tool
+from flowbuilder.tools import HARMLESS, Tool
 
 #: Arguments that any text of the goal may stand in.
 _HEADED = frozenset({"subject", "title", "headline", "heading"})

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from flowbuilder.errors import Fix, Problem, Severity
-from flowbuilder.tools import Effects, Tool, ToolRegistry
+from flowbuilder.tools import HARMLESS, Tool, ToolRegistry
 from flowbuilder.types import JsonObject
 
 _MORE = (
@@ -148,7 +148,7 @@ def _compared(
         given = step.get("args") if isinstance(step, dict) else None
         if tool is None or not isinstance(given, dict) or not isinstance(step, dict):
             continue
-        if tool.effects in {Effects.PURE, Effects.READ} and _column(tool):
+        if tool.effects in HARMLESS and _column(tool):
             own = {str(value).lower() for value in given.values()}
             yield from ((index, step, tool, item) for item in said if item.value.lower() in own)
 

@@ -8,12 +8,13 @@ the result, and where its type fits, is it put there.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from flowbuilder.planner.coercion import kinds_of
-from flowbuilder.planner.grounding import COMPOSED, HARMLESS, Ground, is_used
-from flowbuilder.tools import Tool, ToolRegistry
+from flowbuilder.planner.document import steps_of, tool_of, with_texts
+from flowbuilder.planner.grounding import COMPOSED, Ground, is_used
+from flowbuilder.tools import HARMLESS, Tool, ToolRegistry
 from flowbuilder.types import JsonObject, JsonSchema, JsonValue
 
 _REFERENCE = re.compile(r"\$\{\{ steps\.[^{}]+ \}\}")
@@ -27,10 +28,10 @@ _NUMBERS = frozenset({"number", "integer"})
 
 def connect(document: JsonObject, registry: ToolRegistry, ground: Ground) -> list[str]:
     """Mend a document in place; return one sentence for each change."""
-    steps = _listed(document)
+    steps = steps_of(document)
     notes = []
     for index, step in enumerate(steps):
-        tool = _tool_of(step, registry)
+        tool = tool_of(step, registry)
         later = steps[index + 1 :]
         plain = "for_each" not in step and isinstance(step.get("args"), dict)
         if tool is None or tool.effects not in HARMLESS or not plain or is_used(step, steps):
@@ -49,14 +50,14 @@ def skip_readers(document: JsonObject, registry: ToolRegistry) -> list[str]:
 
     What was downloaded or extracted is the text already, not the name of a file that holds it.
     """
-    steps = _listed(document)
+    steps = steps_of(document)
     notes = []
     for step in steps:
         text = _text_read(step, steps, registry)
         if text is None:
             continue
         own = re.compile(rf"\$\{{\{{ steps\.{re.escape(str(step.get('id')))} \}}\}}")
-        kept = [item for item in _listed(document) if item is not step]
+        kept = [item for item in steps_of(document) if item is not step]
         swapped = [_swapped(item, own, text) for item in kept]
         if is_used(step, [step, *swapped]):
             continue
@@ -70,7 +71,7 @@ def _text_read(step: JsonObject, steps: list[JsonObject], registry: ToolRegistry
 
     Both steps return a plain text, and the earlier one says that its is what was in something.
     """
-    tool, arguments = _tool_of(step, registry), step.get("args")
+    tool, arguments = tool_of(step, registry), step.get("args")
     if tool is None or not isinstance(arguments, dict) or len(arguments) != 1:
         return None
     (name, value), *_ = arguments.items()
@@ -78,7 +79,7 @@ def _text_read(step: JsonObject, steps: list[JsonObject], registry: ToolRegistry
     if found is None or tool.effects not in HARMLESS or kinds_of(tool.output_schema) != {"string"}:
         return None
     source = next((item for item in steps if item.get("id") == found[1]), None)
-    other = _tool_of(source, registry) if source else None
+    other = tool_of(source, registry) if source else None
     if source is None or other is None or other.effects not in HARMLESS:
         return None
     said = set(re.findall(r"[a-z]+", other.summary.lower()))
@@ -88,22 +89,7 @@ def _text_read(step: JsonObject, steps: list[JsonObject], registry: ToolRegistry
 
 
 def _swapped(step: JsonObject, own: re.Pattern[str], text: str) -> JsonObject:
-    return {key: _map(value, lambda found: own.sub(text, found)) for key, value in step.items()}
-
-
-def _map(value: JsonValue, change: Callable[[str], str]) -> JsonValue:
-    if isinstance(value, str):
-        return change(value)
-    if isinstance(value, list):
-        return [_map(item, change) for item in value]
-    if isinstance(value, dict):
-        return {key: _map(item, change) for key, item in value.items()}
-    return value
-
-
-def _listed(document: JsonObject) -> list[JsonObject]:
-    steps = document.get("steps")
-    return [item for item in steps if isinstance(item, dict)] if isinstance(steps, list) else []
+    return {key: with_texts(value, partial(own.sub, text)) for key, value in step.items()}
 
 
 def result_of(step: JsonObject, tool: Tool, kinds: set[str] | frozenset[str]) -> str | None:
@@ -152,7 +138,7 @@ def _in_place_of_number(
 ) -> str | None:
     """Put a number where the next step has one that nobody named, such as a price for a 1."""
     for other in later[:1]:
-        tool, given = _tool_of(other, registry), other.get("args")
+        tool, given = tool_of(other, registry), other.get("args")
         if tool is None or not isinstance(given, dict):
             continue
         required = tool.input_schema.get("required", ())
@@ -172,8 +158,3 @@ def _takes_number(shape: JsonSchema | None, value: JsonValue) -> bool:
 def _is_composed(name: str) -> bool:
     words = set(re.findall(r"[a-z]+", name.lower()))
     return bool(words & COMPOSED) and not words & {"subject", "title", "headline"}
-
-
-def _tool_of(step: JsonObject, registry: ToolRegistry) -> Tool | None:
-    name = step.get("tool")
-    return registry.get(name) if isinstance(name, str) else None

@@ -14,8 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from flowbuilder.planner.coercion import kinds_of, takes_texts, texts_of
-from flowbuilder.planner.grounding import HARMLESS
-from flowbuilder.tools import Effects, Tool
+from flowbuilder.tools import HARMLESS, Effects, Tool
 from flowbuilder.types import JsonObject, JsonValue
 
 #: Arguments that take what another step found, in the order in which they are looked for.

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from functools import cache
 from typing import Any
 
 from flowbuilder.planner.base import PlanRequest
@@ -17,6 +16,7 @@ from flowbuilder.planner.coercion import takes_text
 from flowbuilder.planner.grounding import stems
 from flowbuilder.planner.literals import literals
 from flowbuilder.planner.rules.literals import Kind, find_literals
+from flowbuilder.toolkit import is_starter
 from flowbuilder.tools import Effects, Tool
 
 _LANGUAGE = "language"
@@ -75,7 +75,7 @@ def eligible(request: PlanRequest, tools: Sequence[Tool]) -> list[Tool]:
         return [sole]
     named = _named(request.goal)
     spoken = stems(request.goal)
-    alone = all(tool.name in starter_names() for tool in tools)
+    alone = all(is_starter(tool) for tool in tools)
     shut = {name for name, said in _VAGUE.items() if not (alone or said.search(request.goal))}
     kept = [
         tool
@@ -84,14 +84,6 @@ def eligible(request: PlanRequest, tools: Sequence[Tool]) -> list[Tool]:
         if tool.name not in shut
     ]
     return kept or list(tools)
-
-
-@cache
-def starter_names() -> frozenset[str]:
-    """Return the names of the tools that the product brings along."""
-    from flowbuilder.toolkit import starter_tools
-
-    return frozenset(tool.name for tool in starter_tools())
 
 
 def _named(goal: str) -> set[str]:

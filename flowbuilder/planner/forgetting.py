@@ -8,8 +8,7 @@ from __future__ import annotations
 import re
 
 from flowbuilder.errors import Fix, Problem, Severity
-from flowbuilder.planner.grounding import HARMLESS
-from flowbuilder.tools import Tool, ToolRegistry
+from flowbuilder.tools import HARMLESS, Tool, ToolRegistry
 from flowbuilder.types import JsonObject
 
 _WANTED = re.compile(

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection
 from typing import Any
 
 from flowbuilder.errors import Fix, Problem, Severity
+from flowbuilder.planner.document import steps_of, tool_of
 from flowbuilder.planner.rules.literals import Kind, find_literals
 from flowbuilder.planner.signs import signs
-from flowbuilder.tools import Effects, Tool, ToolRegistry
+from flowbuilder.tools import HARMLESS, Effects, Tool, ToolRegistry
 from flowbuilder.types import JsonObject, JsonValue
 
 _WORD = re.compile(r"[^\W_]+")
@@ -23,7 +23,6 @@ COMPOSED = {
     "prompt", "subject", "summary", "text", "title",
 }  # fmt: skip
 _NUMBER_WORDS = "zero one two three four five six seven eight nine ten eleven twelve"
-HARMLESS = frozenset({Effects.PURE, Effects.READ})
 _SINGLE = ("once", "single", "first", "top", "best", "latest", "newest", "last")
 
 
@@ -66,17 +65,15 @@ class Ground:
         return any(self.holds(item) for item in items)
 
 
-def drop_options(
-    document: JsonObject, registry: ToolRegistry, ground: Ground, kept_ids: Collection[str] = ()
-) -> list[str]:
-    """Leave out optional arguments that nobody asked for, but for steps with one of the kept ids.
+def drop_options(document: JsonObject, registry: ToolRegistry, ground: Ground) -> list[str]:
+    """Leave out optional arguments that nobody asked for.
 
     The options of pure tools are part of what they compute (`descending`, `how`), so those stay.
     Return one sentence for each change.
     """
     notes = []
-    for step in _steps(document):
-        tool, arguments = _tool_of(step, registry), step.get("args")
+    for step in steps_of(document):
+        tool, arguments = tool_of(step, registry), step.get("args")
         if tool is None or not isinstance(arguments, dict):
             continue
         required = set(tool.input_schema.get("required", ()))
@@ -107,8 +104,8 @@ def name_languages(document: JsonObject, registry: ToolRegistry, goal: str) -> l
     if len(named) != 1:
         return []
     language, notes = named.pop(), []
-    for step in _steps(document):
-        tool, arguments = _tool_of(step, registry), step.get("args")
+    for step in steps_of(document):
+        tool, arguments = tool_of(step, registry), step.get("args")
         if tool is None or not isinstance(arguments, dict):
             continue
         for name, shape in tool.input_schema.get("properties", {}).items():
@@ -133,8 +130,8 @@ def stray_steps(document: JsonObject, registry: ToolRegistry, ground: Ground) ->
     translation into a language that nobody mentioned, and one whose result nobody uses although
     others send or write something.
     """
-    problems, steps = [], _steps(document)
-    tools = [_tool_of(step, registry) for step in steps]
+    problems, steps = [], steps_of(document)
+    tools = [tool_of(step, registry) for step in steps]
     acts = any(tool and tool.effects not in HARMLESS for tool in tools)
     for index, (step, tool) in enumerate(zip(steps, tools, strict=True)):
         if tool is None:
@@ -198,16 +195,13 @@ def _unasked(index: int, step: JsonObject, own: list[JsonValue]) -> Problem:
     )
 
 
-def stems(text: str) -> set[str]:
-    """Return the beginnings of a text's words; short words count as they are."""
-    return {word[:_STEM] for word in _WORD.findall(text.lower()) if len(word) > 2}
+def stems(text: str, *, numbers: bool = False) -> set[str]:
+    """Return the beginnings of a text's words of three signs and more.
 
-
-def _tool_of(step: JsonObject, registry: ToolRegistry) -> Tool | None:
-    name = step.get("tool")
-    return registry.get(name) if isinstance(name, str) else None
-
-
-def _steps(document: JsonObject) -> list[JsonObject]:
-    steps = document.get("steps")
-    return [step for step in steps if isinstance(step, dict)] if isinstance(steps, list) else []
+    `numbers`: those of one or two digits count too.
+    """
+    return {
+        word[:_STEM]
+        for word in _WORD.findall(text.lower())
+        if len(word) > 2 or (numbers and word.isdigit())
+    }

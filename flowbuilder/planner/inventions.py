@@ -12,8 +12,8 @@ from collections.abc import Iterator
 
 from flowbuilder.errors import Fix, Problem, Severity
 from flowbuilder.planner.coercion import texts_of
-from flowbuilder.planner.grounding import HARMLESS, stems
-from flowbuilder.tools import Effects, ToolRegistry
+from flowbuilder.planner.grounding import stems
+from flowbuilder.tools import HARMLESS, Effects, ToolRegistry
 from flowbuilder.types import JsonObject, JsonValue
 
 _URL = re.compile(r"https?://[^\s\"'<>,;]+")

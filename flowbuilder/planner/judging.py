@@ -253,7 +253,7 @@ def _mended(
             notes, doubts = notes + read, doubts + supposed
     faulty = _faulty(document, request)
     kept = faulty if strict else ()
-    notes += drop_options(document, registry, ground, kept)
+    notes += drop_options(document, registry, ground)
     notes += spoken_options(document, registry, request.goal)
     notes += set_separators(document, registry, request.goal)
     left, dropped = leave_out_messages(document, made.questions, registry, request.goal)

@@ -10,8 +10,7 @@ import re
 from typing import Any
 
 from flowbuilder.errors import Fix, Problem, Severity
-from flowbuilder.planner.grounding import HARMLESS
-from flowbuilder.tools import Tool, ToolRegistry
+from flowbuilder.tools import HARMLESS, Tool, ToolRegistry
 from flowbuilder.types import JsonObject
 
 _RENDERS = re.compile(r"(?i)\b(?:translat|summar|rewrit|rephras|shorten)")

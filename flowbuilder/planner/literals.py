@@ -17,7 +17,7 @@ from flowbuilder.planner.grounding import COMPOSED
 from flowbuilder.planner.names import carries_name, names_in
 from flowbuilder.planner.namings import is_named_so, kind_of, named_values
 from flowbuilder.planner.rules.literals import Kind, find_literals
-from flowbuilder.tools import Effects, Tool, ToolRegistry
+from flowbuilder.tools import HARMLESS, Effects, Tool, ToolRegistry
 from flowbuilder.types import JsonObject, JsonValue
 
 _URL = re.compile(r"https?://[^\s\"'<>,;]+")
@@ -224,7 +224,7 @@ def _without_searches(steps: JsonValue, registry: ToolRegistry) -> JsonValue:
         tool = registry.get(str(step.get("tool"))) if isinstance(step, dict) else None
         if isinstance(step, dict) and isinstance(given, dict) and tool is not None:
             undated = {"label"}
-            if tool.effects in {Effects.PURE, Effects.READ}:
+            if tool.effects in HARMLESS:
                 undated = _UNDATED | ({"start", "end"} if "destination" in given else set())
             given = {name: item for name, item in given.items() if name not in undated}
             found.append({**step, "args": given})
@@ -268,11 +268,7 @@ def taking(literal: Literal, tool: Tool) -> list[str]:
 
 def takers(literal: Literal, registry: ToolRegistry) -> list[Tool]:
     """Return the tools with an effect that take such a thing, such as what mails to an address."""
-    return [
-        tool
-        for tool in registry
-        if tool.effects not in {Effects.PURE, Effects.READ} and taking(literal, tool)
-    ]
+    return [tool for tool in registry if tool.effects not in HARMLESS and taking(literal, tool)]
 
 
 def misplaced(document: JsonObject, registry: ToolRegistry) -> list[tuple[int, str, Literal]]:

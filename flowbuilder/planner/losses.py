@@ -6,10 +6,9 @@ from collections.abc import Sequence
 
 from flowbuilder.planner.base import PlanRequest
 from flowbuilder.planner.forgetting import shortens
-from flowbuilder.planner.grounding import HARMLESS
 from flowbuilder.planner.judging import Judgement
 from flowbuilder.planner.literals import Literal, field_tools, is_field, literals, taking
-from flowbuilder.tools import Tool
+from flowbuilder.tools import HARMLESS, Tool
 
 _SOURCES = frozenset({"address", "file name"})
 

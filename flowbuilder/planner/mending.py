@@ -7,14 +7,14 @@ the change is named as a problem besides.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 from typing import Any
 
 from flowbuilder.errors import Fix, Problem, Severity
+from flowbuilder.planner.document import REFERENCE, steps_of, tool_of, with_texts
+from flowbuilder.planner.grounding import stems
 from flowbuilder.tools import Tool, ToolRegistry
 from flowbuilder.types import JsonObject, JsonValue
 
-_REFERENCE = re.compile(r"\$\{\{ steps\.([A-Za-z_]\w*)((?:\.\w+|\[\d+\])*) \}\}")
 #: Template filters behind a path: a habit from other languages, references have none.
 _FILTERED = re.compile(r"\$\{\{ (steps\.[\w.\[\]]+)\s*\|[^{}]*\}\}")
 #: What a step was given, which references cannot reach.
@@ -22,7 +22,6 @@ _GIVEN = re.compile(r"\$\{\{ steps\.([A-Za-z_]\w*)\.(?:args|arguments|input)\.(\
 _FIELD = re.compile(r"^\.(\w+)(.*)$")
 _WORD = re.compile(r"[^\W_]+")
 #: Letters that two words must share at their beginning to count as the same.
-_STEM = 4
 _WORD_STEM = 5
 #: Names that models give to the whole of a list.
 _COLLECTIVE = {
@@ -49,14 +48,14 @@ def mend(document: JsonObject, registry: ToolRegistry) -> tuple[list[str], list[
 
     Return one sentence for each change, and a warning for each that only its type speaks for.
     """
-    steps = [step for step in _steps(document) if isinstance(step.get("args"), dict)]
+    steps = [step for step in steps_of(document) if isinstance(step.get("args"), dict)]
     by_id = {str(step.get("id")): step for step in steps}
     notes: list[str] = []
     guessed: list[Problem] = []
-    for index, step in enumerate(_steps(document)):
+    for index, step in enumerate(steps_of(document)):
         if isinstance(step.get("args"), dict):
             corrector = _Corrector(by_id, registry, step, notes)
-            step["args"] = _map(step["args"], corrector.correct)
+            step["args"] = with_texts(step["args"], corrector.correct)
             guessed += [_guessed(index, said, meant) for said, meant in corrector.guesses]
             notes += _mend_conditions(step)
     return notes, guessed
@@ -120,7 +119,7 @@ class _Corrector:
     def correct(self, text: str) -> str:
         """Return the text with its references corrected."""
         text = _GIVEN.sub(self._written, _FILTERED.sub(self._unfiltered, text))
-        return _REFERENCE.sub(self._replace, text)
+        return REFERENCE.sub(self._replace, text)
 
     def _unfiltered(self, match: re.Match[str]) -> str:
         plain = f"${{{{ {match.group(1)} }}}}"
@@ -139,7 +138,7 @@ class _Corrector:
 
     def _replace(self, match: re.Match[str]) -> str:
         source = self._by_id.get(match.group(1))
-        tool = _tool_of(source, self._registry)
+        tool = tool_of(source, self._registry) if source else None
         if source is None or tool is None or source is self._step:
             return match.group(0)
         found = self._path(source, tool, match.group(2))
@@ -191,8 +190,8 @@ def _words(text: str) -> set[str]:
 
 def _is_collective(field: str, tool: Tool) -> bool:
     """Whether a name means the whole list: a general word, or one made of the tool's name."""
-    own = _stems(tool.name.replace("_", " "))
-    return field in _COLLECTIVE or bool(_stems(field.replace("_", " ")) & own)
+    own = stems(tool.name.replace("_", " "), numbers=True)
+    return field in _COLLECTIVE or bool(stems(field.replace("_", " "), numbers=True) & own)
 
 
 def _passed_on(source: JsonObject, field: str) -> str | None:
@@ -203,7 +202,7 @@ def _passed_on(source: JsonObject, field: str) -> str | None:
     arguments = source.get("args")
     found = set()
     for name, value in (arguments if isinstance(arguments, dict) else {}).items():
-        match = _REFERENCE.fullmatch(value) if isinstance(value, str) else None
+        match = REFERENCE.fullmatch(value) if isinstance(value, str) else None
         if match and (name == field or match.group(2).endswith(f".{field}")):
             found.add(f"steps.{match.group(1)}{match.group(2)}")
     return found.pop() if len(found) == 1 else None
@@ -217,29 +216,5 @@ def _has_field(output: Any, field: str) -> bool:
     return isinstance(items, dict) and field in items.get("properties", {})
 
 
-def _stems(text: str) -> set[str]:
-    return {word[:_STEM] for word in _WORD.findall(text.lower()) if len(word) > 2 or word.isdigit()}
-
-
 def _is_structured(shape: Any) -> bool:
     return isinstance(shape, dict) and shape.get("type") not in _SCALARS
-
-
-def _tool_of(step: JsonObject | None, registry: ToolRegistry) -> Tool | None:
-    name = step.get("tool") if step else None
-    return registry.get(name) if isinstance(name, str) else None
-
-
-def _steps(document: JsonObject) -> list[JsonObject]:
-    steps = document.get("steps")
-    return [step for step in steps if isinstance(step, dict)] if isinstance(steps, list) else []
-
-
-def _map(value: JsonValue, change: Callable[[str], str]) -> JsonValue:
-    if isinstance(value, str):
-        return change(value)
-    if isinstance(value, list):
-        return [_map(item, change) for item in value]
-    if isinstance(value, dict):
-        return {key: _map(item, change) for key, item in value.items()}
-    return value

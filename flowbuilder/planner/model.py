@@ -23,7 +23,7 @@ from flowbuilder.planner import prompting
 from flowbuilder.planner.base import PlanEvent, PlanEventType, PlanRequest
 from flowbuilder.planner.columns import columns_schema, supposed
 from flowbuilder.planner.eligibility import eligible
-from flowbuilder.planner.grounding import HARMLESS, Ground
+from flowbuilder.planner.grounding import Ground
 from flowbuilder.planner.judging import Judgement, judge, missing_tools, question_invented
 from flowbuilder.planner.literals import literals
 from flowbuilder.planner.losses import (
@@ -55,7 +55,7 @@ from flowbuilder.planner.wire import read_answer, with_step
 from flowbuilder.planner.work import Work
 from flowbuilder.policy import apply_policy
 from flowbuilder.settings import Settings
-from flowbuilder.tools import Tool
+from flowbuilder.tools import HARMLESS, Tool
 from flowbuilder.types import JsonObject, JsonSchema
 
 #: Tokens of an answer of such a server: no plan is longer, but a value without a shape may be.

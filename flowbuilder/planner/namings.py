@@ -10,6 +10,7 @@ from typing import Any
 
 from flowbuilder.errors import Fix, Problem, Severity
 from flowbuilder.planner.coercion import takes_text, texts_of
+from flowbuilder.planner.document import steps_of
 from flowbuilder.planner.grounding import COMPOSED, Ground
 from flowbuilder.tools import ToolRegistry
 from flowbuilder.types import JsonObject
@@ -75,7 +76,7 @@ def is_named_so(kind: str, text: str, document: JsonObject) -> bool:
     """Whether a step has such a value in an argument for what it is."""
     return any(
         text.lower() in value.lower()
-        for step in _steps(document)
+        for step in steps_of(document)
         for name, given in _args(step).items()
         if kind_of(name) in {kind, f"{kind}s"}
         for value in texts_of(given)
@@ -85,7 +86,7 @@ def is_named_so(kind: str, text: str, document: JsonObject) -> bool:
 def unnamed_columns(document: JsonObject, registry: ToolRegistry, ground: Ground) -> list[Problem]:
     """Return a warning for each necessary column that no word of the goal is like."""
     problems = []
-    for index, step in enumerate(_steps(document)):
+    for index, step in enumerate(steps_of(document)):
         tool = registry.get(str(step.get("tool")))
         for name in tool.input_schema.get("required", ()) if tool else ():
             value = _args(step).get(name)
@@ -117,8 +118,3 @@ def _kinds(registry: ToolRegistry) -> list[str]:
 def _args(step: JsonObject) -> JsonObject:
     given = step.get("args")
     return given if isinstance(given, dict) else {}
-
-
-def _steps(document: JsonObject) -> list[JsonObject]:
-    steps = document.get("steps")
-    return [step for step in steps if isinstance(step, dict)] if isinstance(steps, list) else []

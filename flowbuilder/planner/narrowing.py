@@ -1,22 +1,19 @@
 """Plan with the tools that the user brought first, with starter tools where they are needed.
 
-Who brings a tool for something wants it used; and a small model that is shown two tools for one
-thing takes either.
+A small model that is shown two tools for one thing takes either.
 """
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
-from dataclasses import replace
 from typing import Any, TypeAlias
 
 from flowbuilder.errors import NoFittingTool, PlanningError
 from flowbuilder.plan import Usage
 from flowbuilder.planner.base import PlanEvent, PlanRequest
+from flowbuilder.planner.brought import with_brought_tools
 from flowbuilder.planner.second_opinion import second_opinion
 from flowbuilder.settings import Settings
-from flowbuilder.toolkit import is_starter
-from flowbuilder.tools import ToolRegistry
 
 Plan: TypeAlias = Callable[[PlanRequest, Usage], AsyncIterator[PlanEvent]]
 
@@ -46,12 +43,11 @@ async def _with_own_tools(request: PlanRequest, settings: Settings) -> PlanReque
 
     They do where the rules are certain of it and know nothing to do with the others.
     """
-    own = [tool for tool in request.registry if not is_starter(tool)]
-    if not own or len(own) == len(request.registry):
+    narrow = with_brought_tools(request)
+    if narrow is None:
         return None
-    narrow = replace(request, registry=ToolRegistry(own))
     opinion = await second_opinion(request, list(request.registry), settings)
-    known = {tool.name for tool in own}
+    known = {tool.name for tool in narrow.registry}
     if all(name in known for name in opinion.tools) or await _serve(narrow, settings):
         return narrow
     return None

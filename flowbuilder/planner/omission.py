@@ -7,19 +7,16 @@ from collections.abc import Collection, Sequence
 
 from flowbuilder.errors import Fix, Problem, Severity
 from flowbuilder.planner.base import PlanRequest
-from flowbuilder.planner.grounding import HARMLESS, Ground, is_used, stems
+from flowbuilder.planner.document import REFERENCE, steps_of, tool_of
+from flowbuilder.planner.grounding import Ground, is_used, stems
 from flowbuilder.planner.literals import lost_literals
 from flowbuilder.planner.prompting import select_tools
 from flowbuilder.planner.relevance import Relevance
 from flowbuilder.planner.rules.literals import Kind, find_literals
 from flowbuilder.planner.surplus import claimed_results
-from flowbuilder.tools import Tool, ToolRegistry
+from flowbuilder.tools import HARMLESS, Tool, ToolRegistry
 from flowbuilder.types import JsonObject, JsonValue
 
-_REFERENCE = re.compile(r"\$\{\{ steps\.([A-Za-z_]\w*)((?:\.\w+|\[\d+\])*) \}\}")
-_WORD = re.compile(r"[^\W_]+")
-#: Letters that two words must share at their beginning to count as the same.
-_STEM = 4
 #: Literals that `lost_literals` does not know.
 _SPOKEN = frozenset({Kind.LANGUAGE, Kind.CURRENCY})
 _RECKONED = re.compile(
@@ -50,13 +47,13 @@ def leave_out_steps(
     ground = Ground(goal)
     if claimed_results(document, registry, ground, goal):
         return left_out  # what a message claims, an idle step may have been meant to find out
-    known = ground.stems | _stems(goal)
-    for step in reversed(_steps(document)):
-        tool = _tool_of(step, registry)
-        kept = _steps(document)
+    known = ground.stems | stems(goal, numbers=True)
+    for step in reversed(steps_of(document)):
+        tool = tool_of(step, registry)
+        kept = steps_of(document)
         if tool is None or len(kept) < 2 or is_used(step, kept) or step.get("id") in kept_ids:
             continue
-        foreign = not _stems(tool.name.replace("_", " ")) & known
+        foreign = not stems(tool.name.replace("_", " "), numbers=True) & known
         foreign = foreign or (though_named and not relevance.orders(tool))
         surplus = foreign and len(kept) > relevance.clauses
         late = _follows_effects(step, kept, registry)
@@ -94,8 +91,8 @@ def made_up_numbers(document: JsonObject, registry: ToolRegistry, goal: str) -> 
     if reckoned or _RECKONED.search(goal):
         return []
     ground, problems = Ground(goal), []
-    for index, step in enumerate(_steps(document)):
-        tool = _tool_of(step, registry)
+    for index, step in enumerate(steps_of(document)):
+        tool = tool_of(step, registry)
         if tool is None or tool.effects in HARMLESS:
             continue
         for name in _made_up_arguments(step, tool, ground):
@@ -120,7 +117,7 @@ def left_out_problem(
     The model is asked about it if the step was wrong, or if the goal does speak of its tool though
     not of what the tool was given.
     """
-    tool = _tool_of(step, registry)
+    tool = tool_of(step, registry)
     about = f"{tool.name} {tool.summary}".replace("_", " ") if tool else ""
     spoken = stems(" ".join(_LONG_WORD.findall(about))) & ground.stems
     arguments = step.get("args")
@@ -140,10 +137,10 @@ def left_out_problem(
 
 def _is_idle(step: JsonObject, document: JsonObject, registry: ToolRegistry, goal: str) -> bool:
     """Whether others act and without this step nothing that the goal names would be lost."""
-    if _REFERENCE.search(repr(step.get("args"))):
+    if REFERENCE.search(repr(step.get("args"))):
         return False  # it is the end of a chain, which a later step forgot to use
-    rest = [item for item in _steps(document) if item is not step]
-    tools = [_tool_of(item, registry) for item in rest]
+    rest = [item for item in steps_of(document) if item is not step]
+    tools = [tool_of(item, registry) for item in rest]
     if not any(tool and tool.effects not in HARMLESS for tool in tools):
         return False
     spoken = [item.text for item in find_literals(goal) if item.kind in _SPOKEN]
@@ -168,7 +165,7 @@ def _alone_carries(step: JsonObject, rest: list[JsonObject], goal: str) -> bool:
 
 def _follows_effects(step: JsonObject, steps: list[JsonObject], registry: ToolRegistry) -> bool:
     before = steps[: next(index for index, item in enumerate(steps) if item is step)]
-    tools = [_tool_of(item, registry) for item in before]
+    tools = [tool_of(item, registry) for item in before]
     return any(tool and tool.effects not in HARMLESS for tool in tools)
 
 
@@ -178,10 +175,10 @@ def _is_invented(step: JsonObject, known: set[str], *, late: bool) -> bool:
     A step that works on another's result counts only behind the last thing the goal wanted done.
     """
     texts = _texts(step.get("args"))
-    written = [text for text in texts if text.strip() and not _REFERENCE.search(text)]
+    written = [text for text in texts if text.strip() and not REFERENCE.search(text)]
     if not written or (len(written) < len(texts) and not late):
         return False
-    return not any(_stems(text) & known for text in written)
+    return not any(stems(text, numbers=True) & known for text in written)
 
 
 def _texts(value: JsonValue) -> list[str]:
@@ -190,17 +187,3 @@ def _texts(value: JsonValue) -> list[str]:
     if isinstance(value, list):
         return [text for item in value for text in _texts(item)]
     return [value] if isinstance(value, str) else []
-
-
-def _stems(text: str) -> set[str]:
-    return {word[:_STEM] for word in _WORD.findall(text.lower()) if len(word) > 2 or word.isdigit()}
-
-
-def _tool_of(step: JsonObject, registry: ToolRegistry) -> Tool | None:
-    name = step.get("tool")
-    return registry.get(name) if isinstance(name, str) else None
-
-
-def _steps(document: JsonObject) -> list[JsonObject]:
-    steps = document.get("steps")
-    return [step for step in steps if isinstance(step, dict)] if isinstance(steps, list) else []

@@ -18,8 +18,8 @@ from flowbuilder.errors import Problem
 from flowbuilder.models.base import Message
 from flowbuilder.planner.base import PlanRequest
 from flowbuilder.planner.demonstration import demonstrations
-from flowbuilder.planner.eligibility import starter_names
 from flowbuilder.planner.literals import literals
+from flowbuilder.toolkit import is_starter
 from flowbuilder.tools import Tool, ToolRegistry
 from flowbuilder.types import JsonSchema, JsonValue
 
@@ -189,7 +189,7 @@ def _last(tools: Sequence[Tool], goal: str, *, shown: bool) -> list[Message]:
     Tools that only some goals need come behind the examples, which stay the same so.
     """
     usual = [tool for tool in tools if tool.name not in _OCCASIONAL]
-    own = [tool for tool in usual if tool.name not in starter_names()]
+    own = [tool for tool in usual if not is_starter(tool)]
     found = demonstrations(own) if shown else []
     if not found:
         return [Message(role="user", content=f"{_catalogue(tools)}\n\n{goal}")]

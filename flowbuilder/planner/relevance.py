@@ -12,10 +12,9 @@ from flowbuilder.planner.rules.clause import Clause
 from flowbuilder.planner.rules.clauses import MAX_CLAUSES, split_goal
 from flowbuilder.planner.rules.lexicon import lexicon, words
 from flowbuilder.planner.rules.matching import Match, ToolIndex
-from flowbuilder.tools import Effects, Tool
+from flowbuilder.tools import HARMLESS, Tool
 from flowbuilder.types import JsonObject
 
-_HARMLESS = frozenset({Effects.PURE, Effects.READ})
 #: Nearness from which on two verbs say the same.
 _NEAR = 0.5
 
@@ -34,7 +33,7 @@ def unspoken_changes(
     for index, step in enumerate(steps if isinstance(steps, list) else []):
         tool = by_name.get(str(step.get("tool"))) if isinstance(step, dict) else None
         given = step.get("args") if isinstance(step, dict) else None
-        if tool is None or tool.effects not in _HARMLESS or not isinstance(given, dict):
+        if tool is None or tool.effects not in HARMLESS or not isinstance(given, dict):
             continue
         own = [value for value in given.values() if "${{" not in repr(value)]
         if len(own) == len(given) or any(ground.holds(value) for value in own):
@@ -78,7 +77,7 @@ class Relevance:
         """
         found = []
         for tool in self._tools:
-            if tool.name not in used or tool.effects not in _HARMLESS:
+            if tool.name not in used or tool.effects not in HARMLESS:
                 continue
             ranks = [self._index.rank(clause) for clause in self._clauses]
             own = [_of(tool, rank) for rank in ranks]
@@ -86,7 +85,7 @@ class Relevance:
             if place is not None and any(
                 other.score > own[place].score
                 and other.explained
-                and other.tool.effects in _HARMLESS
+                and other.tool.effects in HARMLESS
                 and other.tool.name not in used
                 for other in ranks[place]
             ):

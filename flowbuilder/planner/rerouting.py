@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from flowbuilder.planner.coercion import takes_texts, texts_of
+from flowbuilder.planner.document import steps_of
 from flowbuilder.planner.grounding import is_used
 from flowbuilder.planner.literals import Literal, misplaced, takers, taking
 from flowbuilder.tools import Tool, ToolRegistry
@@ -38,8 +39,7 @@ def reroute(document: JsonObject, registry: ToolRegistry) -> list[str]:
 
 def _rename(step: JsonObject, document: JsonObject) -> None:
     """Name a step after its new tool if nothing refers to it and the name is free."""
-    steps = document["steps"]
-    listed = [item for item in steps if isinstance(item, dict)] if isinstance(steps, list) else []
+    listed = steps_of(document)
     name = re.sub(r"\W+", "_", str(step["tool"]).lower())
     if not is_used(step, listed) and all(item.get("id") != name for item in listed):
         step["id"] = name

@@ -10,9 +10,9 @@ from collections.abc import Iterator
 
 from flowbuilder.errors import Severity
 from flowbuilder.planner.coercion import texts_of
-from flowbuilder.planner.grounding import COMPOSED, HARMLESS
+from flowbuilder.planner.grounding import COMPOSED
 from flowbuilder.planner.literals import Literal, literals, lost_literals, named_literals, taking
-from flowbuilder.tools import Tool, ToolRegistry
+from flowbuilder.tools import HARMLESS, Tool, ToolRegistry
 from flowbuilder.types import JsonObject
 
 _LANGUAGE = "lang"

@@ -10,14 +10,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from flowbuilder.tools import Effects, Tool
+from flowbuilder.tools import HARMLESS, Tool
 from flowbuilder.types import JsonSchema
 
 #: The tool that a model names when nothing fits.
 NO_TOOL = "none"
 REFERENCE: JsonSchema = {"type": "string", "pattern": r"^\$\{\{ [^{}\n]{1,100} \}\}$"}
 _STEP_ID: JsonSchema = {"type": "string", "pattern": "^[a-z][a-z0-9_]{0,30}$"}
-_HARMLESS = {Effects.PURE, Effects.READ}
 _DEPTH = 4
 
 
@@ -68,10 +67,10 @@ def inserted_schema(
     """
     further = [_step(tool.name, _arguments(tool.input_schema, longest_text)) for tool in inserted]
     steps = [_step(tool.name, _arguments(tool.input_schema, longest_text)) for tool in tools]
-    first = int(len(tools) > 1 or tools[0].effects in _HARMLESS)
+    first = int(len(tools) > 1 or tools[0].effects in HARMLESS)
     plans = [
         _exactly([*steps[:place], {"anyOf": further}, *steps[place:]])
-        for place in range(first, max(first + 1, len(steps) + (tools[-1].effects in _HARMLESS)))
+        for place in range(first, max(first + 1, len(steps) + (tools[-1].effects in HARMLESS)))
     ]
     return _object({"tasks": {"anyOf": plans}}, ["tasks"])
 

@@ -14,6 +14,7 @@ from typing import Any
 
 from flowbuilder.errors import Fix, PlanningError, Problem, Severity
 from flowbuilder.planner.base import PlanRequest
+from flowbuilder.planner.document import with_texts
 from flowbuilder.settings import Settings
 from flowbuilder.tools import Tool
 from flowbuilder.types import JsonObject, JsonValue
@@ -85,13 +86,10 @@ def borrow(document: JsonObject, opinion: Opinion, pointers: Iterable[str]) -> l
 
 
 def _renamed(value: JsonValue, names: dict[str, str]) -> JsonValue:
-    if isinstance(value, str):
-        return _STEP.sub(lambda found: f"steps.{names.get(found[1], found[1])}", value)
-    if isinstance(value, list):
-        return [_renamed(item, names) for item in value]
-    if isinstance(value, dict):
-        return {key: _renamed(item, names) for key, item in value.items()}
-    return value
+    def rename(text: str) -> str:
+        return _STEP.sub(lambda found: f"steps.{names.get(found[1], found[1])}", text)
+
+    return with_texts(value, rename)
 
 
 def disagreement(document: JsonObject, wanted: Sequence[str]) -> list[Problem]:

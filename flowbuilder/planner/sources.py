@@ -13,9 +13,9 @@ from typing import Any
 from flowbuilder.errors import Fix, Problem, Severity
 from flowbuilder.planner.coercion import kinds_of
 from flowbuilder.planner.connecting import result_of
-from flowbuilder.planner.grounding import HARMLESS, is_used
+from flowbuilder.planner.grounding import is_used
 from flowbuilder.planner.literals import Literal, literals, taking
-from flowbuilder.tools import Effects, Tool, ToolRegistry
+from flowbuilder.tools import HARMLESS, Effects, Tool, ToolRegistry
 from flowbuilder.types import JsonObject, JsonValue
 
 #: Arguments that hold a text itself, never the name of where it is.

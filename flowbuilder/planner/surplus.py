@@ -8,9 +8,10 @@ from dataclasses import replace
 
 from flowbuilder.errors import Fix, Problem, Severity
 from flowbuilder.plan import Question
-from flowbuilder.planner.grounding import COMPOSED, HARMLESS, Ground, is_used, stems
+from flowbuilder.planner.document import steps_of, tool_of
+from flowbuilder.planner.grounding import COMPOSED, Ground, is_used, stems
 from flowbuilder.planner.literals import lost_literals
-from flowbuilder.tools import Effects, Tool, ToolRegistry
+from flowbuilder.tools import HARMLESS, Effects, ToolRegistry
 from flowbuilder.types import JsonObject
 
 _TOLD = frozenset({"body", "comment", "content", "message", "text"})
@@ -43,8 +44,8 @@ def leave_out_messages(
     and without it every literal of the goal is still carried by a step.
     """
     ground, notes, left = Ground(goal), [], tuple(questions)
-    for step in reversed(_steps(document)):
-        kept = _steps(document)
+    for step in reversed(steps_of(document)):
+        kept = steps_of(document)
         index = next(place for place, item in enumerate(kept) if item is step)
         if _is_surplus(step, document, registry, ground, goal):
             document["steps"] = [item for item in kept if item is not step]
@@ -56,11 +57,11 @@ def leave_out_messages(
 def _is_surplus(
     step: JsonObject, document: JsonObject, registry: ToolRegistry, ground: Ground, goal: str
 ) -> bool:
-    tool, arguments, steps = _tool_of(step, registry), step.get("args"), _steps(document)
+    tool, arguments, steps = tool_of(step, registry), step.get("args"), steps_of(document)
     if tool is None or tool.effects is not Effects.EXTERNAL or not isinstance(arguments, dict):
         return False
     rest = [item for item in steps if item is not step]
-    acting = [other for item in rest if (other := _tool_of(item, registry))]
+    acting = [other for item in rest if (other := tool_of(item, registry))]
     if tool in acting or is_used(step, steps):
         return False
     if not any(other.effects not in HARMLESS for other in acting):
@@ -84,8 +85,8 @@ def claimed_results(
     The model is asked about it where the goal wants something found out; a letter it may compose.
     """
     problems = []
-    for index, step in enumerate(_steps(document)):
-        tool, arguments = _tool_of(step, registry), step.get("args")
+    for index, step in enumerate(steps_of(document)):
+        tool, arguments = tool_of(step, registry), step.get("args")
         if tool is None or tool.effects in HARMLESS or not isinstance(arguments, dict):
             continue
         for name in sorted(_TOLD & set(arguments)):
@@ -125,8 +126,8 @@ def tell_result(steps: Sequence[JsonObject]) -> list[JsonObject]:
 
 
 def _has_idle_reader(document: JsonObject, registry: ToolRegistry) -> bool:
-    steps = _steps(document)
-    tools = [(step, _tool_of(step, registry)) for step in steps]
+    steps = steps_of(document)
+    tools = [(step, tool_of(step, registry)) for step in steps]
     return any(
         tool is not None and tool.effects in HARMLESS and not is_used(step, steps)
         for step, tool in tools
@@ -163,13 +164,3 @@ def _moved(question: Question, gone: int) -> Question:
     if int(place) < gone:
         return question
     return replace(question, pointer=f"/{steps}/{int(place) - 1}/{rest}")
-
-
-def _tool_of(step: JsonObject, registry: ToolRegistry) -> Tool | None:
-    name = step.get("tool")
-    return registry.get(name) if isinstance(name, str) else None
-
-
-def _steps(document: JsonObject) -> list[JsonObject]:
-    steps = document.get("steps")
-    return [step for step in steps if isinstance(step, dict)] if isinstance(steps, list) else []

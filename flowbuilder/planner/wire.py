@@ -16,6 +16,7 @@ from typing import Any
 from flowbuilder.errors import InvalidValue, ModelOutputError
 from flowbuilder.flow import FORMAT, STEP_ID_PATTERN
 from flowbuilder.plan import Question
+from flowbuilder.planner.document import with_texts
 from flowbuilder.planner.schema import NO_TOOL
 from flowbuilder.strictjson import DOCUMENT_LIMITS, check
 from flowbuilder.types import JsonObject, JsonSchema, JsonValue
@@ -227,10 +228,10 @@ def _step(raw: JsonObject, names: dict[str, str]) -> JsonObject:
     step: JsonObject = {
         "id": names.get(given, given) if isinstance(given, str) else given,
         "tool": raw.get("tool"),
-        "args": _map_texts(raw.get("args", {}), rewrite),
+        "args": with_texts(raw.get("args", {}), rewrite),
     }
     if raw.get("for_each") not in (None, ""):
-        step["for_each"] = _map_texts(raw["for_each"], rewrite)
+        step["for_each"] = with_texts(raw["for_each"], rewrite)
     when = raw.get("when")
     if isinstance(when, str) and when.strip():
         step["when"] = _condition(when, names)
@@ -278,16 +279,6 @@ def _condition(text: str, names: dict[str, str]) -> str:
         lambda match: f"steps.{names.get(match.group(1), match.group(1))}",
         bare,
     )
-
-
-def _map_texts(value: JsonValue, change: Callable[[str], str]) -> JsonValue:
-    if isinstance(value, str):
-        return change(value)
-    if isinstance(value, list):
-        return [_map_texts(item, change) for item in value]
-    if isinstance(value, dict):
-        return {key: _map_texts(item, change) for key, item in value.items()}
-    return value
 
 
 def _take_questions(index: int, step: JsonObject) -> list[Question]:

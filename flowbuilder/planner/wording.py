@@ -10,6 +10,7 @@ import re
 from typing import Any
 
 from flowbuilder.planner.coercion import kinds_of
+from flowbuilder.planner.document import steps_of, tool_of
 from flowbuilder.tools import ToolRegistry
 from flowbuilder.types import JsonObject, JsonSchema
 
@@ -26,13 +27,11 @@ _STRUCTURED = {"array", "object"}
 
 def write_out(document: JsonObject, registry: ToolRegistry) -> list[str]:
     """Mend a document in place; return one sentence for each change."""
-    steps = document.get("steps")
-    listed = [step for step in steps if isinstance(step, dict)] if isinstance(steps, list) else []
+    listed = steps_of(document)
     outputs = {str(step.get("id")): _output(step, registry) for step in listed}
     notes: list[str] = []
     for step in listed:
-        name, arguments = step.get("tool"), step.get("args")
-        tool = registry.get(name) if isinstance(name, str) else None
+        tool, arguments = tool_of(step, registry), step.get("args")
         if tool is None or not isinstance(arguments, dict):
             continue
         for key, shape in tool.input_schema.get("properties", {}).items():
@@ -74,8 +73,7 @@ def _resolved(shape: Any, definitions: JsonSchema) -> JsonSchema:
 
 
 def _output(step: JsonObject, registry: ToolRegistry) -> JsonSchema:
-    name = step.get("tool")
-    tool = registry.get(name) if isinstance(name, str) else None
+    tool = tool_of(step, registry)
     if tool is None:
         return {}
     if step.get("for_each") is not None:

@@ -15,7 +15,7 @@ from pydantic import Field
 
 from flowbuilder.toolkit.markdown import columns_of
 from flowbuilder.tools import Fail
-from flowbuilder.types import JsonValue
+from flowbuilder.types import JsonValue, is_number
 
 Record = dict[str, Any]
 Records = Annotated[
@@ -97,11 +97,6 @@ def kind_of(value: object) -> str:
     if isinstance(value, str):
         return "text"
     return "a list" if isinstance(value, list) else "an object"
-
-
-def is_number(value: object) -> bool:
-    """Tell whether a JSON value is a number; true and false are none."""
-    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def numbers(records: Sequence[Record], name: str, purpose: str) -> list[Any]:

@@ -7,7 +7,7 @@ from typing import Any, TypeGuard
 
 import orjson
 
-from flowbuilder.types import JsonValue
+from flowbuilder.types import JsonValue, is_number
 
 
 def is_records(value: object) -> TypeGuard[list[dict[str, Any]]]:
@@ -58,7 +58,7 @@ def table(records: Sequence[dict[str, Any]]) -> str:
     if not columns:
         return ""
     numeric = [
-        all(_is_number(record.get(column)) or record.get(column) is None for record in records)
+        all(is_number(record.get(column)) or record.get(column) is None for record in records)
         for column in columns
     ]
     lines = [
@@ -90,7 +90,3 @@ def _cell(text: str) -> str:
 
 def _line(text: str) -> str:
     return " ".join(text.splitlines())
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)

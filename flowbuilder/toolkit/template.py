@@ -16,10 +16,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from flowbuilder.toolkit.fields import is_number, kind_of
+from flowbuilder.toolkit.fields import kind_of
 from flowbuilder.toolkit.markdown import as_text, bullets, is_records, json_text, table
 from flowbuilder.tools import Fail
-from flowbuilder.types import JsonValue
+from flowbuilder.types import JsonValue, is_number
 
 MAX_NESTING = 10
 _NAME = r"\.|[A-Za-z_][\w-]*(?:\.[\w-]+)*"

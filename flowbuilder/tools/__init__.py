@@ -6,6 +6,7 @@ the two borders of a call: JSON arguments in, a JSON result out.
 
 from flowbuilder.tools.calls import bind, check_arguments, check_output
 from flowbuilder.tools.contract import (
+    HARMLESS,
     Context,
     Effects,
     Fail,
@@ -19,6 +20,7 @@ from flowbuilder.tools.declaration import tool
 from flowbuilder.tools.registry import ToolRegistry, import_tools
 
 __all__ = [
+    "HARMLESS",
     "Context",
     "Effects",
     "Fail",

@@ -39,6 +39,10 @@ class Effects(StrEnum):
     IRREVERSIBLE = "irreversible"
 
 
+#: The effects of what changes nothing: it may happen twice, or for nothing.
+HARMLESS = frozenset({Effects.PURE, Effects.READ})
+
+
 class Retry(Exception):
     """Raised by a handler: try again, after a given time if one is named."""
 

@@ -1,4 +1,4 @@
-"""Graphs of steps: order, cycles, and who depends on whom."""
+"""Graphs of steps: cycles, and who depends on whom."""
 
 from __future__ import annotations
 
@@ -8,18 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from flowbuilder.flow import Flow, Step
-from flowbuilder.graph import (
-    ancestors,
-    cycles,
-    dependencies,
-    dependents,
-    descendants,
-    layers,
-    leaves,
-    order,
-    roots,
-    width,
-)
+from flowbuilder.graph import cycles, dependencies, dependents, descendants
 
 DIAMOND = {"a": (), "b": ("a",), "c": ("a",), "d": ("b", "c")}
 _NAMES = "abcdef"
@@ -46,21 +35,11 @@ def test_dependencies_come_from_lists_references_and_conditions() -> None:
     }
 
 
-def test_order_is_stable() -> None:
-    assert order(DIAMOND) == ["a", "b", "c", "d"]
-    assert order({"z": (), "a": (), "m": ("z",)}) == ["z", "a", "m"]
-    assert order({"b": ("a",), "a": ("unknown",)}) == ["a", "b"]
-
-
 def test_neighbours() -> None:
     assert dependents(DIAMOND) == {"a": ["b", "c"], "b": ["d"], "c": ["d"], "d": []}
     assert descendants(DIAMOND, ["b"]) == {"d"}
     assert descendants(DIAMOND, ["a"]) == {"b", "c", "d"}
-    assert ancestors(DIAMOND, ["d"]) == {"a", "b", "c"}
-    assert (roots(DIAMOND), leaves(DIAMOND)) == (["a"], ["d"])
-    assert [sorted(layer) for layer in layers(DIAMOND)] == [["a"], ["b", "c"], ["d"]]
-    assert width(DIAMOND) == 2
-    assert (order({}), cycles({}), width({})) == ([], [], 0)
+    assert (dependents({}), cycles({})) == ({}, [])
 
 
 def test_a_cycle_names_its_path() -> None:
@@ -81,19 +60,22 @@ def test_separate_cycles_are_all_reported() -> None:
 def test_ten_thousand_steps_are_no_depth() -> None:
     names = [f"s{number}" for number in range(10_000)]
     chain = {names[0]: (), **{after: (before,) for before, after in pairwise(names)}}
-    assert order(chain) == names
+    assert cycles(chain) == []
     assert len(descendants(chain, [names[0]])) == 9_999
     ring = {**chain, names[0]: (names[-1],)}
     assert len(cycles(ring)[0]) == 10_001
 
 
+def _startable(graph: dict[str, list[str]]) -> set[str]:
+    """Return the steps that could ever start: what they depend on could."""
+    found: set[str] = set()
+    while more := {name for name in graph if name not in found and found.issuperset(graph[name])}:
+        found |= more
+    return found
+
+
 @given(_GRAPHS)
-def test_order_respects_dependencies_and_leaves_out_only_what_waits_for_a_cycle(
-    graph: dict[str, list[str]],
-) -> None:
-    ordered = order(graph)
-    for name in ordered:
-        assert all(ordered.index(other) < ordered.index(name) for other in graph[name])
+def test_cycles_hold_up_all_that_can_never_start(graph: dict[str, list[str]]) -> None:
     found = cycles(graph)
     for path in found:
         assert path[0] == path[-1]
@@ -102,7 +84,7 @@ def test_order_respects_dependencies_and_leaves_out_only_what_waits_for_a_cycle(
         forward = all(after in graph[before] for before, after in edges)
         backward = all(before in graph[after] for before, after in edges)
         assert forward or backward
-    stuck = set(graph) - set(ordered)
+    stuck = set(graph) - _startable(graph)
     looped = {name for path in found for name in path}
     assert stuck == looped | (descendants(graph, looped) & stuck)
     assert bool(stuck) == bool(found)
@@ -117,12 +99,6 @@ def test_the_shortest_way_round_is_named() -> None:
     ring = {"a": ["b"], "b": ["c"], "c": ["d"], "d": ["a", "b"]}
     assert cycles(ring) == [["a", "b", "c", "d", "a"]]
     assert cycles({**ring, "b": ["c", "a"]}) == [["a", "b", "a"]]
-
-
-def test_layers_are_in_document_order() -> None:
-    names = [f"s{number}" for number in range(50)]
-    graph = {"first": [], **{name: ["first"] for name in names}}
-    assert layers(graph) == [["first"], names]
 
 
 def _reaches(graph: dict[str, list[str]], start: str, goal: str) -> bool:
@@ -152,7 +128,6 @@ def test_each_group_of_mutual_dependents_has_one_cycle(graph: dict[str, list[str
         assert all(after in graph[before] for before, after in pairwise(path))
         assert any(set(path) <= group for group in groups)
         assert len(set(path)) == len(path) - 1
-    assert set(order(graph)) == {
-        name for name in graph
-        if name not in looping and not any(_reaches(graph, name, other) for other in looping)
-    }  # fmt: skip
+    assert descendants(graph, looping) == {
+        name for name in graph if any(_reaches(graph, name, other) for other in looping)
+    }

@@ -17,7 +17,7 @@ from flowbuilder.planner.rules.phrases import Candidate
 from flowbuilder.planner.rules.slots import Slot, SlotKind
 from flowbuilder.planner.rules.table_arguments import works_on_records
 from flowbuilder.toolkit import is_starter
-from flowbuilder.tools import Effects
+from flowbuilder.tools import HARMLESS
 
 #: Two literals that would fit each other's parameters nearly as well.
 _CLOSE = 1.2
@@ -125,7 +125,7 @@ def open_choices(
     if (found := _OR.search(said)) is not None:
         yield f"“{found.group()}” in “{clause.text}” leaves a choice"
     several = step.for_each is not None or any(slot.many for slot in profile.slots)
-    effects = profile.tool.effects in (Effects.PURE, Effects.READ)
+    effects = profile.tool.effects in HARMLESS
     if not several and not effects and (found := _EVERY.search(said)) is not None:
         yield f"“{found.group()}” in “{clause.text}” may ask for more than one call"
     if (found := _FORMAT.search(said)) is not None and not _names(profile, found.group("format")):

@@ -10,9 +10,8 @@ from flowbuilder.planner.rules.literals import Kind, Literal
 from flowbuilder.planner.rules.matching import ACCEPTS, Profile
 from flowbuilder.planner.rules.outputs import StepDraft, main_field, output_fields
 from flowbuilder.planner.rules.slots import SlotKind
-from flowbuilder.tools import Effects
+from flowbuilder.tools import HARMLESS
 
-_HARMLESS = frozenset({Effects.PURE, Effects.READ})
 #: Words by which a tool shows that it is made for files of a sort, by extension.
 _SORTS = {
     "pdf": {"pdf"}, "csv": {"csv"}, "tsv": {"csv", "tsv"}, "json": {"json"}, "jsonl": {"json"},
@@ -53,7 +52,7 @@ def loader(literal: Literal, profiles: Sequence[Profile], not_for: Profile) -> B
 
 
 def _loads(profile: Profile, kind: Kind, suffix: str) -> float:
-    if profile.tool.effects not in _HARMLESS or profile.tool.needs_model:
+    if profile.tool.effects not in HARMLESS or profile.tool.needs_model:
         return 0.0
     required = [slot for slot in profile.slots if slot.required]
     taking = [slot for slot in profile.slots if slot.kind in ACCEPTS[kind] and not slot.many]
@@ -91,7 +90,7 @@ def parser(step: StepDraft, profiles: Sequence[Profile]) -> Bridge | None:
         name = {stem(part) for part in name_words(profile.tool.name)}
         if len(required) != 1 or required[0].kind is not SlotKind.TEXT or not name & wanted:
             continue
-        if profile.tool.effects not in _HARMLESS:
+        if profile.tool.effects not in HARMLESS:
             continue
         field = main_field(profile)
         if field is not None and (field.is_records or field.type is None):

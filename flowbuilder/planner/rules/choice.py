@@ -32,7 +32,7 @@ from flowbuilder.planner.rules.table_arguments import (
 )
 from flowbuilder.planner.rules.tables import TableWords
 from flowbuilder.planner.rules.wording import known_words, leftovers
-from flowbuilder.tools import Effects
+from flowbuilder.tools import HARMLESS
 
 _TRIED = 5
 
@@ -118,7 +118,7 @@ def _accounted(clause: Clause, match: Match, steps: list[StepDraft]) -> bool:
     binding = bind(match.profile, clause, steps)
     if binding.missing or binding.guessed or not says_noun(clause, match, 0.75):
         return False
-    harmless = match.tool.effects in (Effects.PURE, Effects.READ)
+    harmless = match.tool.effects in HARMLESS
     looks = clause.verb is None or clause.verb.stem in GENERAL
     if not ((harmless and looks) or match.verb >= 0.7) or match.score < _LEAST:
         return False
@@ -129,7 +129,7 @@ def _asked_of(clause: Clause, matches: Sequence[Match], steps: list[StepDraft]) 
     """Return the only harmless tool for the very thing that a question is about: "is M-4 on?"."""
     fitting = []
     for match in matches:
-        if match.tool.effects not in (Effects.PURE, Effects.READ):
+        if match.tool.effects not in HARMLESS:
             continue
         binding = bind(match.profile, clause, steps)
         given = [str(item.value) for item in clause.literals if item.kind is Kind.IDENTIFIER]

@@ -303,7 +303,7 @@ class Composer:
         profile = choice.profile
         binding = bind(profile, clause, self.plan.steps)
         self._from_input(binding)
-        subject_from(profile, self.plan.steps, binding)
+        subject_from(self.plan.steps, binding)
         step = self.plan.add(profile, clause, binding)
         map_over_elements(step, clause, self.plan.steps, binding)
         binding.doubts += [f"nothing fills in {name}" for name in placeholders(step)]

@@ -188,7 +188,7 @@ def _givers(
         if any(step.profile is profile and step.args == binding.args for step in steps):
             continue
         inner = _span(clause, said, binding, taken)
-        if inner is None or _leaves(inner, rest, binding):
+        if inner is None or _leaves(rest, binding):
             continue
         named = len({word.stem for word in said} & _named(profile))
         score = 2.0 * named + len(said) - len(binding.guessed)
@@ -271,7 +271,7 @@ def _span(
     return inner if inner.text.strip() else None
 
 
-def _leaves(inner: Clause, rest: Clause, binding: Binding) -> bool:
+def _leaves(rest: Clause, binding: Binding) -> bool:
     """Whether a quoted text is left outside that the tool does not take."""
     return any(
         item.kind is Kind.QUOTED

@@ -22,7 +22,7 @@ from flowbuilder.planner.rules.lexicon import (
 )
 from flowbuilder.planner.rules.literals import Kind, Literal
 from flowbuilder.planner.rules.slots import Slot, SlotKind, resolve, tool_slots
-from flowbuilder.tools import Effects, Tool
+from flowbuilder.tools import HARMLESS, Tool
 
 #: Literals that say by themselves what sort of parameter they are meant for.
 ACCEPTS: dict[Kind, frozenset[SlotKind]] = {
@@ -134,7 +134,7 @@ class ToolIndex:
             profile
             for profile in self.profiles
             if profile is not excluded
-            and profile.tool.effects in _HARMLESS
+            and profile.tool.effects in HARMLESS
             and not any(profile.takes(kind) for kind in unwanted)
         )
         return rest
@@ -171,7 +171,7 @@ class ToolIndex:
         score = verb_score + nouns / (1 + 0.25 * nouns)
         score += self._types(clause.literals, profile) + _phrase_bonus(clause, profile)
         if (
-            profile.tool.effects not in _HARMLESS
+            profile.tool.effects not in HARMLESS
             and verb_fit < 0.45
             and not (verb is not None and verb.stem in PLAIN_VERBS and nouns >= 0.6)
         ):
@@ -212,7 +212,6 @@ PLAIN_VERBS = stems("put make get do set take use run give have")
 #: What a question gains by a word for something that a tool gives.
 _TOLD = 0.75
 _CONVERT = stem("convert")
-_HARMLESS = frozenset({Effects.PURE, Effects.READ})
 
 
 def _phrase_bonus(clause: Clause, profile: Profile) -> float:
@@ -319,7 +318,7 @@ def _verbs(names: Sequence[str], keywords: Sequence[str]) -> set[str]:
 
 def _told(tool: Tool) -> frozenset[str]:
     """Return the stems of the fields that a harmless tool's output has."""
-    if tool.effects not in _HARMLESS:
+    if tool.effects not in HARMLESS:
         return frozenset()
     definitions: Mapping[str, Any] = tool.output_schema.get("$defs") or {}
     top = resolve(tool.output_schema, definitions)

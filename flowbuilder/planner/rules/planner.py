@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import AsyncIterator, Sequence
-from dataclasses import replace
 from typing import Any
 
 from pydantic import ValidationError
@@ -14,6 +13,7 @@ from flowbuilder.errors import NoFittingTool, PlanningError, Problem
 from flowbuilder.flow import Flow
 from flowbuilder.plan import LONGEST_GOAL, Plan, PlanStatus
 from flowbuilder.planner.base import PlanEvent, PlanEventType, PlanRequest
+from flowbuilder.planner.brought import with_brought_tools
 from flowbuilder.planner.rules.clause import Clause
 from flowbuilder.planner.rules.clauses import MAX_CLAUSES, split_goal
 from flowbuilder.planner.rules.composer import Composer
@@ -25,8 +25,6 @@ from flowbuilder.planner.rules.mending import ask_instead
 from flowbuilder.planner.rules.outputs import StepDraft
 from flowbuilder.policy import apply_policy
 from flowbuilder.settings import Settings
-from flowbuilder.toolkit import is_starter
-from flowbuilder.tools import ToolRegistry
 from flowbuilder.types import JsonObject
 from flowbuilder.validation import Validation, validate
 
@@ -82,14 +80,13 @@ class RulePlanner:
     def _by_own_tools(self, request: PlanRequest) -> tuple[Composition, Plan] | None:
         """Return a plan with the tools that the user brought, if that is the better one.
 
-        Who brings a tool for something wants it used, not the starter tool that does the same.
         None: the starter tools are needed, since only with them everything that the goal names
         has its place, or there are no others beside them.
         """
-        own = [tool for tool in request.registry if not is_starter(tool)]
-        if not own or len(own) == len(request.registry):
+        narrow = with_brought_tools(request)
+        if narrow is None:
             return None
-        found = self._whole(replace(request, registry=ToolRegistry(own)))
+        found = self._whole(narrow)
         if found is None or found[1].certain:
             return found
         every = self._whole(request)

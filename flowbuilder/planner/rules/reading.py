@@ -19,7 +19,7 @@ from flowbuilder.planner.rules.matching import Profile
 from flowbuilder.planner.rules.outputs import TABLES, StepDraft, output_fields
 from flowbuilder.planner.rules.slots import SlotKind
 from flowbuilder.planner.rules.table_arguments import works_on_records
-from flowbuilder.tools import Effects
+from flowbuilder.tools import HARMLESS
 
 _LOADING = stems("read get load open take use fetch download view import retrieve pull grab see")
 
@@ -62,7 +62,7 @@ def asks_more(clause: Clause, profile: Profile) -> bool:
     places = (SlotKind.PATH, SlotKind.URL)
     required = [slot for slot in profile.slots if slot.required]
     loads = bool(required) and all(slot.kind in places for slot in required)
-    harmless = profile.tool.effects in (Effects.PURE, Effects.READ)
+    harmless = profile.tool.effects in HARMLESS
     if not (clause.question and loads and harmless):
         return False
     return _WHOLE.search(clause.text) is None or _TOPIC.search(clause.text) is not None

@@ -20,7 +20,7 @@ from flowbuilder.planner.rules.phrases import (
     phrase_candidates,
 )
 from flowbuilder.planner.rules.slots import Slot, SlotKind
-from flowbuilder.tools import Effects
+from flowbuilder.tools import HARMLESS
 
 _MOMENTS = frozenset({Kind.DATE, Kind.TIME, Kind.DURATION})
 _COUNTED = frozenset({Kind.NUMBER, Kind.MONEY, Kind.PERCENT, Kind.DURATION})
@@ -92,7 +92,7 @@ def _holds_anything(slot: Slot, profile: Profile) -> bool:
     What reads or stores a content is given the page behind the address instead.
     """
     stores = any(other.kind is SlotKind.PATH for other in profile.slots)
-    reads = profile.tool.effects in (Effects.PURE, Effects.READ)
+    reads = profile.tool.effects in HARMLESS
     return bool(slot.stems & _CONTENTS) and not (stores or reads)
 
 

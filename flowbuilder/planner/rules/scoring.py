@@ -24,7 +24,7 @@ from flowbuilder.planner.rules.table_arguments import (
 )
 from flowbuilder.planner.rules.tables import TableWords
 from flowbuilder.planner.rules.wording import known_words, leftovers
-from flowbuilder.tools import Effects
+from flowbuilder.tools import HARMLESS
 
 _BRIDGEABLE = frozenset({SlotKind.TEXT, SlotKind.RECORDS, SlotKind.ANY})
 
@@ -97,7 +97,7 @@ def _ordered(clause: Clause, match: Match) -> bool:
         return clause.verb is not None and any(
             near(clause.verb.stem, stem(part)) >= 0.75 for part in parts
         )
-    if clause.verb is None and match.tool.effects in (Effects.PURE, Effects.READ):
+    if clause.verb is None and match.tool.effects in HARMLESS:
         return names_whole(clause, match.profile)
     if match.verb >= 1.0 and _POINTED.search(clause.text):
         return True

@@ -17,7 +17,7 @@ from flowbuilder.planner.rules.slots import SlotKind
 from flowbuilder.planner.rules.table_arguments import (
     works_on_records,
 )
-from flowbuilder.tools import Effects
+from flowbuilder.tools import HARMLESS
 
 #: Verbs for having or seeing something, whatever a tool calls that.
 GENERAL = PLAIN_VERBS | stems(
@@ -34,7 +34,7 @@ _SENDING = stems("email mail message text phone call fax")
 def asks_other(clause: Clause, best: Match) -> bool:
     """Whether a clause orders something that its best tool does not do: "encrypt the logs"."""
     verb = clause.verb
-    if clause.question and best.tool.effects not in (Effects.PURE, Effects.READ):
+    if clause.question and best.tool.effects not in HARMLESS:
         return not instructs(best.profile)  # who asks whether a door is locked locks none
     if verb is None or clause.question or best.verb > 0.0 or verb.stem in GENERAL:
         return False

@@ -11,11 +11,10 @@ from flowbuilder.planner.rules.composition import Composition
 from flowbuilder.planner.rules.lexicon import name_words, stem, stems
 from flowbuilder.planner.rules.matching import Profile
 from flowbuilder.planner.rules.outputs import output_fields, referenced
-from flowbuilder.planner.rules.slots import Slot, SlotKind
-from flowbuilder.tools import Effects
+from flowbuilder.planner.rules.slots import SlotKind
+from flowbuilder.tools import HARMLESS
 
 _CONTENT = frozenset({SlotKind.TEXT, SlotKind.RECORDS, SlotKind.ANY, SlotKind.OBJECT})
-_HARMLESS = frozenset({Effects.PURE, Effects.READ})
 #: Names of parameters that say nothing about where their value comes from.
 _PLAIN = stems(
     "text content body message data rows records items list table input value document string "
@@ -39,7 +38,7 @@ def supply(
         givers = [
             profile
             for profile in profiles
-            if profile is not wanted_by and _gives(profile, slot, wanted) and _told(profile, clause)
+            if profile is not wanted_by and _gives(profile, wanted) and _told(profile, clause)
         ]
         if len(givers) != 1:
             continue
@@ -54,9 +53,9 @@ def supply(
         )
 
 
-def _gives(profile: Profile, slot: Slot, wanted: frozenset[str]) -> bool:
+def _gives(profile: Profile, wanted: frozenset[str]) -> bool:
     """Whether a harmless tool's name or output speaks of what a parameter is named for."""
-    if profile.tool.effects not in _HARMLESS or profile.tool.needs_model:
+    if profile.tool.effects not in HARMLESS or profile.tool.needs_model:
         return False
     said = {stem(part) for part in name_words(profile.tool.name)}
     said |= {stem(part) for item in output_fields(profile) for part in name_words(item.name)}

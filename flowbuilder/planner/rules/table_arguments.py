@@ -281,7 +281,7 @@ def _columns(
         if dropping is ("drop" in slot.stems):
             names = table.columns()
     else:
-        names = _single_column(profile, slot, table)
+        names = _single_column(table)
     resolved = [_resolved(name, known) for name in names]
     opposed = profile.takes_axes or axes(profile) is not None
     if opposed and resolved and resolved[0] in found.values.values():
@@ -291,7 +291,7 @@ def _columns(
         found.values[slot.name] = resolved[0] if one else resolved
 
 
-def _single_column(profile: Profile, slot: Slot, table: TableWords) -> list[str]:
+def _single_column(table: TableWords) -> list[str]:
     """Return the column for a tool with `column` or `field`: what is summed or sorted by."""
     measured = [wish.field for wish in table.measures() if wish.field]
     return (measured or table.by() or table.columns())[:1]

@@ -11,7 +11,7 @@ from flowbuilder.planner.rules.clause import Clause
 from flowbuilder.planner.rules.fitting import BOUNDS
 from flowbuilder.planner.rules.lexicon import Word, lexicon, name_words, stem, stems, words
 from flowbuilder.planner.rules.literals import STRONG, Kind
-from flowbuilder.planner.rules.matching import PLAIN_VERBS, Match, Profile
+from flowbuilder.planner.rules.matching import PLAIN_VERBS, Match
 from flowbuilder.planner.rules.outputs import StepDraft
 from flowbuilder.planner.rules.slots import Slot, SlotKind
 from flowbuilder.planner.rules.table_arguments import works_on_records
@@ -25,7 +25,7 @@ def question_text(slot: Slot, step: StepDraft) -> str:
     return f"What is the “{name}” of {step.profile.tool.name}?{detail}"
 
 
-def subject_from(profile: Profile, steps: list[StepDraft], binding: Binding) -> None:
+def subject_from(steps: list[StepDraft], binding: Binding) -> None:
     """Take a message's required subject from the goal's own words."""
     for slot in list(binding.missing):
         if slot.kind is not SlotKind.TITLE or not binding.refers:

@@ -1,0 +1,35 @@
+"""What a model wrote as a document, read as far as it is one."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+
+from flowbuilder.tools import Tool, ToolRegistry
+from flowbuilder.types import JsonObject, JsonValue
+
+#: A reference to a step, or to what is at a path of its output.
+REFERENCE = re.compile(r"\$\{\{ steps\.([A-Za-z_]\w*)((?:\.\w+|\[\d+\])*) \}\}")
+
+
+def steps_of(document: JsonObject) -> list[JsonObject]:
+    """Return the steps; what is no object is none of them."""
+    steps = document.get("steps")
+    return [step for step in steps if isinstance(step, dict)] if isinstance(steps, list) else []
+
+
+def tool_of(step: JsonObject, registry: ToolRegistry) -> Tool | None:
+    """Return the tool that a step names, None if there is none."""
+    name = step.get("tool")
+    return registry.get(name) if isinstance(name, str) else None
+
+
+def with_texts(value: JsonValue, change: Callable[[str], str]) -> JsonValue:
+    """Return a value with each text inside it changed; the names of fields stay."""
+    if isinstance(value, str):
+        return change(value)
+    if isinstance(value, list):
+        return [with_texts(item, change) for item in value]
+    if isinstance(value, dict):
+        return {key: with_texts(item, change) for key, item in value.items()}
+    return value
