@@ -8,9 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-import shutil
 import statistics
-import tempfile
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
@@ -23,16 +21,13 @@ from psycopg.conninfo import make_conninfo
 from psycopg.rows import DictRow
 
 from flowbuilder.bench.processes import cpu_seconds, postmaster_of
-from flowbuilder.errors import FlowBuilderError
 from flowbuilder.executor import embedded
-from flowbuilder.executor.cluster import try_lock, unlock
 from flowbuilder.executor.database import connect, password_of
+from flowbuilder.executor.scratch import SERVER, scratch_folder
 from flowbuilder.executor.sqlstates import map_error
 from flowbuilder.types import JsonObject
 
 _PREFIX = "flowbuilder-bench-"
-_LOCK = "bench.lock"
-_DATA = "server"
 _STATEMENTS = "pg_stat_statements"
 #: Seconds until a system that has worked is idle.
 _SETTLE = 1.5
@@ -183,10 +178,8 @@ async def open_server(dsn: str | None, root: Path) -> AsyncIterator[Server]:
         async with _serve(dsn, own=False) as server:
             yield server
         return
-    folder = await asyncio.to_thread(_make_folder, root)
-    lock = try_lock(folder / _LOCK)
-    try:
-        data = folder / _DATA
+    async with scratch_folder(root, _PREFIX) as folder:
+        data = folder / SERVER
         await asyncio.to_thread(_set, data)
         running = await embedded.start_async(data)
         try:
@@ -194,10 +187,6 @@ async def open_server(dsn: str | None, root: Path) -> AsyncIterator[Server]:
                 yield server
         finally:
             await asyncio.to_thread(running.stop)
-    finally:
-        await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
-        if lock is not None:
-            unlock(lock)
 
 
 @asynccontextmanager
@@ -225,27 +214,3 @@ def _set(data: Path) -> None:
             connection.execute(
                 sql.SQL("alter system set {} = {}").format(sql.Identifier(name), value)
             )
-
-
-def _make_folder(root: Path) -> Path:
-    root.mkdir(parents=True, exist_ok=True)
-    _sweep(root)
-    return Path(tempfile.mkdtemp(prefix=_PREFIX, dir=root)).resolve()
-
-
-def _sweep(root: Path) -> None:
-    """Stop and remove what benchmarks that were killed have left."""
-    for folder in root.glob(f"{_PREFIX}*"):
-        try:
-            if not (folder / _LOCK).is_file() or folder.stat().st_uid != os.geteuid():
-                continue  # one that is just beginning, or somebody else's
-            lock = try_lock(folder / _LOCK)
-        except OSError:
-            continue
-        if lock is None:
-            continue  # one that is still at work
-        with suppress(FlowBuilderError):
-            if (folder / _DATA).is_dir():
-                embedded.start(folder / _DATA).stop()
-        shutil.rmtree(folder, ignore_errors=True)
-        unlock(lock)

@@ -6,21 +6,20 @@ import asyncio
 import logging
 import time
 from collections import deque
-from collections.abc import Callable
 from contextlib import suppress
 from typing import Self
 
 from flowbuilder.errors import DatabaseError, FlowBuilderError, NotFound
 from flowbuilder.executor.courier import Courier
 from flowbuilder.executor.listener import Listener, pause
-from flowbuilder.executor.messages import Message
+from flowbuilder.executor.messages import Message, QueueReader
 from flowbuilder.executor.store.subscriptions import SubscriptionStore
 from flowbuilder.types import JsonObject
 
 log = logging.getLogger(__name__)
 
 
-class Consumer:
+class Consumer(QueueReader):
     """An iterator over the messages of a queue that takes them out.
 
     A message is acknowledged (deleted) when the next one is asked for, or when an `async with`
@@ -40,26 +39,15 @@ class Consumer:
         batch: int,
         poll_seconds: float,
     ) -> None:
-        self.queue = queue
+        super().__init__(listener, queue, poll_seconds=poll_seconds)
         self._store = store
-        self._listener = listener
         self._courier = courier
         self._seconds = seconds
         self._batch = batch
-        self._poll_seconds = poll_seconds
         self._taken: deque[tuple[Message, float]] = deque()
         self._current: Message | None = None
         self._handled: list[int] = []
         self._last = 0
-        self._failures = 0
-        self._wake = asyncio.Event()
-        self._closed = False
-        self._stop_hearing: Callable[[], None] | None = None
-
-    @property
-    def closed(self) -> bool:
-        """Whether the iteration was ended."""
-        return self._closed
 
     def progress(self) -> JsonObject:
         """Return how far the consumer is, as `Messages.progress` does; it does not know its lag."""
@@ -70,9 +58,6 @@ class Consumer:
             "lag_ms": None,
             "interrupted": self._failures > 0,
         }
-
-    def __aiter__(self) -> Self:
-        return self
 
     async def __anext__(self) -> Message:
         if self._stop_hearing is None and not self._closed:
@@ -100,14 +85,6 @@ class Consumer:
         """Say that the message given out last was handled, before the next one is asked for."""
         self._settle()
         await self._delete_handled()
-
-    def close(self) -> None:
-        """End the iteration."""
-        self._closed = True
-        if self._stop_hearing is not None:
-            self._stop_hearing()
-            self._stop_hearing = None
-        self._wake.set()
 
     async def aclose(self) -> None:
         """End the iteration, and give back at once what was taken and not given out."""
@@ -152,14 +129,7 @@ class Consumer:
             log.warning("consuming %s goes on", self.queue, extra=self.progress())
             self._failures = 0
         for row in rows:
-            message = Message(
-                id=row["msg_id"],
-                queue=self.queue,
-                payload=row["message"],
-                enqueued_at=row["enqueued_at"],
-                reads=row["read_ct"],
-            )
-            self._taken.append((message, began + self._seconds))
+            self._taken.append((Message.taken(self.queue, row), began + self._seconds))
         if not rows:
             await self._wait()
 

@@ -7,7 +7,7 @@ import json
 import logging
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Self
@@ -73,8 +73,48 @@ class Message:
     reads: int = 0
     """How often it was taken out by a consumer; more than once: it was not acknowledged."""
 
+    @classmethod
+    def taken(cls, queue: str, row: Mapping[str, Any]) -> Message:
+        """Return the message of a row that a consumer took out."""
+        return cls(
+            id=row["msg_id"],
+            queue=queue,
+            payload=row["message"],
+            enqueued_at=row["enqueued_at"],
+            reads=row["read_ct"],
+        )
 
-class Messages:
+
+class QueueReader:
+    """What reads a queue until it is closed, woken by the listener."""
+
+    def __init__(self, listener: Listener, queue: str, *, poll_seconds: float) -> None:
+        self.queue = queue
+        self._listener = listener
+        self._poll_seconds = poll_seconds
+        self._wake = asyncio.Event()
+        self._failures = 0
+        self._closed = False
+        self._stop_hearing: Callable[[], None] | None = None
+
+    @property
+    def closed(self) -> bool:
+        """Whether the iteration was ended."""
+        return self._closed
+
+    def close(self) -> None:
+        """End the iteration."""
+        self._closed = True
+        if self._stop_hearing is not None:
+            self._stop_hearing()
+            self._stop_hearing = None
+        self._wake.set()
+
+    def __aiter__(self) -> Self:
+        return self
+
+
+class Messages(QueueReader):
     """An iterator over the messages of a queue; `async with` makes sure that it listens already.
 
     It ends when it is closed, by `Notifications.unlisten` for instance. A lost connection does
@@ -91,25 +131,19 @@ class Messages:
         poll_seconds: float,
         prepare: Callable[[], Any],
     ) -> None:
-        self.queue = queue
+        super().__init__(listener, queue, poll_seconds=poll_seconds)
         self._database = database
-        self._listener = listener
         self._prepare = prepare
-        self._poll_seconds = poll_seconds
         self._low = after
         self._tip = after or 0
         self._seen: dict[int, float] = {}
         self._hidden: dict[int, float] = {}
         self._named: set[int] = set()
         self._buffer: deque[Message] = deque()
-        self._wake = asyncio.Event()
         self._missed = True
         self._read_all_at = 0.0
-        self._failures = 0
         self._lag_ms: float | None = None
         self._opened = False
-        self._closed = False
-        self._stop_hearing: Callable[[], None] | None = None
         tables = {"queue": sql.Identifier(f"q_{queue}"), "archive": sql.Identifier(f"a_{queue}")}
         self._read_statement = sql.SQL(_READ).format(**tables).as_bytes()
         self._position_statement = sql.SQL(_POSITION).format(**tables).as_bytes()
@@ -131,19 +165,6 @@ class Messages:
             self._opened = False
             raise
         self._stop_hearing = self._listener.hear(self.queue, self._heard)
-
-    def close(self) -> None:
-        """End the iteration."""
-        self._closed = True
-        if self._stop_hearing is not None:
-            self._stop_hearing()
-            self._stop_hearing = None
-        self._wake.set()
-
-    @property
-    def closed(self) -> bool:
-        """Whether the iteration was ended."""
-        return self._closed
 
     def progress(self) -> JsonObject:
         """Return how far the listener is.
@@ -170,9 +191,6 @@ class Messages:
 
     async def __aexit__(self, *_: object) -> None:
         self.close()
-
-    def __aiter__(self) -> Self:
-        return self
 
     async def __anext__(self) -> Message:
         await self.open()

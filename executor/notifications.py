@@ -197,16 +197,7 @@ class Notifications(Subscriptions):
             raise InvalidValue("a limit lies between 1 and 1000", pointer="/limit")
         await self._ensure(queue)
         rows = await self._database.fetch_all(_RECEIVE, (queue, int(-(-seconds // 1)), limit))
-        return [
-            Message(
-                id=row["msg_id"],
-                queue=queue,
-                payload=row["message"],
-                enqueued_at=row["enqueued_at"],
-                reads=row["read_ct"],
-            )
-            for row in rows
-        ]
+        return [Message.taken(queue, row) for row in rows]
 
     async def acknowledge(self, queue: str, msg_id: int) -> bool:
         """Archive a received message. False: there is none of this number in the queue."""

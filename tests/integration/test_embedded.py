@@ -50,14 +50,6 @@ class UserProcess:
         self.process.communicate()
 
 
-@pytest.fixture
-def data_dir(short_dir: Path) -> Iterator[Path]:
-    folder = short_dir / "project"
-    yield folder
-    if (folder / "postgres").exists():  # what a killed user has left running
-        embedded.start(folder).stop()
-
-
 @contextmanager
 def user(data_dir: Path, *options: str) -> Iterator[UserProcess]:
     process = UserProcess(data_dir, *options)

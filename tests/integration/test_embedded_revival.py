@@ -10,12 +10,10 @@ import sys
 import threading
 from asyncio.subprocess import PIPE
 from collections import Counter
-from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
 import psycopg
-import pytest
 
 from flowbuilder import FlowBuilder, Settings
 from flowbuilder.errors import DatabaseUnavailable
@@ -28,14 +26,6 @@ READER = Path(__file__).parents[1] / "support" / "run_reader.py"
 TASKS = 50
 #: Only ends what hangs.
 SECONDS = 60
-
-
-@pytest.fixture
-def data_dir(short_dir: Path) -> Iterator[Path]:
-    folder = short_dir / "project"
-    yield folder
-    if (folder / "postgres").exists():
-        embedded.start(folder).stop()
 
 
 def postmaster(data_dir: Path) -> int:

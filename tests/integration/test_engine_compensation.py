@@ -7,7 +7,6 @@ from typing import Any
 import pytest
 
 from flowbuilder.errors import InvalidTransition
-from flowbuilder.executor.database import Database
 from flowbuilder.executor.records import LeasedTask, Outcome, OutcomeKind, RunRow
 from flowbuilder.executor.states import RunStatus
 from flowbuilder.types import JsonObject
@@ -15,13 +14,6 @@ from tests.support.engine import Engine, done, failed, flow_of, retry, skipped, 
 from tests.support.growing import grow
 
 UNDO: JsonObject = {"tool": "other"}
-
-
-@pytest.fixture
-async def engine(database: Database) -> Engine:
-    engine = Engine(database)
-    await engine.join()
-    return engine
 
 
 def undone(step: str, *before: str, **rest: Any) -> JsonObject:

@@ -229,16 +229,12 @@ async def test_workers_that_die_together_lock_their_runs_in_order(
     async with engine.database.transaction() as other:
         await other.execute(_LOCK_RUN, (runs[0],))
         upkeep = asyncio.create_task(engine.store.tick())
-        await eventually(lambda: _somebody_waits(engine))
+        await eventually(engine.somebody_waits)
         # Upkeep waits for the first run; had it the second already, this would be a deadlock.
         await other.execute(_LOCK_RUN, (runs[1],))
     await upkeep
     await engine.finish_everything()
     await engine.at_rest()
-
-
-async def _somebody_waits(engine: Engine) -> bool:
-    return bool(await engine.database.fetch_all(b"select 1 from pg_locks where not granted"))
 
 
 _DYING = b"""

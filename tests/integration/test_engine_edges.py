@@ -7,7 +7,6 @@ import asyncio
 import pytest
 
 from flowbuilder.errors import Conflict, NotFound, StaleTask
-from flowbuilder.executor.database import Database
 from flowbuilder.executor.records import LeasedTask, Outcome, OutcomeKind, TaskKind, VersionRow
 from flowbuilder.executor.states import ApprovalStatus, RunStatus
 from flowbuilder.executor.store import Store
@@ -22,13 +21,6 @@ from tests.support.engine import (
     skipped,
     waiting,
 )
-
-
-@pytest.fixture
-async def engine(database: Database) -> Engine:
-    engine = Engine(database)
-    await engine.join()
-    return engine
 
 
 def gate(task: LeasedTask, seconds: float = 60) -> Outcome:

@@ -9,7 +9,6 @@ import pytest
 from psycopg import AsyncConnection
 
 from flowbuilder.errors import InvalidValue
-from flowbuilder.executor.database import Database
 from flowbuilder.executor.emitted import Emitted
 from flowbuilder.executor.records import LeasedTask, Outcome
 from flowbuilder.executor.states import RunStatus
@@ -20,13 +19,6 @@ from tests.support.waiting import eventually
 
 EMIT = b"select flowbuilder.emit_event(%s, %s, %s, %s::json, null, 600)"
 OTHER = "00000000-0000-0000-0000-000000000002"
-
-
-@pytest.fixture
-async def engine(database: Database) -> Engine:
-    engine = Engine(database)
-    await engine.join()
-    return engine
 
 
 def listen(
@@ -110,7 +102,7 @@ async def test_f44_an_event_that_is_being_emitted_as_the_wait_begins_is_not_miss
         await engine.exchange([listen(task)])
         assert (await engine.run(run)).status is RunStatus.RUNNING
         look = asyncio.create_task(engine.store.tick())
-        await eventually(lambda: somebody_waits(engine))
+        await eventually(engine.somebody_waits)
         await emitter.commit()
     await look
     assert (await engine.run(run)).output == {"w": "now"}
@@ -127,7 +119,7 @@ async def test_f44_an_event_that_meets_a_wait_looking_for_it_waits_its_turn(
     async with await AsyncConnection.connect(dsn) as looker:
         await looker.execute(b"select flowbuilder.relay()")
         emitting = asyncio.create_task(emit(engine, 0))
-        await eventually(lambda: somebody_waits(engine))
+        await eventually(engine.somebody_waits)
         await looker.commit()
     assert (await emitting).woke == 1
     assert (await engine.run(run)).output == {"w": 0}
@@ -378,7 +370,3 @@ async def test_a_backlog_of_the_outbox_is_worked_off_without_a_pause(engine: Eng
     second = await engine.store.tick()
     assert first.next_due_seconds == 0
     assert second.next_due_seconds not in (0, None)
-
-
-async def somebody_waits(engine: Engine) -> bool:
-    return bool(await engine.database.fetch_all(b"select 1 from pg_locks where not granted"))

@@ -4,18 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from flowbuilder.executor.database import Database
 from flowbuilder.executor.records import LeasedTask, Outcome, TaskKind
 from flowbuilder.executor.states import RunStatus
 from flowbuilder.types import JsonValue
 from tests.support.engine import Engine, done, failed, flow_of, retry, skipped
-
-
-@pytest.fixture
-async def engine(database: Database) -> Engine:
-    engine = Engine(database)
-    await engine.join()
-    return engine
 
 
 async def test_a_step_starts_only_after_what_it_depends_on_has_completed(engine: Engine) -> None:

@@ -8,19 +8,11 @@ import itertools
 import pytest
 
 from flowbuilder.errors import Conflict, InvalidTransition, NotFound
-from flowbuilder.executor.database import Database
 from flowbuilder.executor.records import LeasedTask, Outcome
 from flowbuilder.executor.states import RunStatus
 from flowbuilder.types import JsonObject
 from tests.support.engine import Engine, done, failed, flow_of, retry, skipped, waiting
 from tests.support.growing import grow
-
-
-@pytest.fixture
-async def engine(database: Database) -> Engine:
-    engine = Engine(database)
-    await engine.join()
-    return engine
 
 
 async def states(engine: Engine, run_id: str) -> dict[str, str]:

@@ -19,18 +19,10 @@ from flowbuilder import (
     Settings,
     tool,
 )
-from flowbuilder.executor.database import Database
 from flowbuilder.executor.states import RunStatus
 from tests.support.engine import Engine, done, failed, flow_of
 from tests.support.growing import grow
 from tests.support.waiting import eventually
-
-
-@pytest.fixture
-async def engine(database: Database) -> Engine:
-    engine = Engine(database)
-    await engine.join()
-    return engine
 
 
 async def test_a_held_run_waits_for_more(engine: Engine) -> None:

@@ -7,18 +7,10 @@ import asyncio
 import pytest
 
 from flowbuilder.errors import Conflict, InvalidTransition, NotFound, StaleTask
-from flowbuilder.executor.database import Database
 from flowbuilder.executor.records import Outcome, OutcomeKind
 from flowbuilder.executor.states import RunStatus
 from tests.support.engine import Engine, done, flow_of, retry
 from tests.support.waiting import eventually
-
-
-@pytest.fixture
-async def engine(database: Database) -> Engine:
-    engine = Engine(database)
-    await engine.join()
-    return engine
 
 
 async def test_the_same_report_twice_counts_once(engine: Engine) -> None:

@@ -9,20 +9,12 @@ from collections.abc import Callable
 import pytest
 
 from flowbuilder.errors import FlowBuilderError, InvalidValue
-from flowbuilder.executor.database import Database
 from flowbuilder.executor.records import LeasedTask, Outcome, TaskKind
 from flowbuilder.types import JsonObject, JsonValue
 from tests.support.engine import Engine, done, flow_of, waiting
 
 #: jsonb would give back `{"b": …, "aa": …, "ccc": …}`: by length, then by bytes.
 ORDERED: JsonObject = {"ccc": 1, "b": {"z": 0, "é": [], "a": None}, "aa": [{"y": 1.0, "x": 2}]}
-
-
-@pytest.fixture
-async def engine(database: Database) -> Engine:
-    engine = Engine(database)
-    await engine.join()
-    return engine
 
 
 def text(value: object) -> str:

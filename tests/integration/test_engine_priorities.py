@@ -7,7 +7,6 @@ from collections.abc import Sequence
 import pytest
 
 from flowbuilder.errors import Conflict, InvalidValue
-from flowbuilder.executor.database import Database
 from flowbuilder.executor.records import LeasedTask, Outcome
 from flowbuilder.executor.states import RunStatus
 from flowbuilder.executor.terms import Terms
@@ -17,13 +16,6 @@ from tests.support.engine import Engine, done, flow_of, retry, waiting
 
 HIGH = Terms(priority=Priority.HIGH)
 LOW = Terms(priority=Priority.LOW)
-
-
-@pytest.fixture
-async def engine(database: Database) -> Engine:
-    engine = Engine(database)
-    await engine.join()
-    return engine
 
 
 async def take(

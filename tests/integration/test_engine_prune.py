@@ -7,7 +7,6 @@ import asyncio
 import pytest
 
 from flowbuilder.errors import NotFound
-from flowbuilder.executor.database import Database
 from flowbuilder.executor.records import LeasedTask, Outcome
 from flowbuilder.executor.states import RunStatus
 from flowbuilder.executor.store import Pruned
@@ -26,13 +25,6 @@ select (select count(*) from flowbuilder.runs) as runs,
 """
 PLAN: JsonObject = {"goal": "g", "status": "ready", "planner": "rules", "flow": None}
 PLANS = [f"00000000-0000-0000-0000-00000000000{n}" for n in range(3)]
-
-
-@pytest.fixture
-async def engine(database: Database) -> Engine:
-    engine = Engine(database)
-    await engine.join()
-    return engine
 
 
 async def left(engine: Engine) -> dict[str, int]:

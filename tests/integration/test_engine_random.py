@@ -21,7 +21,7 @@ from flowbuilder.executor.records import LeasedTask, Outcome
 from flowbuilder.executor.states import RunStatus
 from flowbuilder.types import JsonObject
 from tests.support.engine import Engine
-from tests.support.programs import INPUT, Program, expected, make
+from tests.support.programs import INPUT, Program, check_ending, make
 
 BLOCKS = 4
 PER_BLOCK = 20 * int(os.environ.get("FLOWBUILDER_TEST_ROUNDS", "1"))
@@ -147,18 +147,7 @@ class Ordeal:
         assert await self.engine.run(self.run) == before
 
     async def check(self) -> None:
-        row, ending = await self.engine.run(self.run), expected(self.program)
-        if ending.fatal:
-            assert row.status is RunStatus.FAILED
-            assert row.error is not None
-            assert row.error["step"] in ending.fatal
-        else:
-            assert (row.status, row.error) == (RunStatus.COMPLETED, None)
-            assert row.output == ending.output
-            steps = await self.engine.store.run_steps(self.run)
-            assert {step.step_id: step.status.value for step in steps} == ending.status
-            outputs = {s.step_id: s.output for s in steps if s.status.value == "completed"}
-            assert outputs == ending.outputs
+        await check_ending(self.engine, self.run, self.program)
         await self.engine.trace(self.run)
         self._check_events(await self.engine.store.events(self.run, limit=10_000))
         accepted = sum((worker.accepted for worker in self.workers), Counter[int]())

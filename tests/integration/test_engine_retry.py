@@ -25,13 +25,6 @@ from tests.support.engine import (
 )
 
 
-@pytest.fixture
-async def engine(database: Database) -> Engine:
-    engine = Engine(database)
-    await engine.join()
-    return engine
-
-
 def failing(*steps: str) -> Decide:
     """Fail these steps, complete the others with their own name."""
     return lambda task: failed(task) if task.step_id in steps else done(task, task.step_id)

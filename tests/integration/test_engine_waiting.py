@@ -7,18 +7,10 @@ import asyncio
 import pytest
 
 from flowbuilder.errors import Conflict, InvalidValue
-from flowbuilder.executor.database import Database
 from flowbuilder.executor.records import LeasedTask, Outcome
 from flowbuilder.executor.states import ApprovalStatus, RunStatus
 from flowbuilder.types import JsonValue
 from tests.support.engine import Engine, done, failed, flow_of, waiting
-
-
-@pytest.fixture
-async def engine(database: Database) -> Engine:
-    engine = Engine(database)
-    await engine.join()
-    return engine
 
 
 def gate(task: LeasedTask, **more: JsonValue) -> Outcome:

@@ -25,13 +25,6 @@ from tests.support.engine import (
 from tests.support.waiting import eventually
 
 
-@pytest.fixture
-async def engine(database: Database) -> Engine:
-    engine = Engine(database)
-    await engine.join()
-    return engine
-
-
 async def why(engine: Engine, run: str, *codes: str) -> tuple[Reason, ...]:
     """Return the reasons, checked for the order of their codes and for what each must have."""
     found: Why = await engine.store.why(run)

@@ -19,6 +19,7 @@ from flowbuilder.client.connection import Server
 from flowbuilder.evals import CaseReport, Report, run_suite, scratch
 from flowbuilder.evals.loading import parse_suite
 from flowbuilder.executor.cluster import try_lock, unlock
+from flowbuilder.executor.scratch import LOCK, SERVER
 from flowbuilder.flow import Flow
 from flowbuilder.plan import Plan
 from flowbuilder.planner.base import PlanEvent, PlanEventType, PlanRequest
@@ -307,10 +308,10 @@ async def test_what_a_killed_evaluation_left_is_removed(
     settings = Settings.load(data_dir=tmp_path / "data")
     left = tmp_path / "data" / "eval-left"
     left.mkdir(parents=True)
-    (left / "evaluation.lock").touch()
+    (left / LOCK).touch()
     working = tmp_path / "data" / "eval-working"
     working.mkdir()
-    lock = try_lock(working / "evaluation.lock")
+    lock = try_lock(working / LOCK)
     assert lock is not None
     started: list[Path] = []
 
@@ -322,7 +323,7 @@ async def test_what_a_killed_evaluation_left_is_removed(
     async with scratch.open_scratch(settings) as opened:
         assert opened.settings.database_url == SecretStr("postgresql://x")
         assert opened.settings.data_dir == settings.data_dir
-        assert started == [opened.folder / "postgres"]
+        assert started == [opened.folder / SERVER]
         found = {path.name for path in settings.data_dir.iterdir()}
         assert found == {"eval-working", opened.folder.name}
     assert [path.name for path in settings.data_dir.iterdir()] == ["eval-working"]

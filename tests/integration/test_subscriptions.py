@@ -42,13 +42,6 @@ async def notifications(database: Database) -> AsyncIterator[Notifications]:
 
 
 @pytest.fixture
-async def engine(database: Database) -> Engine:
-    engine = Engine(database)
-    await engine.join()
-    return engine
-
-
-@pytest.fixture
 async def fb(dsn: str) -> AsyncIterator[FlowBuilder]:
     async with FlowBuilder.connect(dsn, settings=Settings(), worker=True) as opened:
         yield opened

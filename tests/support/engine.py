@@ -190,6 +190,10 @@ class Engine:
             "holds": 0,
         }
 
+    async def somebody_waits(self) -> bool:
+        """Whether a transaction waits for a lock that another one has."""
+        return bool(await self.database.fetch_all(b"select 1 from pg_locks where not granted"))
+
     async def at_rest(self) -> None:
         """Assert invariants I5 and I6: counters equal a recount, nothing is left over."""
         await self.consistent()

@@ -10,9 +10,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from flowbuilder.executor.records import LeasedTask, Outcome, TaskKind
+from flowbuilder.executor.states import RunStatus
 from flowbuilder.flow import Flow
 from flowbuilder.types import JsonObject, JsonValue
-from tests.support.engine import done, failed, flow_of, retry, skipped, waiting
+from tests.support.engine import Engine, done, failed, flow_of, retry, skipped, waiting
 
 VALUES: list[JsonValue] = [0, False, "", None, [], [1, None], [[], 2, "x"], {"a": 1}, "text"]
 INPUT: list[JsonValue] = [0, None, "é", [1]]
@@ -217,6 +218,22 @@ def expected(program: Program) -> Ending:
         needed = {one for names in program.before.values() for one in names}
         ending.output = {k: v for k, v in ending.outputs.items() if k not in needed}
     return ending
+
+
+async def check_ending(engine: Engine, run_id: str, program: Program) -> None:
+    """Assert that a run has come to what its program comes to."""
+    row, ending = await engine.run(run_id), expected(program)
+    if ending.fatal:
+        assert row.status is RunStatus.FAILED
+        assert row.error is not None
+        assert row.error["step"] in ending.fatal
+        return
+    assert (row.status, row.error) == (RunStatus.COMPLETED, None)
+    assert row.output == ending.output
+    steps = await engine.store.run_steps(run_id)
+    assert {step.step_id: step.status.value for step in steps} == ending.status
+    outputs = {s.step_id: s.output for s in steps if s.status.value == "completed"}
+    assert outputs == ending.outputs
 
 
 def _verdict(rule: str, before: list[str], ending: Ending) -> str:
