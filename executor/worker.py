@@ -147,7 +147,7 @@ class Worker:
         self._wake.set()
         try:
             async with asyncio.timeout(self._settings.shutdown_grace.total_seconds()):
-                await self._slots.drain()
+                await self._drain()
         except TimeoutError:
             log.warning("%d tasks are handed back unfinished", len(self._slots))
         await self._hand_back()
@@ -162,6 +162,13 @@ class Worker:
         await self._leave()
         await self._attempts.close()
         await self._lock.release()
+
+    async def _drain(self) -> None:
+        """Wait until nothing runs. An answer under way may bring tasks: they get their time too."""
+        await self._slots.drain()
+        while self._exchanges.busy:
+            await self._exchanges.quiet()
+            await self._slots.drain()
 
     async def add_functions(self, tools: Iterable[Tool]) -> None:
         """Offer further tools, which only this worker has."""

@@ -17,7 +17,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from flowbuilder.errors import FlowBuilderError
+from flowbuilder.errors import FlowBuilderError, ModelError
 from flowbuilder.executor.store import Store
 from flowbuilder.settings import Settings
 from flowbuilder.types import JsonObject
@@ -304,8 +304,20 @@ async def _model(settings: Settings) -> Check:
             mend="Set FLOWBUILDER_MODEL (a name litellm knows), or try `flowbuilder model fetch`.",
         )
     if not settings.model_api_base:
-        return Check(name="model", finding=f"{settings.model}, through the provider's own address")
+        return await _provider(settings)
     return await _endpoint(settings.model, settings.model_api_base)
+
+
+async def _provider(settings: Settings) -> Check:
+    """Look whether the model library knows the provider, and whether there is a key for it."""
+    from flowbuilder.models.endpoint import check_provider
+    from flowbuilder.models.library import load_async
+
+    try:
+        check_provider(settings, await load_async())
+    except ModelError as error:
+        return _failed("model", error)
+    return Check(name="model", finding=f"{settings.model}, through the provider's own address")
 
 
 async def _endpoint(model: str, base: str) -> Check:

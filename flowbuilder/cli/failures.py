@@ -17,6 +17,7 @@ from rich.markup import escape
 from flowbuilder.cli.output import Printer
 from flowbuilder.errors import (
     FlowBuilderError,
+    InvalidValue,
     Problem,
     SettingsError,
     Severity,
@@ -60,8 +61,13 @@ def finish(printer: Printer, work: Callable[[], int | None]) -> None:
 
 def report(printer: Printer, error: Exception) -> int:
     """Print an error to standard error, in JSON mode also as a line, and return the exit code."""
+    problems: tuple[Problem, ...] = getattr(error, "problems", ())
+    if isinstance(error, InvalidValue):  # one finding, and where in the document it stands
+        problems = (error.as_problem(),)
     if printer.as_json:
         body = error_json(error)
+        if isinstance(error, InvalidValue):
+            body["problems"] = [problem.as_json() for problem in problems]
         if isinstance(error, UsageProblem):
             body = {"code": "usage", "message": str(error), "hint": error.hint}
         printer.line({"type": "error", "error": body})
@@ -74,7 +80,8 @@ def report(printer: Printer, error: Exception) -> int:
     printer.err.print(
         f"[bold red]error:[/] {escape(message)}" + (f" [dim]({code})[/]" if code else "")
     )
-    show_problems(printer, getattr(error, "problems", ()))
+    if not isinstance(error, InvalidValue) or error.pointer:  # else it would say nothing new
+        show_problems(printer, problems)
     hint = getattr(error, "hint", None) or (None if known or debug else DEBUG_HINT)
     if hint:
         printer.err.print(f"[bold]hint:[/] {escape(hint)}")

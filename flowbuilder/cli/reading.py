@@ -9,7 +9,7 @@ from flowbuilder.cli.failures import FAILED, OK, UsageProblem, show_problems
 from flowbuilder.cli.options import Options
 from flowbuilder.cli.output import Printer, row_json, table, to_text
 from flowbuilder.cli.sources import read_document
-from flowbuilder.errors import NotFound, Severity
+from flowbuilder.errors import InvalidValue, NotFound, Severity
 from flowbuilder.executor.states import RunStatus
 from flowbuilder.types import JsonObject
 
@@ -50,9 +50,11 @@ def validate(options: Options, file: Path) -> int:
     printer = options.printer()
     if not file.is_file():
         raise UsageProblem(f"there is no file {file}")
-    flow, problems = check_text(
-        read_document(file), str(file), options.registry(), options.settings()
-    )
+    registry, settings = options.registry(), options.settings()
+    try:
+        flow, problems = check_text(read_document(file), str(file), registry, settings)
+    except InvalidValue as error:  # no text at all
+        flow, problems = None, [error.as_problem()]
     errors = [problem for problem in problems if problem.severity is Severity.ERROR]
     if printer.as_json:
         for problem in problems:

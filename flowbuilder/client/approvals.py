@@ -6,7 +6,7 @@ import getpass
 from collections.abc import Mapping
 from typing import Any, cast
 
-from flowbuilder.client.checking import require_fit
+from flowbuilder.client.checking import check_actor, require_fit
 from flowbuilder.client.session import Session
 from flowbuilder.errors import ExecutionError, InvalidValue
 from flowbuilder.executor.records import ApprovalRow
@@ -52,10 +52,11 @@ async def decide(
         NotFound: There is no such approval.
         Conflict: It is decided already (code already_decided; details say by whom).
         DefinitionError: Edits or the value do not fit their schema.
-        InvalidValue: There is nothing to edit (edits_not_possible), or no value is asked for
-            (value_not_possible).
+        InvalidValue: There is nothing to edit (edits_not_possible), no value is asked for
+            (value_not_possible), or `by` is no name (actor_invalid).
         ExecutionError: This person is not asked (approver_not_allowed).
     """
+    check_actor(by or None, "who decides")
     approval = await session.store.get_approval(approval_id)
     who = by or local_user()
     if not may_decide(approval, who):

@@ -21,6 +21,8 @@ Document: TypeAlias = Flow | Mapping[str, Any]
 State = TypeVar("State", bound=StrEnum)
 #: Longer keys are no keys.
 LONGEST_KEY = 255
+#: Longer names of people are none.
+LONGEST_ACTOR = 200
 #: Findings about one value beyond which more would not help.
 MOST_PROBLEMS = 50
 #: The tool that starts a child run.
@@ -56,7 +58,9 @@ def check_text(
         parsed = parse_document(text, settings, name=name)
     except InvalidValue as error:
         return None, [error.as_problem()]
-    found = validate(parsed, registry, max_steps=settings.max_steps)
+    found = validate(
+        parsed, registry, max_steps=settings.max_steps, value_bytes=settings.max_value_bytes
+    )
     return found.flow, list(found.problems)
 
 
@@ -80,6 +84,7 @@ async def check_document(
         registry or session.registry,
         flows=await _known_flows(session, parsed) if children else None,
         max_steps=session.settings.max_steps,
+        value_bytes=session.settings.max_value_bytes,
     )
 
 
@@ -142,6 +147,17 @@ def checked_key(key: str | None) -> str | None:
             code="idempotency_key_invalid",
         )
     return key
+
+
+def check_actor(by: str | None, what: str) -> None:
+    """Refuse what no record can hold as a name. Raises: InvalidValue (actor_invalid)."""
+    usable = isinstance(by, str) and by.isprintable() and 0 < len(by) <= LONGEST_ACTOR
+    if by is not None and not usable:
+        raise InvalidValue(
+            f"{what} has 1 to {LONGEST_ACTOR} printable characters",
+            pointer="/by",
+            code="actor_invalid",
+        )
 
 
 def limits_of(settings: Settings) -> Limits:

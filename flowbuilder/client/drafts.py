@@ -64,8 +64,8 @@ def step_document(
     given: dict[str, Any] = {
         "id": step_id,
         "tool": tool,
-        "args": dict(args) if args is not None else None,
-        "depends_on": [depends_on] if isinstance(depends_on, str) else list(depends_on) or None,
+        "args": dict(args) if isinstance(args, Mapping) else args,
+        "depends_on": _names(depends_on),
         "for_each": for_each,
         "when": when,
         "retry": _policy({"max_attempts": retry} if isinstance(retry, int) else retry),
@@ -81,12 +81,19 @@ def step_document(
     return {key: value for key, value in given.items() if value is not None}
 
 
+def _names(given: object) -> object:
+    """Return names as a list, None for no names; what is no list is left to validation."""
+    if isinstance(given, str):
+        return [given]
+    return list(given) or None if isinstance(given, Iterable) else given
+
+
 def _policy(
     value: RetryPolicy | ApprovalPolicy | Compensation | LimitPolicy | Mapping[str, Any] | None,
 ) -> object:
     if isinstance(value, RetryPolicy | ApprovalPolicy | Compensation | LimitPolicy):
         return value.model_dump(mode="json", exclude_defaults=True)
-    return value if value is None else dict(value)
+    return dict(value) if isinstance(value, Mapping) else value
 
 
 async def change(session: Session, slug: str, apply: Change) -> FlowRow:

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from flowbuilder.client.checking import limits_of
+from flowbuilder.client.checking import check_actor, limits_of
 from flowbuilder.client.session import Connected
 from flowbuilder.errors import InvalidValue
 from flowbuilder.executor.emitted import Emitted
 from flowbuilder.strictjson import check
 from flowbuilder.tools.eventnames import check_event
 from flowbuilder.types import JsonValue, parse_duration
-
-_LONGEST_ACTOR = 200
 
 
 class Emitting(Connected):
@@ -48,7 +46,7 @@ class Emitting(Connected):
         check_event(name, label)
         settings = self._session.settings
         clean = check(payload, limits=limits_of(settings), pointer="/payload")
-        _check_actor(by)
+        check_actor(by, "who emits")
         life = settings.event_life if keep is None else _life(keep)
         emitted = await self._session.store.emit(
             name,
@@ -60,17 +58,6 @@ class Emitting(Connected):
         if emitted.touched:
             await self._session.notifications.announce(emitted.touched, ready=True)
         return emitted
-
-
-def _check_actor(by: str | None) -> None:
-    """Refuse what no record can hold. Raises: InvalidValue (actor_invalid)."""
-    usable = isinstance(by, str) and by.isprintable() and 0 < len(by) <= _LONGEST_ACTOR
-    if by is not None and not usable:
-        raise InvalidValue(
-            f"who emits has 1 to {_LONGEST_ACTOR} printable characters",
-            pointer="/by",
-            code="actor_invalid",
-        )
 
 
 def _life(keep: str | float | timedelta) -> timedelta:

@@ -33,7 +33,7 @@ async def hold(
     if limit is None:
         raise InvalidValue("a hold needs a deadline", pointer="/timeout", code="timeout_invalid")
     for name, text in (("reason", reason), ("owner", owner)):
-        if text is not None and not 0 < len(text) <= LONGEST_TEXT:
+        if text is not None and not _fits(text):
             raise InvalidValue(
                 f"the {name} of a hold has 1 to {LONGEST_TEXT} characters",
                 pointer=f"/{name}",
@@ -56,6 +56,10 @@ async def hold(
         with suppress(asyncio.CancelledError):
             await renewing
         await asyncio.shield(_release(session, run_id, called, error))
+
+
+def _fits(text: object) -> bool:
+    return isinstance(text, str) and 0 < len(text) <= LONGEST_TEXT and "\x00" not in text
 
 
 async def _release(session: Session, run_id: str, owner: str, error: JsonObject | None) -> None:

@@ -73,7 +73,9 @@ class ToolLimits:
 
 
 def _checked(pattern: str) -> str:
-    if len(pattern) > _LONGEST_PATTERN or not _PATTERN.fullmatch(pattern):
+    known: object = pattern  # whatever a caller without a type checker hands in
+    usable = isinstance(known, str) and len(known) <= _LONGEST_PATTERN
+    if not usable or not _PATTERN.fullmatch(pattern):
         raise InvalidValue(
             f"{str(pattern)[:80]!r} is no name of tools",
             pointer="/pattern",
@@ -84,4 +86,4 @@ def _checked(pattern: str) -> str:
 
 
 def _missing(pattern: str) -> NotFound:
-    return NotFound(f"no limit is set for {pattern[:80]}", code="limit_not_found")
+    return NotFound(f"no limit is set for {str(pattern)[:80]}", code="limit_not_found")

@@ -78,6 +78,35 @@ def endpoint(settings: Settings, libraries: Libraries) -> Endpoint:
     return Endpoint(model=name, api_base=base, api_key=key, mode=mode)
 
 
+def check_provider(settings: Settings, libraries: Libraries) -> None:
+    """Look at what can be known without a call of a model at its provider's own address.
+
+    Only keys are missed: a region, a project or a role may come from elsewhere.
+
+    Raises:
+        ModelError: `model_not_configured`, `model_unknown` (nobody knows its provider) or
+            `model_key_missing`.
+    """
+    name = model_name(settings)
+    try:
+        libraries.litellm.get_llm_provider(name)
+    except Exception:  # the library's own error says the same in many lines
+        raise ModelError(
+            f"no provider of the model {name!r} is known",
+            code="model_unknown",
+            hint="Write provider/name, such as openai/gpt-5-mini, or name your own server with "
+            "FLOWBUILDER_MODEL_API_BASE.",
+        ) from None
+    missing = libraries.litellm.validate_environment(name)["missing_keys"]
+    keys = [key for key in missing if key.endswith("_API_KEY")]
+    if keys and settings.model_api_key is None:
+        raise ModelError(
+            f"there is no key for {name}: {' or '.join(keys)} is not set",
+            code="model_key_missing",
+            hint=f"Set {keys[-1]}, or FLOWBUILDER_MODEL_API_KEY.",
+        )
+
+
 def _supported_mode(found: Endpoint, libraries: Libraries) -> str:
     if not found.hosted:
         return "json_schema"

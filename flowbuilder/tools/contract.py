@@ -258,7 +258,7 @@ class Tool:
                 code="tool_invalid",
                 hint="Use letters, digits and underscores, with dots between parts: mail.send.",
             )
-        if isinstance(self.version, bool) or self.version < 1:
+        if type(self.version) is not int or self.version < 1:
             raise DefinitionError(f"{self.name}: a version is counted from 1", code="tool_invalid")
         if self.timeout <= timedelta(0):
             raise DefinitionError(f"{self.name}: the timeout is not positive", code="tool_invalid")

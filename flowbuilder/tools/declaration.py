@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import timedelta
 from typing import Any, overload
 
@@ -62,6 +62,9 @@ def tool(name: Any = None, **options: Any) -> Any:
     names = sys._getframe(1).f_locals
     if callable(name):
         return _declare(name, None, names, **options)
+
+    if name is not None and not isinstance(name, str):
+        raise DefinitionError(f"{name!r:.80} is no tool name", code="tool_invalid")
 
     def decorate(function: Handler) -> Tool:
         return _declare(function, name, names, **options)
@@ -165,7 +168,8 @@ def _phrases(texts: Sequence[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(part for part in parts if part))
 
 
-def _texts(name: str, option: str, values: Sequence[str]) -> tuple[str, ...]:
-    if isinstance(values, str) or not all(isinstance(value, str) for value in values):
+def _texts(name: str, option: str, values: Any) -> tuple[str, ...]:
+    listed = isinstance(values, Iterable) and not isinstance(values, str)
+    if not listed or not all(isinstance(value, str) for value in values):
         raise DefinitionError(f"{name}: {option} is a list of texts", code="tool_invalid")
     return tuple(values)

@@ -22,7 +22,9 @@ from pydantic.json_schema import GenerateJsonSchema, JsonSchemaWarningKind
 from pydantic_core import PydanticSerializationError
 
 from flowbuilder.errors import DefinitionError, InvalidValue
+from flowbuilder.schemapaths import subschemas
 from flowbuilder.tools.docstrings import parameter_texts, summary_of
+from flowbuilder.tools.typeddicts import readable
 from flowbuilder.types import JsonObject, JsonSchema, JsonValue
 
 #: NaN stays NaN in a dump, so that the gate behind it sees and refuses it.
@@ -128,7 +130,8 @@ def describe_function(
     Raises:
         DefinitionError: The function cannot be called with JSON arguments; the message says why.
     """
-    hints = _hints(function, {context_type.__name__: context_type, **local_names})
+    found = _hints(function, {context_type.__name__: context_type, **local_names})
+    hints = {name: readable(hint) for name, hint in found.items()}
     texts = parameter_texts(inspect.getdoc(function) or "")
     contexts, taken = _parameters(function, hints, context_type, untyped=untyped)
     fields = {f"p{place}": _field(*found, texts) for place, found in enumerate(taken)}
@@ -323,7 +326,7 @@ def _model(
     schema = model.model_json_schema(schema_generator=_SchemaWriter, mode="validation")
     schema.pop("title", None)
     schema.setdefault("properties", {})
-    _refuse_remote(function, schema)
+    _refuse_unusable(function, schema)
     return model, schema
 
 
@@ -339,7 +342,7 @@ def _output(
             f"{_name(function)}: the return type has no JSON form: {_first_line(error)}",
             code="tool_invalid",
         ) from None
-    _refuse_remote(function, schema)
+    _refuse_unusable(function, schema)
     return adapter, schema
 
 
@@ -360,7 +363,7 @@ def _without_wait(hint: Any, wait_type: type) -> Any:
     return Any if hint is wait_type else hint
 
 
-def _refuse_remote(function: Callable[..., Any], schema: JsonSchema) -> None:
+def _refuse_unusable(function: Callable[..., Any], schema: JsonSchema) -> None:
     for reference in local_references(schema):
         if not reference.startswith("#"):
             raise DefinitionError(
@@ -368,6 +371,12 @@ def _refuse_remote(function: Callable[..., Any], schema: JsonSchema) -> None:
                 code="tool_invalid",
                 hint="A tool's schemas must be self-contained.",
             )
+    if any(part.get("format") == "binary" for _, part in subschemas(schema)):
+        raise DefinitionError(
+            f"{_name(function)}: bytes have no JSON form",
+            code="tool_invalid",
+            hint="Take and return text: str, or pydantic's Base64Bytes for bytes in base64.",
+        )
 
 
 def _name(function: Callable[..., Any]) -> str:

@@ -12,9 +12,10 @@ from dataclasses import dataclass, replace
 from flowbuilder.errors import DefinitionError, Fix, InvalidValue, Problem, Severity
 from flowbuilder.flow import Flow
 from flowbuilder.schemas import value_problems
-from flowbuilder.strictjson import DOCUMENT_LIMITS, Limits, check
+from flowbuilder.strictjson import DEFAULT_LIMITS, DOCUMENT_LIMITS, Limits, check
 from flowbuilder.tools import ToolRegistry
 from flowbuilder.types import JsonValue
+from flowbuilder.validation.arguments import size_problems
 from flowbuilder.validation.compensation import compensation_problems
 from flowbuilder.validation.dataflow import output_problems, step_problems
 from flowbuilder.validation.scope import DataScope
@@ -48,6 +49,7 @@ def validate(
     flows: Collection[str] | None = None,
     max_steps: int = MAX_STEPS,
     limits: Limits = DOCUMENT_LIMITS,
+    value_bytes: int = DEFAULT_LIMITS.bytes,
 ) -> Validation:
     """Check a `flow.v1` document, given as JSON or as a `Flow`. Never raises.
 
@@ -57,6 +59,7 @@ def validate(
         flows: Slugs that `flow.run` may name; None leaves that open.
         max_steps: More steps are one problem, and nothing else is looked at.
         limits: Depth and size of the document.
+        value_bytes: How large (bytes of JSON) one step's arguments may be when they are run.
     """
     try:
         checked = check(_plain(document, limits), limits=limits)
@@ -65,7 +68,7 @@ def validate(
     shape = read_shape(checked, max_steps=max_steps)
     problems = list(shape.problems)
     if shape.steps is not None:
-        problems += _judge(shape, registry, flows)
+        problems += _judge(shape, registry, flows, value_bytes)
     problems.sort(key=_document_order)
     if len(problems) > MAX_PROBLEMS:
         problems = _shortened(problems)
@@ -98,12 +101,15 @@ def validate_input(flow: Flow, input: JsonValue) -> tuple[Problem, ...]:
     return tuple(value_problems(flow.input, input, code="input_invalid", pointer=""))
 
 
-def _judge(shape: Shape, registry: ToolRegistry, flows: Collection[str] | None) -> list[Problem]:
+def _judge(
+    shape: Shape, registry: ToolRegistry, flows: Collection[str] | None, value_bytes: int
+) -> list[Problem]:
     scope = DataScope(shape, registry)
     problems = structure_problems(shape)
     for position, step in shape.known_steps():
         if len(problems) > MAX_PROBLEMS:
             break
+        problems += size_problems(position, step, value_bytes)
         problems += step_problems(position, step, scope, flows)
         problems += compensation_problems(position, step, scope)
     problems += output_problems(shape.output, scope)

@@ -11,6 +11,7 @@ from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from itertools import islice
 
+import orjson
 from jsonschema.exceptions import ValidationError
 
 from flowbuilder.errors import Fix, Problem
@@ -76,6 +77,25 @@ def argument_problems(
     return problems
 
 
+def size_problems(position: int, step: Step, most: int) -> list[Problem]:
+    """Return a problem when a step's arguments alone are larger than a value may be at run time.
+
+    References are short in the document; what they bring is measured when the step runs.
+    """
+    size = len(orjson.dumps(step.args))
+    if size <= most:
+        return []
+    return [
+        Problem(
+            code="json_size",
+            pointer=f"/steps/{position}/args",
+            message=f"the arguments have {size} bytes of JSON; the limit is {most}",
+            hint="Put a large text into a file, and read it in a step of its own.",
+            fix=Fix.MODEL,
+        )
+    ]
+
+
 def _is_about_hole(error: ValidationError, holes: Sequence[str]) -> bool:
     if holes and not _CONDITIONAL.isdisjoint(error.absolute_schema_path):
         return True
@@ -92,6 +112,10 @@ def _begins(start: str, holes: Sequence[str]) -> str | None:
 
 
 def _problems(error: ValidationError, tool: Tool, pointer: str, hints: Hints) -> list[Problem]:
+    inner = _inside(error)
+    if inner:
+        found = [_problems(item, tool, pointer, hints) for item in inner[:_MOST_FINDINGS]]
+        return [problem for problems in found for problem in problems]
     at = path_of(error)
     if error.validator == "required" and isinstance(error.instance, dict):
         needed = error.validator_value if isinstance(error.validator_value, list) else []
@@ -118,6 +142,25 @@ def _problems(error: ValidationError, tool: Tool, pointer: str, hints: Hints) ->
             fix=Fix.MODEL,
         )
     ]
+
+
+def _inside(error: ValidationError) -> list[ValidationError]:
+    """Return what is wrong with a value inside the one alternative that its type fits.
+
+    An object for `Address | None` is meant as an Address: what is wrong are its members. Where no
+    alternative or several would do, [] is returned: then nobody knows which was meant.
+    """
+    if error.validator not in ("anyOf", "oneOf"):
+        return []
+    alternatives: dict[object, list[ValidationError]] = {}
+    for item in error.context or ():
+        alternatives.setdefault(item.relative_schema_path[0], []).append(item)
+    fitting = [
+        items
+        for items in alternatives.values()
+        if not any(item.validator == "type" and not item.relative_path for item in items)
+    ]
+    return fitting[0] if len(fitting) == 1 else []
 
 
 def _unknown(error: ValidationError, tool: Tool, pointer: str, hints: Hints) -> list[Problem]:

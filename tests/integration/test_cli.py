@@ -202,6 +202,39 @@ def test_bad_arguments_of_own_tools_are_problems(
     assert flowbuilder("flows").lines == []
 
 
+@pytest.mark.parametrize(
+    ("text", "code", "pointer"),
+    [
+        (
+            b'{"flow": "x", "steps": [{"id": "a", "tool": "t", "args": {"n": NaN}}]}',
+            "json_nan",
+            "/steps/0/args/n",
+        ),
+        (
+            b'{"flow": "x", "steps": [{"id": "a", "tool": "t", "tool": "u"}]}',
+            "json_duplicate_key",
+            "/steps/0",
+        ),
+        (b"[]", "document_invalid", ""),
+        (b"{", "json_syntax", ""),
+        (b'{"flow": "\xff"}', "encoding_invalid", ""),
+    ],
+)
+def test_validate_and_run_name_the_same_place_of_what_is_no_json(
+    flowbuilder: Command, tmp_path: Path, text: bytes, code: str, pointer: str
+) -> None:
+    file = tmp_path / "bad.json"
+    file.write_bytes(text)
+    checked = flowbuilder("validate", str(file))
+    problem = checked.of_type("problem")
+    assert (checked.code, problem["code"]) == (1, code)
+    assert checked.of_type("validation")["valid"] is False
+    done = flowbuilder("run", str(file))
+    [told] = done.of_type("error")["error"]["problems"]
+    assert done.code == 1
+    assert (told["code"], told["pointer"]) == (code, problem["pointer"]) == (code, pointer)
+
+
 def test_a_goal_that_fits_no_tool_is_refused(flowbuilder: Command) -> None:
     done = flowbuilder("run", "paint the garden fence green")
     assert done.code == 1

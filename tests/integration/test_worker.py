@@ -416,6 +416,48 @@ async def test_stopping_lets_handlers_end_within_the_grace(bench: Bench) -> None
     assert await bench.result(run) == {"a": "a"}
 
 
+class HeldBackStore(Store):
+    """Keeps the first answer that brings tasks back until the test lets it through."""
+
+    def __init__(self, database: Database) -> None:
+        super().__init__(database)
+        self.holding = asyncio.Event()
+        self.let_through = asyncio.Event()
+
+    async def exchange(
+        self,
+        worker_id: str,
+        *,
+        held: Sequence[tuple[int, int]] | None,
+        outcomes: Sequence[Outcome],
+        free: int,
+        lease_seconds: float,
+    ) -> Exchange:
+        answer = await super().exchange(
+            worker_id, held=held, outcomes=outcomes, free=free, lease_seconds=lease_seconds
+        )
+        if answer.tasks:
+            self.holding.set()
+            await self.let_through.wait()
+        return answer
+
+
+async def test_what_an_answer_brings_while_stopping_gets_the_grace_too(database: Database) -> None:
+    store = HeldBackStore(database)
+    bench = Bench(database, store)
+    run = await bench.start({"id": "a", "tool": "hang.here", "args": {"name": "a"}})
+    async with bench.worker() as worker:
+        await store.holding.wait()
+        stopping = asyncio.create_task(worker.stop())
+        await asyncio.sleep(0)
+        store.let_through.set()
+        await eventually(lambda: bench.called == ["a"])
+        bench.gate.set()
+        await stopping
+    assert (bench.called, bench.stopped) == (["a"], [])
+    assert await bench.result(run) == {"a": "a"}
+
+
 async def test_a_broken_session_is_locked_again_before_the_worker_counts_as_dead(
     bench: Bench,
 ) -> None:

@@ -35,6 +35,14 @@ def _bad_return() -> BytesWarning:
     raise NotImplementedError
 
 
+def _takes_bytes(value: list[dict[str, bytes]]) -> None:
+    raise NotImplementedError
+
+
+def _returns_bytes() -> bytes:
+    raise NotImplementedError
+
+
 def _bad_default(value: Any = object()) -> None:  # noqa: B008
     raise NotImplementedError
 
@@ -65,6 +73,8 @@ def _unresolved(value: Nowhere) -> None:  # type: ignore[name-defined]  # noqa: 
         (_object, "'other' has no JSON form"),
         (_bad_return, "return type has no JSON form"),
         (_bad_default, "'value' has no JSON form"),
+        (_takes_bytes, "bytes have no JSON form"),
+        (_returns_bytes, "bytes have no JSON form"),
         (_generator, "does not yield"),
         (_field_default, "is a Field"),
         (_unresolved, "Nowhere"),
@@ -87,7 +97,9 @@ def test_declarations_that_cannot_work(function: Any, words: str) -> None:
         {"timeout": "soon"},
         {"timeout": 0},
         {"version": 0},
+        {"version": "1"},
         {"keywords": "one"},
+        {"keywords": 5},
         {"input_schema": {"type": "object", "$ref": "https://example.org/x.json"}},
     ],
 )
@@ -97,9 +109,9 @@ def test_options_that_cannot_work(options: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["", "a b", "a..b", "1a", "a@1", "a-b", "x" * 201, "a\n", "os.system()"]
+    "name", ["", 5, ["a"], "a b", "a..b", "1a", "a@1", "a-b", "x" * 201, "a\n", "os.system()"]
 )
-def test_bad_names(name: str) -> None:
+def test_bad_names(name: Any) -> None:
     with pytest.raises(DefinitionError):
         tool(name)(lambda: 1)
 
