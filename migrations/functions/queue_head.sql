@@ -11,7 +11,7 @@ declare
 begin
     select q.vt into v_head from pgmq.q_flowbuilder_tasks q where q.vt <= p_now
     order by q.vt limit 1;
-    if v_head > p_now - interval '90 minutes' then
+    if v_head > p_now - interval '150 minutes' then
         return v_head;
     end if;
     return (

@@ -21,7 +21,7 @@ begin
                      r.status <> 'paused' and (v.for_each is not null
                          or v.tool = any (p_tools) and v.limits is null)
                      and (v.owner_id is null or v.owner_id = p_worker) and (p_head is null
-                         or p_head > p_now - make_interval(secs => 3600 * r.priority + 5400)
+                         or p_head > p_now - make_interval(secs => 3600 * r.priority + 9000)
                      ) as able, r.priority
               from unnest(p_places) with ordinality as p (run_id, position, place)
               join flowbuilder.runs r on r.id = p.run_id

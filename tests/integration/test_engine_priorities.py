@@ -53,6 +53,18 @@ async def test_higher_classes_are_claimed_first_in_each_class_the_older_run(engi
     assert (await engine.run(order[0])).priority is Priority.HIGH
 
 
+@pytest.mark.parametrize("terms", [LOW, Terms(), HIGH])
+async def test_a_map_of_any_class_is_served_at_once_when_nobody_else_waits(
+    engine: Engine, terms: Terms
+) -> None:
+    flow = flow_of({"id": "m", "for_each": "${{ input }}"})
+    run = await engine.start(flow, list(range(1200)), terms=terms)
+    tasks = await take(engine, free=2000)
+    assert len(tasks) == 1000
+    assert len(await take(engine, [done(task) for task in tasks], free=2000)) == 200
+    assert (await engine.run(run)).status is RunStatus.RUNNING
+
+
 async def test_a_low_class_waits_an_hour_longer_and_no_more(engine: Engine) -> None:
     flow = flow_of({"id": "a"})
     low = await engine.start(flow, terms=LOW)
