@@ -12,7 +12,7 @@ from flowbuilder.executor.records import LeasedTask, Outcome
 from flowbuilder.executor.states import RunStatus
 from flowbuilder.executor.terms import Terms
 from flowbuilder.limits import Priority
-from flowbuilder.types import JsonObject
+from flowbuilder.types import JsonObject, JsonValue
 from tests.support.engine import Engine, done, flow_of, retry, waiting
 
 HIGH = Terms(priority=Priority.HIGH)
@@ -248,6 +248,28 @@ async def test_open_runs_of_a_workspace_are_bounded(engine: Engine) -> None:
     with pytest.raises(Conflict) as refused:
         await engine.store.retry_run(runs[0])
     assert refused.value.code == "too_many_runs"
+
+
+async def test_a_large_bound_is_held_by_what_was_counted_last(engine: Engine) -> None:
+    """Batches of two are always looked at under this bound."""
+    version = await engine.store.register_version(flow_of({"id": "a"}), engine.registry)
+    bound = Terms(max_open_runs=1200)
+
+    async def start(count: int) -> None:
+        inputs: list[JsonValue] = [None] * count
+        await engine.store.start_runs(version.id, inputs, timeout_seconds=3600, terms=bound)
+
+    await start(2)  # counted, and from here on known
+    for count in (800, 390, 8):
+        await start(count)
+    for _ in range(2):
+        with pytest.raises(Conflict) as refused:
+            await start(2)
+        assert refused.value.code == "too_many_runs"
+    await engine.exchange([done(task) for task in (await engine.exchange(free=500)).tasks])
+    await start(500)  # by the old count these are too many: counted anew
+    with pytest.raises(Conflict):
+        await start(2)
 
 
 async def test_a_child_beyond_the_bound_fails_the_task_that_asked(engine: Engine) -> None:
