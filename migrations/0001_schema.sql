@@ -225,7 +225,7 @@ create table flowbuilder.leases (
     until     timestamptz not null,
     tasks     bigint[] not null
 ) with (fillfactor = 70);
-create index leases_worker on flowbuilder.leases (worker_id);
+create index leases_worker on flowbuilder.leases (worker_id, id);
 
 create table flowbuilder.approvals (
     id           uuid primary key default gen_random_uuid(),
@@ -285,7 +285,8 @@ create table flowbuilder.workers (
     started_at   timestamptz not null,
     last_seen_at timestamptz not null,
     lock_seen    boolean not null default false,
-    suspect_at   timestamptz
+    suspect_at   timestamptz,
+    leases_from  bigint not null default 0  -- its rows of leases below are gone (pass_leases.sql)
 ) with (fillfactor = 70);
 create index workers_live on flowbuilder.workers (id) where status = 'live';
 

@@ -11,7 +11,9 @@ language plpgsql set search_path = ''
 as $$
 declare
     v_leases bigint[] := array(
-        select l.id from flowbuilder.leases l where l.worker_id = p_worker);
+        select l.id from flowbuilder.leases l
+        where l.worker_id = p_worker and l.id >= (
+            select w.leases_from from flowbuilder.workers w where w.id = p_worker));
 begin
     perform flowbuilder.see_worker(p_worker);
     delete from flowbuilder.leases l
@@ -32,5 +34,6 @@ begin
           select from jsonb_array_elements(p_held) h
           where (h ->> 0)::bigint = t.id and (h ->> 1)::integer = t.fence);
     lost := flowbuilder.extend(p_worker, p_held || coalesce(lost, '[]'), p_lease);
+    perform flowbuilder.pass_leases(p_worker);
 end
 $$;

@@ -20,7 +20,7 @@ begin
     select * into g from flowbuilder.queue_gaps where single;
     if g.shut = g.empty and (
         v_dead < 1000 and g.shut = '{}'
-        or v_dead >= 1000 and v_dead - g.dead between 0 and greatest(2000, v_dead / 50)
+        or v_dead >= 1000 and v_dead - g.dead between 0 and greatest(2000, v_dead / 100)
            and v_now between g.seen_at and g.seen_at + interval '30 seconds') then
         return;
     end if;
@@ -39,7 +39,7 @@ begin
             g.shut := g.empty;
         end if;
     end if;
-    if g.shut = g.empty and v_dead - g.dead not between 0 and greatest(2000, v_dead / 50) then
+    if g.shut = g.empty and v_dead - g.dead not between 0 and greatest(2000, v_dead / 100) then
         g.shut := flowbuilder.find_gaps(v_now);
         g.empty := g.empty * g.shut;
         g.writers := null;
