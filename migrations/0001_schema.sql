@@ -225,7 +225,7 @@ create table flowbuilder.leases (
     until     timestamptz not null,
     tasks     bigint[] not null
 ) with (fillfactor = 70);
-create index leases_worker on flowbuilder.leases (worker_id);
+create index leases_worker on flowbuilder.leases (worker_id, id);
 
 create table flowbuilder.approvals (
     id           uuid primary key default gen_random_uuid(),
@@ -285,7 +285,8 @@ create table flowbuilder.workers (
     started_at   timestamptz not null,
     last_seen_at timestamptz not null,
     lock_seen    boolean not null default false,
-    suspect_at   timestamptz
+    suspect_at   timestamptz,
+    leases_from  bigint not null default 0  -- its rows of leases below are gone (pass_leases.sql)
 ) with (fillfactor = 70);
 create index workers_live on flowbuilder.workers (id) where status = 'live';
 
@@ -442,6 +443,30 @@ select pgmq.create('flowbuilder_tasks');
 alter table pgmq.q_flowbuilder_tasks set (
     fillfactor = 70, autovacuum_vacuum_scale_factor = 0.01, autovacuum_vacuum_cost_delay = 0
 );
+-- One row: gaps of the queue, which its readers step over while dead rows there cannot be cleared away
+-- (watch_gaps.sql). `shut`: nobody is put there; `empty`, a part of it: nobody is there; `since` and
+-- `until`: the stretches between the latter, in order; `edge`: the end of the last gap; `writers`: the
+-- transactions that may not know yet what is shut; `dead`: rows of the queue when gaps were looked for;
+-- `seen_at`: when they were held against where new work stands; `made_by`: the last writer of this row.
+create table flowbuilder.queue_gaps (
+    single  boolean primary key default true check (single),
+    shut    tstzmultirange not null default '{}',
+    empty   tstzmultirange not null default '{}' check (empty <@ shut),
+    since   timestamptz[] not null default '{-infinity}',
+    until   timestamptz[] not null default '{infinity}',
+    edge    timestamptz not null default '-infinity',
+    writers text[],
+    dead    bigint not null default 0,
+    seen_at timestamptz not null default '-infinity',
+    made_by xid8
+) with (fillfactor = 50);
+insert into flowbuilder.queue_gaps default values;
+-- How many open runs a workspace had when they were counted last (bound_open_runs.sql).
+create table flowbuilder.open_counts (
+    workspace_id uuid primary key references flowbuilder.workspaces,
+    counted_at   timestamptz not null,
+    open         integer not null
+) with (fillfactor = 50);
 alter table flowbuilder.tasks set (autovacuum_vacuum_scale_factor = 0.02);
 alter table flowbuilder.run_steps set (autovacuum_vacuum_scale_factor = 0.02);
 alter table flowbuilder.runs set (autovacuum_vacuum_scale_factor = 0.02);

@@ -7,6 +7,7 @@ as $$
 declare
     v_now      timestamptz := flowbuilder.now();
     v_priority integer;
+    v_shut     tstzmultirange := flowbuilder.shut_places();
 begin
     select r.priority into v_priority from flowbuilder.runs r where r.id = p_place.run_id;
     with next as materialized (
@@ -18,9 +19,11 @@ begin
     ),
     sent as (
         insert into pgmq.q_flowbuilder_tasks (vt, message)
-        select flowbuilder.queue_place(v_now, v_priority, element),
+        select case when v_shut is null then p.place
+               else flowbuilder.clear_place(p.place, v_shut) end,
                jsonb_build_object('task', id)
-        from next order by id
+        from next cross join lateral flowbuilder.queue_place(v_now, v_priority, element) as p (place)
+        order by id
         returning msg_id, (message ->> 'task')::bigint as task_id
     )
     update flowbuilder.tasks t

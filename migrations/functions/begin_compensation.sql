@@ -25,7 +25,7 @@ begin
     insert into flowbuilder.outbox (kind, run_id, task_id, payload, created_at)
     select 'cancel_child', c.id, null, json_build_object('reason', 'its parent run failed'),
            flowbuilder.now()
-    from flowbuilder.runs c where c.parent_run_id = p_run and c.finished_at is null;
+    from flowbuilder.runs c where c.parent_run_id = p_run and (c.finished_at is null) is true;
     perform flowbuilder.continue_compensation(p_run);
     return true;
 end

@@ -5,7 +5,8 @@ create or replace function flowbuilder.change_run(
 language plpgsql set search_path = ''
 as $$
 declare
-    v_run flowbuilder.runs;
+    v_run  flowbuilder.runs;
+    v_shut tstzmultirange;
 begin
     select * into v_run from flowbuilder.runs
     where id = p_run and workspace_id = p_workspace for update;
@@ -28,9 +29,11 @@ begin
     set status = case p_verb when 'pause' then 'paused' else 'running' end
     where id = p_run;
     -- Out of the way: claims would have to look past the messages of a paused run every time.
+    v_shut := coalesce(flowbuilder.shut_places(), '{}');
     update pgmq.q_flowbuilder_tasks q
-    set vt = case p_verb when 'pause' then 'infinity' else flowbuilder.queue_place(
-        least(t.available_at, flowbuilder.now()), v_run.priority, t.element) end
+    set vt = case p_verb when 'pause' then 'infinity' else flowbuilder.clear_place(
+        flowbuilder.queue_place(least(t.available_at, flowbuilder.now()), v_run.priority, t.element),
+        v_shut) end
     from flowbuilder.tasks t
     where t.run_id = p_run and t.status = 'queued' and q.msg_id = t.message_id;
     perform flowbuilder.append_events(array[(p_run,

@@ -36,7 +36,8 @@ begin
         returning t.id, t.run_id, t.step_id, t.attempt, t.kind, t.element, t.claims, o.message_id
     ),
     taken as (
-        delete from pgmq.q_flowbuilder_tasks q using claimed c where q.msg_id = c.message_id
+        delete from pgmq.q_flowbuilder_tasks q  -- by keys, see drop_messages.sql
+        where q.msg_id = any (array(select c.message_id from claimed c))
     )
     select array_agg(c.id order by c.id) filter (where c.claims <= v_max),
            array_agg((c.run_id, 'task_started', c.step_id, c.id, c.attempt,

@@ -13,7 +13,7 @@ begin
     with done as (
         select t.run_id, t.position, t.element, s.node_id
         from flowbuilder.tasks t
-        join flowbuilder.runs r on r.id = t.run_id and r.finished_at is null
+        join flowbuilder.runs r on r.id = t.run_id and (r.finished_at is null) is true
         join flowbuilder.run_steps s
           on s.run_id = t.run_id and s.position = t.position and s.status = 'running'
         join flowbuilder.version_steps v on v.id = s.node_id

@@ -15,7 +15,8 @@ declare
 begin
     if p_status = 'failed' then
         perform flowbuilder.begin_runs(array[p_run]);
-        select * into v_run from flowbuilder.runs where id = p_run and finished_at is null;
+        select * into v_run from flowbuilder.runs
+        where id = p_run and (finished_at is null) is true;
         if v_run.failure is not null then
             v_error := v_run.failure || flowbuilder.compensation_report(p_run, p_error);
         elsif v_run.id is null or flowbuilder.begin_compensation(p_run, p_error) then
@@ -28,7 +29,7 @@ begin
         error = case when p_status = 'failed' then v_error end,
         started_at = case when p_status = 'completed'
                      then coalesce(started_at, flowbuilder.now()) else started_at end
-    where id = p_run and finished_at is null
+    where id = p_run and (finished_at is null) is true  -- by the key, whatever else is there
     returning * into v_run;
     if not found then
         return;

@@ -16,7 +16,7 @@ begin
     from flowbuilder.runs r
     join flowbuilder.version_steps v
       on v.version_id = r.version_id and v.position = p_place.position
-    where r.id = p_place.run_id and r.finished_at is null;
+    where r.id = p_place.run_id and (r.finished_at is null) is true;
     select t.* into v_task from flowbuilder.tasks t where t.id = p_task;
     -- A forgiven element of a map was counted as done already.
     if v_policy is null or v_step.finished_at is not null

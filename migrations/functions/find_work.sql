@@ -9,19 +9,23 @@ as $$
 begin
     select array_agg(c.id order by c.vt), array_agg(c.run_id) into tasks, runs
     from (
-        select f.id, f.run_id, q.vt
-        from pgmq.q_flowbuilder_tasks q
+        select w.id, w.run_id, w.vt
+        from flowbuilder.queue_stretches(p_now) s
         cross join lateral (
-            select t.id, t.run_id
-            from flowbuilder.tasks t
-            join flowbuilder.runs r on r.id = t.run_id
-            where t.id = (q.message ->> 'task')::bigint and r.status in ('queued', 'running')
-              and (t.tool is null or t.tool = any (p_tools))
-              and (t.owner_id is null or t.owner_id = p_worker)
-              and (t.status = 'queued') is true and t.id <> all (p_without)
-            limit 1) f
-        where q.vt <= p_now
-        order by q.vt limit p_limit for update of q skip locked) c;
+            select f.id, f.run_id, q.vt
+            from pgmq.q_flowbuilder_tasks q
+            cross join lateral (
+                select t.id, t.run_id
+                from flowbuilder.tasks t
+                join flowbuilder.runs r on r.id = t.run_id
+                where t.id = (q.message ->> 'task')::bigint and r.status in ('queued', 'running')
+                  and (t.tool is null or t.tool = any (p_tools))
+                  and (t.owner_id is null or t.owner_id = p_worker)
+                  and (t.status = 'queued') is true and t.id <> all (p_without)
+                limit 1) f
+            where q.vt >= s.since and q.vt <= s.until
+            order by q.vt limit p_limit for update of q skip locked) w
+        limit p_limit) c;  -- the stretches come one after the other, so these are the first
     if tasks is not null then
         runs := array(
             select r.id from flowbuilder.runs r

@@ -7,16 +7,18 @@ language plpgsql stable set search_path = ''
 as $$
 begin
     return exists (
-        select from pgmq.q_flowbuilder_tasks q
+        select from flowbuilder.queue_stretches(p_now) s
         cross join lateral (
-            select from flowbuilder.tasks t
-            join flowbuilder.runs r on r.id = t.run_id
-            where t.id = (q.message ->> 'task')::bigint and (t.status = 'queued') is true
-              and r.status in ('queued', 'running')
-              and (t.tool is null or t.tool = any (p_tools))
-              and (t.owner_id is null or t.owner_id = p_worker)
-            limit 1) f
-        where q.vt <= p_now)
+            select from pgmq.q_flowbuilder_tasks q
+            cross join lateral (
+                select from flowbuilder.tasks t
+                join flowbuilder.runs r on r.id = t.run_id
+                where t.id = (q.message ->> 'task')::bigint and (t.status = 'queued') is true
+                  and r.status in ('queued', 'running')
+                  and (t.tool is null or t.tool = any (p_tools))
+                  and (t.owner_id is null or t.owner_id = p_worker)
+                limit 1) f
+            where q.vt >= s.since and q.vt <= s.until order by q.vt limit 1) w)
         or exists (select from flowbuilder.slot_news n
                    join flowbuilder.limit_slots s on s.id = n.slot_id where s.waiting);
 end

@@ -3,6 +3,10 @@ create or replace function flowbuilder.is_queued(p_now timestamptz) returns bool
 language plpgsql stable set search_path = ''
 as $$
 begin
-    return exists (select from pgmq.q_flowbuilder_tasks q where q.vt <= p_now);
+    return exists (
+        select from flowbuilder.queue_stretches(p_now) s
+        cross join lateral (
+            select from pgmq.q_flowbuilder_tasks q
+            where q.vt >= s.since and q.vt <= s.until order by q.vt limit 1) w);
 end
 $$;

@@ -17,7 +17,7 @@ begin
         update flowbuilder.run_steps s set status = 'running', started_at = p_now
         from unnest(p_places) p, flowbuilder.runs r
         where s.run_id = p.run_id and s.position = p.position and s.status = 'pending'
-          and r.id = p.run_id and r.finished_at is null
+          and r.id = p.run_id and (r.finished_at is null) is true
         returning s.run_id, s.position
     )
     select array_agg((o.run_id, o.position)::flowbuilder.place order by o.run_id, o.position)

@@ -9,21 +9,26 @@ as $$
 declare
     v_head timestamptz;
 begin
-    select q.vt into v_head from pgmq.q_flowbuilder_tasks q where q.vt <= p_now
-    order by q.vt limit 1;
-    if v_head > p_now - interval '90 minutes' then
+    select w.vt into v_head from flowbuilder.queue_stretches(p_now) s
+    cross join lateral (
+        select q.vt from pgmq.q_flowbuilder_tasks q
+        where q.vt >= s.since and q.vt <= s.until order by q.vt limit 1) w limit 1;
+    if v_head > p_now - interval '150 minutes' then
         return v_head;
     end if;
     return (
-        select q.vt from pgmq.q_flowbuilder_tasks q
+        select w.vt from flowbuilder.queue_stretches(p_now) s
         cross join lateral (
-            select from flowbuilder.tasks t
-            join flowbuilder.runs r on r.id = t.run_id
-            where t.id = (q.message ->> 'task')::bigint and (t.status = 'queued') is true
-              and r.status in ('queued', 'running')
-              and (t.tool is null or t.tool = any (p_tools))
-              and (t.owner_id is null or t.owner_id = p_worker)
-            limit 1) f
-        where q.vt <= p_now order by q.vt limit 1);
+            select q.vt from pgmq.q_flowbuilder_tasks q
+            cross join lateral (
+                select from flowbuilder.tasks t
+                join flowbuilder.runs r on r.id = t.run_id
+                where t.id = (q.message ->> 'task')::bigint and (t.status = 'queued') is true
+                  and r.status in ('queued', 'running')
+                  and (t.tool is null or t.tool = any (p_tools))
+                  and (t.owner_id is null or t.owner_id = p_worker)
+                limit 1) f
+            where q.vt >= s.since and q.vt <= s.until order by q.vt limit 1) w
+        limit 1);
 end
 $$;

@@ -23,12 +23,13 @@ begin
         exit when cardinality(v_ended) = 0;
         update flowbuilder.runs r set remaining_steps = r.remaining_steps - c.n
         from (select d.run_id, count(*) as n from unnest(v_ended) d group by d.run_id) c
-        where r.id = c.run_id and r.finished_at is null;
+        where r.id = c.run_id and (r.finished_at is null) is true;
         select ready, coalesce(mapped, '{}'), coalesce(barred, '{}'), '{}'
         into v_ready, v_mapped, v_barred, v_ended
         from flowbuilder.release_steps(array(
             select e from unnest(v_ended) e
-            join flowbuilder.runs r on r.id = e.run_id and r.finished_at is null), v_now);
+            join flowbuilder.runs r
+              on r.id = e.run_id and (r.finished_at is null) is true), v_now);
         if v_ready is not null then
             perform flowbuilder.start_tasks(v_ready, v_now, null, null, 0, null);
         end if;

@@ -15,7 +15,7 @@ begin
     from flowbuilder.runs r
     join flowbuilder.version_steps v
       on v.version_id = r.version_id and v.position = p_place.position
-    where r.id = p_place.run_id and r.finished_at is null and r.failure is null;
+    where r.id = p_place.run_id and (r.finished_at is null) is true and r.failure is null;
     if not found then
         return false;
     end if;

@@ -21,7 +21,7 @@ begin
                      r.status <> 'paused' and (v.for_each is not null
                          or v.tool = any (p_tools) and v.limits is null)
                      and (v.owner_id is null or v.owner_id = p_worker) and (p_head is null
-                         or p_head > p_now - make_interval(secs => 3600 * r.priority + 5400)
+                         or p_head > p_now - make_interval(secs => 3600 * r.priority + 9000)
                      ) as able, r.priority
               from unnest(p_places) with ordinality as p (run_id, position, place)
               join flowbuilder.runs r on r.id = p.run_id
@@ -34,11 +34,14 @@ begin
                then nextval('pgmq.q_flowbuilder_tasks_msg_id_seq') end as message_id, r.*
         from (select r.* from ready r order by r.place) r
     ),
+    shut as materialized (select flowbuilder.shut_places() as places),  -- only if any is sent
     sent as (
         insert into pgmq.q_flowbuilder_tasks (msg_id, vt, message) overriding system value
-        select f.message_id, flowbuilder.queue_place(p_now, f.priority, f.rank - 1),
+        select f.message_id, case when (select s.places from shut s) is null then f.spot
+               else flowbuilder.clear_place(f.spot, (select s.places from shut s)) end,
                jsonb_build_object('task', f.id)
-        from (select f.*, row_number() over (partition by f.run_id order by f.place) as rank
+        from (select f.id, f.message_id, flowbuilder.queue_place(p_now, f.priority,
+                     row_number() over (partition by f.run_id order by f.place) - 1) as spot
               from fresh f where not f.kept) f
     ),
     made as (

@@ -21,7 +21,7 @@ begin
                     where t.id = g.id and t.worker_id = w.id and t.status = 'running'
                       and t.lease_until <= v_now
                     limit 1) h
-                where l.worker_id = w.id and l.until <= v_now
+                where l.worker_id = w.id and l.id >= w.leases_from and l.until <= v_now
                 limit p_limit) t
             where w.status = 'live' and w.id is distinct from p_worker)
         order by r.id for update skip locked);

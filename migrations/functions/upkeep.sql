@@ -11,6 +11,7 @@ declare
     v_touched uuid[];
 begin
     perform flowbuilder.see_worker(p_worker);
+    perform flowbuilder.watch_gaps();
     v_touched := flowbuilder.bury_workers()
                  || flowbuilder.expire_runs(p_limit)
                  || flowbuilder.expire_holds(p_limit)
@@ -37,7 +38,8 @@ begin
                 (select s.wake_at from flowbuilder.limit_slots s
                  where s.waiting and s.wake_at is not null order by s.wake_at limit 1)
                 union all
-                (select r.deadline_at from flowbuilder.runs r
-                 where r.finished_at is null order by r.deadline_at limit 1)) d));
+                (select r.deadline_at from flowbuilder.runs r  -- ended runs may stand before it
+                 where r.finished_at is null and r.deadline_at < flowbuilder.now() + '10 minutes'
+                 order by r.deadline_at limit 1)) d));
 end
 $$;

@@ -4,20 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-
-import psycopg
 
 from tests.faults.harness.arena import LONG, Arena, chain, fan, sized
 from tests.faults.harness.history import History, remember
+from tests.faults.harness.lunch import at_lunch
 from tests.faults.harness.pace import Pace, minutes
 
 #: Steps a second, as much as the machine of a small user has.
 RATE = sized(100, 200)
 #: Runs that ended longer ago are pruned.
 PRUNED_SECONDS = 43_200.0
-_HOLD = "select txid_current(), count(*) from flowbuilder.tasks"
 _HELD = b"""
 select max(age(backend_xmin)) as age, count(*) as holders from pg_stat_activity
 where state = 'idle in transaction' and backend_xmin is not null
@@ -32,7 +28,7 @@ async def test_f39_a_transaction_stays_open_while_work_goes_on(arena: Arena) -> 
     pace = await Pace.of(arena, chain(1, ms=1), rate=RATE)
     seconds = minutes(10) * 60 if LONG else 3.0
     before = await pace.keep(min(seconds, 30))
-    async with _at_lunch(arena.dsn):
+    async with at_lunch(arena.dsn):
         during = await pace.keep(seconds)
         held = await arena.database.fetch_one(_HELD)
     assert held is not None
@@ -48,16 +44,6 @@ async def test_f39_a_transaction_stays_open_while_work_goes_on(arena: Arena) -> 
         assert ratio >= 0.9
     await arena.check()
     await _assert_all_completed(arena, pace.started)
-
-
-@asynccontextmanager
-async def _at_lunch(dsn: str) -> AsyncIterator[None]:
-    """A session that has a snapshot and does nothing."""
-    async with await psycopg.AsyncConnection.connect(dsn, application_name="faults") as session:
-        await session.set_isolation_level(psycopg.IsolationLevel.REPEATABLE_READ)
-        await session.execute(_HOLD)
-        yield
-        await session.rollback()
 
 
 async def _assert_all_completed(arena: Arena, count: int) -> None:

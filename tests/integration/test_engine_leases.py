@@ -238,3 +238,43 @@ async def test_workers_at_once_complete_every_task_exactly_once(engine: Engine) 
         assert trace.count("task_completed z") == 1
         assert trace[-1] == "workflow_completed"
     await engine.at_rest()
+
+
+async def test_rows_of_leases_are_passed_only_when_nobody_can_add_to_them(engine: Engine) -> None:
+    """A call that commits late may have taken a low number."""
+    for _ in range(3):
+        await engine.start(flow_of({"id": "a"}))
+    (first,) = (await engine.exchange(free=1)).tasks
+    async with engine.database.transaction() as late:
+        leased = await late.execute(_LEASE, (engine.worker,))
+        assert leased.rowcount == 1
+        await engine.database.execute(_COUNT_ON)
+        await engine.exchange([done(first)], free=0)
+        assert await _passed(engine) == 0
+    again = (await engine.exchange(free=0)).tasks  # its answer was not heard
+    assert len(again) == 1
+    assert await _passed(engine) == 2  # the row of the late call
+    (third,) = (await engine.exchange(held=again, free=1)).tasks
+    assert await _passed(engine) == 2
+    await engine.exchange([done(again[0])], held=[third], free=0)
+    await engine.database.execute(_COUNT_ON)
+    answer = await engine.exchange(free=0)
+    assert [task.task_id for task in answer.tasks] == [third.task_id]
+    assert await _passed(engine) > 5000
+    await engine.jump(100)
+    await engine.join()
+    assert (await engine.store.tick()).touched == [third.run_id]
+
+
+_LEASE = b"select flowbuilder.exchange(%s, null, '[]', 1, 30)"
+_COUNT_ON = b"""
+select setval('flowbuilder.leases_id_seq', nextval('flowbuilder.leases_id_seq') + 5000)
+"""
+
+
+async def _passed(engine: Engine) -> int:
+    row = await engine.database.fetch_one(
+        b"select leases_from as n from flowbuilder.workers where id = %s", (engine.worker,)
+    )
+    assert row is not None
+    return int(row["n"])

@@ -154,7 +154,7 @@ async def test_what_a_limit_keeps_back_is_neither_delayed_nor_waiting(engine: En
     (task,) = await take(engine)
     assert await counted() == [0, 2, 0, 0, 1]
     seconds = (await engine.store.tick()).next_due_seconds
-    assert seconds is not None and seconds > 60  # upkeep is not due for what waits for a place
+    assert seconds is None or seconds > 60  # upkeep is not due for what waits for a place
 
     (task,) = (await exchange(engine, [done(task)])).tasks
     assert await counted() == [0, 1, 0, 0, 1]

@@ -11,7 +11,7 @@ from flowbuilder.executor.records import LeasedTask, Outcome
 from flowbuilder.executor.states import RunStatus
 from flowbuilder.executor.terms import Terms
 from flowbuilder.limits import Priority
-from flowbuilder.types import JsonObject
+from flowbuilder.types import JsonObject, JsonValue
 from tests.support.engine import Engine, done, flow_of, retry, waiting
 
 HIGH = Terms(priority=Priority.HIGH)
@@ -43,6 +43,18 @@ async def test_higher_classes_are_claimed_first_in_each_class_the_older_run(engi
     order = [(await claimed(engine))[0] for _ in range(6)]
     assert order == [*wanted[Priority.HIGH], *wanted[Priority.NORMAL], *wanted[Priority.LOW]]
     assert (await engine.run(order[0])).priority is Priority.HIGH
+
+
+@pytest.mark.parametrize("terms", [LOW, Terms(), HIGH])
+async def test_a_map_of_any_class_is_served_at_once_when_nobody_else_waits(
+    engine: Engine, terms: Terms
+) -> None:
+    flow = flow_of({"id": "m", "for_each": "${{ input }}"})
+    run = await engine.start(flow, list(range(1200)), terms=terms)
+    tasks = await take(engine, free=2000)
+    assert len(tasks) == 1000
+    assert len(await take(engine, [done(task) for task in tasks], free=2000)) == 200
+    assert (await engine.run(run)).status is RunStatus.RUNNING
 
 
 async def test_a_low_class_waits_an_hour_longer_and_no_more(engine: Engine) -> None:
@@ -228,6 +240,28 @@ async def test_open_runs_of_a_workspace_are_bounded(engine: Engine) -> None:
     with pytest.raises(Conflict) as refused:
         await engine.store.retry_run(runs[0])
     assert refused.value.code == "too_many_runs"
+
+
+async def test_a_large_bound_is_held_by_what_was_counted_last(engine: Engine) -> None:
+    """Batches of two are always looked at under this bound."""
+    version = await engine.store.register_version(flow_of({"id": "a"}), engine.registry)
+    bound = Terms(max_open_runs=1200)
+
+    async def start(count: int) -> None:
+        inputs: list[JsonValue] = [None] * count
+        await engine.store.start_runs(version.id, inputs, timeout_seconds=3600, terms=bound)
+
+    await start(2)  # counted, and from here on known
+    for count in (800, 390, 8):
+        await start(count)
+    for _ in range(2):
+        with pytest.raises(Conflict) as refused:
+            await start(2)
+        assert refused.value.code == "too_many_runs"
+    await engine.exchange([done(task) for task in (await engine.exchange(free=500)).tasks])
+    await start(500)  # by the old count these are too many: counted anew
+    with pytest.raises(Conflict):
+        await start(2)
 
 
 async def test_a_child_beyond_the_bound_fails_the_task_that_asked(engine: Engine) -> None:

@@ -249,9 +249,10 @@ elements as (
     from flowbuilder.tasks t where t.kind = 'step' group by t.run_id, t.position
 )
 select
-    (select count(*) from counted c where c.remaining_steps <> (
-        select count(*) from steps s where s.run_id = c.id and s.finished_at is null)
-    ) as steps_of_runs,
+    (select count(*) from counted c
+     left join (select s.run_id, count(*) filter (where s.finished_at is null) as open_
+                from steps s group by s.run_id) o on o.run_id = c.id
+     where c.remaining_steps <> coalesce(o.open_, 0)) as steps_of_runs,
     (select count(*) from steps s join deps d on d.run_id = s.run_id and d.position = s.position
      where (s.remaining_deps, s.succeeded_deps) <> (d.open_, d.succeeded)) as deps,
     (select count(*) from steps s

@@ -1,0 +1,9 @@
+-- The places that new work is about to take, a stretch for each class of priority: where it stands now,
+-- and in the next minute and a half. No gap may hold one of them, so that no class is overtaken.
+create or replace function flowbuilder.growing_places(p_now timestamptz) returns tstzmultirange
+language sql stable set search_path = ''
+as $$
+    select range_agg(tstzrange(p.place - interval '2 seconds', p.place + interval '90 seconds', '[]'))
+    from generate_series(-1, 1) as c (priority)
+    cross join lateral flowbuilder.queue_place(p_now, c.priority, 0) as p (place)
+$$;
