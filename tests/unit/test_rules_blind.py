@@ -15,6 +15,7 @@ TOOLS = [
     ("assistant", 15), ("cloud", 14), ("library", 15), ("documents", 15), ("reviews", 15),
     ("content", 15), ("events", 15), ("telecom", 14), ("sports", 14),
     ("backoffice", 14), ("builds", 14),
+    ("desk", 15), ("helpdesk", 15), ("household", 15), ("operations", 15),
 ]  # fmt: skip
 HARD = ["hard1", "hard2", "hard3", "hard4"]
 

@@ -10,6 +10,7 @@ from flowbuilder.planner.rules.ambiguity import Given, doubtful
 from flowbuilder.planner.rules.arguments import Binding
 from flowbuilder.planner.rules.clause import Clause
 from flowbuilder.planner.rules.earlier import bind_earlier
+from flowbuilder.planner.rules.fields import bind_fields
 from flowbuilder.planner.rules.fitting import (
     ENOUGH,
     as_phrase,
@@ -59,6 +60,7 @@ def bind(profile: Profile, clause: Clause, steps: list[StepDraft]) -> Binding:
         notes=list(table.notes), computed=table.computed,
     )  # fmt: skip
     bind_pairs(profile, clause, binding)
+    bind_fields(profile, clause, steps, binding)
     if not instructs(profile):
         _bind_literals(profile, clause, binding)
     _bind_options(profile, clause, binding)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from flowbuilder.planner.rules.binding import bind
 from flowbuilder.planner.rules.clause import Clause
-from flowbuilder.planner.rules.lexicon import lexicon, stems
 from flowbuilder.planner.rules.literals import Kind
 from flowbuilder.planner.rules.matching import (
     FLOOR,
@@ -18,6 +18,7 @@ from flowbuilder.planner.rules.matching import (
     ToolIndex,
 )
 from flowbuilder.planner.rules.outputs import StepDraft, consumes
+from flowbuilder.planner.rules.particles import turned
 from flowbuilder.planner.rules.scoring import adjusted
 from flowbuilder.planner.rules.slots import SlotKind
 from flowbuilder.planner.rules.speaking import (
@@ -35,6 +36,10 @@ from flowbuilder.planner.rules.wording import known_words, leftovers
 from flowbuilder.tools import HARMLESS
 
 _TRIED = 5
+#: "give it to the team" asks for something to be handed over.
+_GIVEN_AWAY = re.compile(
+    r"\W*(?:give|show|hand)\s+(?!me\b|us\b)[\w ]{1,40}?\sto\s+(?!me\b|us\b)", re.I
+)
 
 
 #: A verb that is less near to what a tool does is not taken for granted.
@@ -93,6 +98,10 @@ def _doubted(clause: Clause, judged: list[tuple[float, Match]]) -> Choice:
         doubts.append(f"“{clause.text}” does not name what {best.tool.name} is about.")
     if clause.verb is not None and best.verb < _KNOWN and not clause.question:
         doubts.append(f"“{clause.verb.text}” is not what {best.tool.name} is known to do.")
+    if _GIVEN_AWAY.match(clause.text) and not consumes(best.profile):
+        doubts.append(f"“{clause.text}” hands something over, which {best.tool.name} does not.")
+    if (particle := turned(clause, best.profile.phrasal)) is not None:
+        doubts.append(f"“{particle}” in “{clause.text}” is not what {best.tool.name} is named for.")
     return Choice(best, tuple(doubts))
 
 
@@ -202,26 +211,3 @@ def _table_tools(rest: list[Match], compares: bool, limits: bool) -> list[Match]
 def nearest(clause: Clause, index: ToolIndex, limit: int = 3) -> list[str]:
     """Return the tools that come nearest to a clause."""
     return [match.tool.name for match in index.rank(clause)[:limit] if match.score > 0.1]
-
-
-_REPORTING = stems("show tell give print return display report output present let see know answer")
-
-
-def only_reports(clause: Clause, choice: Choice | None) -> bool:
-    """Whether a clause only asks to see what the steps before it give."""
-    if choice is not None and choice.match.score >= SURE and clause.literals:
-        return False
-    if choice is not None and choice.match.verb >= 1.0 and consumes(choice.profile):
-        return False
-    if clause.literals:
-        return False
-    known = lexicon()
-    telling = [
-        word
-        for word in clause.words
-        if word.stem not in known.fillers
-        and word.stem not in known.references
-        and word.stem not in _REPORTING
-    ]
-    first = clause.words[0].stem if clause.words else ""
-    return not telling and (first in _REPORTING or not clause.words)

@@ -35,6 +35,8 @@ class Clause:
     conditions: tuple[Qualifier, ...] = ()
     opening: int = 0
     """How many characters a qualifier that leads in has: "For order 88, …"."""
+    cut_from: tuple[int, int] | None = None
+    """The place of the whole clause whose verb it shares with others."""
     extra: tuple[Literal, ...] = field(default=())
     """Literals that a question's answer or a neighbour lends to this clause."""
 

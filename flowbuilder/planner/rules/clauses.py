@@ -18,6 +18,7 @@ from flowbuilder.planner.rules.breaks import (
 from flowbuilder.planner.rules.clause import Clause
 from flowbuilder.planner.rules.lexicon import lexicon, words
 from flowbuilder.planner.rules.literals import Literal, find_literals
+from flowbuilder.planner.rules.particles import phrasal_verbs
 from flowbuilder.planner.rules.qualifiers import (
     APPROVAL_CLAUSE,
     Qualifier,
@@ -106,13 +107,14 @@ def split_goal(goal: str, verbs: frozenset[str]) -> list[Clause]:
             blank = BREAK + blank[1:]
         masked = masked[: qualifier.start] + blank + masked[qualifier.end :]
     masked = each_apart(masked, starts)
+    phrasal = phrasal_verbs(verbs)
     kept: list[Clause] = []
     before = 0
     for start, end in _sentences(masked):
         for piece in _pieces(masked, start, end, verbs):
             if len(kept) > MAX_CLAUSES:
                 break
-            clause = _clause(text, masked, piece, literals)
+            clause = _clause(text, masked, piece, literals, phrasal)
             if clause.words or clause.literals:
                 gap = masked[before : clause.start]
                 kept.append(replace(clause, later=bool(kept) and orders(gap)))
@@ -224,7 +226,11 @@ def _opening(body: str) -> int:
 
 
 def _clause(
-    text: str, masked: str, piece: tuple[int, int, bool], literals: list[Literal]
+    text: str,
+    masked: str,
+    piece: tuple[int, int, bool],
+    literals: list[Literal],
+    phrasal: frozenset[str],
 ) -> Clause:
     start, end, negated = piece
     lead = LEAD.match(masked[start:end])
@@ -240,7 +246,7 @@ def _clause(
         text=text[start:end],
         start=start,
         end=end,
-        words=tuple(lexicon().units(words(body, start=start))),
+        words=tuple(lexicon().units(words(body, start=start), phrasal)),
         literals=tuple(item for item in literals if start <= item.start < end),
         negated=negated or negation is not None,
         question=negation is None and bool(_QUESTION.match(body[opening:])),

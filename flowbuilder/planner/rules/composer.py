@@ -14,7 +14,7 @@ from flowbuilder.planner.rules.amending import amend
 from flowbuilder.planner.rules.arguments import Binding
 from flowbuilder.planner.rules.binding import bind
 from flowbuilder.planner.rules.bridges import extension
-from flowbuilder.planner.rules.choice import Choice, choose, nearest, only_reports
+from flowbuilder.planner.rules.choice import Choice, choose, nearest
 from flowbuilder.planner.rules.clause import Clause
 from flowbuilder.planner.rules.composition import Composition
 from flowbuilder.planner.rules.earlier import sends_addressee, whole_list
@@ -40,6 +40,8 @@ from flowbuilder.planner.rules.reading import (
     without,
 )
 from flowbuilder.planner.rules.recovery import Recovery, ends, resume
+from flowbuilder.planner.rules.reporting import Report, reported
+from flowbuilder.planner.rules.sharing import one_of_several, shared
 from flowbuilder.planner.rules.slots import SlotKind
 from flowbuilder.planner.rules.speaking import names_whole
 from flowbuilder.planner.rules.supplying import supply
@@ -88,7 +90,8 @@ class Composer:
             return
         self._recovered(clause)
         for part in extreme_apart(clause, self.index.profiles):
-            self._add_part(part)
+            for one in shared(part, self.index, self.plan.steps):
+                self._add_part(one)
         self._end = clause.end
 
     def _recovered(self, clause: Clause) -> None:
@@ -103,10 +106,12 @@ class Composer:
         clause, choice = self._handed(*self._addressed(clause, choice))
         if choice is None and amend(self.plan, clause):
             return
-        if choice is None or only_reports(clause, choice):
-            self._without_tool(clause, choice)
+        clause, choice, report = reported(clause, choice, self.index, self.plan.steps)
+        if choice is None:
+            self._without_tool(clause, report)
         else:
             self._compose(self._prepare(self._embedded(clause, choice), choice), choice)
+        self._unmet(clause, report, choice)
         new = self.plan.steps[count:]
         self.plan.doubts += set_order(clause, new, self._previous, self.plan.steps)
         self._previous = new or self._previous
@@ -146,8 +151,17 @@ class Composer:
         ranked = [match for match in self.index.rank(clause) if match.tool.name != APPROVE]
         return bool(ranked) and ranked[0].score >= 1.8 and ranked[0].verb >= 0.7
 
-    def _without_tool(self, clause: Clause, choice: Choice | None) -> None:
-        if choice is not None or only_reports(clause, None):
+    def _unmet(self, clause: Clause, report: Report | None, choice: Choice | None) -> None:
+        """Doubt a plan that leaves out something that is asked to be shown."""
+        unmet = report.unmet(choice) if report is not None else []
+        if report is not None and choice is None and (clause.conditions or clause.approval):
+            self.plan.doubts.append(f"“{clause.text}” has a condition that no step can have.")
+        if unmet:
+            said = " ".join(unmet)
+            self.plan.doubts.append(f"“{clause.text}” asks for “{said}”, which no step gives.")
+
+    def _without_tool(self, clause: Clause, report: Report | None) -> None:
+        if report is not None:
             if not self.plan.steps:
                 raise self._unfit(clause)
             return
@@ -207,6 +221,9 @@ class Composer:
         again = any(step.profile is found.profile for step in self.plan.steps)
         if not linked(inner) and (again or not names_whole(inner, found.profile)):
             return clause
+        args = bind(found.profile, inner, self.plan.steps).args
+        if any(step.profile is found.profile and step.args == args for step in self.plan.steps):
+            return clause  # "with its subject" is got already
         count = len(self.plan.steps)
         self._compose(self._prepare(inner, found), found)
         name = found.profile.tool.name
@@ -337,6 +354,8 @@ class Composer:
             )
         if (same := sends_addressee(step)) is not None:
             self.plan.doubts.append(f"{same}.")
+        if (one := one_of_several(clause, step, self.plan.steps)) is not None:
+            self.plan.doubts.append(f"{one}.")
         if (whole := whole_list(clause, step, self.plan.steps)) is not None:
             self.plan.doubts.append(f"{whole}.")
         self.plan.doubts += [f"{doubt}." for doubt in titles_only(clause, step, self.index)]

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from flowbuilder.planner.rules.arguments import Binding
 from flowbuilder.planner.rules.binding import bind
 from flowbuilder.planner.rules.clause import Clause
+from flowbuilder.planner.rules.fields import lists_fields
 from flowbuilder.planner.rules.inner import emptied, piece
 from flowbuilder.planner.rules.instructions import instructs, is_instruction
 from flowbuilder.planner.rules.lexicon import Word, lexicon, name_words, stem, stems
@@ -71,7 +72,7 @@ def handed(
     titled = _titled(index)
     if not content or _given(content, binding, clause, titled):
         return None
-    if _settled(clause, content, binding):
+    if _settled(clause, content, binding) or lists_fields(clause, steps):
         return None
     taken = _taken(outer, content, clause, binding, titled)
     rest = _rest(clause, verb, taken)

@@ -30,6 +30,8 @@ _IRREGULAR = {
 }  # fmt: skip
 #: Particles of verbs such as "boil … down" that may stand apart from their verb.
 _PARTICLES = frozenset({"up", "down", "out", "off", "on", "away", "know", "aloud", "loud"})
+#: Words after a particle that stands apart from its verb.
+_AFTER_PARTICLE = frozenset({"and", "then", "at", "to", "for", "with", "by", "from", "before"})
 
 
 @cache
@@ -135,22 +137,25 @@ class Lexicon:
 
     def nearness(self, asked: str, offered: str) -> float:
         """Return how near two stems are: 1 the same, 0 unrelated."""
-        if asked == offered:
-            return 1.0
+        if asked == offered or asked.replace(" ", "") == offered.replace(" ", ""):
+            return 1.0  # "back up" is what "backup" is the noun for
         return max(
             self.actions.get(asked, {}).get(offered, 0.0),
             self.things.get(asked, {}).get(offered, 0.0),
         )
 
-    def units(self, found: list[Word]) -> list[Word]:
-        """Return the words with known phrases joined: `add up`, `boil … down`."""
+    def units(self, found: list[Word], more: frozenset[str] = frozenset()) -> list[Word]:
+        """Return the words with known phrases joined: `add up`, `boil … down`.
+
+        `more` are stems of phrasal verbs that count beside those of the lexicon: `shut down`.
+        """
         units: list[Word] = []
         taken: set[int] = set()
         for index, word in enumerate(found):
             if index in taken:
                 continue
-            places = self._phrase_at(found, index, taken)
-            if len(places) > 1:
+            places = self._phrase_at(found, index, taken) or _phrasal(found, index, more)
+            if places:
                 taken.update(places)
                 joined = " ".join(found[place].stem for place in places)
                 text = " ".join(found[place].text for place in places)
@@ -176,7 +181,23 @@ class Lexicon:
                         ):
                             break
                         return (index, later)
-        return (index,)
+        return ()
+
+
+def _phrasal(found: list[Word], index: int, more: frozenset[str]) -> tuple[int, ...]:
+    """Return the places of a phrasal verb: "shut it down", "check Mia in"."""
+    for later in range(index + 1, min(index + 12, len(found))):
+        if f"{found[index].stem} {found[later].stem}" in more and (
+            later == index + 1 or _apart(found, later)
+        ):
+            return (index, later)
+    return ()
+
+
+def _apart(found: list[Word], place: int) -> bool:
+    """Whether a particle apart from its verb is one, and no preposition: it leads nothing in."""
+    following = found[place + 1 : place + 2]
+    return not following or following[0].lower in _AFTER_PARTICLE
 
 
 def _adjoining(run: list[Word], phrase: tuple[str, ...]) -> bool:

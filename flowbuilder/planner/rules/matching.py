@@ -21,6 +21,7 @@ from flowbuilder.planner.rules.lexicon import (
     words,
 )
 from flowbuilder.planner.rules.literals import Kind, Literal
+from flowbuilder.planner.rules.particles import named_phrasal, opposed, ordered_by_noun
 from flowbuilder.planner.rules.slots import Slot, SlotKind, resolve, tool_slots
 from flowbuilder.tools import HARMLESS, Tool
 
@@ -71,6 +72,8 @@ class Profile:
     """Keywords of several words, by stem."""
     told: frozenset[str] = frozenset()
     """Stems of the names of what it gives, for questions."""
+    phrasal: frozenset[str] = frozenset()
+    """Phrasal verbs that its name has, apart or as a noun: `shut down` for `host.shutdown`."""
 
     @property
     def reads(self) -> bool:
@@ -120,7 +123,9 @@ class ToolIndex:
             stem(part) for profile in self.profiles for part in name_words(profile.tool.name)
         )
         self.verbs = frozenset(
-            verb for profile in self.profiles for verb in (*profile.verbs, *_named_pairs(profile))
+            verb
+            for profile in self.profiles
+            for verb in (*profile.verbs, *profile.phrasal, *_named_pairs(profile))
         )
 
     def without(self, excluded: Profile, kinds: Iterable[Kind]) -> ToolIndex:
@@ -140,9 +145,16 @@ class ToolIndex:
         return rest
 
     def rank(self, clause: Clause) -> list[Match]:
-        """Return the tools by how well they fit a clause, best first, ties by name."""
+        """Return the tools by how well they fit a clause, best first, ties by name.
+
+        What does the opposite is left out: "turn it off" never is `turn_on`.
+        """
         content = _content(clause, self._named)
-        found = [self._match(clause, content, profile) for profile in self.profiles]
+        found = [
+            self._match(clause, content, profile)
+            for profile in self.profiles
+            if not opposed(clause, profile.phrasal)
+        ]
         return sorted(found, key=lambda match: (-match.score, match.tool.name))
 
     def _match(self, clause: Clause, content: Sequence[Word], profile: Profile) -> Match:
@@ -302,9 +314,13 @@ def _profile(tool: Tool) -> Profile:
         weights[word] = max(weights.get(word, 0.0), 0.9)
     verbs = _verbs(names, keywords) | {*opening} | ({_CONVERT} & weights.keys())
     verbs |= {unit for unit in joined if unit in lexicon().actions}
+    apart = named_phrasal(names)
+    weights |= dict.fromkeys(apart, 1.0)
+    weights |= dict.fromkeys((verb.replace(" ", "") for verb in apart), 1.0)
+    verbs |= ordered_by_noun(names, apart)
     phrases = (tuple(word.stem for word in words(keyword)) for keyword in keywords)
     several = tuple(phrase for phrase in phrases if len(phrase) > 1)
-    return Profile(tool, slots, weights, frozenset(verbs), several, _told(tool))
+    return Profile(tool, slots, weights, frozenset(verbs), several, _told(tool), apart)
 
 
 def _verbs(names: Sequence[str], keywords: Sequence[str]) -> set[str]:

@@ -129,7 +129,9 @@ def sources(steps: list[StepDraft], clause: Clause) -> Iterator[StepDraft]:
 
 
 def _names(clause: Clause, step: StepDraft) -> bool:
-    pointing = {word.stem for word in clause.words if word.stem in lexicon().references}
+    verb = clause.verb  # "translate b.txt" does not speak of a translation made before
+    said_nouns = {word.stem for word in clause.words if word is not verb}
+    pointing = said_nouns & lexicon().references
     pointing -= lexicon().pronouns
     said = set(pointing)
     about = {stem(part) for part in name_words(step.profile.tool.name)}

@@ -24,6 +24,7 @@ _CUT = re.compile(
 _ARTICLE = re.compile(
     r"^(?:the|a|an|my|our|some|any|all|its|their|his|her|latest|current|me|us)\s+", re.IGNORECASE
 )
+_BARE = re.compile(r"its|their|his|her|the|an?|my|our|your", re.IGNORECASE)
 _ASKING = re.compile(
     r"^(?:what|who|where|which|when|how|is|are|will|does|do)(?:['’]s|\s+(?:is|are|was|does|do|did|will|"
     r"much|many)\b)*\s+",
@@ -39,6 +40,7 @@ _EDGES = re.compile(
 _NAMED = re.compile(
     r"\b(?:called|named|titled|entitled|saying|says|say|labelled|with (?:the )?(?:title|subject|"
     r"name|message|text|body|heading)(?: of)?|subject|title|reading|reads)[ :]+(?=\S)"
+    r"(?!(?:and|or|as)\b)"
     r"|(?<=\w|\x01):\s+(?=\S)",
     re.IGNORECASE,
 )
@@ -173,7 +175,7 @@ def phrase_candidates(clause: Clause, used: Sequence[tuple[int, int]]) -> list[C
         piece = _MEANING.sub("", piece) if lead == "question" else piece
         while (shorter := _EDGES.sub("", piece).strip(" ,.!?;:\x01")) != piece:
             piece = shorter
-        if not piece or _MASK in piece or _PREPOSITIONS.fullmatch(piece):
+        if not piece or _MASK in piece or _PREPOSITIONS.fullmatch(piece) or _BARE.fullmatch(piece):
             continue
         start = text.index(piece, start)
         proper = bool(_PROPER.match(piece)) and (start > 0 or not clause.verb)

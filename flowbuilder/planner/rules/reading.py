@@ -33,7 +33,8 @@ def points_back(clause: Clause, profile: Profile) -> bool:
     if any(word.stem in _POINTERS and word.stem not in own for word in clause.words):
         return True
     named = re.findall(r"\bthe ([a-z]+)$|\bthe ([a-z]+)(?= (?:to|in|as|by)\b)", clause.text)
-    return any(stem(word) in lexicon().references for pair in named for word in pair if word)
+    known = lexicon().references - own
+    return any(stem(word) in known for pair in named for word in pair if word)
 
 
 def only_loads(clause: Clause) -> bool:

@@ -9,7 +9,7 @@ from typing import Any
 from flowbuilder.planner.rules.arguments import Binding
 from flowbuilder.planner.rules.clause import Clause
 from flowbuilder.planner.rules.instructions import is_instruction
-from flowbuilder.planner.rules.lexicon import lexicon, listed, stem, stems
+from flowbuilder.planner.rules.lexicon import lexicon, listed, name_words, stem, stems
 from flowbuilder.planner.rules.matching import Profile
 from flowbuilder.planner.rules.outputs import (
     StepDraft,
@@ -160,7 +160,7 @@ def bind_references(
         if (slot.kind not in CONTENT and optional) or _says_what(slot, clause):
             continue
         worded = slot.kind in WORDED and not optional
-        if worded and (not _points_back(clause) or _takes_content(profile)):
+        if worded and (not _points_back(clause, profile) or _takes_content(profile)):
             continue
         several = _several(slot, clause, steps)
         if several is not None:
@@ -230,8 +230,10 @@ def _takes_content(profile: Profile) -> bool:
     return any(slot.kind in CONTENT for slot in profile.slots)
 
 
-def _points_back(clause: Clause) -> bool:
-    return any(word.stem in lexicon().references for word in clause.words)
+def _points_back(clause: Clause, profile: Profile) -> bool:
+    """Whether a clause speaks of a result; what the tool itself gets is none: "the weather"."""
+    own = {stem(part) for part in name_words(profile.tool.name)}
+    return any(word.stem in lexicon().references - own for word in clause.words)
 
 
 _BOTH = re.compile(
@@ -241,13 +243,31 @@ _BOTH = re.compile(
 )
 
 
+def alike_steps(steps: Sequence[StepDraft]) -> list[StepDraft]:
+    """Return the calls that the latest clause has led to, or those that share one verb."""
+    latest = steps[-1].clause if steps else None
+    if latest is None:
+        return []
+    if latest.cut_from is None:
+        last = [step for step in steps if step.clause is latest]
+        return [step for step in last if step.profile is last[-1].profile]
+    last = [step for step in steps if step.clause and step.clause.cut_from == latest.cut_from]
+    taken = {name for step in last for name in _STEP.findall(str(step.args))}
+    return [step for step in last if step.id not in taken]
+
+
+_STEP = re.compile(r"\bsteps\.(\w+)")
+_TWO = re.compile(r"\b(?:both|the two)\b(?!\s+of\s+(?:my|our)\b)", re.IGNORECASE)
+
+
 def _several(slot: Slot, clause: Clause, steps: Sequence[StepDraft]) -> Any:
     """Return what several calls of one clause give, for "save both results"; None if one is meant.
 
     Texts come one after the other, anything else as a list.
     """
-    last = [step for step in steps if steps and step.clause is steps[-1].clause]
-    alike = [step for step in last if step.clause and step.profile is steps[-1].profile]
+    alike = alike_steps(steps)
+    if len(alike) < 2 and _TWO.search(clause.text):
+        alike = [step for step in steps if not (step.sink or step.silent)][-2:]
     content = slot.kind in (SlotKind.TEXT, SlotKind.ANY) and not slot.many
     if len(alike) < 2 or not content or not _BOTH.search(clause.text):
         return None

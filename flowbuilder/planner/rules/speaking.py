@@ -53,11 +53,20 @@ def speaks_of(clause: Clause, best: Match) -> bool:
     verb = clause.verb
     if verb is not None and best.verb >= 1.0 and verb.stem in parts and verb.stem not in _COMMON:
         return True
+    if verb is None and _does_by_noun(clause, best):
+        return True
     if any(item in _option_stems(profile) for item in (word.stem for word in clause.words)):
         return True
     return says_noun(clause, best) or any(
         profile.takes(item.kind) for item in clause.literals if item.kind in _TELLING
     )
+
+
+def _does_by_noun(clause: Clause, best: Match) -> bool:
+    """Whether a noun says what a tool is named for doing: "a summary" of `text.summarize`."""
+    acts = {stem(part) for part in name_words(best.tool.name)} & best.profile.verbs - _COMMON
+    near = lexicon().nearness
+    return any(near(word.stem, act) >= 0.75 for word in clause.words for act in acts)
 
 
 def nouns(profile: Profile) -> list[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from flowbuilder.planner.rules.lexicon import lexicon, listed, stem, stems, words
+from flowbuilder.planner.rules.particles import phrasal_verbs
 
 LEAD = re.compile(
     r"^(?:\s|[,;:]|\b(?:please|kindly|now|first(?:ly)?|second(?:ly)?|third(?:ly)?|next|then|finally"
@@ -48,7 +49,7 @@ NEGATION = re.compile(
 #: Nouns that are verbs before a name: "message Ola".
 _ADDRESSING = stems("message email mail text call phone notify tell")
 #: Verbs that no noun looks like: "turn on".
-_PARTICLE = re.compile(r"[a-z]+ (?:on|off|up|down|out|away|back)")
+_PARTICLE = re.compile(r"[a-z]+ (?:on|off|up|down|out|away|back|in|over)")
 
 
 #: How far a look for the words that begin a clause goes.
@@ -60,22 +61,35 @@ def starts_clause(masked: str, place: int, end: int, verbs: frozenset[str]) -> b
     rest = masked[place : min(end, place + LOOK)]
     lead = LEAD.match(rest)
     rest = rest[lead.end() :] if lead else rest
-    if NEGATION.match(rest) or _QUESTION_OPEN.match(rest):
+    if NEGATION.match(rest) or _QUESTION_OPEN.match(rest) or _LETTING.match(rest):
         return True
     found = re.match(r"[A-Za-z][\w-]*", rest)
     if not found:
         return False
     word = stem(found.group())
     known = lexicon()
-    first_two = next((item.stem for item in known.units(words(rest[:80]))), "")
-    acts = word in verbs or word in known.actions or first_two in known.actions
-    if word in _RELATIVE or not acts:
+    first_two = next(
+        (item.stem for item in known.units(words(rest[:80]), phrasal_verbs(verbs))), ""
+    )
+    known_pair = " " in first_two and (first_two in known.actions or first_two in verbs)
+    acts = word in verbs or word in known.actions or first_two in known.actions or known_pair
+    if word in _RELATIVE or not acts or (_is_noun_of_verb(found.group()) and not known_pair):
         return False
-    if first_two in known.actions and _PARTICLE.fullmatch(first_two):
+    if known_pair and _PARTICLE.fullmatch(first_two):
         return True
     if _names_tool(rest, verbs):
         return True
     return _orders_something(word, rest[found.end() :].lstrip(), verbs)
+
+
+#: Endings of nouns made of verbs, which order nothing: "with its subject and *description*".
+_NOUN_ENDING = re.compile(r"(?:[tsx]ion|ment|al|er|or|[ae]nce)s?$")
+
+
+def _is_noun_of_verb(word: str) -> bool:
+    """Whether a word is a noun whose verb looks otherwise: "description", but not "question"."""
+    plain = word.lower().removesuffix("s").removesuffix("e")
+    return _NOUN_ENDING.search(word.lower()) is not None and stem(word) != plain
 
 
 _STOP = re.compile(
@@ -135,4 +149,5 @@ _RELATIVE = stems(
     "whose where which that with only by per over under above below more less most least "
     "highest lowest largest smallest exactly between in briefly"
 )
+_LETTING = re.compile(r"let (?:me|us) (?:have|see|know)\b", re.IGNORECASE)
 _QUESTION_OPEN = re.compile(r"(?:what|how|who|where|which)\b", re.IGNORECASE)

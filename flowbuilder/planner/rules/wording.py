@@ -9,10 +9,19 @@ from pathlib import PurePosixPath
 from flowbuilder.planner.rules.arguments import Binding
 from flowbuilder.planner.rules.clause import Clause
 from flowbuilder.planner.rules.fitting import BOUNDS
-from flowbuilder.planner.rules.lexicon import Word, lexicon, name_words, stem, stems, words
+from flowbuilder.planner.rules.giving import gives, is_new, makes
+from flowbuilder.planner.rules.lexicon import (
+    Word,
+    lexicon,
+    listed,
+    name_words,
+    stem,
+    stems,
+    words,
+)
 from flowbuilder.planner.rules.literals import STRONG, Kind
-from flowbuilder.planner.rules.matching import PLAIN_VERBS, Match
-from flowbuilder.planner.rules.outputs import StepDraft
+from flowbuilder.planner.rules.matching import PLAIN_VERBS, Match, Profile
+from flowbuilder.planner.rules.outputs import StepDraft, consumes
 from flowbuilder.planner.rules.slots import Slot, SlotKind
 from flowbuilder.planner.rules.table_arguments import works_on_records
 
@@ -75,13 +84,16 @@ def leftovers(
         word
         for word in clause.words
         if not any(start <= word.start < end for start, end in spans)
-        and word.start not in match.explained
+        and (word.start not in match.explained or _asks_anew(word, clause, match, binding, steps))
     ]
     return found + [
         word.text
         for word in outside
-        if not _says_nothing(word, clause, match, binding)
-        and not (binding.refers and _stands_for(word.stem, steps))
+        if (
+            not _says_nothing(word, clause, match, binding)
+            or _asks_anew(word, clause, match, binding, steps)
+        )
+        and not (binding.refers and _stands_for(word, clause, steps))
         and not _is_field(word.stem, binding)
         and not (
             works_on_records(match.profile) and (_in_table(word, binding) or word.stem in loaded)
@@ -89,8 +101,34 @@ def leftovers(
     ]
 
 
+def _asks_anew(
+    word: Word, clause: Clause, match: Match, binding: Binding, steps: Sequence[StepDraft]
+) -> bool:
+    """Whether a noun asks for what a tool does not make of what it is given: "write *a report*"."""
+    if not binding.refers or word is clause.verb or works_on_records(match.profile):
+        return False
+    if word.stem in lexicon().fillers or word.text.isdigit():
+        return False
+    new = is_new(word, clause) and word.stem not in _EMPTY - _MADE
+    gone = word.stem in lexicon().references and consumes(match.profile)
+    if not (new or (gone and not _stands_for(word, clause, steps))):
+        return False
+    tool = match.tool
+    own = {stem(part) for part in name_words(tool.name)}
+    own |= {part for slot in match.profile.slots for part in slot.stems}
+    summary = {one.stem for one in words(tool.summary.split(". ")[0])}
+    things = lexicon().things.get(word.stem, {})
+    if word.stem in own | summary or any(things.get(part, 0.0) >= 0.6 for part in own):
+        return False
+    near = lexicon().nearness
+    makes_it = any(near(word.stem, act) >= 0.7 for act in match.profile.verbs)
+    return consumes(match.profile) or not makes_it
+
+
 def _says_nothing(word: Word, clause: Clause, match: Match, binding: Binding) -> bool:
     """Whether a word asks for nothing of its own: an article, a unit, the parameter's name."""
+    if word.lower in _RANKS and binding.refers and not works_on_records(match.profile):
+        return False
     if word.stem in lexicon().fillers or word.stem in _EMPTY or word.text.isdigit():
         return True
     if any(word.stem in slot.stems for slot in match.profile.slots):
@@ -107,16 +145,15 @@ def _is_field(word: str, binding: Binding) -> bool:
     return any(stem(part) == word for field in fields for part in name_words(field))
 
 
-def _stands_for(word: str, steps: Sequence[StepDraft]) -> bool:
+def _stands_for(word: Word, clause: Clause, steps: Sequence[StepDraft]) -> bool:
     """Whether a noun such as "summary" can mean what some step so far gives."""
-    if word not in lexicon().references:
+    if word.stem not in lexicon().references:
         return False
-    if word in _GENERIC or word in lexicon().pronouns:
+    if is_new(word, clause):
+        return makes(word, steps)
+    if word.stem in _GENERIC or word.stem in lexicon().pronouns:
         return True
-    near = lexicon().nearness
-    return any(
-        near(word, other) >= 0.55 for step in steps for other in step.profile.weights
-    ) or any(word == said.stem for step in steps if step.clause for said in step.clause.words)
+    return gives(word, clause, steps)
 
 
 #: Nouns for any result at all.
@@ -129,7 +166,8 @@ _GENERIC = stems(
 
 def _in_arguments(value: object, binding: Binding) -> bool:
     if isinstance(value, str):
-        return value in str(binding.args)
+        given = str([*binding.args.values()])
+        return re.search(rf"(?<!\w){re.escape(value)}(?!\w)", given) is not None
     return any(value in row for row in binding.repeats.values())
 
 
@@ -145,6 +183,8 @@ def _in_table(word: Word, binding: Binding) -> bool:
     return word.lower in str(binding.args).lower()
 
 
+_MADE = stems("list number")
+_RANKS = listed("first second third last latest newest oldest next")
 _BOUNDING = BOUNDS["max"] | BOUNDS["min"]
 _TABLE = stems(
     "row record column field where whose which that with only keep above over below under more "
