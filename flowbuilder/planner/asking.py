@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from flowbuilder.errors import Problem
 from flowbuilder.plan import Question
-from flowbuilder.planner.coercion import takes_text, takes_texts
+from flowbuilder.planner.coercion import kinds_of, takes_text, takes_texts
 from flowbuilder.planner.connecting import result_of
 from flowbuilder.planner.document import steps_of, tool_of
 from flowbuilder.planner.grounding import is_used
-from flowbuilder.planner.literals import literals, lost_literals, taking
+from flowbuilder.planner.literals import Literal, literals, lost_literals, taking
 from flowbuilder.tools import HARMLESS, Tool, ToolRegistry
-from flowbuilder.types import JsonObject
+from flowbuilder.types import JsonObject, JsonValue
 
 #: Arguments that hold what is told or kept, in the order in which they are looked for.
 _TOLD = ("body", "message", "text", "content", "contents", "comment")
@@ -42,7 +43,7 @@ def answers_later(problem: Problem, asked: set[str]) -> bool:
 def answer_by_goal(
     document: JsonObject, questions: Sequence[Question], registry: ToolRegistry, goal: str
 ) -> tuple[tuple[Question, ...], list[str]]:
-    """Answer the questions for a receiver or place by the only one that is left of the goal.
+    """Answer the questions for a receiver, place or number by the only one left of the goal.
 
     Change the document in place; return the questions left, and one sentence for each change.
     """
@@ -56,17 +57,28 @@ def answer_by_goal(
         free = [
             item
             for item in literals(goal)
-            if tool and name in taking(item, tool)
+            if tool and name in [*taking(item, tool), *_counted_by(item, tool)]
             if any(f"the {item.kind} {item.text} " in message for message in lost)
         ]
         if tool is None or not isinstance(arguments, dict) or len(free) != 1:
             left.append(question)
             continue
-        text = free[0].text
-        listed = takes_texts(tool.input_schema["properties"][name])
-        arguments[name] = [text] if listed else text
-        notes.append(f"{step.get('id')}: {name} is {text}, as the goal says.")
+        arguments[name] = _value(free[0], tool.input_schema["properties"][name])
+        notes.append(f"{step.get('id')}: {name} is {free[0].text}, as the goal says.")
     return tuple(left), notes
+
+
+def _counted_by(literal: Literal, tool: Tool) -> list[str]:
+    """Return the arguments of a tool that take a number such as this one."""
+    shapes: dict[str, Any] = tool.input_schema.get("properties", {})
+    whole = literal.kind == "number" and literal.text.isdigit()
+    return [name for name, shape in shapes.items() if whole and "integer" in kinds_of(shape)]
+
+
+def _value(literal: Literal, shape: Any) -> JsonValue:
+    if literal.kind == "number":
+        return int(literal.text)
+    return [literal.text] if takes_texts(shape) else literal.text
 
 
 def tell_found(

@@ -8,7 +8,6 @@ the result, and where its type fits, is it put there.
 from __future__ import annotations
 
 import re
-from functools import partial
 from typing import Any
 
 from flowbuilder.planner.coercion import kinds_of
@@ -58,10 +57,10 @@ def skip_readers(document: JsonObject, registry: ToolRegistry) -> list[str]:
             continue
         own = re.compile(rf"\$\{{\{{ steps\.{re.escape(str(step.get('id')))} \}}\}}")
         kept = [item for item in steps_of(document) if item is not step]
-        swapped = [_swapped(item, own, text) for item in kept]
-        if is_used(step, [step, *swapped]):
+        changed = [swapped(item, own, text) for item in kept]
+        if is_used(step, [step, *changed]):
             continue
-        document["steps"] = list(swapped)
+        document["steps"] = list(changed)
         notes.append(f"{step.get('id')} was left out: {text} is a text already, no file.")
     return notes
 
@@ -88,8 +87,12 @@ def _text_read(step: JsonObject, steps: list[JsonObject], registry: ToolRegistry
     return found[0] if text and not mapped else None
 
 
-def _swapped(step: JsonObject, own: re.Pattern[str], text: str) -> JsonObject:
-    return {key: with_texts(value, partial(own.sub, text)) for key, value in step.items()}
+def swapped(step: JsonObject, reference: re.Pattern[str], text: str) -> JsonObject:
+    """Return a step with a text in the place of a reference."""
+    return {
+        key: with_texts(value, lambda found: reference.sub(lambda _: text, found))
+        for key, value in step.items()
+    }
 
 
 def result_of(step: JsonObject, tool: Tool, kinds: set[str] | frozenset[str]) -> str | None:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable
 
 from flowbuilder.tools import Tool, ToolRegistry
-from flowbuilder.types import JsonObject, JsonValue
+from flowbuilder.types import JsonObject, JsonSchema, JsonValue
 
 #: A reference to a step, or to what is at a path of its output.
 REFERENCE = re.compile(r"\$\{\{ steps\.([A-Za-z_]\w*)((?:\.\w+|\[\d+\])*) \}\}")
@@ -24,6 +24,21 @@ def tool_of(step: JsonObject, registry: ToolRegistry) -> Tool | None:
     return registry.get(name) if isinstance(name, str) else None
 
 
+def fields_of(tool: Tool) -> list[str]:
+    """Return the fields of a tool's output, or of its elements if that is a list of records."""
+    shape: JsonSchema = tool.output_schema
+    if shape.get("type") == "array":
+        shape = _resolved(shape.get("items", {}), shape)
+    fields = _resolved(shape, tool.output_schema).get("properties")
+    return list(fields) if isinstance(fields, dict) else []
+
+
+def _resolved(shape: JsonSchema, whole: JsonSchema) -> JsonSchema:
+    name = str(shape.get("$ref", "")).rpartition("/")[2]
+    found: JsonSchema = whole.get("$defs", {}).get(name, shape) if name else shape
+    return found
+
+
 def with_texts(value: JsonValue, change: Callable[[str], str]) -> JsonValue:
     """Return a value with each text inside it changed; the names of fields stay."""
     if isinstance(value, str):
@@ -33,3 +48,17 @@ def with_texts(value: JsonValue, change: Callable[[str], str]) -> JsonValue:
     if isinstance(value, dict):
         return {key: with_texts(item, change) for key, item in value.items()}
     return value
+
+
+def unordered(step: JsonObject) -> JsonObject:
+    """Return a step without what it only waits for."""
+    return {key: value for key, value in step.items() if key != "depends_on"}
+
+
+def not_after(step: JsonObject, gone: JsonObject) -> JsonObject:
+    """Return a step that does not wait for one that is gone."""
+    before = step.get("depends_on")
+    if not isinstance(before, list) or gone.get("id") not in before:
+        return step
+    rest = [item for item in before if item != gone.get("id")]
+    return {**step, "depends_on": rest} if rest else unordered(step)

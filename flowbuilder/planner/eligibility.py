@@ -13,11 +13,12 @@ from typing import Any
 from flowbuilder.planner.base import PlanRequest
 from flowbuilder.planner.carriers import sole_taker
 from flowbuilder.planner.coercion import takes_text
-from flowbuilder.planner.grounding import stems
+from flowbuilder.planner.document import fields_of
+from flowbuilder.planner.grounding import GENERAL, stems
 from flowbuilder.planner.literals import literals
 from flowbuilder.planner.rules.literals import Kind, find_literals
 from flowbuilder.toolkit import is_starter
-from flowbuilder.tools import Effects, Tool
+from flowbuilder.tools import HARMLESS, Effects, Tool
 
 _LANGUAGE = "language"
 #: Names of arguments that hold a thing of one kind and nothing else.
@@ -54,14 +55,12 @@ _SPOKEN = {
     "phone number": re.compile(r"\b(?:sms|phone|text message)\b"),
     _LANGUAGE: re.compile(r"\btranslat"),
 }
+#: How a goal speaks of what a look-up is to find.
+_SPOKEN_OF = {
+    "e-mail address": re.compile(r"(?i)\b(?:e-?mail(?:s|ed)?|mail|address|inbox|write|writes)\b"),
+    "phone number": re.compile(r"(?i)\b(?:phone|number|sms|text|texts|mobile|cell)\b"),
+}
 _OUTSIDE = {"address", "file name"}
-#: Words of tools' names that say nothing of what they work on.
-_GENERAL = frozenset(
-    stems(
-        "add call create delete do fetch find get list load look make new open post put query "
-        "read run save search send set show store take tell text update write"
-    )
-)
 
 
 def eligible(request: PlanRequest, tools: Sequence[Tool]) -> list[Tool]:
@@ -73,14 +72,14 @@ def eligible(request: PlanRequest, tools: Sequence[Tool]) -> list[Tool]:
         return list(tools)
     if (sole := sole_taker(request.goal, tools)) is not None:
         return [sole]
-    named = _named(request.goal)
+    named = _named(request.goal) | _found(request.goal, tools)
     spoken = stems(request.goal)
     alone = all(is_starter(tool) for tool in tools)
     shut = {name for name, said in _VAGUE.items() if not (alone or said.search(request.goal))}
     kept = [
         tool
         for tool in tools
-        if _needs(tool) <= named or (stems(tool.name.replace("_", " ")) - _GENERAL) & spoken
+        if _needs(tool) <= named or (stems(tool.name.replace("_", " ")) - GENERAL) & spoken
         if tool.name not in shut
     ]
     return kept or list(tools)
@@ -96,6 +95,14 @@ def _named(goal: str) -> set[str]:
     if any(item.kind is Kind.LANGUAGE for item in find_literals(goal)):
         kinds.add(_LANGUAGE)
     return kinds
+
+
+def _found(goal: str, tools: Sequence[Tool]) -> set[str]:
+    """Return the kinds that some look-up gives and that the goal speaks of: her number."""
+    given = {name for tool in tools if tool.effects in HARMLESS for name in fields_of(tool)}
+    return {
+        kind for kind, words in _SPOKEN_OF.items() if words.search(goal) and _KINDS[kind] & given
+    }
 
 
 def _needs(tool: Tool) -> set[str]:

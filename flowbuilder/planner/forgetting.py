@@ -1,6 +1,7 @@
-"""See that a text is shortened where the goal wants no more than the gist of it.
+"""See that a text is shortened where the goal wants no more than the gist of it, and only there.
 
-A small model passes the whole text on: nothing of the goal's literals is lost by that.
+A small model passes the whole text on, of which no literal of the goal tells; or it summarizes a
+sentence that the goal quotes.
 """
 
 from __future__ import annotations
@@ -8,12 +9,20 @@ from __future__ import annotations
 import re
 
 from flowbuilder.errors import Fix, Problem, Severity
+from flowbuilder.planner.coercion import texts_of
+from flowbuilder.planner.connecting import swapped
+from flowbuilder.planner.document import steps_of
+from flowbuilder.planner.grounding import is_used
 from flowbuilder.tools import HARMLESS, Tool, ToolRegistry
 from flowbuilder.types import JsonObject
 
 _WANTED = re.compile(
     r"(?i)\b(?:gist|summar\w+|boil\w* (?:\S+ ){0,4}?down|condens\w+|short(?:er|ened)? version|"
-    r"in a nutshell|(?:key|main) points|digest of)\b"
+    r"in a nutshell|in (?:short|brief|essence)|briefly|(?:key|main) (?:points|ideas|message)|"
+    r"digest of|(?:brief|short|quick|rough) (?:overview|outline|account|idea)|highlights of|"
+    r"sum(?:s|med|ming)?\s+(?:\S+\s+){0,3}up|tl;?dr|essen(?:ce|tials) of|"
+    r"in (?:just |only |no more than )?(?:an? few|one|two|three|four|five|\d+) (?:short )?"
+    r"(?:lines?|sentences?|words|paragraphs?|bullet points?|bullets))\b"
 )
 _QUOTED = re.compile(r"\"[^\"]*\"|“[^”]*”|\S*(?:://|@|\.\w)\S*")
 _SHORTENS = re.compile(r"(?i)\b(?:summar\w+|shorten\w*|condens\w+|shorter)\b")
@@ -30,6 +39,36 @@ def shortens(tool: Tool) -> bool:
 def wants_gist(goal: str) -> bool:
     """Whether a goal wants a text shortened."""
     return _WANTED.search(_QUOTED.sub(" ", goal)) is not None
+
+
+def leave_out_shortening(document: JsonObject, registry: ToolRegistry, goal: str) -> list[str]:
+    """Leave out steps that shorten what stands in the goal, which wants no text shortened.
+
+    What used their result gets the text itself. Change the document in place; return one sentence
+    for each change.
+    """
+    notes: list[str] = []
+    for step in [] if wants_gist(goal) else steps_of(document):
+        kept = [item for item in steps_of(document) if item is not step]
+        text = _quoted_text(step, registry, goal)
+        if text is None or not kept:
+            continue
+        name = str(step.get("id"))
+        own = re.compile(rf"\$\{{\{{ steps\.{re.escape(name)}(?:\.\w+)? \}}\}}")
+        changed = [swapped(item, own, text) for item in kept]
+        if not is_used(step, [step, *changed]):
+            document["steps"] = list(changed)
+            notes.append(f"{name} was left out: the goal wants nothing shortened.")
+    return notes
+
+
+def _quoted_text(step: JsonObject, registry: ToolRegistry, goal: str) -> str | None:
+    """Return the text of the goal that a step shortens, None if it does something else."""
+    tool, given = registry.get(str(step.get("tool"))), step.get("args")
+    if tool is None or not shortens(tool) or not isinstance(given, dict):
+        return None
+    texts = [text for value in given.values() for text in texts_of(value) if " " in text.strip()]
+    return next((text for text in texts if text in goal), None)
 
 
 def forgotten_changes(document: JsonObject, registry: ToolRegistry, goal: str) -> list[Problem]:

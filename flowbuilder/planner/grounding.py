@@ -205,3 +205,12 @@ def stems(text: str, *, numbers: bool = False) -> set[str]:
         for word in _WORD.findall(text.lower())
         if len(word) > 2 or (numbers and word.isdigit())
     }
+
+
+#: Words of tools' names that say nothing of what they work on.
+GENERAL = frozenset(
+    stems(
+        "add call create delete do fetch find get list load look make new open post put query "
+        "read run save search send set show store take tell text update write"
+    )
+)

@@ -18,7 +18,7 @@ from flowbuilder.planner.base import PlanRequest
 from flowbuilder.planner.coercion import coerce
 from flowbuilder.planner.comparisons import lost_comparisons, mend_comparisons
 from flowbuilder.planner.connecting import connect, skip_readers
-from flowbuilder.planner.forgetting import forgotten_changes
+from flowbuilder.planner.forgetting import forgotten_changes, leave_out_shortening
 from flowbuilder.planner.grounding import Ground, drop_options, name_languages, stray_steps
 from flowbuilder.planner.inventions import invented_addresses
 from flowbuilder.planner.lateness import bring_forward
@@ -26,14 +26,15 @@ from flowbuilder.planner.literals import (
     literals,
     lost_literals,
     lost_values,
-    misplaced_receivers,
     named_literals,
     takers,
 )
 from flowbuilder.planner.mending import mend
+from flowbuilder.planner.misplacing import misplaced_receivers
 from flowbuilder.planner.namings import unnamed_columns
 from flowbuilder.planner.omission import leave_out_steps, left_out_problem, made_up_numbers
 from flowbuilder.planner.options import spoken_options
+from flowbuilder.planner.relevance import unused_acts
 from flowbuilder.planner.rerouting import reroute
 from flowbuilder.planner.restoring import restore
 from flowbuilder.planner.second_opinion import Opinion, borrow, disagreement, is_meant
@@ -225,6 +226,8 @@ def judge_draft(
     problems += claimed_results(made.document, request.registry, ground, request.goal)
     strays = stray_steps(made.document, request.registry, ground)
     problems += [item for item in strays if not is_meant(item, made.document, opinion)]
+    if not opinion.tools:
+        problems += unused_acts(made.document, list(request.registry), request.goal)
     problems += disagreement(made.document, opinion.tools)
     return Judgement(
         answer=prompting.dump(to_answer(made.document, questions)),
@@ -261,6 +264,7 @@ def _mended(
     left, told = tell_found(document, left, registry)
     made, notes = replace(made, questions=left), notes + dropped + answered + told
     if not made.questions:
+        notes += leave_out_shortening(document, registry, request.goal)
         notes += leave_out_aimless(document, registry, ground, request.goal)
         doubts += bring_forward(document, registry)
         notes += mend_comparisons(document, registry, request.goal)

@@ -12,7 +12,6 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from flowbuilder.errors import Fix, Problem, Severity
-from flowbuilder.planner.coercion import texts_of
 from flowbuilder.planner.grounding import COMPOSED
 from flowbuilder.planner.names import carries_name, names_in
 from flowbuilder.planner.namings import is_named_so, kind_of, named_values
@@ -26,10 +25,10 @@ _FILE = re.compile(
     r"(?<![\w@/.~:<>-])(?:~|\.{1,2})?/(?:[\w.-]+/)*[\w.-]*\w(?!@)"
     r"|(?<![\w@/.])(?:[\w-]+/)*[\w-]+(?:\.[\w-]+)*\.[A-Za-z][A-Za-z0-9]{0,4}\b(?!@)"
 )
-_PHONE = re.compile(r"(?<![\w+])\+\d[\d ()./-]{5,20}\d")
+PHONE = re.compile(r"(?<![\w+])\+\d[\d ()./-]{5,20}\d")
 _DATE = re.compile(r"(?<![\w-])\d{4}-\d{2}-\d{2}(?![\w-])")
-_CHANNEL = re.compile(r"(?<![\w@#/.&])#(?=[\w-]*[A-Za-z])\w[\w-]*")
-_HANDLE = re.compile(r"(?<![\w@#/.&])@(?=[\w-]*[A-Za-z])\w[\w-]*")
+CHANNEL = re.compile(r"(?<![\w@#/.&])#(?=[\w-]*[A-Za-z])\w[\w-]*")
+HANDLE = re.compile(r"(?<![\w@#/.&])@(?=[\w-]*[A-Za-z])\w[\w-]*")
 _QUOTED = re.compile(r"\"([^\"]{1,300})\"|“([^”]{1,300})”|(?<!\w)'([^']{1,300})'(?!\w)")
 #: The name of a column or table, which no plain word looks like.
 _IDENTIFIER = re.compile(r"(?<![\w.@#/-])[A-Za-z][A-Za-z0-9]*(?:_[A-Za-z0-9]+)+(?![\w.@/-]*\w)")
@@ -44,7 +43,7 @@ _UNDATED = {
 _REFERENCE = re.compile(r"\$\{\{.*?\}\}", re.DOTALL)
 _FIELD_ARGUMENTS = frozenset({"path", "key", "field", "pointer", "selector", "jsonpath"})
 #: Arguments that take a literal of a kind.
-_ARGUMENTS = {
+ARGUMENTS = {
     "address": {"url", "uri", "link", "address", "endpoint"},
     "e-mail address": {"to", "email", "recipient", "recipients", "address", "cc", "mail"},
     "file name": {"path", "file", "filename", "file_name", "file_path", "target", "output"},
@@ -52,13 +51,15 @@ _ARGUMENTS = {
     "date": {"date", "day", "when", "due", "due_date", "deadline", "start", "start_date"},
     "channel": {"channel", "room", "chat"},
     "handle": {"user", "handle", "member", "person", "recipient", "to", "username"},
+    "query": {"query", "sql", "statement"},
 }
+#: A statement in a query language, which is carried out and not told to anybody.
+_QUERY = "query"
+_STATEMENT = re.compile(
+    r"(?is)\s*(?:select\s.+?\sfrom|insert\s+into|update\s.+?\sset|delete\s+from|with\s.+?\sas\s*\()\s"
+)
 #: Kinds whose first character is a sign that an argument may go without.
 _SIGNED = frozenset({"channel", "handle"})
-#: Arguments that name a member of a chat, a room or a mailbox, but never a phone.
-_NO_PHONES = (_ARGUMENTS["handle"] | _ARGUMENTS["channel"] | {"email", "mail"}) - (
-    _ARGUMENTS["phone number"]
-)
 _MOST_NAMED = 3
 #: What the name of an argument for a language has in it; its value may be a code.
 _LANGUAGE = "lang"
@@ -84,7 +85,11 @@ class Literal:
     @property
     def severity(self) -> Severity:
         """A lost address makes a plan wrong; a lost number may have become part of a unit."""
-        return Severity.ERROR if self.kind in _ARGUMENTS else Severity.WARNING
+        known = self.kind in ARGUMENTS and self.kind != _QUERY
+        return Severity.ERROR if known else Severity.WARNING
+
+
+_A_QUERY = Literal(kind=_QUERY, text="")
 
 
 def literals(goal: str) -> list[Literal]:
@@ -96,10 +101,10 @@ def literals(goal: str) -> list[Literal]:
         ("e-mail address", _EMAIL),
         ("quoted text", _QUOTED),
         ("file name", _FILE),
-        ("phone number", _PHONE),
+        ("phone number", PHONE),
         ("date", _DATE),
-        ("channel", _CHANNEL),
-        ("handle", _HANDLE),
+        ("channel", CHANNEL),
+        ("handle", HANDLE),
         ("identifier", _IDENTIFIER),
         ("number", _NUMBER),
     ):
@@ -107,10 +112,16 @@ def literals(goal: str) -> list[Literal]:
             text = next((group for group in match.groups() if group), match.group(0))
             text = text.rstrip(".,;:!?)") if kind != "quoted text" else text
             if text.lower() not in _ABBREVIATIONS:
-                surely = kind != "file name" or text[0] in "/~." or _ends_as_file(text)
-                found.append(Literal(kind=kind if surely else "name", text=text))
+                found.append(Literal(kind=_kind(kind, text), text=text))
         rest = pattern.sub(" ", rest)
     return list(dict.fromkeys(found))
+
+
+def _kind(kind: str, text: str) -> str:
+    if kind == "quoted text" and _STATEMENT.match(f"{text} "):
+        return _QUERY
+    surely = kind != "file name" or text[0] in "/~." or _ends_as_file(text)
+    return kind if surely else "name"
 
 
 def _ends_as_file(text: str) -> bool:
@@ -122,6 +133,7 @@ def lost_literals(goal: str, document: JsonObject, registry: ToolRegistry) -> li
     carried = _texts(document.get("steps"))
     terse = _texts(_without_prose(document.get("steps")))
     pointed = terse if field_tools(registry) else carried
+    asked = terse if any(taking(_A_QUERY, tool) for tool in registry) else carried
     dated = _texts(_without_searches(document.get("steps"), registry))
     spoken = any(_LANGUAGE in name.lower() for name in _argument_names(document.get("steps")))
     return [
@@ -129,7 +141,7 @@ def lost_literals(goal: str, document: JsonObject, registry: ToolRegistry) -> li
             code="literal_lost",
             pointer="",
             message=f"the {literal.kind} {literal.text} of the goal is in no step's args",
-            hint=_hint(literal, registry),
+            hint=hint_for(literal, registry),
             severity=literal.severity,
             fix=Fix.MODEL,
         )
@@ -137,7 +149,9 @@ def lost_literals(goal: str, document: JsonObject, registry: ToolRegistry) -> li
         if (
             not _is_carried(
                 literal,
-                pointed if is_field(literal) else dated if literal.kind == "date" else carried,
+                {_QUERY: asked, "date": dated}.get(literal.kind, carried)
+                if not is_field(literal)
+                else pointed,
             )
             and not (literal.kind == "language" and spoken)
         )
@@ -166,7 +180,7 @@ def lost_values(goal: str, document: JsonObject, registry: ToolRegistry) -> list
             code="value_lost",
             pointer="",
             message=f"the {literal.kind} {literal.text} of the goal is in no step's args",
-            hint=_hint(literal, registry),
+            hint=hint_for(literal, registry),
             severity=Severity.WARNING,
             fix=Fix.MODEL,
         )
@@ -248,8 +262,8 @@ def _properties(tool: Tool) -> Iterable[str]:
     return names
 
 
-def _hint(literal: Literal, registry: ToolRegistry) -> str:
-    """Name the tools that take such a thing: usually the step that uses one was forgotten."""
+def hint_for(literal: Literal, registry: ToolRegistry) -> str:
+    """Return a hint at the tools that take such a thing: one was usually forgotten."""
     fitting = [tool.name for tool in registry if taking(literal, tool)]
     if is_field(literal):
         fitting = [tool.name for tool in field_tools(registry)]
@@ -260,7 +274,7 @@ def _hint(literal: Literal, registry: ToolRegistry) -> str:
 
 def taking(literal: Literal, tool: Tool) -> list[str]:
     """Return the arguments of a tool that take such a thing."""
-    wanted = _ARGUMENTS.get(literal.kind, set())
+    wanted = ARGUMENTS.get(literal.kind, set())
     named = literal.kind if literal.is_named else ""
     properties = tool.input_schema.get("properties", ())
     return [name for name in properties if name in wanted or kind_of(name) == named]
@@ -269,50 +283,6 @@ def taking(literal: Literal, tool: Tool) -> list[str]:
 def takers(literal: Literal, registry: ToolRegistry) -> list[Tool]:
     """Return the tools with an effect that take such a thing, such as what mails to an address."""
     return [tool for tool in registry if tool.effects not in HARMLESS and taking(literal, tool)]
-
-
-def misplaced(document: JsonObject, registry: ToolRegistry) -> list[tuple[int, str, Literal]]:
-    """Return each receiver that stands where only others are meant: step, argument and literal.
-
-    A channel or a handle where mail is sent, a phone number where a member of a chat is named.
-    """
-    steps = document.get("steps")
-    found = []
-    for index, step in enumerate(steps if isinstance(steps, list) else []):
-        given = step.get("args") if isinstance(step, dict) else None
-        mails = isinstance(step, dict) and "mail" in str(step.get("tool")).lower()
-        for name, value in (given if isinstance(given, dict) else {}).items():
-            for text in texts_of(value):
-                literal = _receiver(text.strip(), name, mails=mails)
-                if literal and (literal.kind != "phone number" or takers(literal, registry)):
-                    found.append((index, name, literal))
-    return found
-
-
-def _receiver(text: str, name: str, *, mails: bool) -> Literal | None:
-    if mails and name in _ARGUMENTS["e-mail address"]:
-        if _CHANNEL.fullmatch(text):
-            return Literal(kind="channel", text=text)
-        if _HANDLE.fullmatch(text):
-            return Literal(kind="handle", text=text)
-    if name in _NO_PHONES and _PHONE.fullmatch(text):
-        return Literal(kind="phone number", text=text)
-    return None
-
-
-def misplaced_receivers(document: JsonObject, registry: ToolRegistry) -> list[Problem]:
-    """Return a problem for each receiver that cannot be reached by the step it stands in."""
-    return [_misplaced(*place, registry) for place in misplaced(document, registry)]
-
-
-def _misplaced(index: int, name: str, literal: Literal, registry: ToolRegistry) -> Problem:
-    return Problem(
-        code="literal_misplaced",
-        pointer=f"/steps/{index}/args/{name}",
-        message=f"the {literal.kind} {literal.text} cannot be the {name} here",
-        hint=_hint(literal, registry),
-        fix=Fix.MODEL,
-    )
 
 
 def _texts(steps: JsonValue) -> list[str]:

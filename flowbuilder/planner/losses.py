@@ -10,7 +10,7 @@ from flowbuilder.planner.judging import Judgement
 from flowbuilder.planner.literals import Literal, field_tools, is_field, literals, taking
 from flowbuilder.tools import HARMLESS, Tool
 
-_SOURCES = frozenset({"address", "file name"})
+_SOURCES = frozenset({"address", "file name", "query"})
 
 
 def field_finders(judged: Judgement, request: PlanRequest, tools: Sequence[Tool]) -> list[Tool]:

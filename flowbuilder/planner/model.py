@@ -44,6 +44,7 @@ from flowbuilder.planner.schema import (
 from flowbuilder.planner.second_opinion import second_opinion
 from flowbuilder.planner.surplus import inquires, tell_result
 from flowbuilder.planner.telling import (
+    completed,
     failed,
     no_answer,
     repaired,
@@ -122,8 +123,7 @@ class ModelPlanner:
                 break
             judgement = mended
         best = await self._completed(work, await self._unrefused(work, best))
-        plan = self._finish(work, best)
-        yield PlanEvent(type=PlanEventType.COMPLETED, data={"plan": plan.as_json()}, plan=plan)
+        yield completed(self._finish(work, best))
 
     @property
     def _own(self) -> bool:
@@ -234,11 +234,11 @@ class ModelPlanner:
         A small model says that no tool fits where one does. A goal that names nothing to be
         carried could be met by anything, so that its refusal stands.
         """
-        if not (best.unfit and self._own) or not literals(work.request.goal):
+        named = literals(work.request.goal)
+        if not (best.unfit and self._own and named):
             return best
         messages = prompting.plan_messages(work.request, work.tools, shown=True)
-        named = [item for item in literals(work.request.goal) if item.severity is Severity.ERROR]
-        schema = self._schema(self._eligible(work), max_steps=max(1, len(named)))
+        schema = self._schema(self._eligible(work), max_steps=len(named))
         try:
             reply = await self._model.complete_steps(
                 messages, schema, max_tokens=self._longest_answer

@@ -1,6 +1,7 @@
 """Find the names in a goal: of places, people and things, which a right plan carries somewhere.
 
-A capital letter within a sentence, or a code such as `A-1047` or `NESN`. Words that the catalogue
+A capital letter within a sentence, or before what somebody wants, or a code such as `A-1047` or
+`NESN`. Words that the catalogue
 uses (PDF, CSV), languages and currencies are no names: a plan may well write those otherwise.
 """
 
@@ -22,6 +23,23 @@ _CODE = re.compile(
 _PROPER = re.compile(
     r"(?<=[^\s.!?:\"“(]) (?P<name>[A-Z][^\W\d_]{2,}(?:[ -][A-Z][^\W\d_]+)*)(?![\w-])"
 )
+#: Who wants something, as the first word of a sentence: "Paul would like to know".
+_WANTING = re.compile(
+    r"(?:^|[.!?:,;] )(?P<name>[A-Z][^\W\d_]{2,}(?: [A-Z][^\W\d_]+)*)(?= (?:wants|needs|asks|asked|"
+    r"wonders|expects|would (?:like|love)|is asking|is waiting|has asked|has to (?:know|hear|get)|"
+    r"(?:should|must|ought to) (?:be |get|know|have|hear|read|receive))\b)"
+)
+#: Of whom a goal tells first, and then says what is to be done for "him".
+_TOLD_OF = re.compile(
+    r"(?:^|[.!?] )(?P<name>[A-Z][^\W\d_]{2,}(?: [A-Z][^\W\d_]+)*)(?= (?:is|was|has|had|will|can|"
+    r"lives|works|owes|comes|arrives|just|still|wrote|called)\b)"
+)
+_PERSON = re.compile(r"(?i)\b(?:him|her|he|she)\b")
+_NO_NAMES = (
+    "each everybody everyone nobody one she somebody someone that there they this what which who "
+    "whoever you"
+)
+_ANYBODY = frozenset(_NO_NAMES.split())
 _WORD = re.compile(r"[^\W_]+")
 #: Such literals are written otherwise in arguments: `CHF` for Swiss francs.
 _RESPELT = frozenset({Kind.LANGUAGE, Kind.CURRENCY, Kind.DATE, Kind.TIME, Kind.DURATION})
@@ -40,10 +58,14 @@ def names_in(goal: str, registry: ToolRegistry) -> list[str]:
     bare = _FILE.sub(" .", _ADDRESS.sub(" .", _QUOTED.sub(" .", goal)))
     found = [match.group(0) for match in _CODE.finditer(bare)]
     found += [match["name"] for match in _PROPER.finditer(bare)]
-    known = _TIMES | _MEANS | _catalogue_words(registry) | _respelt_words(goal)
+    found += [match["name"] for match in _WANTING.finditer(bare)]
+    if _PERSON.search(bare):
+        found += [match["name"] for match in _TOLD_OF.finditer(bare)]
+    known = _ANYBODY | _TIMES | _MEANS | _catalogue_words(registry) | _respelt_words(goal)
     return [
         name
         for name in dict.fromkeys(found)
+        if not any(other.endswith(f" {name}") for other in found)
         if not {word.lower() for word in _WORD.findall(name)} & known
         and name.lower() not in addresses
     ]

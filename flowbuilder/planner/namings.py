@@ -63,6 +63,8 @@ def named_values(goal: str, registry: ToolRegistry) -> list[tuple[str, str]]:
     bare = _BARE.sub(" ", goal)
     found = []
     for kind in _kinds(registry):
+        quoted = rf"(?i:\b{kind}) (?:(?:called|named) )?[\"“](?P<text>[^\"“”]{{1,100}})[\"”]"
+        found += [(kind, match["text"]) for match in re.finditer(quoted, goal)]
         after = rf"(?i:\b{kind}) (?:(?:called|named) )?(?P<text>[A-Za-z][\w-]*)(?![\w./@]*\w)"
         before = rf"(?<![\w./@-])(?P<text>[A-Za-z]\w*[-_][\w-]*\w) (?i:{kind})\b"
         for match in (*re.finditer(after, bare), *re.finditer(before, bare)):

@@ -6,62 +6,84 @@ A small model that is shown two tools for one thing takes either.
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
 from typing import Any, TypeAlias
 
-from flowbuilder.errors import NoFittingTool, PlanningError
-from flowbuilder.plan import Usage
+from flowbuilder.errors import FlowBuilderError, ModelError, ModelOutputError, PlanningError
+from flowbuilder.plan import Plan, Usage
 from flowbuilder.planner.base import PlanEvent, PlanRequest
 from flowbuilder.planner.brought import with_brought_tools
+from flowbuilder.planner.relevance import Relevance
 from flowbuilder.planner.second_opinion import second_opinion
+from flowbuilder.planner.telling import completed
 from flowbuilder.settings import Settings
+from flowbuilder.toolkit import is_starter
 
-Plan: TypeAlias = Callable[[PlanRequest, Usage], AsyncIterator[PlanEvent]]
+Planning: TypeAlias = Callable[[PlanRequest, Usage], AsyncIterator[PlanEvent]]
 
 
 async def own_tools_first(
-    plan: Plan, request: PlanRequest, settings: Settings
+    planning: Planning, request: PlanRequest, settings: Settings
 ) -> AsyncIterator[PlanEvent]:
-    """Plan with the user's tools alone; where no plan comes out, with all tools.
+    """Plan with the user's tools alone; where that plan is in doubt, with all tools.
 
-    `plan` plans a request; what was used before counts as its own.
+    Of two plans in doubt the one with the user's tools alone stays. `planning` plans a request;
+    what was used before counts as its own.
     """
-    spent = Usage()
+    spent, doubted = Usage(), None
     if (own := await _with_own_tools(request, settings)) is not None:
         try:
-            async for event in plan(own, spent):
+            async for event in planning(own, spent):
+                if event.plan is None or _is_beyond_doubt(event.plan):
+                    yield event
+                else:
+                    doubted, spent = event.plan, event.plan.usage
+            if doubted is None:
+                return
+        except (PlanningError, ModelOutputError) as error:
+            spent = _used(error)
+    try:
+        async for event in planning(request, spent):
+            if event.plan is None or doubted is None or _is_better(event.plan, request):
                 yield event
-            return
-        except PlanningError as error:
-            known: dict[str, Any] = error.usage or {}
-            spent = Usage(**known)
-    async for event in plan(request, spent):
-        yield event
+            else:
+                yield _completed(doubted, event.plan.usage)
+    except (PlanningError, ModelError) as error:
+        if doubted is None:
+            raise
+        yield _completed(doubted, _used(error, spent))
+
+
+def _is_beyond_doubt(plan: Plan) -> bool:
+    return plan.certain and not plan.questions
+
+
+def _is_better(plan: Plan, request: PlanRequest) -> bool:
+    """Whether a plan is beyond doubt, and the goal speaks of each starter tool in it."""
+    steps = plan.flow.steps if plan.flow else ()
+    tools = [request.registry.get(step.tool) for step in steps]
+    relevance = Relevance(request.goal, list(request.registry))
+    spoken = all(relevance.orders(tool) for tool in tools if tool and is_starter(tool))
+    return spoken and _is_beyond_doubt(plan)
+
+
+def _completed(plan: Plan, usage: Usage) -> PlanEvent:
+    return completed(replace(plan, usage=usage))
+
+
+def _used(error: FlowBuilderError, otherwise: Usage | None = None) -> Usage:
+    known: dict[str, Any] | None = getattr(error, "usage", None)
+    return Usage(**known) if known else otherwise or Usage()
 
 
 async def _with_own_tools(request: PlanRequest, settings: Settings) -> PlanRequest | None:
     """Return the request without starter tools; None if there is nothing to choose, or they serve.
 
-    They do where the rules are certain of it and know nothing to do with the others.
+    They do where the rules are certain of it.
     """
     narrow = with_brought_tools(request)
     if narrow is None:
         return None
     opinion = await second_opinion(request, list(request.registry), settings)
     known = {tool.name for tool in narrow.registry}
-    if all(name in known for name in opinion.tools) or await _serve(narrow, settings):
-        return narrow
-    return None
-
-
-async def _serve(request: PlanRequest, settings: Settings) -> bool:
-    """Whether the rules know what to do with these tools, certain or not."""
-    from flowbuilder.planner.rules import RulePlanner
-
-    try:
-        async for _ in RulePlanner(settings).stream(request):
-            pass
-    except NoFittingTool:
-        return False
-    except PlanningError:
-        return True
-    return True
+    return narrow if all(name in known for name in opinion.tools) else None

@@ -7,7 +7,7 @@ from collections.abc import Collection, Sequence
 
 from flowbuilder.errors import Fix, Problem, Severity
 from flowbuilder.planner.base import PlanRequest
-from flowbuilder.planner.document import REFERENCE, steps_of, tool_of
+from flowbuilder.planner.document import REFERENCE, not_after, steps_of, tool_of, unordered
 from flowbuilder.planner.grounding import Ground, is_used, stems
 from flowbuilder.planner.literals import lost_literals
 from flowbuilder.planner.prompting import select_tools
@@ -35,7 +35,7 @@ def leave_out_steps(
     kept_ids: Collection[str] = (),
     though_named: bool = False,
 ) -> list[JsonObject]:
-    """Leave out steps that the goal does not ask for and that nothing refers to.
+    """Leave out steps that the goal does not ask for and whose result nothing uses.
 
     What acts on the world goes only if something necessary of it was made up. Steps with one of
     the kept ids stay. With `though_named` a look-up goes too whose thing the goal names, but not
@@ -51,7 +51,8 @@ def leave_out_steps(
     for step in reversed(steps_of(document)):
         tool = tool_of(step, registry)
         kept = steps_of(document)
-        if tool is None or len(kept) < 2 or is_used(step, kept) or step.get("id") in kept_ids:
+        needed = is_used(step, [unordered(item) for item in kept if item is not step])
+        if tool is None or len(kept) < 2 or needed or step.get("id") in kept_ids:
             continue
         foreign = not stems(tool.name.replace("_", " "), numbers=True) & known
         foreign = foreign or (though_named and not relevance.orders(tool))
@@ -60,7 +61,7 @@ def leave_out_steps(
         invented = tool.effects in HARMLESS and _is_invented(step, known, late=late)
         made_up = tool.effects in HARMLESS or _is_made_up(step, tool, ground)
         if invented or (surplus and made_up and _is_idle(step, document, registry, goal)):
-            document["steps"] = [item for item in kept if item is not step]
+            document["steps"] = [not_after(item, step) for item in kept if item is not step]
             left_out.append(step)
     return left_out
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from functools import cached_property
 
-from flowbuilder.errors import PlanningError, Problem, Severity
+from flowbuilder.errors import Fix, PlanningError, Problem, Severity
+from flowbuilder.planner.document import steps_of
 from flowbuilder.planner.forgetting import shortens, wants_gist
-from flowbuilder.planner.grounding import Ground
+from flowbuilder.planner.grounding import GENERAL, Ground, stems
 from flowbuilder.planner.rules.clause import Clause
 from flowbuilder.planner.rules.clauses import MAX_CLAUSES, split_goal
 from flowbuilder.planner.rules.lexicon import lexicon, words
@@ -48,6 +49,32 @@ def unspoken_changes(
                 )
             )
     return problems
+
+
+def unused_acts(document: JsonObject, tools: Sequence[Tool], goal: str) -> list[Problem]:
+    """Return a warning for each tool that a goal speaks of in the words of its name, unused.
+
+    Only of tools that act, and not of such as `send` or `create`, which goals say of anything.
+    """
+    spoken = stems(goal)
+    used = {str(step.get("tool")) for step in steps_of(document)}
+    return [
+        Problem(
+            code="tool_forgotten",
+            pointer="",
+            message=f"the goal speaks of {tool.name}, and no step uses it",
+            hint="Add a step of it if the goal asks for that.",
+            severity=Severity.WARNING,
+            fix=Fix.MODEL,
+        )
+        for tool in tools
+        if tool.effects not in HARMLESS and tool.name not in used
+        if stems(_act(tool)) - GENERAL and stems(tool.name.replace("_", " ")) <= spoken
+    ]
+
+
+def _act(tool: Tool) -> str:
+    return tool.name.rpartition(".")[2].replace("_", " ")
 
 
 class Relevance:

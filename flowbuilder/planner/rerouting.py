@@ -7,7 +7,8 @@ import re
 from flowbuilder.planner.coercion import takes_texts, texts_of
 from flowbuilder.planner.document import steps_of
 from flowbuilder.planner.grounding import is_used
-from flowbuilder.planner.literals import Literal, misplaced, takers, taking
+from flowbuilder.planner.literals import Literal, takers, taking
+from flowbuilder.planner.misplacing import misplaced
 from flowbuilder.tools import Tool, ToolRegistry
 from flowbuilder.types import JsonObject, JsonValue
 

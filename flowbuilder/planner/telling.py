@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from flowbuilder.errors import FlowBuilderError, InvalidValue, ModelOutputError, Problem
+from flowbuilder.plan import Plan
 from flowbuilder.planner.base import PlanEvent, PlanEventType, PlanRequest
 from flowbuilder.planner.judging import Judgement, step_problems
 from flowbuilder.strictjson import check
@@ -30,6 +31,11 @@ def repaired(number: int, problems: tuple[Problem, ...], notes: tuple[str, ...])
     listed: list[JsonValue] = list(notes)
     data: JsonObject = {"round": number, "problems": _as_json(problems), "notes": listed}
     return PlanEvent(type=PlanEventType.REPAIRED, data=data)
+
+
+def completed(plan: Plan) -> PlanEvent:
+    """Return the event of the plan that came about."""
+    return PlanEvent(type=PlanEventType.COMPLETED, data={"plan": plan.as_json()}, plan=plan)
 
 
 def failed(error: FlowBuilderError) -> PlanEvent:

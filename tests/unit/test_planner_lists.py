@@ -13,7 +13,8 @@ from flowbuilder.planner.demonstration import demonstrations
 from flowbuilder.planner.eligibility import eligible
 from flowbuilder.planner.inventions import invented_addresses
 from flowbuilder.planner.judging import judge, missing_tools
-from flowbuilder.planner.literals import lost_literals, misplaced_receivers
+from flowbuilder.planner.literals import lost_literals
+from flowbuilder.planner.misplacing import misplaced_receivers
 from flowbuilder.planner.rerouting import reroute
 from flowbuilder.tools import ToolRegistry, tool
 from tests.support.archive import answer, step

@@ -7,7 +7,8 @@ from typing import Any
 from flowbuilder.plan import Question
 from flowbuilder.planner.connecting import connect, skip_readers
 from flowbuilder.planner.grounding import Ground
-from flowbuilder.planner.literals import lost_literals, misplaced_receivers
+from flowbuilder.planner.literals import lost_literals
+from flowbuilder.planner.misplacing import misplaced_receivers
 from flowbuilder.planner.names import names_in
 from flowbuilder.planner.rerouting import reroute
 from flowbuilder.planner.surplus import claimed_results, leave_out_messages

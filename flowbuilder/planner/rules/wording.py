@@ -20,7 +20,7 @@ from flowbuilder.planner.rules.lexicon import (
     words,
 )
 from flowbuilder.planner.rules.literals import STRONG, Kind
-from flowbuilder.planner.rules.matching import PLAIN_VERBS, Match, Profile
+from flowbuilder.planner.rules.matching import PLAIN_VERBS, Match
 from flowbuilder.planner.rules.outputs import StepDraft, consumes
 from flowbuilder.planner.rules.slots import Slot, SlotKind
 from flowbuilder.planner.rules.table_arguments import works_on_records
