@@ -166,7 +166,7 @@ def _run(run: Run) -> Picture:
             (name_of(task), task.element): [
                 task.status, task.fence, task.attempt, task.claims, task.worker, task.approved,
                 task.sent, task.lease,
-                CLASS * (run.priority + 1) if task.sent and run.status in _MOVING else None,
+                CLASS * (run.priority + 2) if task.sent and run.status in _MOVING else None,
             ]
             for task in run.tasks
         },
