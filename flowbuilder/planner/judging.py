@@ -18,8 +18,10 @@ from flowbuilder.planner.base import PlanRequest
 from flowbuilder.planner.coercion import coerce
 from flowbuilder.planner.comparisons import lost_comparisons, mend_comparisons
 from flowbuilder.planner.connecting import connect, skip_readers
+from flowbuilder.planner.doubles import leave_out_doubles
 from flowbuilder.planner.forgetting import forgotten_changes, leave_out_shortening
 from flowbuilder.planner.grounding import Ground, drop_options, name_languages, stray_steps
+from flowbuilder.planner.inputs import input_schema_of
 from flowbuilder.planner.inventions import invented_addresses
 from flowbuilder.planner.lateness import bring_forward
 from flowbuilder.planner.literals import (
@@ -34,7 +36,8 @@ from flowbuilder.planner.misplacing import misplaced_receivers
 from flowbuilder.planner.namings import unnamed_columns
 from flowbuilder.planner.omission import leave_out_steps, left_out_problem, made_up_numbers
 from flowbuilder.planner.options import spoken_options
-from flowbuilder.planner.relevance import unused_acts
+from flowbuilder.planner.passing import hand_on
+from flowbuilder.planner.relevance import Relevance, unused_acts
 from flowbuilder.planner.rerouting import reroute
 from flowbuilder.planner.restoring import restore
 from flowbuilder.planner.second_opinion import Opinion, borrow, disagreement, is_meant
@@ -43,8 +46,8 @@ from flowbuilder.planner.sources import read_sources, unread_problems
 from flowbuilder.planner.surplus import claimed_results, leave_out_messages
 from flowbuilder.planner.wire import Draft, draft, read_answer, to_answer
 from flowbuilder.planner.wording import write_out
-from flowbuilder.tools import Tool
-from flowbuilder.types import JsonObject, JsonSchema, JsonValue
+from flowbuilder.tools import HARMLESS, Effects, Tool
+from flowbuilder.types import JsonObject
 from flowbuilder.validation import validate
 
 _NO_OPINION = Opinion()
@@ -52,6 +55,8 @@ _NO_OPINION = Opinion()
 _FORGOTTEN = {"literal_lost", "unknown_step_reference"}
 _LOST = {"literal_lost", "value_lost"}
 _UNNAMED = {"value_lost"}
+#: Tools among which a small model chooses well.
+_FEW = 3
 #: Doubts that a model which is right cannot mend: they are told, but never asked about alone.
 _TOLD_ONLY = {"result_unused", "field_guessed"}
 
@@ -264,9 +269,11 @@ def _mended(
     left, told = tell_found(document, left, registry)
     made, notes = replace(made, questions=left), notes + dropped + answered + told
     if not made.questions:
+        notes += hand_on(document, registry, request.goal)
+        notes += leave_out_doubles(document, registry, request.goal)
         notes += leave_out_shortening(document, registry, request.goal)
         notes += leave_out_aimless(document, registry, ground, request.goal)
-        doubts += bring_forward(document, registry)
+        doubts += bring_forward(document, registry, request.goal)
         notes += mend_comparisons(document, registry, request.goal)
         leave_out = partial(leave_out_steps, document, request, kept_ids=kept)
         left_out = leave_out()
@@ -298,9 +305,10 @@ def _faulty(document: JsonObject, request: PlanRequest) -> dict[str, list[Proble
 def missing_tools(judged: Judgement, request: PlanRequest) -> list[Tool]:
     """Return the tools that may carry what a plan lost, if losing it is all that is wrong with it.
 
-    Only tools with an effect: what reads comes first and not last.
+    Only tools with an effect: what reads comes first and not last. A lost name any tool may take.
     """
-    problems = judged.errors or tuple(item for item in judged.problems if item.code in _UNNAMED)
+    warned = [item for item in judged.problems if item.code in _UNNAMED or _is_lost_name(item)]
+    problems = judged.errors or tuple(warned)
     if not problems or any(item.code not in _LOST for item in problems):
         return []
     if judged.wrong_steps or judged.unfit:
@@ -311,7 +319,23 @@ def missing_tools(judged: Judgement, request: PlanRequest) -> list[Tool]:
         if any(item.text in p.message for p in problems)
     ]
     found = [tool for literal in lost for tool in takers(literal, request.registry)]
+    if not found and all(_is_lost_name(item) for item in problems):
+        return _unused_takers(judged, request)
     return list({tool.name: tool for tool in found}.values())
+
+
+def _is_lost_name(problem: Problem) -> bool:
+    return problem.code == "literal_lost" and problem.message.startswith("the name ")
+
+
+def _unused_takers(judged: Judgement, request: PlanRequest) -> list[Tool]:
+    """Return the few unused tools that act as the goal says, or else reach somebody outside."""
+    relevance = Relevance(request.goal, list(request.registry))
+    acting = [tool for tool in request.registry if tool.effects not in HARMLESS]
+    unused = [tool for tool in acting if tool.name not in judged.tools]
+    ordered = [tool for tool in unused if relevance.orders(tool)]
+    found = ordered or [tool for tool in unused if tool.effects is Effects.EXTERNAL]
+    return found if len(found) <= _FEW else []
 
 
 def step_problems(
@@ -359,33 +383,6 @@ def question_invented(judgement: Judgement) -> Judgement:
         problems=tuple(item for item in judgement.problems if item not in invented),
         questions=tuple(questions),
     )
-
-
-def input_schema_of(request: PlanRequest) -> JsonSchema | None:
-    """Return the run's input schema, made from the given input where none is declared."""
-    if request.input_schema is not None:
-        return request.input_schema
-    if isinstance(request.input, dict) and request.input:
-        properties = {name: _schema_of(value) for name, value in request.input.items()}
-        return {"type": "object", "properties": properties, "required": sorted(properties)}
-    return None
-
-
-def _schema_of(value: JsonValue) -> JsonSchema:
-    if isinstance(value, bool):
-        return {"type": "boolean"}
-    if isinstance(value, int | float):
-        return {"type": "number"}
-    if isinstance(value, str):
-        return {"type": "string"}
-    if isinstance(value, list):
-        return {"type": "array"}
-    if isinstance(value, dict):
-        return {
-            "type": "object",
-            "properties": {name: _schema_of(item) for name, item in value.items()},
-        }
-    return {}
 
 
 def _shape_of(document: JsonObject) -> Flow | None:

@@ -1,7 +1,8 @@
-"""Bring forward a step that renders a text after the step that was to send its result.
+"""Bring forward a step that makes something after the step that was to send it.
 
-A small model mails a text and translates it afterwards, for nobody: the same text is given to
-both, and nothing uses the translation.
+A small model mails a text and translates it afterwards, for nobody; or it tells a channel the link
+to a file before it puts the file anywhere. The same value is given to both steps, and nothing uses
+what the later one makes of it.
 """
 
 from __future__ import annotations
@@ -10,21 +11,26 @@ import re
 from typing import Any
 
 from flowbuilder.errors import Fix, Problem, Severity
+from flowbuilder.planner.grounding import is_used, stems
 from flowbuilder.tools import HARMLESS, Tool, ToolRegistry
 from flowbuilder.types import JsonObject
 
 _RENDERS = re.compile(r"(?i)\b(?:translat|summar|rewrit|rephras|shorten)")
+_RETURNS = re.compile(r"(?i)\breturns? (?:its |the |an? )?(?:public |full )?(\w+)")
+_SHORTEST_WORD = 3
 #: A shorter text may stand in two places by chance.
 _SHORTEST = 8
 
 
-def bring_forward(document: JsonObject, registry: ToolRegistry) -> list[Problem]:
+def bring_forward(document: JsonObject, registry: ToolRegistry, goal: str) -> list[Problem]:
     """Change a document in place; return a warning for each step that was brought forward."""
     doubts = []
     steps: Any = document["steps"]
     for late in list(steps):
         tool = registry.get(str(late.get("tool")))
-        if tool is None or not _renders(tool) or _is_used(late, steps):
+        if tool is None or is_used(late, steps):
+            continue
+        if not (_renders(tool) or _makes_what_is_told(tool, goal)):
             continue
         place = _receiver(late, steps[: steps.index(late)], registry)
         if place is None:
@@ -54,9 +60,11 @@ def _renders(tool: Tool) -> bool:
     )
 
 
-def _is_used(step: JsonObject, steps: list[JsonObject]) -> bool:
-    own = re.compile(rf"\bsteps\.{re.escape(str(step.get('id')))}\b")
-    return any(own.search(repr(other)) for other in steps if other is not step)
+def _makes_what_is_told(tool: Tool, goal: str) -> bool:
+    """Whether a tool gives back what the goal speaks of, such as a link."""
+    made = {word for word in _RETURNS.findall(tool.summary) if len(word) >= _SHORTEST_WORD}
+    texts = (tool.output_schema or {}).get("type") == "string" and tool.effects not in HARMLESS
+    return texts and bool(stems(" ".join(made)) & stems(goal))
 
 
 def _receiver(

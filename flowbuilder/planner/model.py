@@ -33,7 +33,7 @@ from flowbuilder.planner.losses import (
     translators,
 )
 from flowbuilder.planner.narrowing import own_tools_first
-from flowbuilder.planner.relevance import Relevance, unspoken_changes
+from flowbuilder.planner.relevance import Relevance, likely_steps, unspoken_changes
 from flowbuilder.planner.schema import (
     answer_schema,
     framed_schema,
@@ -146,7 +146,7 @@ class ModelPlanner:
         if opinion.steps and self._own:
             work.schema = self._sequence(work)
         else:
-            work.schema = self._schema(self._eligible(work))
+            work.schema = self._schema(work, self._eligible(work))
         return work
 
     def _eligible(self, work: Work, tools: Sequence[Tool] = ()) -> Sequence[Tool]:
@@ -156,15 +156,16 @@ class ModelPlanner:
 
     def _schema(
         self,
+        work: Work,
         tools: Sequence[Tool],
         *,
         min_steps: int = 1,
         max_steps: int | None = None,
         short: bool = False,
     ) -> JsonSchema:
-        bound = (
-            min(self._settings.max_steps, _MOST_STEPS) if self._own else self._settings.max_steps
-        )
+        bound = self._settings.max_steps
+        if self._own:
+            bound = min(bound, _MOST_STEPS, likely_steps(work.request.goal, work.tools))
         longest = _SHORT_TEXT if short else _LONGEST_TEXT
         return answer_schema(
             tools,
@@ -208,7 +209,7 @@ class ModelPlanner:
             least = judged.size + 1 if fresh and judged.forgotten_step else 1
             allowed = self._eligible(work, tools)
             short = judged.is_truncated
-            schema = self._schema(allowed, min_steps=least, short=short)
+            schema = self._schema(work, allowed, min_steps=least, short=short)
         if fresh:
             shown = tools if not self._own else work.tools  # the schema leaves the others out
             messages = prompting.fresh_messages(
@@ -226,7 +227,7 @@ class ModelPlanner:
             return sequence_schema(tools, longest_text=_LONGEST_TEXT)
         size = len(work.opinion.tools)
         tools = [tool for name, tool in by_name.items() if name in work.opinion.tools]
-        return self._schema(tools, min_steps=size, max_steps=size)
+        return self._schema(work, tools, min_steps=size, max_steps=size)
 
     async def _unrefused(self, work: Work, best: Judgement) -> Judgement:
         """Ask for a plan in the place of a refusal; take it if it carries all that the goal names.
@@ -238,7 +239,7 @@ class ModelPlanner:
         if not (best.unfit and self._own and named):
             return best
         messages = prompting.plan_messages(work.request, work.tools, shown=True)
-        schema = self._schema(self._eligible(work), max_steps=len(named))
+        schema = self._schema(work, self._eligible(work), max_steps=len(named))
         try:
             reply = await self._model.complete_steps(
                 messages, schema, max_tokens=self._longest_answer
@@ -265,7 +266,7 @@ class ModelPlanner:
         but writes that step when it is asked for nothing else.
         """
         work.completed.add(judged.answer)
-        schema = self._schema(missing, max_steps=1)
+        schema = self._schema(work, missing, max_steps=1)
         follow_up = prompting.missing_messages(judged.answer, judged.errors)
         reply = await self._model.complete_steps([*work.messages, *follow_up], schema)
         answer = with_step(judged.answer, reply.text)

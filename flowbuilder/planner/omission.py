@@ -8,7 +8,7 @@ from collections.abc import Collection, Sequence
 from flowbuilder.errors import Fix, Problem, Severity
 from flowbuilder.planner.base import PlanRequest
 from flowbuilder.planner.document import REFERENCE, not_after, steps_of, tool_of, unordered
-from flowbuilder.planner.grounding import Ground, is_used, stems
+from flowbuilder.planner.grounding import COMPOSED, Ground, is_used, stems
 from flowbuilder.planner.literals import lost_literals
 from flowbuilder.planner.prompting import select_tools
 from flowbuilder.planner.relevance import Relevance
@@ -37,9 +37,10 @@ def leave_out_steps(
 ) -> list[JsonObject]:
     """Leave out steps that the goal does not ask for and whose result nothing uses.
 
-    What acts on the world goes only if something necessary of it was made up. Steps with one of
-    the kept ids stay. With `though_named` a look-up goes too whose thing the goal names, but not
-    the looking up: an order to be found that is only to be paid back. Return what was left out.
+    What acts on the world goes only if something necessary of it was made up, or all of it. Steps
+    with one of the kept ids stay. With `though_named` a look-up goes too whose thing the goal
+    names, but not the looking up: an order to be found that is only to be paid back. Return what
+    was left out.
     """
     goal, registry = request.goal, request.registry
     relevance = Relevance(goal, select_tools(request))
@@ -54,11 +55,12 @@ def leave_out_steps(
         needed = is_used(step, [unordered(item) for item in kept if item is not step])
         if tool is None or len(kept) < 2 or needed or step.get("id") in kept_ids:
             continue
-        foreign = not stems(tool.name.replace("_", " "), numbers=True) & known
-        foreign = foreign or (though_named and not relevance.orders(tool))
+        unnamed = not stems(tool.name.replace("_", " "), numbers=True) & known
+        foreign = unnamed or (though_named and not relevance.orders(tool))
         surplus = foreign and len(kept) > relevance.clauses
         late = _follows_effects(step, kept, registry)
-        invented = tool.effects in HARMLESS and _is_invented(step, known, late=late)
+        harmless = tool.effects in HARMLESS or (unnamed and _others_act(step, kept, registry))
+        invented = harmless and _is_invented(step, known, late=late)
         made_up = tool.effects in HARMLESS or _is_made_up(step, tool, ground)
         if invented or (surplus and made_up and _is_idle(step, document, registry, goal)):
             document["steps"] = [not_after(item, step) for item in kept if item is not step]
@@ -67,8 +69,16 @@ def leave_out_steps(
 
 
 def _is_made_up(step: JsonObject, tool: Tool, ground: Ground) -> bool:
-    """Whether the goal says nothing of a number that the tool needs: a timer of 120 minutes."""
-    return bool(_made_up_arguments(step, tool, ground))
+    """Whether the goal says nothing of something that the tool needs: a timer of 120 minutes."""
+    if _made_up_arguments(step, tool, ground):
+        return True
+    given = step.get("args")
+    needed = set(tool.input_schema.get("required", ())) - COMPOSED
+    return any(
+        isinstance(value, str) and "${{" not in value and not ground.holds(value)
+        for name, value in (given.items() if isinstance(given, dict) else ())
+        if name in needed and "enum" not in tool.input_schema["properties"][name]
+    )
 
 
 def _made_up_arguments(step: JsonObject, tool: Tool, ground: Ground) -> list[str]:
@@ -162,6 +172,11 @@ def _alone_carries(step: JsonObject, rest: list[JsonObject], goal: str) -> bool:
         text not in others and re.search(rf"(?<!\w){re.escape(text)}(?!\w)", goal.lower())
         for text in texts
     )
+
+
+def _others_act(step: JsonObject, steps: list[JsonObject], registry: ToolRegistry) -> bool:
+    tools = [tool_of(item, registry) for item in steps if item is not step]
+    return any(tool and tool.effects not in HARMLESS for tool in tools)
 
 
 def _follows_effects(step: JsonObject, steps: list[JsonObject], registry: ToolRegistry) -> bool:

@@ -9,6 +9,7 @@ from flowbuilder.errors import Fix, PlanningError, Problem, Severity
 from flowbuilder.planner.document import steps_of
 from flowbuilder.planner.forgetting import shortens, wants_gist
 from flowbuilder.planner.grounding import GENERAL, Ground, stems
+from flowbuilder.planner.literals import literals
 from flowbuilder.planner.rules.clause import Clause
 from flowbuilder.planner.rules.clauses import MAX_CLAUSES, split_goal
 from flowbuilder.planner.rules.lexicon import lexicon, words
@@ -18,6 +19,8 @@ from flowbuilder.types import JsonObject
 
 #: Nearness from which on two verbs say the same.
 _NEAR = 0.5
+#: Steps that are always allowed.
+_FEW = 6
 
 
 def unspoken_changes(
@@ -75,6 +78,14 @@ def unused_acts(document: JsonObject, tools: Sequence[Tool], goal: str) -> list[
 
 def _act(tool: Tool) -> str:
     return tool.name.rpartition(".")[2].replace("_", " ")
+
+
+def likely_steps(goal: str, tools: Sequence[Tool]) -> int:
+    """Return how many steps a plan has at most that does what a goal says, generously counted.
+
+    Small models that have no better idea write the same step over and over.
+    """
+    return max(_FEW, 2 * Relevance(goal, tools).clauses + len(literals(goal)) + 2)
 
 
 class Relevance:

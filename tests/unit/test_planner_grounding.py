@@ -144,8 +144,9 @@ def test_a_sequence_of_tools_has_one_shape_a_step() -> None:
 
 async def test_a_field_that_a_step_was_given_is_read_as_what_it_was_given() -> None:
     first = {**SEND, "args": {"to": "eve@example.org", "text": "${{ steps.s1.harbour }}"}}
-    again = {**SEND, "id": "s3", "args": {"to": "eve@example.org", "text": "${{ steps.s2.text }}"}}
-    plan, _, _ = await run({"tasks": [READ, first, again]}, goal="Tell eve@example.org of Brest?")
+    again = {**SEND, "id": "s3", "args": {"to": "ann@example.org", "text": "${{ steps.s2.text }}"}}
+    goal = "Tell eve@example.org and ann@example.org of Brest?"
+    plan, _, _ = await run({"tasks": [READ, first, again]}, goal=goal)
     assert plan.flow is not None
     assert plan.flow.steps[2].args["text"] == "${{ steps.tide_read.harbour }}"
 

@@ -27,8 +27,15 @@ def mail(to: str, body: str) -> bool:
     return bool(to and body)
 
 
-REGISTRY = ToolRegistry([render, count, mail])
+@tool("shelf.put", effects="write")
+def put(path: str) -> str:
+    """Put a file on the shelf and return its link."""
+    return path
+
+
+REGISTRY = ToolRegistry([render, count, mail, put])
 TEXT = "Your parcel has arrived"
+GOAL = "Let a@b.example know in Polish that the parcel has arrived"
 
 
 def step(name: str, tool: str, **args: Any) -> JsonObject:
@@ -42,7 +49,7 @@ def test_what_is_rendered_too_late_is_sent_after_all() -> None:
             step("say", "tongue.render", text=TEXT, language="Polish"),
         ]
     }
-    [doubt] = bring_forward(document, REGISTRY)
+    [doubt] = bring_forward(document, REGISTRY, GOAL)
     assert (doubt.code, doubt.pointer) == ("step_brought_forward", "/steps/0")
     assert doubt.message == "send is supposed to take what say makes of the text"
     assert document["steps"] == [
@@ -61,7 +68,7 @@ def test_references_count_as_texts() -> None:
             step("say", "tongue.render", text=source, language="Dutch"),
         ]
     }
-    assert len(bring_forward(document, REGISTRY)) == 1
+    assert len(bring_forward(document, REGISTRY, GOAL)) == 1
     steps: Any = document["steps"]
     assert [item["id"] for item in steps] == ["read", "say", "send"]
     assert steps[2]["args"]["body"] == "${{ steps.say }}"
@@ -75,7 +82,7 @@ def test_what_is_used_measured_or_about_something_else_stays() -> None:
         step("say", "tongue.render", text="${{ steps.send }}", language="Polish"),
     ):
         document: JsonObject = {"steps": [send, late]}
-        assert bring_forward(document, REGISTRY) == []
+        assert bring_forward(document, REGISTRY, GOAL) == []
     used: JsonObject = {
         "steps": [
             send,
@@ -83,4 +90,23 @@ def test_what_is_used_measured_or_about_something_else_stays() -> None:
             step("n", "words.count", text="${{ steps.say }}"),
         ]
     }
-    assert bring_forward(used, REGISTRY) == []
+    assert bring_forward(used, REGISTRY, GOAL) == []
+
+
+def test_a_link_is_made_before_it_is_told() -> None:
+    def told(goal: str) -> JsonObject:
+        document: JsonObject = {
+            "steps": [
+                step("send", "post.mail", to="a@b.example", body="It is at ${{ steps.dump }}."),
+                step("keep", "shelf.put", path="${{ steps.dump }}"),
+            ]
+        }
+        bring_forward(document, REGISTRY, goal)
+        return document
+
+    assert told("a@b.example needs the link to the file")["steps"] == [
+        step("keep", "shelf.put", path="${{ steps.dump }}"),
+        step("send", "post.mail", to="a@b.example", body="It is at ${{ steps.keep }}."),
+    ]
+    other = told("Mail the file to a@b.example and put it on the shelf")
+    assert [item["id"] for item in other["steps"]] == ["send", "keep"]  # type: ignore[union-attr, index, call-overload]

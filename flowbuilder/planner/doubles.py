@@ -1,0 +1,58 @@
+"""Leave out what a small model has done twice: the same order, the same mail with another text."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from flowbuilder.planner.document import not_after, steps_of, tool_of
+from flowbuilder.planner.grounding import COMPOSED, is_used
+from flowbuilder.tools import HARMLESS, ToolRegistry
+from flowbuilder.types import JsonObject
+
+
+def leave_out_doubles(document: JsonObject, registry: ToolRegistry, goal: str) -> list[str]:
+    """Leave out steps that act just as another does and that nothing uses.
+
+    Alike are steps with the same arguments, and those which differ only in a text that neither the
+    goal nor a step says, where the other's text comes from there. Change the document in place;
+    return one sentence for each change.
+    """
+    notes = []
+    for step in reversed(steps_of(document)):
+        kept = steps_of(document)
+        others = [item for item in kept if item is not step]
+        tool = tool_of(step, registry)
+        if tool is None or tool.effects in HARMLESS or is_used(step, others):
+            continue
+        alike = [item for item in others if _frame(item) == _frame(step)]
+        twin = next((item for item in alike if _is_double(step, item, kept, goal)), None)
+        if twin is not None:
+            document["steps"] = [not_after(item, step) for item in others]
+            notes.append(f"{step.get('id')} was left out: {twin.get('id')} does that already.")
+    return notes
+
+
+def _is_double(step: JsonObject, other: JsonObject, steps: list[JsonObject], goal: str) -> bool:
+    if _texts(step) == _texts(other):
+        return steps.index(other) < steps.index(step)
+    return not _is_said(step, goal) and _is_said(other, goal)
+
+
+def _is_said(step: JsonObject, goal: str) -> bool:
+    """Whether a text that is told comes from the goal or from another step."""
+    return any("${{" in text or text.strip().lower() in goal.lower() for text in _texts(step))
+
+
+def _frame(step: JsonObject) -> str:
+    """Return a step without its name, its place and the texts that are composed."""
+    given: Any = step.get("args")
+    args = {name: item for name, item in given.items() if name not in COMPOSED} if given else {}
+    rest = {key: step.get(key) for key in ("tool", "for_each", "when")}
+    return json.dumps([rest, args], sort_keys=True)
+
+
+def _texts(step: JsonObject) -> list[str]:
+    given: Any = step.get("args")
+    items = sorted(given.items()) if given else []
+    return [item for name, item in items if name in COMPOSED and isinstance(item, str) and item]
