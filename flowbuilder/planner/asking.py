@@ -25,7 +25,7 @@ def needed(
     """Keep the questions about required arguments; an optional one is simply left out."""
     kept = []
     for question in questions:
-        index, name = _place(question)
+        index, name = place_of(question)
         tool = tool_of(steps_of(document)[index], registry)
         if tool is None or name in tool.input_schema.get("required", ()):
             kept.append(question)
@@ -50,7 +50,7 @@ def answer_by_goal(
     left: list[Question] = []
     notes = []
     for question in questions:
-        index, name = _place(question)
+        index, name = place_of(question)
         step = steps_of(document)[index]
         tool, arguments = tool_of(step, registry), step.get("args")
         lost = {item.message for item in lost_literals(goal, document, registry)}
@@ -98,7 +98,7 @@ def tell_found(
         if name is None or result is None:
             continue
         arguments[name] = result
-        left = tuple(item for item in left if _place(item) != (index, name))
+        left = tuple(item for item in left if place_of(item) != (index, name))
         notes.append(f"{step.get('id')}: {name} is {result}, which no other step used.")
     return left, notes
 
@@ -124,7 +124,8 @@ def _unused(document: JsonObject, index: int, registry: ToolRegistry) -> str | N
     return text or (f"${{{{ steps.{step.get('id')} }}}}" if not tool.output_schema else None)
 
 
-def _place(question: Question) -> tuple[int, str]:
+def place_of(question: Question) -> tuple[int, str]:
+    """Return the index of the step and the name of the argument that a question is about."""
     _, _, index, _, name = question.pointer.split("/", 4)
     return int(index), name
 

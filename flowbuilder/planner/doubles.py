@@ -27,6 +27,7 @@ def leave_out_doubles(document: JsonObject, registry: ToolRegistry, goal: str) -
             continue
         alike = [item for item in others if _frame(item) == _frame(step)]
         twin = next((item for item in alike if _is_double(step, item, kept, goal)), None)
+        twin = twin or next((item for item in others if _is_redone(step, item)), None)
         if twin is not None:
             document["steps"] = [not_after(item, step) for item in others]
             notes.append(f"{step.get('id')} was left out: {twin.get('id')} does that already.")
@@ -37,6 +38,17 @@ def _is_double(step: JsonObject, other: JsonObject, steps: list[JsonObject], goa
     if _texts(step) == _texts(other):
         return steps.index(other) < steps.index(step)
     return not _is_said(step, goal) and _is_said(other, goal)
+
+
+def _is_redone(step: JsonObject, other: JsonObject) -> bool:
+    """Whether a step does to the result of another what that one has done: a second resizing."""
+    ours: Any = step.get("args") or {}
+    theirs: Any = other.get("args") or {}
+    changed = [name for name in ours if ours[name] != theirs.get(name)]
+    result = f"${{{{ steps.{other.get('id')}"
+    alike = step.get("tool") == other.get("tool") and set(ours) == set(theirs)
+    plain = "for_each" not in step and "for_each" not in other and len(changed) < len(ours)
+    return alike and plain and len(changed) == 1 and str(ours[changed[0]]).startswith(result)
 
 
 def _is_said(step: JsonObject, goal: str) -> bool:

@@ -19,6 +19,7 @@ from flowbuilder.planner.coercion import coerce
 from flowbuilder.planner.comparisons import lost_comparisons, mend_comparisons
 from flowbuilder.planner.connecting import connect, skip_readers
 from flowbuilder.planner.doubles import leave_out_doubles
+from flowbuilder.planner.finding import answer_by_look_up, look_up_receivers
 from flowbuilder.planner.forgetting import forgotten_changes, leave_out_shortening
 from flowbuilder.planner.grounding import Ground, drop_options, name_languages, stray_steps
 from flowbuilder.planner.inputs import input_schema_of
@@ -267,8 +268,10 @@ def _mended(
     left, dropped = leave_out_messages(document, made.questions, registry, request.goal)
     left, answered = answer_by_goal(document, left, registry, request.goal)
     left, told = tell_found(document, left, registry)
-    made, notes = replace(made, questions=left), notes + dropped + answered + told
+    left, found = answer_by_look_up(document, left, registry, request.goal)
+    made, notes = replace(made, questions=left), notes + dropped + answered + told + found
     if not made.questions:
+        notes += look_up_receivers(document, registry)
         notes += hand_on(document, registry, request.goal)
         notes += leave_out_doubles(document, registry, request.goal)
         notes += leave_out_shortening(document, registry, request.goal)

@@ -16,6 +16,7 @@ from flowbuilder.tools import HARMLESS, Tool, ToolRegistry
 from flowbuilder.types import JsonObject
 
 _RENDERS = re.compile(r"(?i)\b(?:translat|summar|rewrit|rephras|shorten)")
+_REWORKS = re.compile(r"(?i)\b(?:resiz|scal|crop|convert|compress|rotat)\w*")
 _RETURNS = re.compile(r"(?i)\breturns? (?:its |the |an? )?(?:public |full )?(\w+)")
 _SHORTEST_WORD = 3
 #: A shorter text may stand in two places by chance.
@@ -53,11 +54,10 @@ def bring_forward(document: JsonObject, registry: ToolRegistry, goal: str) -> li
 
 
 def _renders(tool: Tool) -> bool:
-    return (
-        tool.effects in HARMLESS
-        and (tool.output_schema or {}).get("type") == "string"
-        and _RENDERS.search(f"{tool.name} {tool.summary}") is not None
-    )
+    about = f"{tool.name} {tool.summary}".replace("_", " ").replace(".", " ")
+    texts = tool.output_schema.get("type") == "string"
+    harmless = tool.effects in HARMLESS and _RENDERS.search(about) is not None
+    return texts and (harmless or _REWORKS.search(about) is not None)
 
 
 def _makes_what_is_told(tool: Tool, goal: str) -> bool:

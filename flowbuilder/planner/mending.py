@@ -25,9 +25,9 @@ _WORD = re.compile(r"[^\W_]+")
 _WORD_STEM = 5
 #: Names that models give to the whole of a list.
 _COLLECTIVE = {
-    "answer", "array", "body", "content", "data", "entries", "hits", "items", "json", "list",
-    "matches", "output", "records", "response", "result", "results", "return", "rows", "text",
-    "value", "values",
+    "answer", "array", "body", "content", "data", "entries", "hits", "items", "json", "lines",
+    "list", "matches", "output", "records", "response", "result", "results", "return", "rows",
+    "text", "value", "values",
 }  # fmt: skip
 _SCALARS = {"string", "number", "integer", "boolean"}
 #: A quoted text, or a name that is no field of something and no function.
@@ -166,13 +166,27 @@ class _Corrector:
         if not isinstance(properties, dict) or not properties or tail.startswith("["):
             return None
         if field and field.group(1) in properties:
-            return None
+            beside = _beside(field.group(1), field.group(2), properties)
+            return f"steps.{name}.{beside}" if beside else None
         if field and (passed := _passed_on(source, field.group(1))):
             return passed
         only = next(iter(properties)) if len(properties) == 1 else None
         if only is None or (not field and _is_structured(properties[only])):
             return None
         return f"steps.{name}.{only}{field.group(2) if field else ''}"
+
+
+def _beside(field: str, tail: str, properties: JsonObject) -> str | None:
+    """Return the field that stands beside a plain one, where a path looks for it within that.
+
+    The e-mail address of `customer` is `email` or `customer_email` of the same record.
+    """
+    plain = isinstance(shape := properties[field], dict) and shape.get("type") in _SCALARS
+    inner = _FIELD.match(tail) if plain else None
+    if inner is None or inner.group(2):
+        return None
+    names = (f"{field}_{inner.group(1)}", inner.group(1))
+    return next((name for name in names if name in properties), None)
 
 
 def _says(field: str, tool: Tool, source: JsonObject, found: str) -> bool:
@@ -189,8 +203,8 @@ def _words(text: str) -> set[str]:
 
 
 def _is_collective(field: str, tool: Tool) -> bool:
-    """Whether a name means the whole list: a general word, or one made of the tool's name."""
-    own = stems(tool.name.replace("_", " "), numbers=True)
+    """Whether a name means the whole list: a general word, or one of the tool's own words."""
+    own = stems(f"{tool.name} {tool.summary}".replace("_", " "), numbers=True)
     return field in _COLLECTIVE or bool(stems(field.replace("_", " "), numbers=True) & own)
 
 

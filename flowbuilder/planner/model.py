@@ -33,7 +33,7 @@ from flowbuilder.planner.losses import (
     translators,
 )
 from flowbuilder.planner.narrowing import own_tools_first
-from flowbuilder.planner.relevance import Relevance, likely_steps, unspoken_changes
+from flowbuilder.planner.relevance import likely_steps, unspoken_changes
 from flowbuilder.planner.schema import (
     answer_schema,
     framed_schema,
@@ -53,7 +53,7 @@ from flowbuilder.planner.telling import (
     step_added,
 )
 from flowbuilder.planner.wire import read_answer, with_step
-from flowbuilder.planner.work import Work
+from flowbuilder.planner.work import Work, without_doubtful
 from flowbuilder.policy import apply_policy
 from flowbuilder.settings import Settings
 from flowbuilder.tools import HARMLESS, Tool
@@ -202,7 +202,7 @@ class ModelPlanner:
         tools = work.tools
         fresh = fresh or bool(judged.made_up)
         if fresh and not work.opinion.tools:
-            tools = _without_doubtful(work, judged)
+            tools = without_doubtful(work, judged)
         if work.opinion.tools:
             schema = self._sequence(work)
         else:
@@ -244,10 +244,13 @@ class ModelPlanner:
             reply = await self._model.complete_steps(
                 messages, schema, max_tokens=self._longest_answer
             )
+            found = work.judge(reply)
+            if found.document and (readers := self._readers(work, found)):
+                found = await self._find_out(work, found, readers)
         except ModelError:
             return best
-        found = work.judge(reply)
-        return found if found.document and not (found.problems or found.questions) else best
+        doubts = [item for item in found.problems if item.code != "step_supposed"]
+        return found if found.document and not (doubts or found.questions) else best
 
     async def _completed(self, work: Work, best: Judgement) -> Judgement:
         """Ask for the one step that the best plan still lacks, if that is all it lacks."""
@@ -388,10 +391,3 @@ class ModelPlanner:
         )
         flow, notes = apply_policy(best.flow, work.request.registry)
         return replace(plan, flow=flow, notes=plan.notes + tuple(notes))
-
-
-def _without_doubtful(work: Work, judged: Judgement) -> list[Tool]:
-    """Return the tools without those that a small model took in the place of better ones."""
-    used = judged.tools if judged.errors else ()
-    doubtful = set(Relevance(work.request.goal, work.tools).doubtful(used)) | judged.made_up
-    return [tool for tool in work.tools if tool.name not in doubtful] or work.tools

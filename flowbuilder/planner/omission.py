@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Sequence
+from typing import Any
 
 from flowbuilder.errors import Fix, Problem, Severity
 from flowbuilder.planner.base import PlanRequest
@@ -13,7 +14,7 @@ from flowbuilder.planner.literals import lost_literals
 from flowbuilder.planner.prompting import select_tools
 from flowbuilder.planner.relevance import Relevance
 from flowbuilder.planner.rules.literals import Kind, find_literals
-from flowbuilder.planner.surplus import claimed_results
+from flowbuilder.planner.surplus import asks, claimed_results
 from flowbuilder.tools import HARMLESS, Tool, ToolRegistry
 from flowbuilder.types import JsonObject, JsonValue
 
@@ -39,8 +40,7 @@ def leave_out_steps(
 
     What acts on the world goes only if something necessary of it was made up, or all of it. Steps
     with one of the kept ids stay. With `though_named` a look-up goes too whose thing the goal
-    names, but not the looking up: an order to be found that is only to be paid back. Return what
-    was left out.
+    names: an order to be found that is only to be paid back. Return what was left out.
     """
     goal, registry = request.goal, request.registry
     relevance = Relevance(goal, select_tools(request))
@@ -56,13 +56,18 @@ def leave_out_steps(
         if tool is None or len(kept) < 2 or needed or step.get("id") in kept_ids:
             continue
         unnamed = not stems(tool.name.replace("_", " "), numbers=True) & known
-        foreign = unnamed or (though_named and not relevance.orders(tool))
+        ordered = relevance.orders(tool)
+        foreign = unnamed or (though_named and not ordered)
         surplus = foreign and len(kept) > relevance.clauses
+        if though_named and tool.effects in HARMLESS:
+            surplus = len(kept) > relevance.clauses or not (ordered or asks(goal))
         late = _follows_effects(step, kept, registry)
         harmless = tool.effects in HARMLESS or (unnamed and _others_act(step, kept, registry))
         invented = harmless and _is_invented(step, known, late=late)
         made_up = tool.effects in HARMLESS or _is_made_up(step, tool, ground)
-        if invented or (surplus and made_up and _is_idle(step, document, registry, goal)):
+        idle = surplus and made_up and _is_idle(step, document, registry, goal)
+        noted = unnamed and surplus and _is_only_composed(step, tool, goal)
+        if invented or idle or (noted and not _is_missed(step, document, registry, goal)):
             document["steps"] = [not_after(item, step) for item in kept if item is not step]
             left_out.append(step)
     return left_out
@@ -158,8 +163,29 @@ def _is_idle(step: JsonObject, document: JsonObject, registry: ToolRegistry, goa
     carried = repr(step.get("args")).lower()
     if any(text.lower() in carried for text in spoken) or _alone_carries(step, rest, goal):
         return False
+    return not _is_missed(step, document, registry, goal)
+
+
+def _is_missed(step: JsonObject, document: JsonObject, registry: ToolRegistry, goal: str) -> bool:
+    """Whether something that the goal names would be lost without a step."""
+    rest: list[JsonValue] = [item for item in steps_of(document) if item is not step]
     before = lost_literals(goal, document, registry)
-    return lost_literals(goal, {**document, "steps": list(rest)}, registry) == before
+    return lost_literals(goal, {**document, "steps": rest}, registry) != before
+
+
+def _is_only_composed(step: JsonObject, tool: Tool, goal: str) -> bool:
+    """Whether a step keeps or tells nothing but texts that the model has thought up."""
+    given: Any = step.get("args") or {}
+    required = set(tool.input_schema.get("required", ()))
+    texts = [value for name, value in given.items() if name in required]
+    return (
+        bool(texts)
+        and required <= COMPOSED
+        and all(
+            isinstance(value, str) and "${{" not in value and value.lower() not in goal.lower()
+            for value in texts
+        )
+    )
 
 
 def _alone_carries(step: JsonObject, rest: list[JsonObject], goal: str) -> bool:

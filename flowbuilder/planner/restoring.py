@@ -6,33 +6,78 @@ beside the step that is to translate it. Only where one thing of the goal is los
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 from flowbuilder.errors import Severity
 from flowbuilder.planner.coercion import texts_of
 from flowbuilder.planner.grounding import COMPOSED
 from flowbuilder.planner.literals import Literal, literals, lost_literals, named_literals, taking
+from flowbuilder.planner.surplus import asks
 from flowbuilder.tools import HARMLESS, Tool, ToolRegistry
 from flowbuilder.types import JsonObject
 
 _LANGUAGE = "lang"
+_WORDS = re.compile(r"\w+")
+#: Words that do not stand in a goal in the same order by chance.
+_SEVERAL = 3
+_FILES = frozenset({"file", "filename", "path"})
 _HEADED = frozenset({"subject", "title", "headline"})
 
 
 def restore(document: JsonObject, registry: ToolRegistry, goal: str) -> list[str]:
     """Mend a document in place; return one sentence for each change."""
+    notes = _cut_instructions(document, registry, goal) + _lengthen(document, registry, goal)
     messages = [item.message for item in lost_literals(goal, document, registry)]
     known = literals(goal)
     lost = [
         item for item in known if any(f"the {item.kind} {item.text} " in said for said in messages)
     ]
-    notes = []
     for literal in lost:
         if [item.kind for item in lost].count(literal.kind) == 1:
             notes += _swap_named(document, registry, goal, literal)
             if [item for item in known if item.kind == "quoted text"] == [literal]:
                 notes += _put_back(document, registry, goal, literal)
     return notes
+
+
+def _cut_instructions(document: JsonObject, registry: ToolRegistry, goal: str) -> list[str]:
+    """Leave of a told text only what the goal quotes, where the rest stands in the goal as well.
+
+    That the address is in the address book is not for whom the mail is for.
+    """
+    quoted = [item.text for item in literals(goal) if item.kind == "quoted text"]
+    notes = []
+    for step, tool, given in _acted(document, registry):
+        for name, value in given.items() if tool.effects not in HARMLESS else ():
+            if name not in COMPOSED - _HEADED or not isinstance(value, str):
+                continue
+            found = [text for text in quoted if text in value and text.strip() != value.strip()]
+            rest = value.replace(found[0], " ") if len(found) == 1 else ""
+            if _says(goal, rest) and not asks(rest.strip()):
+                given[name] = found[0]
+                notes.append(f"{step.get('id')}: {name} is what the goal quotes.")
+    return notes
+
+
+def _lengthen(document: JsonObject, registry: ToolRegistry, goal: str) -> list[str]:
+    """Write a file as the goal does where only the end of its path stands."""
+    paths = [item.text for item in literals(goal) if item.kind == "file name"]
+    notes = []
+    for step, _, given in _acted(document, registry):
+        for name, value in given.items():
+            text = value if isinstance(value, str) and name.rpartition("_")[2] in _FILES else ""
+            whole = [path for path in paths if text and path.endswith(f"/{text}")]
+            if len(whole) == 1 and text not in paths:
+                given[name] = whole[0]
+                notes.append(f"{step.get('id')}: {name} is {whole[0]}, as the goal says.")
+    return notes
+
+
+def _says(goal: str, text: str) -> bool:
+    """Whether a goal says a text of several words word for word."""
+    said = _WORDS.findall(text.lower())
+    return len(said) >= _SEVERAL and " ".join(said) in " ".join(_WORDS.findall(goal.lower()))
 
 
 def _swap_named(

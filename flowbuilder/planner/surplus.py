@@ -29,6 +29,11 @@ _INQUIRY = re.compile(
     r"|wait(?:s|ing)? for|details|asks? (?:about|for)|asking (?:about|for)|interested in"
     r"|to hear about|update on)\b"
 )
+#: The same, but no "anyone who calls": where a clause begins, or behind a verb of asking.
+_ASKED = re.compile(
+    r"(?i)(?:^|[.?!:;,]\s+|\b(?:and|but|knows?|sees?|tell \w+|wonder(?:s|ing)?|ask(?:s|ed|ing)?|"
+    r"hear|find out|says?|of|about|in) )(?:how|what|whether|which|who|whose|where|why|when)\b"
+)
 _COMMON = frozenset(_FILLERS.split())
 
 
@@ -101,6 +106,11 @@ def claimed_results(
 def inquires(goal: str) -> bool:
     """Whether a goal wants something to be found out: "how db-01 is doing"."""
     return _INQUIRY.search(goal) is not None
+
+
+def asks(goal: str) -> bool:
+    """Whether a goal has a question in it, direct or not."""
+    return _ASKED.search(goal) is not None
 
 
 def tell_result(steps: Sequence[JsonObject]) -> list[JsonObject]:

@@ -8,6 +8,7 @@ from flowbuilder.models import Message, Reply
 from flowbuilder.plan import Usage
 from flowbuilder.planner.base import PlanRequest
 from flowbuilder.planner.judging import Judgement, judge, truncated
+from flowbuilder.planner.relevance import Relevance
 from flowbuilder.planner.second_opinion import Opinion
 from flowbuilder.tools import Tool
 from flowbuilder.types import JsonSchema
@@ -35,3 +36,10 @@ class Work:
         if reply.truncated:
             return truncated(reply.text)
         return judge(reply.text, self.request, self.opinion, strict=strict)
+
+
+def without_doubtful(work: Work, judged: Judgement) -> list[Tool]:
+    """Return the tools without those that a small model took in the place of better ones."""
+    used = judged.tools if judged.errors else ()
+    doubtful = set(Relevance(work.request.goal, work.tools).doubtful(used)) | judged.made_up
+    return [tool for tool in work.tools if tool.name not in doubtful] or work.tools

@@ -301,9 +301,10 @@ async def test_values_are_respelt_where_only_one_reading_is_left() -> None:
 
 
 async def test_a_field_of_a_plain_result_is_read_as_the_result() -> None:
-    send = {"id": "s1", "tool": "letter.send", "args": {"to": "eve@example.org", "text": "hi"}}
+    send = {"id": "s1", "tool": "letter.send", "args": {"to": "ann@example.org", "text": "hi"}}
     again = {**SEND, "args": {"to": "eve@example.org", "text": "${{ steps.s1.message }}"}}
-    plan, _, _ = await run({"tasks": [send, again]})
+    goal = 'Write "hi" to ann@example.org, and to eve@example.org what came of it.'
+    plan, _, _ = await run({"tasks": [send, again]}, goal=goal)
     assert plan.flow is not None
     assert plan.flow.steps[1].args["text"] == "${{ steps.letter_send }}"
 

@@ -15,15 +15,12 @@ from flowbuilder.planner.aimless import leave_out_aimless
 from flowbuilder.planner.asking import answer_by_goal
 from flowbuilder.planner.base import PlanRequest
 from flowbuilder.planner.document import fields_of
-from flowbuilder.planner.doubles import leave_out_doubles
 from flowbuilder.planner.eligibility import eligible
 from flowbuilder.planner.forgetting import leave_out_shortening, wants_gist
 from flowbuilder.planner.grounding import Ground
-from flowbuilder.planner.literals import lost_literals
 from flowbuilder.planner.model import ModelPlanner
 from flowbuilder.planner.names import names_in
 from flowbuilder.planner.omission import leave_out_steps
-from flowbuilder.planner.passing import hand_on
 from flowbuilder.planner.relevance import unused_acts
 from flowbuilder.settings import Settings
 from flowbuilder.toolkit import starter_tools
@@ -236,131 +233,6 @@ def test_the_only_number_left_answers_the_question_for_one() -> None:
     for goal in ("How are 4 and 5 doing?", "How is it doing?", "Is it 4.5 wide?"):
         made = document(step("gates.look"))
         assert answer_by_goal(made, asked, REGISTRY, goal) == (tuple(asked), [])
-
-
-# -- what is done twice, and what is handed on ----------------------------------------------------
-
-
-@tool("dumps.make", effects="write")
-def make_dump(town: str) -> str:
-    """Write down all members of a town and return the path of the file."""
-    return ""
-
-
-@tool("shelf.put", effects="external")
-def put_on_shelf(path: str, shelf: str) -> bool:
-    """Put a file on a shelf."""
-    return True
-
-
-@tool("list.print", effects="write")
-def print_list(rows: list[dict[str, Any]]) -> bool:
-    """Print a list of rows."""
-    return True
-
-
-@tool("records.ask", effects="read")
-def ask_records(query: str) -> list[dict[str, Any]]:
-    """Ask the records."""
-    return []
-
-
-HANDED = ToolRegistry([*OWN, make_dump, put_on_shelf, print_list, ask_records])
-
-
-def sent(name: str, text: str, phone: str = "+45 1") -> dict[str, Any]:
-    return {**step("sms.send", phone=phone, text=text), "id": name}
-
-
-@pytest.mark.parametrize(
-    ("messages", "left"),
-    [
-        ([("a", "Hi"), ("b", "Hi")], ["a"]),
-        ([("a", "${{ steps.look }}"), ("b", "All is fine")], ["a"]),
-        ([("a", "All is fine"), ("b", "${{ steps.look }}")], ["b"]),
-        ([("a", "Hi"), ("b", "${{ steps.look }}")], ["a", "b"]),
-        ([("a", "Well"), ("b", "Fine")], ["a", "b"]),
-    ],
-)
-def test_messages_to_one_receiver(messages: list[tuple[str, str]], left: list[str]) -> None:
-    made = document(step("gates.look", gate=4), *(sent(*item) for item in messages))
-    notes = leave_out_doubles(made, REGISTRY, 'Tell +45 1 "Hi" and how gate 4 is')
-    steps: Any = made["steps"]
-    assert [item["id"] for item in steps[1:]] == left
-    assert len(notes) == len(messages) - len(left)
-
-
-def test_messages_to_others_and_what_others_use_stay() -> None:
-    made = document(sent("a", "Hi"), sent("b", "Hi", "+45 2"))
-    assert leave_out_doubles(made, REGISTRY, 'Tell +45 1 and +45 2 "Hi"') == []
-    made = document(sent("a", "Hi"), {**sent("b", "Hi"), "when": "${{ input.late }}"})
-    assert leave_out_doubles(made, REGISTRY, 'Tell +45 1 "Hi"') == []
-    made = document(sent("a", "Hi"), sent("b", "Hi"), sent("c", "${{ steps.b }}", "+45 2"))
-    assert leave_out_doubles(made, REGISTRY, 'Tell +45 1 "Hi"') == []
-
-
-def test_a_list_of_a_reference_to_a_list_is_that_list() -> None:
-    made = document(step("records.ask", query="all"), step("list.print", rows=["${{ steps.ask }}"]))
-    assert hand_on(made, HANDED, "Print all")
-    assert made["steps"] == [
-        step("records.ask", query="all"),
-        step("list.print", rows="${{ steps.ask }}"),
-    ]
-    cases: list[Any] = [
-        ["${{ steps.ask[0] }}"],
-        ["${{ steps.look }}"],
-        ["${{ steps.ask }}"] * 2,
-        [{}],
-    ]
-    for rows in cases:
-        made = document(
-            step("records.ask", query="all"),
-            step("gates.look", gate=4),
-            step("list.print", rows=rows),
-        )
-        assert hand_on(made, HANDED, "Print all") == []
-
-
-def test_a_file_that_was_thought_up_is_the_one_that_was_made() -> None:
-    def handed(path: str, goal: str = "Put the members in Ribe on shelf A") -> str:
-        made = document(step("dumps.make", town="Ribe"), step("shelf.put", path=path, shelf="A"))
-        hand_on(made, HANDED, goal)
-        steps: Any = made["steps"]
-        return str(steps[1]["args"]["path"])
-
-    assert handed("ribe.txt") == "${{ steps.make }}"
-    assert handed("ribe.txt", "Put ribe.txt on shelf A") == "ribe.txt"
-    assert handed("${{ steps.make }}") == "${{ steps.make }}"
-    alone = document(step("shelf.put", path="ribe.txt", shelf="A"))
-    assert hand_on(alone, HANDED, "Put the members on shelf A") == []
-
-
-@pytest.mark.parametrize(
-    ("args", "left"),
-    [
-        ({"path": "storage", "shelf": "Ribe"}, ["dumps.make", "gates.close"]),
-        ({"path": "nowhere", "shelf": "storage"}, ["dumps.make", "gates.close"]),
-        ({"path": "gate 4", "shelf": "Ribe"}, ["dumps.make", "shelf.put", "gates.close"]),
-    ],
-)
-def test_an_act_that_nobody_asked_for_is_left_out(args: dict[str, Any], left: list[str]) -> None:
-    goal = "All who live in Ribe are to be kept before gate 4 shuts"
-    made = document(
-        step("dumps.make", town="Ribe"), step("shelf.put", **args), step("gates.close", gate=4)
-    )
-    leave_out_steps(made, request(goal, HANDED), though_named=True)
-    assert tools(made) == left
-
-
-def test_a_query_is_asked_and_not_told() -> None:
-    goal = '+45 1 wants to read what "SELECT name FROM members" gives'
-    told = document(step("sms.send", phone="+45 1", text="SELECT name FROM members"))
-    asked = document(step("records.ask", query="SELECT name FROM members"), *told["steps"])  # type: ignore[misc]
-    (lost,) = lost_literals(goal, told, HANDED)
-    assert "the query SELECT name FROM members" in lost.message
-    assert "records.ask" in (lost.hint or "")
-    assert lost_literals(goal, asked, HANDED) == []
-    assert lost_literals(goal, told, REGISTRY) == []  # nobody could ask it
 
 
 # -- the user's own tools -----------------------------------------------------------------------
