@@ -20,7 +20,7 @@ from flowbuilder.tools import HARMLESS, Effects, Tool, ToolRegistry
 from flowbuilder.types import JsonObject, JsonValue
 
 _URL = re.compile(r"https?://[^\s\"'<>,;]+")
-_EMAIL = re.compile(r"[\w.+-]+@[\w-]+(?:\.[\w-]+)+")
+EMAIL = re.compile(r"[\w.+-]+@[\w-]+(?:\.[\w-]+)+")
 _FILE = re.compile(
     r"(?<![\w@/.~:<>-])(?:~|\.{1,2})?/(?:[\w.-]+/)*[\w.-]*\w(?!@)"
     r"|(?<![\w@/.])(?:[\w-]+/)*[\w-]+(?:\.[\w-]+)*\.[A-Za-z][A-Za-z0-9]{0,4}\b(?!@)"
@@ -98,7 +98,7 @@ def literals(goal: str) -> list[Literal]:
     rest = goal
     for kind, pattern in (
         ("address", _URL),
-        ("e-mail address", _EMAIL),
+        ("e-mail address", EMAIL),
         ("quoted text", _QUOTED),
         ("file name", _FILE),
         ("phone number", PHONE),

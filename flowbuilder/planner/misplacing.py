@@ -7,6 +7,7 @@ from flowbuilder.planner.coercion import texts_of
 from flowbuilder.planner.literals import (
     ARGUMENTS,
     CHANNEL,
+    EMAIL,
     HANDLE,
     PHONE,
     Literal,
@@ -20,12 +21,15 @@ from flowbuilder.types import JsonObject
 _NO_PHONES = (ARGUMENTS["handle"] | ARGUMENTS["channel"] | {"email", "mail"}) - (
     ARGUMENTS["phone number"]
 )
+#: Arguments that name a phone and nothing else.
+_ONLY_PHONES = frozenset({"mobile", "phone", "phone_number", "tel"})
 
 
 def misplaced(document: JsonObject, registry: ToolRegistry) -> list[tuple[int, str, Literal]]:
     """Return each receiver that stands where only others are meant: step, argument and literal.
 
-    A channel or a handle where mail is sent, a phone number where a member of a chat is named.
+    A channel or a handle where mail is sent, a phone number where a member of a chat is named, an
+    e-mail address where a phone is.
     """
     steps = document.get("steps")
     found = []
@@ -48,6 +52,8 @@ def _receiver(text: str, name: str, *, mails: bool) -> Literal | None:
             return Literal(kind="handle", text=text)
     if name in _NO_PHONES and PHONE.fullmatch(text):
         return Literal(kind="phone number", text=text)
+    if name in _ONLY_PHONES and EMAIL.fullmatch(text):
+        return Literal(kind="e-mail address", text=text)
     return None
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Collection, Sequence
 from typing import Any
@@ -24,6 +25,8 @@ _RECKONED = re.compile(
     r"(?i)\b(?:half|quarter|third|dozen|couple|pair|double|twice|triple|percent|hours?|minutes?|"
     r"days?|weeks?|months?|years?|noon|midnight|tomorrow|tonight|few|several|once|single)\b|%"
 )
+#: Words that order a look-up as such.
+_LOOKS = re.compile(r"(?i)\b(?:look|check|find|show|see|list|fetch|read|retrieve|open|search)\b")
 _LONG_WORD = re.compile(r"[^\W\d_]{4,}")
 #: Letters that a value must have to be looked for in the goal.
 _SAID = 3
@@ -60,14 +63,18 @@ def leave_out_steps(
         foreign = unnamed or (though_named and not ordered)
         surplus = foreign and len(kept) > relevance.clauses
         if though_named and tool.effects in HARMLESS:
-            surplus = len(kept) > relevance.clauses or not (ordered or asks(goal))
+            unsaid = not ordered or _has_nothing_of_its_own(step, kept)
+            unsaid = unsaid and not _LOOKS.search(goal)
+            surplus = not asks(goal) and (unsaid or len(kept) > relevance.clauses)
         late = _follows_effects(step, kept, registry)
         harmless = tool.effects in HARMLESS or (unnamed and _others_act(step, kept, registry))
         invented = harmless and _is_invented(step, known, late=late)
         made_up = tool.effects in HARMLESS or _is_made_up(step, tool, ground)
         idle = surplus and made_up and _is_idle(step, document, registry, goal)
         noted = unnamed and surplus and _is_only_composed(step, tool, goal)
-        if invented or idle or (noted and not _is_missed(step, document, registry, goal)):
+        hasty = tool.effects not in HARMLESS and made_up and asks(goal)
+        hasty = hasty and _finds_out_for_nobody(kept, registry)
+        if invented or idle or hasty or (noted and not _is_missed(step, document, registry, goal)):
             document["steps"] = [not_after(item, step) for item in kept if item is not step]
             left_out.append(step)
     return left_out
@@ -171,6 +178,27 @@ def _is_missed(step: JsonObject, document: JsonObject, registry: ToolRegistry, g
     rest: list[JsonValue] = [item for item in steps_of(document) if item is not step]
     before = lost_literals(goal, document, registry)
     return lost_literals(goal, {**document, "steps": rest}, registry) != before
+
+
+def _has_nothing_of_its_own(step: JsonObject, steps: list[JsonObject]) -> bool:
+    """Whether all that a look-up is given stands in a later step: an order that is refunded."""
+    own: Any = step.get("args") or {}
+    values = [json.dumps(value) for value in own.values()]
+    for later in steps[steps.index(step) + 1 :]:
+        given: Any = later.get("args") or {}
+        if values and set(values) <= {json.dumps(value) for value in given.values()}:
+            return True
+    return False
+
+
+def _finds_out_for_nobody(steps: list[JsonObject], registry: ToolRegistry) -> bool:
+    """Whether there is a look-up whose result no step takes, because a person wants it."""
+    return any(
+        tool.effects in HARMLESS
+        and not is_used(step, [unordered(item) for item in steps if item is not step])
+        for step in steps
+        if (tool := tool_of(step, registry)) is not None
+    )
 
 
 def _is_only_composed(step: JsonObject, tool: Tool, goal: str) -> bool:

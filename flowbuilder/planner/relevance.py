@@ -57,10 +57,12 @@ def unspoken_changes(
 def unused_acts(document: JsonObject, tools: Sequence[Tool], goal: str) -> list[Problem]:
     """Return a warning for each tool that a goal speaks of in the words of its name, unused.
 
-    Only of tools that act, and not of such as `send` or `create`, which goals say of anything.
+    Only of tools that act; and of such as `send` or `create`, which goals say of anything, only
+    where a plan has fewer steps than the goal has clauses.
     """
-    spoken = stems(goal)
+    spoken, relevance = stems(goal), Relevance(goal, tools)
     used = {str(step.get("tool")) for step in steps_of(document)}
+    short = len(steps_of(document)) < relevance.clauses < MAX_CLAUSES
     return [
         Problem(
             code="tool_forgotten",
@@ -72,8 +74,13 @@ def unused_acts(document: JsonObject, tools: Sequence[Tool], goal: str) -> list[
         )
         for tool in tools
         if tool.effects not in HARMLESS and tool.name not in used
-        if stems(_act(tool)) - GENERAL and stems(tool.name.replace("_", " ")) <= spoken
+        if (stems(_act(tool)) - GENERAL and stems(tool.name.replace("_", " ")) <= spoken)
+        or (short and stems(_thing(tool)) & spoken and relevance.orders(tool))
     ]
+
+
+def _thing(tool: Tool) -> str:
+    return tool.name.rpartition(".")[0].replace("_", " ")
 
 
 def _act(tool: Tool) -> str:

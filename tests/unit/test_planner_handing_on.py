@@ -14,6 +14,7 @@ from flowbuilder.planner.literals import lost_literals
 from flowbuilder.planner.mending import mend
 from flowbuilder.planner.omission import leave_out_steps
 from flowbuilder.planner.passing import hand_on
+from flowbuilder.planner.rerouting import reroute
 from flowbuilder.planner.restoring import restore
 from flowbuilder.planner.surplus import asks
 from flowbuilder.tools import ToolRegistry, tool
@@ -279,6 +280,17 @@ def test_a_name_in_the_place_of_an_address_is_looked_up() -> None:
     assert look_up_receivers(document(step("post.mail", to="Ida", body="")), POST) == []
 
 
+def test_an_e_mail_address_is_no_phone() -> None:
+    only = ToolRegistry([mail, *OWN])
+    made = document(step("sms.send", phone="a@b.example", text="Hi"))
+    assert reroute(made, only)
+    assert made["steps"] == [
+        {"id": "post_mail", "tool": "post.mail", "args": {"to": "a@b.example", "body": "Hi"}}
+    ]
+    made = document(step("sms.send", phone="+45 1234 5678", text="Hi"))
+    assert reroute(made, only) == []
+
+
 @pytest.mark.parametrize(
     ("goal", "asked"),
     [
@@ -322,3 +334,26 @@ def test_a_note_that_nobody_asked_for_is_left_out() -> None:
     made = document(step("orders.find", number="A-7"), told, said)
     leave_out_steps(made, request(goal, POST), though_named=True)
     assert tools(made) == ["orders.find", "post.mail", "diary.note"]
+
+
+@pytest.mark.parametrize(
+    ("goal", "left"),
+    [
+        ("The order 50817 is over, so gate 50817 can be closed.", ["gates.close"]),
+        ("Check gate 50817 and close gate 50817.", ["gates.look", "gates.close"]),
+    ],
+)
+def test_a_look_before_an_act_is_left_out_unless_it_is_ordered(goal: str, left: list[str]) -> None:
+    made = document(step("gates.look", gate=50817), step("gates.close", gate=50817))
+    leave_out_steps(made, request(goal, POST), though_named=True)
+    assert tools(made) == left
+
+
+def test_who_only_asks_gets_nothing_done() -> None:
+    hasty = step("gates.close", gate=77)
+    made = document(step("gates.look", gate=4), hasty)
+    leave_out_steps(made, request("How is gate 4?", POST), though_named=True)
+    assert tools(made) == ["gates.look"]
+    made = document(step("gates.look", gate=4), hasty)
+    leave_out_steps(made, request("How is gate 4? Close gate 77.", POST), though_named=True)
+    assert tools(made) == ["gates.look", "gates.close"]

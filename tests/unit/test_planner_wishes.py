@@ -178,6 +178,7 @@ def test_a_look_up_made_twice_is_made_once_unless_something_happens_between() ->
     [
         ("Gate 4 can be closed, and look at it", "gates.look", ["tool_forgotten"]),
         ("Gate 4 can be closed", "gates.close", []),
+        ("Look at gate 4. Then shut it and that is that.", "gates.look", ["tool_forgotten"]),
         ("Look at gate 4", "gates.look", []),
         ("Send what gate 4 is like by sms", "gates.look", []),
     ],
