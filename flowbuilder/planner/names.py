@@ -34,7 +34,7 @@ _TOLD_OF = re.compile(
     r"(?:^|[.!?] )(?P<name>[A-Z][^\W\d_]{2,}(?: [A-Z][^\W\d_]+)*)(?= (?:is|was|has|had|will|can|"
     r"lives|works|owes|comes|arrives|just|still|wrote|called)\b)"
 )
-_PERSON = re.compile(r"(?i)\b(?:him|her|he|she)\b")
+_PERSON = re.compile(r"(?i)\b(?:him|his|her|he|she)\b")
 _NO_NAMES = (
     "each everybody everyone nobody one she somebody someone that there they this what which who "
     "whoever you"
