@@ -120,7 +120,7 @@ def _bind_literals(profile: Profile, clause: Clause, binding: Binding) -> None:
 
 def _named_otherwise(slot: Slot, item: Candidate, profile: Profile, clause: Clause) -> bool:
     """Whether a name stands beside its noun, so that an identifier elsewhere is something else."""
-    if item.kind not in (Kind.IDENTIFIER, Kind.DOTTED) or slot.kind is not SlotKind.NAME:
+    if item.kind not in _ELSEWHERE or slot.kind is not SlotKind.NAME:
         return False
     named = named_by_noun(slot, profile, clause, [(item.start, item.end)])
     if named is None:
@@ -130,6 +130,7 @@ def _named_otherwise(slot: Slot, item: Candidate, profile: Profile, clause: Clau
     return _APART.search(between) is not None
 
 
+_ELSEWHERE = frozenset({Kind.IDENTIFIER, Kind.DOTTED, Kind.QUOTED})
 _APART = re.compile(r"\b(?:of|for|from|in|on|at|to)\b", re.IGNORECASE)
 
 

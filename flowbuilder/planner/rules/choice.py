@@ -19,6 +19,7 @@ from flowbuilder.planner.rules.matching import (
 )
 from flowbuilder.planner.rules.outputs import StepDraft, consumes
 from flowbuilder.planner.rules.particles import turned
+from flowbuilder.planner.rules.reaching import other_way
 from flowbuilder.planner.rules.scoring import adjusted
 from flowbuilder.planner.rules.slots import SlotKind
 from flowbuilder.planner.rules.speaking import (
@@ -96,13 +97,21 @@ def _doubted(clause: Clause, judged: list[tuple[float, Match]]) -> Choice:
         doubts.append(f"“{clause.text}” could also mean {' or '.join(rivals)}.")
     if not speaks_of(clause, best):
         doubts.append(f"“{clause.text}” does not name what {best.tool.name} is about.")
-    if clause.verb is not None and best.verb < _KNOWN and not clause.question:
+    if clause.verb is not None and best.verb < _KNOWN and not _known(clause, best):
         doubts.append(f"“{clause.verb.text}” is not what {best.tool.name} is known to do.")
+    if other_way(clause, best.profile):
+        doubts.append(f"“{clause.text}” names another way than that of {best.tool.name}.")
     if _GIVEN_AWAY.match(clause.text) and not consumes(best.profile):
         doubts.append(f"“{clause.text}” hands something over, which {best.tool.name} does not.")
     if (particle := turned(clause, best.profile.phrasal)) is not None:
         doubts.append(f"“{particle}” in “{clause.text}” is not what {best.tool.name} is named for.")
     return Choice(best, tuple(doubts))
+
+
+def _known(clause: Clause, best: Match) -> bool:
+    """Whether no verb has to be known: a question, or "put … in my calendar" with its noun."""
+    puts = clause.verb is not None and clause.verb.stem == "put" and best.verb > 0
+    return clause.question or (puts and says_noun(clause, best, 0.75))
 
 
 def _below(

@@ -27,6 +27,17 @@ _LINK = re.compile(
 )
 
 
+#: What an earlier step is said to have given: "the lines found", "with the results".
+_FOUND = re.compile(
+    r"\b(?:the|these|those|all|any)\s+(?:[\w-]+\s+){1,3}"
+    r"(?:found|returned|retrieved|fetched|listed|matched|located|collected)\b"
+    r"(?!\s+(?:in|on|at|by|from|under|within)\b)"
+    r"|\bwith\s+(?:the|these|those|its|their)\s+(?:results?|findings?|matches|hits|output)\b"
+    r"(?!\s+(?:of|for|from)\b)",
+    re.IGNORECASE,
+)
+
+
 def object_clause(clause: Clause, profile: Profile, steps: list[StepDraft]) -> Clause | None:
     """Return the noun phrase of a clause that another tool may have to work out first.
 
@@ -65,6 +76,8 @@ def object_clause(clause: Clause, profile: Profile, steps: list[StepDraft]) -> C
         return None
     core = match.group("core")
     if not open_content and not any(core.startswith(said) for said in worded if said):
+        return None
+    if steps and _FOUND.search(core):
         return None
     if is_reference(re.split(r"\b(?:of|in|for|about|at|on|from)\b", core)[0]) and steps:
         return None

@@ -202,7 +202,7 @@ def _apart(found: list[Word], place: int) -> bool:
 
 def _adjoining(run: list[Word], phrase: tuple[str, ...]) -> bool:
     """Whether a preposition belongs to its verb: "write to" is not in 'write "hi" to a.txt'."""
-    return phrase[-1] not in ("to", "at", "for", "into") or all(
+    return phrase[-1] not in ("to", "at", "for", "into", "in") or all(
         after.start - before.end <= 3 for before, after in pairwise(run)
     )
 

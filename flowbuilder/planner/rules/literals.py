@@ -138,7 +138,7 @@ _EXACT = re.compile(
 _IDENTIFIER = re.compile(
     r"\b(?=[0-9a-f]*\d)(?=[0-9a-f]*[a-f])[0-9a-f]{7,40}\b|"
     r"(?<!\w)#\d+\b|\b[A-Z]{1,6}-\d+\b|\bv?\d+(?:\.\d+){2,}\b|\bv\d+(?:\.\d+)*\b"
-    r"|\b[a-z]+\d*-\d+\b"
+    r"|\b[a-z]+\d*-\d+(?:\.\d+)*\b"
     r"|(?<![\w/.@])(?!and/|on/|off/|yes/|no/|he/|she/|his/|her/|him/|w/|n/|km/|m/|either/|read/)"
     r"[a-z][\w-]+/[a-z][\w-]+(?![\w/])|\b[a-z]+_[a-z0-9_]+\b|\b[A-Z]{1,3}\d{2,}\b"
     r"|\b(?=[A-Z0-9-]*\d)(?=[A-Z0-9-]*[A-Z])[A-Z0-9][A-Z0-9-]{4,}\b|(?<![\d.,+-])\b\d{7,}\b(?![.,]\d)"

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import Any
 
 from flowbuilder.planner.rules.arguments import Binding
 from flowbuilder.planner.rules.clause import Clause
+from flowbuilder.planner.rules.giving import makes
 from flowbuilder.planner.rules.instructions import is_instruction
 from flowbuilder.planner.rules.lexicon import lexicon, listed, name_words, stem, stems
 from flowbuilder.planner.rules.matching import Profile
@@ -147,39 +149,60 @@ def _says_what(slot: Slot, clause: Clause) -> bool:
     return told and slot.kind is SlotKind.TEXT and _TO_DO.search(clause.text) is not None
 
 
+def _open(slot: Slot, profile: Profile, clause: Clause, binding: Binding) -> bool:
+    """Whether a result may go to a parameter; to an optional one only if it carries content."""
+    if slot.name in binding.args or is_instruction(slot) or _says_what(slot, clause):
+        return False
+    return slot.required or (slot.kind in CONTENT and _carries(profile, slot, binding))
+
+
 def bind_references(
     profile: Profile, clause: Clause, steps: list[StepDraft], binding: Binding, *, optional: bool
 ) -> None:
     """Bind content parameters to what earlier steps give."""
     taken: list[str] = []
     for slot in profile.slots:
-        if slot.name in binding.args or slot.required is optional or is_instruction(slot):
-            continue
-        if optional and not _carries(profile, slot, binding):
-            continue
-        if (slot.kind not in CONTENT and optional) or _says_what(slot, clause):
+        if slot.required is optional or not _open(slot, profile, clause, binding):
             continue
         worded = slot.kind in WORDED and not optional
         if worded and (not _points_back(clause, profile) or _takes_content(profile)):
             continue
-        several = _several(slot, clause, steps)
-        if several is not None:
-            binding.args[slot.name] = several
-            binding.refers = True
-            binding.used += [
-                (clause.start + found.start(), clause.start + found.end())
-                for found in _BOTH.finditer(clause.text)
-            ]
+        if _bind_several(slot, clause, steps, binding):
             continue
         many = sum(other.kind is SlotKind.RECORDS and other.required for other in profile.slots)
         found_at = _addressed_last(sources(steps, clause), clause, binding)
+        addressed = optional and binding.refers
+        if addressed:
+            clause = _unverbed(clause)
+            found_at = _spoken_of(found_at, clause, binding)
         for step in _in_order(found_at, slot, many):
             found = referenced(slot, step, clause)
             if found is not None and found not in taken:
                 binding.args[slot.name] = _shaped(slot, step, found)
                 binding.refers = True
                 taken.append(found)
+                if addressed:
+                    binding.doubts.append(f"{slot.name} was taken to be what {step.id} gives")
                 break
+
+
+def _bind_several(slot: Slot, clause: Clause, steps: Sequence[StepDraft], binding: Binding) -> bool:
+    """Bind a parameter to what several calls give; return whether that is meant."""
+    several = _several(slot, clause, steps)
+    if several is None:
+        return False
+    binding.args[slot.name] = several
+    binding.refers = True
+    binding.used += [
+        (clause.start + found.start(), clause.start + found.end())
+        for found in _BOTH.finditer(clause.text)
+    ]
+    return True
+
+
+def _unverbed(clause: Clause) -> Clause:
+    """Return a clause whose verb names no field: "email her the number"."""
+    return replace(clause, words=tuple(word for word in clause.words if word is not clause.verb))
 
 
 def _addressed_last(
@@ -193,6 +216,24 @@ def _addressed_last(
         return used and mentioned_field(clause, step) is None
 
     return sorted(found, key=addressed)
+
+
+def _spoken_of(found: Sequence[StepDraft], said: Clause, binding: Binding) -> list[StepDraft]:
+    """Return the sources that a clause speaks of beside whom it addresses: "mail her *the id*"."""
+    given = _STEP.findall(str(binding.args))
+    things = [word for word in said.words if word.stem not in lexicon().fillers]
+    pointed = _ITSELF.search(said.text) is not None
+    others = [
+        step
+        for step in found
+        if step.id not in given and (pointed or any(makes(word, [step]) for word in things))
+    ]
+    owned = [step for step in found if step.id in given and mentioned_field(said, step) is not None]
+    return [*others, *owned]
+
+
+#: What is sent, apart from whom it is sent to.
+_ITSELF = re.compile(r"\b(?:it|this|that one|the same|the results?|the output)\b", re.IGNORECASE)
 
 
 def _shaped(slot: Slot, step: StepDraft, found: str) -> str | list[str]:
@@ -220,10 +261,19 @@ def _gives_records(slot: Slot, step: StepDraft) -> bool:
 
 def _carries(profile: Profile, slot: Slot, binding: Binding) -> bool:
     """Whether an optional parameter is the one that takes what is sent along."""
-    if slot.name not in CARRIERS or binding.refers:
+    if slot.name not in CARRIERS or (binding.refers and not _only_addressed(profile, binding)):
         return False
     filled = [item for item in profile.slots if item.kind in CONTENT and item.name in binding.args]
     return not filled
+
+
+def _only_addressed(profile: Profile, binding: Binding) -> bool:
+    """Whether nothing but whom a thing is sent to comes from an earlier step: "mail *him* it"."""
+    taken = [slot for slot in profile.slots if "${{" in str(binding.args.get(slot.name))]
+    return bool(taken) and all(slot.kind in _ADDRESSES for slot in taken)
+
+
+_ADDRESSES = frozenset({SlotKind.EMAIL, SlotKind.PHONE})
 
 
 def _takes_content(profile: Profile) -> bool:

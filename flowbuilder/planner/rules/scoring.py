@@ -15,6 +15,7 @@ from flowbuilder.planner.rules.matching import (
     Profile,
 )
 from flowbuilder.planner.rules.outputs import TABLES, StepDraft, tabular
+from flowbuilder.planner.rules.reaching import reaches
 from flowbuilder.planner.rules.slots import SlotKind
 from flowbuilder.planner.rules.speaking import names_whole, nouns, says_noun
 from flowbuilder.planner.rules.table_arguments import (
@@ -46,7 +47,7 @@ def adjusted(
     match: Match, clause: Clause, steps: list[StepDraft], compares: bool, table: TableWords
 ) -> float:
     """Return the score after a look at what the parameters could be filled with."""
-    score = match.score
+    score = match.score + reaches(clause, match.profile)
     binding = bind(match.profile, clause, steps)
     loadable = any(item.kind in (Kind.PATH, Kind.URL) for item in clause.literals)
     tables = tabular(steps) or any(

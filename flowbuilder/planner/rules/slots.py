@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import lru_cache
 from typing import Any
@@ -155,7 +155,23 @@ def tool_slots(tool: Tool) -> tuple[Slot, ...]:
                 writes=tool.effects is Effects.WRITE,
             )
         )
-    return tuple(found)
+    return tuple(_of_day(slot, found) for slot in found)
+
+
+#: Names of a moment, which beside a parameter for the day alone is a time of that day.
+_MOMENTS = listed("start begin end")
+
+
+def _of_day(slot: Slot, slots: Sequence[Slot]) -> Slot:
+    """Return a parameter as a time of day where another one takes the day: `date`, `start`."""
+    days = any(other.name in ("date", "day") and other.kind is SlotKind.DATE for other in slots)
+    dated = "format" in slot.schema or slot.described & _DATED
+    if days and slot.kind is SlotKind.DATE and slot.name in _MOMENTS and not dated:
+        return replace(slot, kind=SlotKind.TIME)
+    return slot
+
+
+_DATED = frozenset({"date", "day"})
 
 
 def resolve(schema: JsonSchema, definitions: Mapping[str, Any]) -> JsonSchema:
