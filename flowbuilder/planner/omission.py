@@ -45,39 +45,95 @@ def leave_out_steps(
     with one of the kept ids stay. With `though_named` a look-up goes too whose thing the goal
     names: an order to be found that is only to be paid back. Return what was left out.
     """
-    goal, registry = request.goal, request.registry
-    relevance = Relevance(goal, select_tools(request))
     left_out: list[JsonObject] = []
-    ground = Ground(goal)
-    if claimed_results(document, registry, ground, goal):
+    if claimed_results(document, request.registry, Ground(request.goal), request.goal):
         return left_out  # what a message claims, an idle step may have been meant to find out
-    known = ground.stems | stems(goal, numbers=True)
+    relevance = Relevance(request.goal, select_tools(request))
     for step in reversed(steps_of(document)):
-        tool = tool_of(step, registry)
-        kept = steps_of(document)
-        needed = is_used(step, [unordered(item) for item in kept if item is not step])
-        if tool is None or len(kept) < 2 or needed or step.get("id") in kept_ids:
+        tool, kept = tool_of(step, request.registry), steps_of(document)
+        if tool is None or len(kept) < 2 or step.get("id") in kept_ids or _is_taken(step, kept):
             continue
-        unnamed = not stems(tool.name.replace("_", " "), numbers=True) & known
-        ordered = relevance.orders(tool)
-        foreign = unnamed or (though_named and not ordered)
-        surplus = foreign and len(kept) > relevance.clauses
-        if though_named and tool.effects in HARMLESS:
-            unsaid = not ordered or _has_nothing_of_its_own(step, kept)
-            unsaid = unsaid and not _LOOKS.search(goal)
-            surplus = not asks(goal) and (unsaid or len(kept) > relevance.clauses)
-        late = _follows_effects(step, kept, registry)
-        harmless = tool.effects in HARMLESS or (unnamed and _others_act(step, kept, registry))
-        invented = harmless and _is_invented(step, known, late=late)
-        made_up = tool.effects in HARMLESS or _is_made_up(step, tool, ground)
-        idle = surplus and made_up and _is_idle(step, document, registry, goal)
-        noted = unnamed and surplus and _is_only_composed(step, tool, goal)
-        hasty = tool.effects not in HARMLESS and made_up and asks(goal)
-        hasty = hasty and _finds_out_for_nobody(kept, registry)
-        if invented or idle or hasty or (noted and not _is_missed(step, document, registry, goal)):
+        case = _Case(step, tool, document, request, relevance, though_named=though_named)
+        if case.is_invented or case.is_idle or case.is_hasty or case.is_a_thought:
             document["steps"] = [not_after(item, step) for item in kept if item is not step]
             left_out.append(step)
     return left_out
+
+
+def _is_taken(step: JsonObject, steps: list[JsonObject]) -> bool:
+    """Whether any step takes a result, and does not only wait for it."""
+    return is_used(step, [unordered(item) for item in steps if item is not step])
+
+
+class _Case:
+    """What speaks for leaving out one step."""
+
+    def __init__(
+        self,
+        step: JsonObject,
+        tool: Tool,
+        document: JsonObject,
+        request: PlanRequest,
+        relevance: Relevance,
+        *,
+        though_named: bool,
+    ) -> None:
+        self._step, self._tool, self._document = step, tool, document
+        self._steps, self._registry = steps_of(document), request.registry
+        self._goal, self._ground = request.goal, Ground(request.goal)
+        self._known = self._ground.stems | stems(request.goal, numbers=True)
+        self._relevance, self._though_named = relevance, though_named
+        self._harmless = tool.effects in HARMLESS
+
+    @property
+    def is_invented(self) -> bool:
+        """All that it is given was made up, and it is no act that alone does what is wanted."""
+        late = _follows_effects(self._step, self._steps, self._registry)
+        others = self._is_unnamed and _others_act(self._step, self._steps, self._registry)
+        return (self._harmless or others) and _is_invented(self._step, self._known, late=late)
+
+    @property
+    def is_idle(self) -> bool:
+        """Nothing that the goal names would be lost without it; an act was made up in part."""
+        return (
+            self._is_surplus
+            and self._is_made_up
+            and _is_idle(self._step, self._document, self._registry, self._goal)
+        )
+
+    @property
+    def is_hasty(self) -> bool:
+        """It acts upon something made up where the goal only asks, and a look-up answers that."""
+        acts = not self._harmless and self._is_made_up and asks(self._goal)
+        return acts and _finds_out_for_nobody(self._steps, self._registry)
+
+    @property
+    def is_a_thought(self) -> bool:
+        """It keeps or tells nothing but a thought of the model's."""
+        return (
+            self._is_unnamed
+            and self._is_surplus
+            and _is_only_composed(self._step, self._tool, self._goal)
+            and not _is_missed(self._step, self._document, self._registry, self._goal)
+        )
+
+    @property
+    def _is_unnamed(self) -> bool:
+        return not stems(self._tool.name.replace("_", " "), numbers=True) & self._known
+
+    @property
+    def _is_made_up(self) -> bool:
+        return self._harmless or _is_made_up(self._step, self._tool, self._ground)
+
+    @property
+    def _is_surplus(self) -> bool:
+        """Whether the goal does not ask for it, as far as its words tell."""
+        ordered = self._relevance.orders(self._tool)
+        many = len(self._steps) > self._relevance.clauses
+        if not (self._though_named and self._harmless):
+            return many and (self._is_unnamed or (self._though_named and not ordered))
+        unsaid = not ordered or _has_nothing_of_its_own(self._step, self._steps)
+        return not asks(self._goal) and (many or (unsaid and not _LOOKS.search(self._goal)))
 
 
 def _is_made_up(step: JsonObject, tool: Tool, ground: Ground) -> bool:
@@ -194,8 +250,7 @@ def _has_nothing_of_its_own(step: JsonObject, steps: list[JsonObject]) -> bool:
 def _finds_out_for_nobody(steps: list[JsonObject], registry: ToolRegistry) -> bool:
     """Whether there is a look-up whose result no step takes, because a person wants it."""
     return any(
-        tool.effects in HARMLESS
-        and not is_used(step, [unordered(item) for item in steps if item is not step])
+        tool.effects in HARMLESS and not _is_taken(step, steps)
         for step in steps
         if (tool := tool_of(step, registry)) is not None
     )
