@@ -6,13 +6,12 @@ in, so that the step behind it may take that.
 
 from __future__ import annotations
 
-import json
 import re
 from functools import partial
 from typing import Any
 
 from flowbuilder.planner.coercion import kinds_of
-from flowbuilder.planner.document import not_after, steps_of, tool_of, with_texts
+from flowbuilder.planner.document import steps_of, with_texts
 from flowbuilder.planner.grounding import Ground, stems
 from flowbuilder.tools import HARMLESS, Effects, Tool, ToolRegistry
 from flowbuilder.types import JsonObject
@@ -32,7 +31,7 @@ def leave_out_aimless(
 ) -> list[str]:
     """Change a document in place; return one sentence for each step that was left out."""
     ranked = _RANKED.search(_NAMES.sub(" ", goal))
-    notes = _leave_out_copies(document, registry)
+    notes = []
     for step in list(steps_of(document)):
         tool = registry.get(str(step.get("tool")))
         source = _repeated(step, tool, steps_of(document)) if tool is not None else None
@@ -45,29 +44,6 @@ def leave_out_aimless(
         inner = source[3:-2].strip()
         document["steps"] = [with_texts(item, partial(own.sub, inner)) for item in kept]
         notes.append(f"{step.get('id')} was left out: nothing in the goal asks for {step['tool']}.")
-    return notes
-
-
-def _leave_out_copies(document: JsonObject, registry: ToolRegistry) -> list[str]:
-    """Leave out look-ups that are made twice in the same words: the first result serves all."""
-    notes = []
-    seen: dict[str, str] = {}
-    for step in list(steps_of(document)):
-        tool, name = tool_of(step, registry), str(step.get("id"))
-        rest = {key: value for key, value in step.items() if key not in ("id", "depends_on")}
-        said = json.dumps(rest, sort_keys=True)
-        if tool is None or tool.effects not in HARMLESS:
-            seen.clear()  # what is looked up may be different from here on
-            continue
-        if seen.setdefault(said, name) == name:
-            continue
-        own = re.compile(rf"\bsteps\.{re.escape(name)}\b")
-        first = f"steps.{seen[said]}"
-        kept = [item for item in steps_of(document) if item is not step]
-        document["steps"] = [
-            with_texts(not_after(item, step), partial(own.sub, first)) for item in kept
-        ]
-        notes.append(f"{name} was left out: {seen[said]} is the same.")
     return notes
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from flowbuilder.planner.argument_names import FILES
 from flowbuilder.planner.coercion import kinds_of
 from flowbuilder.planner.document import steps_of, tool_of, with_texts
 from flowbuilder.planner.grounding import COMPOSED, Ground, is_used
@@ -18,7 +19,6 @@ from flowbuilder.types import JsonObject, JsonSchema, JsonValue
 
 _REFERENCE = re.compile(r"\$\{\{ steps\.[^{}]+ \}\}")
 _WHOLE = re.compile(r"\$\{\{ steps\.([A-Za-z_]\w*) \}\}")
-_FILES = frozenset({"path", "file", "filename", "file_name", "file_path"})
 _TEXTS = frozenset({"text", "content", "contents", "page", "transcript"})
 #: Characters that a text of the goal must have to be told from a name that stands twice by chance.
 _SHORTEST = 8
@@ -74,7 +74,7 @@ def _text_read(step: JsonObject, steps: list[JsonObject], registry: ToolRegistry
     if tool is None or not isinstance(arguments, dict) or len(arguments) != 1:
         return None
     (name, value), *_ = arguments.items()
-    found = _WHOLE.fullmatch(value) if isinstance(value, str) and name in _FILES else None
+    found = _WHOLE.fullmatch(value) if isinstance(value, str) and name in FILES else None
     if found is None or tool.effects not in HARMLESS or kinds_of(tool.output_schema) != {"string"}:
         return None
     source = next((item for item in steps if item.get("id") == found[1]), None)

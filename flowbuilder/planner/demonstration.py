@@ -13,6 +13,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from flowbuilder.planner.argument_names import FILES
 from flowbuilder.planner.coercion import kinds_of, takes_texts, texts_of
 from flowbuilder.tools import HARMLESS, Effects, Tool
 from flowbuilder.types import JsonObject, JsonValue
@@ -23,7 +24,6 @@ _CONTENTS = (
     "comment", "description", "rows", "records", "items", "table",
 )  # fmt: skip
 _MOST = 6
-_PLACES = re.compile(r"^(?:path|file|filename|file_name|file_path)$")
 _FILE, _PAGE = "one.txt", "https://pages.example/one"
 #: Values that no goal has, by the names of the arguments which take such.
 _SAMPLES = {
@@ -154,7 +154,7 @@ def _part(tool: Tool) -> _Part | None:
 
 def _reaches(name: str, value: JsonValue) -> bool:
     texts = texts_of(value)
-    return bool(texts) and bool(_PLACES.match(name) or re.search(r"[@#]|^\+", texts[0]))
+    return bool(texts) and bool(name in FILES or re.search(r"[@#]|^\+", texts[0]))
 
 
 def _value(name: str, shape: Any, tool: Tool) -> JsonValue:
@@ -172,7 +172,7 @@ def _value(name: str, shape: Any, tool: Tool) -> JsonValue:
 
 
 def _text(name: str, about: str, tool: Tool) -> str:
-    if _PLACES.match(name) and tool.effects is not Effects.PURE:
+    if name in FILES and tool.effects is not Effects.PURE:
         return _FILE
     if "lang" in name or ("translat" in about and name == "to"):
         return "Welsh"

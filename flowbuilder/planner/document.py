@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
+from flowbuilder.schemapaths import target
 from flowbuilder.tools import Tool, ToolRegistry
-from flowbuilder.types import JsonObject, JsonSchema, JsonValue
+from flowbuilder.types import JsonObject, JsonValue
 
 #: A reference to a step, or to what is at a path of its output.
 REFERENCE = re.compile(r"\$\{\{ steps\.([A-Za-z_]\w*)((?:\.\w+|\[\d+\])*) \}\}")
@@ -26,17 +27,13 @@ def tool_of(step: JsonObject, registry: ToolRegistry) -> Tool | None:
 
 def fields_of(tool: Tool) -> list[str]:
     """Return the fields of a tool's output, or of its elements if that is a list of records."""
-    shape: JsonSchema = tool.output_schema
-    if shape.get("type") == "array":
-        shape = _resolved(shape.get("items", {}), shape)
-    fields = _resolved(shape, tool.output_schema).get("properties")
+    shape: object = tool.output_schema
+    if tool.output_schema.get("type") == "array":
+        shape = tool.output_schema.get("items")
+    if isinstance(shape, dict) and "$ref" in shape:
+        shape = target(str(shape["$ref"]), tool.output_schema)
+    fields = shape.get("properties") if isinstance(shape, dict) else None
     return list(fields) if isinstance(fields, dict) else []
-
-
-def _resolved(shape: JsonSchema, whole: JsonSchema) -> JsonSchema:
-    name = str(shape.get("$ref", "")).rpartition("/")[2]
-    found: JsonSchema = whole.get("$defs", {}).get(name, shape) if name else shape
-    return found
 
 
 def with_texts(value: JsonValue, change: Callable[[str], str]) -> JsonValue:

@@ -1,11 +1,13 @@
-"""Leave out what a small model has done twice: the same order, the same mail with another text."""
+"""Leave out what is done twice: the same look-up, order, or mail with another text."""
 
 from __future__ import annotations
 
 import json
+import re
+from functools import partial
 from typing import Any
 
-from flowbuilder.planner.document import not_after, steps_of, tool_of
+from flowbuilder.planner.document import not_after, steps_of, tool_of, with_texts
 from flowbuilder.planner.grounding import COMPOSED, is_used
 from flowbuilder.tools import HARMLESS, ToolRegistry
 from flowbuilder.types import JsonObject
@@ -31,6 +33,32 @@ def leave_out_doubles(document: JsonObject, registry: ToolRegistry, goal: str) -
         if twin is not None:
             document["steps"] = [not_after(item, step) for item in others]
             notes.append(f"{step.get('id')} was left out: {twin.get('id')} does that already.")
+    return notes
+
+
+def leave_out_copies(document: JsonObject, registry: ToolRegistry) -> list[str]:
+    """Leave out look-ups that are made twice in the same words: the first result serves all.
+
+    Change the document in place; return one sentence for each change.
+    """
+    notes = []
+    seen: dict[str, str] = {}
+    for step in list(steps_of(document)):
+        tool, name = tool_of(step, registry), str(step.get("id"))
+        rest = {key: value for key, value in step.items() if key not in ("id", "depends_on")}
+        said = json.dumps(rest, sort_keys=True)
+        if tool is None or tool.effects not in HARMLESS:
+            seen.clear()  # what is looked up may be different from here on
+            continue
+        if seen.setdefault(said, name) == name:
+            continue
+        own = re.compile(rf"\bsteps\.{re.escape(name)}\b")
+        first = f"steps.{seen[said]}"
+        kept = [item for item in steps_of(document) if item is not step]
+        document["steps"] = [
+            with_texts(not_after(item, step), partial(own.sub, first)) for item in kept
+        ]
+        notes.append(f"{name} was left out: {seen[said]} is the same.")
     return notes
 
 

@@ -10,6 +10,15 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
+from flowbuilder.planner.argument_names import (
+    FILES,
+    LANGUAGE,
+    MAIL,
+    MAILS,
+    PHONE,
+    PHONES,
+    open_kind,
+)
 from flowbuilder.planner.base import PlanRequest
 from flowbuilder.planner.carriers import sole_taker
 from flowbuilder.planner.coercion import takes_text
@@ -20,16 +29,15 @@ from flowbuilder.planner.rules.literals import Kind, find_literals
 from flowbuilder.toolkit import is_starter
 from flowbuilder.tools import HARMLESS, Effects, Tool
 
-_LANGUAGE = "language"
 #: Names of arguments that hold a thing of one kind and nothing else.
 _KINDS = {
     "address": {"url", "uri", "link", "endpoint"},
-    "e-mail address": {"email", "mail"},
-    "file name": {"path", "file", "filename", "file_name", "file_path"},
-    "phone number": {"phone", "phone_number", "mobile", "tel"},
+    MAIL: MAILS,
+    "file name": FILES,
+    PHONE: PHONES,
     "channel": {"channel"},
     "handle": {"user", "handle", "member", "username"},
-    _LANGUAGE: {"language", "lang", "target_language", "to_language", "target_lang"},
+    LANGUAGE: {"language", "lang", "target_language", "to_language", "target_lang"},
 }
 #: Tools that could be said to do anything, and the words of goals that mean them. Small models
 #: take them for want of a better idea; what "Bob is asking" is no question to a person.
@@ -48,17 +56,10 @@ _VAGUE = {
 }
 #: A capital letter within a sentence: somebody's name, perhaps.
 _PROPER = re.compile(r"(?<=[^\s.!?:\"“(]) [A-Z][^\W\d_]{2,}")
-#: Arguments that hold what the tool's own words speak of.
-_OPEN = {"to", "recipient", "recipients", "number", "target", "into", "address"}
-_SPOKEN = {
-    "e-mail address": re.compile(r"e-?mails?\b"),
-    "phone number": re.compile(r"\b(?:sms|phone|text message)\b"),
-    _LANGUAGE: re.compile(r"\btranslat"),
-}
 #: How a goal speaks of what a look-up is to find.
 _SPOKEN_OF = {
-    "e-mail address": re.compile(r"(?i)\b(?:e-?mail(?:s|ed)?|mail|address|inbox|write|writes)\b"),
-    "phone number": re.compile(r"(?i)\b(?:phone|number|sms|text|texts|mobile|cell)\b"),
+    MAIL: re.compile(r"(?i)\b(?:e-?mail(?:s|ed)?|mail|address|inbox|write|writes)\b"),
+    PHONE: re.compile(r"(?i)\b(?:phone|number|sms|text|texts|mobile|cell)\b"),
 }
 _OUTSIDE = {"address", "file name"}
 
@@ -93,7 +94,7 @@ def _named(goal: str) -> set[str]:
     if _PROPER.search(goal):
         kinds.add("handle")
     if any(item.kind is Kind.LANGUAGE for item in find_literals(goal)):
-        kinds.add(_LANGUAGE)
+        kinds.add(LANGUAGE)
     return kinds
 
 
@@ -107,7 +108,6 @@ def _found(goal: str, tools: Sequence[Tool]) -> set[str]:
 
 def _needs(tool: Tool) -> set[str]:
     """Return the kinds of what a tool cannot do without."""
-    about = f"{tool.name} {tool.summary}".lower().replace("_", " ")
     required: Sequence[str] = tool.input_schema.get("required", ())
     shapes: dict[str, Any] = tool.input_schema.get("properties", {})
     found = set()
@@ -117,7 +117,6 @@ def _needs(tool: Tool) -> set[str]:
         kinds = {kind for kind, names in _KINDS.items() if name in names}
         # What touches nothing outside reads no file: its path is one within a document.
         found |= kinds - _OUTSIDE if tool.effects is Effects.PURE else kinds
-        if name in _OPEN:
-            said = [kind for kind, words in _SPOKEN.items() if words.search(about)]
-            found |= set(said) if len(said) == 1 else set()
+        if kind := open_kind(name, tool):
+            found.add(kind)
     return found

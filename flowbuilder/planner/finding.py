@@ -6,6 +6,7 @@ import re
 from collections.abc import Sequence
 
 from flowbuilder.plan import Question
+from flowbuilder.planner.argument_names import MAIL, MAILS, PHONE, PHONES, open_kind
 from flowbuilder.planner.asking import place_of
 from flowbuilder.planner.coercion import kinds_of
 from flowbuilder.planner.document import fields_of, steps_of, tool_of
@@ -13,13 +14,8 @@ from flowbuilder.planner.literals import lost_literals
 from flowbuilder.tools import HARMLESS, Tool, ToolRegistry
 from flowbuilder.types import JsonObject
 
-_MAILS = frozenset({"email", "email_address", "mail"})
-_PHONES = frozenset({"cell", "mobile", "phone", "phone_number", "tel"})
 #: What somebody can be reached by, or a reference to it.
 _REACHES = re.compile(r"@|\$\{\{|\d{3}")
-_OPEN = frozenset({"address", "number", "receiver", "recipient", "to"})
-_MAILED = re.compile(r"\be-?mails?\b")
-_PHONED = re.compile(r"\b(?:sms|phone|text message)\b")
 
 
 def answer_by_look_up(
@@ -98,11 +94,10 @@ def _finders(name: str, tool: Tool, registry: ToolRegistry) -> list[tuple[Tool, 
 
 def _fields_for(name: str, tool: Tool) -> frozenset[str]:
     """Return the fields of a record that an argument takes, none if it takes no address."""
-    about = f"{tool.name} {tool.summary}".lower()
-    mails, phones = _MAILED.search(about), _PHONED.search(about)
-    if name in _MAILS or (name in _OPEN and mails and not phones):
-        return _MAILS
-    return _PHONES if name in _PHONES or (name in _OPEN and phones and not mails) else frozenset()
+    kind = open_kind(name, tool)
+    if name in MAILS or kind == MAIL:
+        return MAILS
+    return PHONES if name in PHONES or kind == PHONE else frozenset()
 
 
 def _found_by(tool: Tool) -> frozenset[str]:
@@ -111,6 +106,6 @@ def _found_by(tool: Tool) -> frozenset[str]:
     shapes = tool.input_schema.get("properties", {})
     by_text = len(required) == 1 and "string" in kinds_of(shapes.get(required[0]))
     single = tool.output_schema.get("type") != "array"
-    if tool.effects not in HARMLESS or not by_text or not single or required[0] in _MAILS | _PHONES:
+    if tool.effects not in HARMLESS or not by_text or not single or required[0] in MAILS | PHONES:
         return frozenset()
     return frozenset(fields_of(tool))

@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterator
 
 from flowbuilder.errors import Fix, Problem, Severity
+from flowbuilder.planner.argument_names import FILES
 from flowbuilder.planner.coercion import texts_of
 from flowbuilder.planner.grounding import stems
 from flowbuilder.tools import HARMLESS, Effects, ToolRegistry
@@ -21,7 +22,6 @@ _EMAIL = re.compile(r"[\w.+-]+@[\w-]+(?:\.[\w-]+)+")
 _PHONE = re.compile(r"(?<![\w+])\+\d[\d ()./-]{5,20}\d")
 _CHANNEL = re.compile(r"#?[A-Za-z][\w-]*")
 _CHANNELS = frozenset({"channel", "chat", "room"})
-_FILES = frozenset({"path", "file", "filename", "file_name", "file_path"})
 
 
 def invented_addresses(
@@ -43,7 +43,7 @@ def invented_addresses(
             problems += [_invented(index, name, found) for found in _foreign(text, allowed)]
             if name in _CHANNELS and _is_foreign_channel(text, allowed):
                 problems.append(_invented(index, name, text))
-            if tool and name in _FILES and tool.effects is not Effects.PURE:
+            if tool and name in FILES and tool.effects is not Effects.PURE:
                 named = "{" in text or text.lower() in allowed or text in written
                 if not (named or stems(text.rpartition(".")[0] or text) & stems(allowed)):
                     problems.append(_unnamed(index, name, text, reads=tool.effects in HARMLESS))

@@ -18,7 +18,7 @@ from flowbuilder.planner.base import PlanRequest
 from flowbuilder.planner.coercion import coerce
 from flowbuilder.planner.comparisons import lost_comparisons, mend_comparisons
 from flowbuilder.planner.connecting import connect, skip_readers
-from flowbuilder.planner.doubles import leave_out_doubles
+from flowbuilder.planner.doubles import leave_out_copies, leave_out_doubles
 from flowbuilder.planner.finding import answer_by_look_up, look_up_receivers
 from flowbuilder.planner.forgetting import forgotten_changes, leave_out_shortening
 from flowbuilder.planner.grounding import Ground, drop_options, name_languages, stray_steps
@@ -275,6 +275,7 @@ def _mended(
         notes += hand_on(document, registry, request.goal)
         notes += leave_out_doubles(document, registry, request.goal)
         notes += leave_out_shortening(document, registry, request.goal)
+        notes += leave_out_copies(document, registry)
         notes += leave_out_aimless(document, registry, ground, request.goal)
         doubts += bring_forward(document, registry, request.goal)
         notes += mend_comparisons(document, registry, request.goal)

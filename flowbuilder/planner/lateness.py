@@ -63,7 +63,7 @@ def _renders(tool: Tool) -> bool:
 def _makes_what_is_told(tool: Tool, goal: str) -> bool:
     """Whether a tool gives back what the goal speaks of, such as a link."""
     made = {word for word in _RETURNS.findall(tool.summary) if len(word) >= _SHORTEST_WORD}
-    texts = (tool.output_schema or {}).get("type") == "string" and tool.effects not in HARMLESS
+    texts = tool.output_schema.get("type") == "string" and tool.effects not in HARMLESS
     return texts and bool(stems(" ".join(made)) & stems(goal))
 
 

@@ -135,6 +135,7 @@ def lost_literals(goal: str, document: JsonObject, registry: ToolRegistry) -> li
     pointed = terse if field_tools(registry) else carried
     asked = terse if any(taking(_A_QUERY, tool) for tool in registry) else carried
     dated = _texts(_without_searches(document.get("steps"), registry))
+    where = {_QUERY: asked, "date": dated}
     spoken = any(_LANGUAGE in name.lower() for name in _argument_names(document.get("steps")))
     return [
         Problem(
@@ -146,14 +147,9 @@ def lost_literals(goal: str, document: JsonObject, registry: ToolRegistry) -> li
             fix=Fix.MODEL,
         )
         for literal in [*literals(goal), *_names(goal, registry), *_languages(goal, registry)]
-        if (
-            not _is_carried(
-                literal,
-                {_QUERY: asked, "date": dated}.get(literal.kind, carried)
-                if not is_field(literal)
-                else pointed,
-            )
-            and not (literal.kind == "language" and spoken)
+        if not (
+            _is_carried(literal, pointed if is_field(literal) else where.get(literal.kind, carried))
+            or (literal.kind == "language" and spoken)
         )
         or (literal.kind == "channel" and _is_unreached(literal, goal, terse, registry))
     ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from flowbuilder.errors import Fix, Problem
+from flowbuilder.planner.argument_names import PHONES
 from flowbuilder.planner.coercion import texts_of
 from flowbuilder.planner.literals import (
     ARGUMENTS,
@@ -21,8 +22,6 @@ from flowbuilder.types import JsonObject
 _NO_PHONES = (ARGUMENTS["handle"] | ARGUMENTS["channel"] | {"email", "mail"}) - (
     ARGUMENTS["phone number"]
 )
-#: Arguments that name a phone and nothing else.
-_ONLY_PHONES = frozenset({"mobile", "phone", "phone_number", "tel"})
 
 
 def misplaced(document: JsonObject, registry: ToolRegistry) -> list[tuple[int, str, Literal]]:
@@ -52,7 +51,7 @@ def _receiver(text: str, name: str, *, mails: bool) -> Literal | None:
             return Literal(kind="handle", text=text)
     if name in _NO_PHONES and PHONE.fullmatch(text):
         return Literal(kind="phone number", text=text)
-    if name in _ONLY_PHONES and EMAIL.fullmatch(text):
+    if name in PHONES and EMAIL.fullmatch(text):
         return Literal(kind="e-mail address", text=text)
     return None
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from flowbuilder.planner.argument_names import FILES
 from flowbuilder.planner.coercion import kinds_of, texts_of
 from flowbuilder.planner.document import REFERENCE, steps_of, tool_of
 from flowbuilder.planner.grounding import COMPOSED
 from flowbuilder.tools import Tool, ToolRegistry
 from flowbuilder.types import JsonObject, JsonValue
 
-_FILES = frozenset({"attachment", "attachments", "file", "file_path", "filename", "files", "path"})
+_HANDED = FILES | {"attachment", "attachments", "files"}
 #: A tool that says that it gives back the name of a file.
 _MAKES = re.compile(r"(?i)\breturns? (?:\S+ ){0,3}?(?:path|file ?name)\b")
 
@@ -36,7 +37,7 @@ def hand_on(document: JsonObject, registry: ToolRegistry, goal: str) -> list[str
                 if not _listed_twice(shapes.get(name)):
                     given[name] = _only(value)
                     notes.append(f"{step.get('id')}: {name} is the list {_only(value)} itself.")
-            elif made and name in _FILES and _is_invented(value, tool, goal):
+            elif made and name in _HANDED and _is_invented(value, tool, goal):
                 given[name] = [made] if isinstance(value, list) else made
                 notes.append(f"{step.get('id')}: {name} is the file that {made} names.")
         if kinds_of(tool.output_schema) == {"string"} and _MAKES.search(tool.summary):

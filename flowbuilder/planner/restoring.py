@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterator
 
 from flowbuilder.errors import Severity
+from flowbuilder.planner.argument_names import FILES
 from flowbuilder.planner.coercion import texts_of
 from flowbuilder.planner.grounding import COMPOSED
 from flowbuilder.planner.literals import Literal, literals, lost_literals, named_literals, taking
@@ -21,7 +22,6 @@ _LANGUAGE = "lang"
 _WORDS = re.compile(r"\w+")
 #: Words that do not stand in a goal in the same order by chance.
 _SEVERAL = 3
-_FILES = frozenset({"file", "filename", "path"})
 _HEADED = frozenset({"subject", "title", "headline"})
 
 
@@ -66,7 +66,7 @@ def _lengthen(document: JsonObject, registry: ToolRegistry, goal: str) -> list[s
     notes = []
     for step, _, given in _acted(document, registry):
         for name, value in given.items():
-            text = value if isinstance(value, str) and name.rpartition("_")[2] in _FILES else ""
+            text = value if isinstance(value, str) and name.rpartition("_")[2] in FILES else ""
             whole = [path for path in paths if text and path.endswith(f"/{text}")]
             if len(whole) == 1 and text not in paths:
                 given[name] = whole[0]

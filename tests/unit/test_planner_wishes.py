@@ -11,13 +11,12 @@ from typing_extensions import TypedDict
 from flowbuilder.errors import ModelError, NoFittingTool
 from flowbuilder.models import ScriptedModel
 from flowbuilder.plan import Plan, Question
-from flowbuilder.planner.aimless import leave_out_aimless
 from flowbuilder.planner.asking import answer_by_goal
 from flowbuilder.planner.base import PlanRequest
 from flowbuilder.planner.document import fields_of
+from flowbuilder.planner.doubles import leave_out_copies
 from flowbuilder.planner.eligibility import eligible
 from flowbuilder.planner.forgetting import leave_out_shortening, wants_gist
-from flowbuilder.planner.grounding import Ground
 from flowbuilder.planner.model import ModelPlanner
 from flowbuilder.planner.names import names_in
 from flowbuilder.planner.omission import leave_out_steps
@@ -165,12 +164,11 @@ def test_a_look_up_made_twice_is_made_once_unless_something_happens_between() ->
     first, again = step("gates.look", gate=4), {**step("gates.look", gate=4), "id": "again"}
     told = {**step("sms.send", phone="+45 1", text="${{ steps.again }}"), "depends_on": ["again"]}
     made = document(first, again, told)
-    goal = "How is gate 4? Tell +45 1."
-    assert leave_out_aimless(made, REGISTRY, Ground(goal), goal)
+    assert leave_out_copies(made, REGISTRY)
     assert tools(made) == ["gates.look", "sms.send"]
     assert "steps.look" in str(made) and "again" not in str(made)
     made = document(first, step("gates.close", gate=4), again, told)
-    assert leave_out_aimless(made, REGISTRY, Ground(goal), goal) == []
+    assert leave_out_copies(made, REGISTRY) == []
 
 
 @pytest.mark.parametrize(
