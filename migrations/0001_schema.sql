@@ -315,57 +315,6 @@ create index run_holds_deadline on flowbuilder.run_holds (deadline_at);
 -- The error of a run that has failed, while what its steps have done is undone and after that.
 alter table flowbuilder.runs add failure jsonb;
 
--- Limits. Those on tools stand here, by name, `http.*` or `*`: what a tool declares, and what an
--- administrator says, which counts instead. Those of steps stand in version_steps.
-create table flowbuilder.tool_limits (
-    pattern      text not null,
-    source       text not null check (source in ('tool', 'administrator')),
-    concurrency  integer check (concurrency > 0),
-    rate_count   integer check (rate_count > 0),
-    rate_seconds double precision check (rate_seconds > 0),
-    updated_at   timestamptz not null,
-    updated_by   text,
-    primary key (pattern, source),
-    check ((rate_count is null) = (rate_seconds is null))
-);
-
--- What tasks hold, or wait for: one row for each limit on tools, and for each key of a step's limit.
--- Its lock is what a claim needs to take a place; nothing waits for it. `granted` counts the starts
--- at the times in `granted_at` that the rate still counts.
-create table flowbuilder.limit_slots (
-    id           bigint generated always as identity primary key,
-    kind         text not null check (kind in ('tool', 'step')),
-    name         text not null,
-    key          text not null default '',
-    concurrency  integer,
-    rate_count   integer,
-    rate_seconds double precision,
-    granted_at   timestamptz[] not null default '{}',
-    granted      integer[] not null default '{}',
-    waiting      boolean not null default false,
-    wake_at      timestamptz,
-    used_at      timestamptz not null,
-    unique (kind, name, key)
-) with (fillfactor = 50, autovacuum_vacuum_scale_factor = 0.02);
-create index limit_slots_waiting on flowbuilder.limit_slots (wake_at) where waiting;
-create index limit_slots_idle on flowbuilder.limit_slots (used_at) where not waiting;
-
--- Who holds what. A row counts as long as its task runs under this fence, so no way out of running
--- can keep a place; the row itself goes with the next look.
-create table flowbuilder.slot_uses (
-    slot_id bigint not null,
-    task_id bigint not null,
-    fence   integer not null,
-    primary key (slot_id, task_id, fence)
-) with (autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_cost_delay = 0);
-create index slot_uses_task on flowbuilder.slot_uses (task_id);
-
--- Slots in which there may be room again. Only ever inserted and deleted, so that nobody who gives
--- a place back waits for a slot's lock.
-create table flowbuilder.slot_news (
-    slot_id bigint not null
-) with (autovacuum_vacuum_scale_factor = 0.01, autovacuum_vacuum_cost_delay = 0);
-
 -- What one run must do to another, and second looks for events: each in a transaction of its own.
 create table flowbuilder.outbox (
     id         bigint generated always as identity primary key,
@@ -377,50 +326,15 @@ create table flowbuilder.outbox (
     created_at timestamptz not null
 );
 
--- Queues of other systems that are bound to topics of events (pgmq.bind_topic). One row for each
--- queue, kept by adjust_subscribers; without a workspace it was bound by pgmq alone and gets the
--- events of all.
-create table flowbuilder.subscribers (
-    queue        text primary key,
-    workspace_id uuid references flowbuilder.workspaces,
-    largest      integer not null default 10000 check (largest > 0),
-    failures     integer not null default 0 check (failures >= 0),
-    retry_at     timestamptz,
-    error        text,
-    check ((failures > 0) = (error is not null)),
-    check ((failures > 0) = (retry_at is not null))
-);
-
--- Which event goes to which queue: written with the event, read by deliver after the commit. The
--- numbers of one stream rise in the order of its events, because its row is locked meanwhile.
-create table flowbuilder.deliveries (
-    queue  text not null,
-    id     bigint generated always as identity,
-    stream uuid not null,
-    seq    bigint not null,
-    primary key (queue, id)
-) with (autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_cost_delay = 0);
-
--- Events that were emitted, the first of each name and key, for the waits that are there and for
--- those still to come. A slot without `emitted_at` is never committed: it is how a wait looks for
--- an event that is being emitted at the same moment.
-create table flowbuilder.event_slots (
-    workspace_id uuid not null references flowbuilder.workspaces,
-    name         text not null
-        check (name ~ '^[A-Za-z0-9][A-Za-z0-9._:/-]*$' and length(name) <= 100),
-    key          text not null check (length(key) <= 500),
-    payload      json,
-    emitted_at   timestamptz,
-    emitted_by   text,
-    expires_at   timestamptz,
-    primary key (workspace_id, name, key),
-    check ((payload is null) = (emitted_at is null)),
-    check ((expires_at is null) = (emitted_at is null))
-);
-create index event_slots_over on flowbuilder.event_slots (workspace_id, expires_at);
--- The number of the slot that a task waits at (event_slot.sql), for as long as it waits.
-alter table flowbuilder.tasks add column slot bigint check (slot is null or status = 'waiting');
-create index tasks_listening on flowbuilder.tasks (slot) where slot is not null;
+-- How many open runs a workspace had when they were counted last (bound_open_runs.sql).
+create table flowbuilder.open_counts (
+    workspace_id uuid primary key references flowbuilder.workspaces,
+    counted_at   timestamptz not null,
+    open         integer not null
+) with (fillfactor = 50);
+alter table flowbuilder.tasks set (autovacuum_vacuum_scale_factor = 0.02);
+alter table flowbuilder.run_steps set (autovacuum_vacuum_scale_factor = 0.02);
+alter table flowbuilder.runs set (autovacuum_vacuum_scale_factor = 0.02);
 
 -- Sets of rows that functions hand to each other.
 create type flowbuilder.place as (run_id uuid, position integer);
@@ -431,42 +345,6 @@ create type flowbuilder.outcome as (
     task_id bigint, run_id uuid, fence integer, kind text, output json, error jsonb, reason text,
     delay_seconds double precision, wait json
 );
-create type flowbuilder.slot_demand as (
-    task_id bigint, kind text, name text, key text, concurrency integer, rate_count integer,
-    rate_seconds double precision
-);
 create type flowbuilder.task_result as (
     task_id bigint, status text, output json, error jsonb, reason text
 );
-
-select pgmq.create('flowbuilder_tasks');
-alter table pgmq.q_flowbuilder_tasks set (
-    fillfactor = 70, autovacuum_vacuum_scale_factor = 0.01, autovacuum_vacuum_cost_delay = 0
-);
--- One row: gaps of the queue, which its readers step over while dead rows there cannot be cleared away
--- (watch_gaps.sql). `shut`: nobody is put there; `empty`, a part of it: nobody is there; `since` and
--- `until`: the stretches between the latter, in order; `edge`: the end of the last gap; `writers`: the
--- transactions that may not know yet what is shut; `dead`: rows of the queue when gaps were looked for;
--- `seen_at`: when they were held against where new work stands; `made_by`: the last writer of this row.
-create table flowbuilder.queue_gaps (
-    single  boolean primary key default true check (single),
-    shut    tstzmultirange not null default '{}',
-    empty   tstzmultirange not null default '{}' check (empty <@ shut),
-    since   timestamptz[] not null default '{-infinity}',
-    until   timestamptz[] not null default '{infinity}',
-    edge    timestamptz not null default '-infinity',
-    writers text[],
-    dead    bigint not null default 0,
-    seen_at timestamptz not null default '-infinity',
-    made_by xid8
-) with (fillfactor = 50);
-insert into flowbuilder.queue_gaps default values;
--- How many open runs a workspace had when they were counted last (bound_open_runs.sql).
-create table flowbuilder.open_counts (
-    workspace_id uuid primary key references flowbuilder.workspaces,
-    counted_at   timestamptz not null,
-    open         integer not null
-) with (fillfactor = 50);
-alter table flowbuilder.tasks set (autovacuum_vacuum_scale_factor = 0.02);
-alter table flowbuilder.run_steps set (autovacuum_vacuum_scale_factor = 0.02);
-alter table flowbuilder.runs set (autovacuum_vacuum_scale_factor = 0.02);
