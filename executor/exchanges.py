@@ -10,7 +10,7 @@ import asyncio
 import logging
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from datetime import timedelta
 
 from flowbuilder.errors import DatabaseError, FlowBuilderError, InvalidValue, StaleTask
@@ -126,18 +126,14 @@ class Exchanges:
             StaleTask: The worker was given up.
             FlowBuilderError: What was to be reported is kept for the next one.
         """
-        if check:
-            self._checking = True
-            await self.quiet()
-        outcomes = self._slots.take(None if check else self._share())
-        try:
-            await self._exchange(outcomes, check=check)
-        except BaseException:
-            self.check_at = 0.0  # the answer may have been lost with tasks in it
-            self._slots.put_back(outcomes)
-            raise
-        finally:
-            self._checking = False
+        async with self._alone() if check else nullcontext():
+            outcomes = self._slots.take(None if check else self._share())
+            try:
+                await self._exchange(outcomes, check=check)
+            except BaseException:
+                self.check_at = 0.0  # the answer may have been lost with tasks in it
+                self._slots.put_back(outcomes)
+                raise
 
     async def isolate(self) -> None:
         """One value of a batch was refused: report one by one, the culprit fails."""
@@ -221,6 +217,16 @@ class Exchanges:
         if self.closed:
             return 0
         return max(min(self._slots.free - self._asked, self._most), 0)
+
+    @asynccontextmanager
+    async def _alone(self) -> AsyncIterator[None]:
+        """Let none begin, and wait until none is under way. Only one caller at a time."""
+        self._checking = True
+        try:
+            await self.quiet()
+            yield
+        finally:
+            self._checking = False
 
     @asynccontextmanager
     async def _counted(self, asked: int) -> AsyncIterator[None]:

@@ -270,8 +270,10 @@ class Arena:
     def assert_extra_entries(self, *, at_most: int) -> int:
         """Assert how often handlers began beyond once per task (E3); returns the number."""
         entries = self.ledger.entries()
-        extra = len(entries) - len({entry.unit for entry in entries})
-        assert extra <= at_most, f"{extra} handlers began again, at most {at_most} had cause"
+        times = Counter(entry.unit for entry in entries)
+        extra = times.total() - len(times)
+        again = [one for one in self.ledger.read() if times[one.unit] > 1] if extra else []
+        assert extra <= at_most, f"{extra} began again, at most {at_most} had cause: {again}"
         return extra
 
 
