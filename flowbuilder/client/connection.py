@@ -61,11 +61,12 @@ async def open_session(
     Raises:
         DatabaseUnavailable, EmbeddedServerError, MigrationError, SettingsError, DefinitionError.
     """
-    if registry is None:
-        from flowbuilder.toolkit import load_registry
+    from flowbuilder.toolkit import load_registry, with_own_tools
 
+    if registry is None:
         registry = load_registry(settings, settings.tools)
-    found = registry.merged([item if isinstance(item, Tool) else tool(item) for item in tools])
+    own = [item if isinstance(item, Tool) else tool(item) for item in tools]
+    found = with_own_tools(registry, own)
     server = await reach_database(stack, settings)
     database = await stack.enter_async_context(
         await Database.open(server.dsn, size=settings.pool_size)

@@ -30,6 +30,9 @@ def trim_addresses(document: JsonObject, goal: str) -> list[str]:
 
 def _hangs_on(text: str, address: str, goal: str) -> bool:
     found = re.fullmatch(rf"{re.escape(address)}([.-][.\w-]*\w)", text.strip())
+    asked = re.fullmatch(rf"{re.escape(address)}\?(\w+(?:\.\w+)+)=[^&]*", text.strip())
+    if asked and asked[1] in goal:
+        return True  # a path within the answer is no parameter
     if re.fullmatch(rf"{re.escape(address)}[?!]+", text.strip()):
         return True
     return found is not None and found[1].strip(".-") in goal

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from flowbuilder.errors import Problem
@@ -128,6 +129,18 @@ def place_of(question: Question) -> tuple[int, str]:
     """Return the index of the step and the name of the argument that a question is about."""
     _, _, index, _, name = question.pointer.split("/", 4)
     return int(index), name
+
+
+def without_step(questions: Sequence[Question], index: int) -> tuple[Question, ...]:
+    """Return the questions that remain when a step is gone, at the places that steps have then."""
+    return tuple(_moved(item, index) for item in questions if place_of(item)[0] != index)
+
+
+def _moved(question: Question, gone: int) -> Question:
+    _, steps, place, rest = question.pointer.split("/", 3)
+    if int(place) < gone:
+        return question
+    return replace(question, pointer=f"/{steps}/{int(place) - 1}/{rest}")
 
 
 def _above(parent: str, pointer: str) -> bool:

@@ -4,27 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import Any
 
 from flowbuilder.errors import Fix, ModelOutputError, Problem, Severity
 from flowbuilder.flow import Flow
 from flowbuilder.plan import Question
 from flowbuilder.planner import prompting
-from flowbuilder.planner.addresses import trim_addresses
-from flowbuilder.planner.aimless import leave_out_aimless
-from flowbuilder.planner.asking import answer_by_goal, answers_later, needed, tell_found
+from flowbuilder.planner.asking import answers_later, needed
 from flowbuilder.planner.base import PlanRequest
 from flowbuilder.planner.coercion import coerce
-from flowbuilder.planner.comparisons import lost_comparisons, mend_comparisons
-from flowbuilder.planner.connecting import connect, skip_readers
-from flowbuilder.planner.doubles import leave_out_copies, leave_out_doubles
-from flowbuilder.planner.finding import answer_by_look_up, look_up_receivers
-from flowbuilder.planner.forgetting import forgotten_changes, leave_out_shortening
-from flowbuilder.planner.grounding import Ground, drop_options, name_languages, stray_steps
+from flowbuilder.planner.comparisons import lost_comparisons
+from flowbuilder.planner.forgetting import forgotten_changes
+from flowbuilder.planner.grounding import Ground, stray_steps
 from flowbuilder.planner.inputs import input_schema_of
 from flowbuilder.planner.inventions import invented_addresses
-from flowbuilder.planner.lateness import bring_forward
 from flowbuilder.planner.literals import (
     literals,
     lost_literals,
@@ -32,19 +25,14 @@ from flowbuilder.planner.literals import (
     named_literals,
     takers,
 )
-from flowbuilder.planner.mending import mend
 from flowbuilder.planner.misplacing import misplaced_receivers
 from flowbuilder.planner.namings import unnamed_columns
-from flowbuilder.planner.omission import leave_out_steps, left_out_problem, made_up_numbers
-from flowbuilder.planner.options import spoken_options
-from flowbuilder.planner.passing import hand_on
+from flowbuilder.planner.omission import made_up_numbers
 from flowbuilder.planner.relevance import Relevance, unused_acts
-from flowbuilder.planner.rerouting import reroute
-from flowbuilder.planner.restoring import restore
+from flowbuilder.planner.remedies import remedied
 from flowbuilder.planner.second_opinion import Opinion, borrow, disagreement, is_meant
-from flowbuilder.planner.signs import set_separators
-from flowbuilder.planner.sources import read_sources, unread_problems
-from flowbuilder.planner.surplus import claimed_results, leave_out_messages
+from flowbuilder.planner.sources import unread_problems
+from flowbuilder.planner.surplus import claimed_results
 from flowbuilder.planner.wire import Draft, draft, read_answer, to_answer
 from flowbuilder.planner.wording import write_out
 from flowbuilder.tools import HARMLESS, Effects, Tool
@@ -209,7 +197,7 @@ def judge_draft(
 ) -> Judgement:
     """Check a document."""
     ground = Ground(request.goal, request.input)
-    made, notes, doubts = _mended(made, request, ground, strict=strict)
+    made, notes, doubts = remedied(made, request, ground, strict=strict)
     questions = needed(made.questions, made.document, request.registry)
     checked = validate(made.document, request.registry, flows=request.flows)
     asked = {question.pointer for question in questions}
@@ -243,67 +231,6 @@ def judge_draft(
         questions=tuple(questions),
         notes=tuple(notes),
     )
-
-
-def _mended(
-    made: Draft, request: PlanRequest, ground: Ground, *, strict: bool
-) -> tuple[Draft, list[str], list[Problem]]:
-    """Mend what is certain; return the notes for it, and warnings for what is less certain."""
-    document, registry = made.document, request.registry
-    notes = coerce(document, registry) + name_languages(document, registry, request.goal)
-    notes += restore(document, registry, request.goal)
-    notes += reroute(document, registry) + trim_addresses(document, request.goal)
-    doubts: list[Problem] = []
-    if not made.questions:  # their pointers count the steps
-        mended, doubts = mend(document, registry)
-        notes += mended
-        if not strict:
-            read, supposed = read_sources(document, registry, request.goal)
-            notes, doubts = notes + read, doubts + supposed
-    faulty = _faulty(document, request)
-    kept = faulty if strict else ()
-    notes += drop_options(document, registry, ground)
-    notes += spoken_options(document, registry, request.goal)
-    notes += set_separators(document, registry, request.goal)
-    left, dropped = leave_out_messages(document, made.questions, registry, request.goal)
-    left, answered = answer_by_goal(document, left, registry, request.goal)
-    left, told = tell_found(document, left, registry)
-    left, found = answer_by_look_up(document, left, registry, request.goal)
-    made, notes = replace(made, questions=left), notes + dropped + answered + told + found
-    if not made.questions:
-        notes += look_up_receivers(document, registry)
-        notes += hand_on(document, registry, request.goal)
-        notes += leave_out_doubles(document, registry, request.goal)
-        notes += leave_out_shortening(document, registry, request.goal)
-        notes += leave_out_copies(document, registry)
-        notes += leave_out_aimless(document, registry, ground, request.goal)
-        doubts += bring_forward(document, registry, request.goal)
-        notes += mend_comparisons(document, registry, request.goal)
-        leave_out = partial(leave_out_steps, document, request, kept_ids=kept)
-        left_out = leave_out()
-        notes += skip_readers(document, registry)
-        notes += connect(document, registry, ground)
-        left_out += leave_out(though_named=True)
-        doubts += [
-            left_out_problem(step, registry, ground, faulty.get(str(step.get("id")), ()))
-            for step in left_out
-        ]
-    notes += write_out(document, registry)
-    return made, notes, doubts
-
-
-def _faulty(document: JsonObject, request: PlanRequest) -> dict[str, list[Problem]]:
-    """Return the errors of each step that has some, by its id."""
-    steps = document["steps"]
-    assert isinstance(steps, list)
-    found: dict[str, list[Problem]] = {}
-    for item in validate(document, request.registry, flows=request.flows).problems:
-        place = item.pointer.split("/")[2:3] if item.pointer.startswith("/steps/") else []
-        if item.severity is Severity.ERROR and place and place[0].isdigit():
-            step = steps[int(place[0])]
-            assert isinstance(step, dict)
-            found.setdefault(str(step.get("id")), []).append(item)
-    return found
 
 
 def missing_tools(judged: Judgement, request: PlanRequest) -> list[Tool]:

@@ -12,6 +12,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from flowbuilder.errors import Fix, Problem, Severity
+from flowbuilder.planner.document import steps_of
 from flowbuilder.planner.grounding import COMPOSED
 from flowbuilder.planner.names import carries_name, names_in
 from flowbuilder.planner.namings import is_named_so, kind_of, named_values
@@ -35,13 +36,20 @@ _IDENTIFIER = re.compile(r"(?<![\w.@#/-])[A-Za-z][A-Za-z0-9]*(?:_[A-Za-z0-9]+)+(
 _NUMBER = re.compile(r"(?<![\w.,:/-])\d+(?:[.,]\d+)*(?![\w:/-])")
 #: A path within a document, and the arguments that take one.
 _FIELD = re.compile(r"[A-Za-z_]\w*(?:\.\w+)+")
+#: One whose last part is too long for the end of a file's name.
+_LONG_FIELD = re.compile(r"(?<![\w./@-])[a-z_]\w*(?:\.\w+)*\.[a-z_]\w{5,}(?![\w./@-]*\w)")
 #: Arguments of look-ups that mean no day: words to search for, and places.
 _UNDATED = {
     "city", "destination", "keyword", "keywords", "location", "name", "origin", "place", "q",
     "query", "search", "term", "terms", "text", "title", "topic",
 }  # fmt: skip
 _REFERENCE = re.compile(r"\$\{\{.*?\}\}", re.DOTALL)
-_FIELD_ARGUMENTS = frozenset({"path", "key", "field", "pointer", "selector", "jsonpath"})
+FIELD_ARGUMENTS = frozenset({"path", "key", "field", "pointer", "selector", "jsonpath"})
+#: Arguments that take what is in a file or a page.
+CONTENTS = frozenset({
+    "body", "comment", "content", "contents", "csv", "csv_text", "data", "document", "html",
+    "json", "json_text", "message", "text", "xml",
+})  # fmt: skip
 #: Arguments that take a literal of a kind.
 ARGUMENTS = {
     "address": {"url", "uri", "link", "address", "endpoint"},
@@ -53,6 +61,8 @@ ARGUMENTS = {
     "handle": {"user", "handle", "member", "person", "recipient", "to", "username"},
     "query": {"query", "sql", "statement"},
 }
+#: Kinds of what can be read.
+SOURCES = frozenset({"address", "file name"})
 #: A statement in a query language, which is carried out and not told to anybody.
 _QUERY = "query"
 _STATEMENT = re.compile(
@@ -101,6 +111,7 @@ def literals(goal: str) -> list[Literal]:
         ("e-mail address", EMAIL),
         ("quoted text", _QUOTED),
         ("file name", _FILE),
+        ("name", _LONG_FIELD),
         ("phone number", PHONE),
         ("date", _DATE),
         ("channel", CHANNEL),
@@ -130,13 +141,6 @@ def _ends_as_file(text: str) -> bool:
 
 def lost_literals(goal: str, document: JsonObject, registry: ToolRegistry) -> list[Problem]:
     """Return a problem for each literal of the goal that no step carries."""
-    carried = _texts(document.get("steps"))
-    terse = _texts(_without_prose(document.get("steps")))
-    pointed = terse if field_tools(registry) else carried
-    asked = terse if any(taking(_A_QUERY, tool) for tool in registry) else carried
-    dated = _texts(_without_searches(document.get("steps"), registry))
-    where = {_QUERY: asked, "date": dated}
-    spoken = any(_LANGUAGE in name.lower() for name in _argument_names(document.get("steps")))
     return [
         Problem(
             code="literal_lost",
@@ -146,6 +150,21 @@ def lost_literals(goal: str, document: JsonObject, registry: ToolRegistry) -> li
             severity=literal.severity,
             fix=Fix.MODEL,
         )
+        for literal in lost(goal, document, registry)
+    ]
+
+
+def lost(goal: str, document: JsonObject, registry: ToolRegistry) -> list[Literal]:
+    """Return the literals of the goal that no step carries."""
+    carried = _texts(document.get("steps"))
+    terse = _texts(_without_prose(document.get("steps")))
+    pointed = terse if field_tools(registry) else carried
+    asked = terse if any(taking(_A_QUERY, tool) for tool in registry) else carried
+    dated = _texts(_without_searches(document.get("steps"), registry))
+    where = {_QUERY: asked, "date": dated}
+    spoken = any(_LANGUAGE in name.lower() for name in _argument_names(document.get("steps")))
+    return [
+        literal
         for literal in [*literals(goal), *_names(goal, registry), *_languages(goal, registry)]
         if not (
             _is_carried(literal, pointed if is_field(literal) else where.get(literal.kind, carried))
@@ -153,6 +172,13 @@ def lost_literals(goal: str, document: JsonObject, registry: ToolRegistry) -> li
         )
         or (literal.kind == "channel" and _is_unreached(literal, goal, terse, registry))
     ]
+
+
+def is_missed(step: JsonObject, document: JsonObject, registry: ToolRegistry, goal: str) -> bool:
+    """Whether something that the goal names would be lost without a step."""
+    rest: list[JsonValue] = [item for item in steps_of(document) if item is not step]
+    before = lost(goal, document, registry)
+    return lost(goal, {**document, "steps": rest}, registry) != before
 
 
 def _is_unreached(channel: Literal, goal: str, terse: list[str], registry: ToolRegistry) -> bool:
@@ -195,7 +221,8 @@ def field_tools(registry: ToolRegistry) -> list[Tool]:
     return [
         tool
         for tool in registry
-        if tool.effects is Effects.PURE and _FIELD_ARGUMENTS & set(_required(tool))
+        if tool.effects in HARMLESS and FIELD_ARGUMENTS & set(_required(tool))
+        if tool.effects is Effects.PURE or CONTENTS & set(_required(tool))
     ]
 
 

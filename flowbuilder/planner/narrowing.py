@@ -5,19 +5,29 @@ A small model that is shown two tools for one thing takes either.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import replace
 from typing import Any, TypeAlias
 
-from flowbuilder.errors import FlowBuilderError, ModelError, ModelOutputError, PlanningError
+from flowbuilder.errors import (
+    Fix,
+    FlowBuilderError,
+    ModelError,
+    ModelOutputError,
+    PlanningError,
+    Problem,
+    Severity,
+)
 from flowbuilder.plan import Plan, Usage
 from flowbuilder.planner.base import PlanEvent, PlanRequest
 from flowbuilder.planner.brought import with_brought_tools
 from flowbuilder.planner.relevance import Relevance
+from flowbuilder.planner.rivals import without_rivals
 from flowbuilder.planner.second_opinion import second_opinion
-from flowbuilder.planner.telling import completed
+from flowbuilder.planner.telling import completed, sentence
 from flowbuilder.settings import Settings
 from flowbuilder.toolkit import is_starter
+from flowbuilder.tools import Tool
 
 Planning: TypeAlias = Callable[[PlanRequest, Usage], AsyncIterator[PlanEvent]]
 
@@ -25,7 +35,7 @@ Planning: TypeAlias = Callable[[PlanRequest, Usage], AsyncIterator[PlanEvent]]
 async def own_tools_first(
     planning: Planning, request: PlanRequest, settings: Settings
 ) -> AsyncIterator[PlanEvent]:
-    """Plan with the user's tools alone; where that plan is in doubt, with all tools.
+    """Plan with the user's tools alone; where that plan is in doubt, with starter tools besides.
 
     Of two plans in doubt the one with the user's tools alone stays. `planning` plans a request;
     what was used before counts as its own.
@@ -42,12 +52,10 @@ async def own_tools_first(
                 return
         except (PlanningError, ModelOutputError) as error:
             spent = _used(error)
+    request = without_rivals(request)
     try:
         async for event in planning(request, spent):
-            if event.plan is None or doubted is None or _is_better(event.plan, request):
-                yield event
-            else:
-                yield _completed(doubted, event.plan.usage)
+            yield _chosen(event, doubted, request) if own else event
     except (PlanningError, ModelError) as error:
         if doubted is None:
             raise
@@ -58,13 +66,46 @@ def _is_beyond_doubt(plan: Plan) -> bool:
     return plan.certain and not plan.questions
 
 
-def _is_better(plan: Plan, request: PlanRequest) -> bool:
-    """Whether a plan is beyond doubt, and the goal speaks of each starter tool in it."""
+def _chosen(event: PlanEvent, doubted: Plan | None, request: PlanRequest) -> PlanEvent:
+    """Return the event of the better plan of two: one with starter tools must be beyond doubt."""
+    plan = event.plan
+    if plan is None:
+        return event
+    unspoken = _unspoken(plan, request)
+    if doubted is None:
+        return completed(_with_doubts(plan, unspoken)) if unspoken else event
+    better = _is_beyond_doubt(plan) and not unspoken
+    return event if better else _completed(doubted, plan.usage)
+
+
+def _unspoken(plan: Plan, request: PlanRequest) -> list[Tool]:
+    """Return the starter tools of a plan that do what no word of the goal says."""
     steps = plan.flow.steps if plan.flow else ()
     tools = [request.registry.get(step.tool) for step in steps]
     relevance = Relevance(request.goal, list(request.registry))
-    spoken = all(relevance.orders(tool) for tool in tools if tool and is_starter(tool))
-    return spoken and _is_beyond_doubt(plan)
+    starters = [tool for tool in tools if tool and is_starter(tool)]
+    return [tool for tool in starters if not relevance.orders(tool, plainly=True)]
+
+
+def _with_doubts(plan: Plan, unspoken: Sequence[Tool]) -> Plan:
+    """Return a plan with a warning for each tool that nobody asked for."""
+    doubts = tuple(
+        Problem(
+            code="tool_unspoken",
+            pointer="",
+            message=f"no word of the goal asks for {name}",
+            severity=Severity.WARNING,
+            fix=Fix.USER,
+        )
+        for name in dict.fromkeys(tool.name for tool in unspoken)
+    )
+    notes = tuple(sentence(item) for item in doubts)
+    return replace(
+        plan,
+        certain=False,
+        problems=plan.problems + doubts,
+        notes=plan.notes + notes,
+    )
 
 
 def _completed(plan: Plan, usage: Usage) -> PlanEvent:

@@ -11,7 +11,7 @@ from flowbuilder.errors import Fix, Problem, Severity
 from flowbuilder.planner.base import PlanRequest
 from flowbuilder.planner.document import REFERENCE, not_after, steps_of, tool_of, unordered
 from flowbuilder.planner.grounding import COMPOSED, Ground, is_used, stems
-from flowbuilder.planner.literals import lost_literals
+from flowbuilder.planner.literals import is_missed
 from flowbuilder.planner.prompting import select_tools
 from flowbuilder.planner.relevance import Relevance
 from flowbuilder.planner.rules.literals import Kind, find_literals
@@ -54,7 +54,7 @@ def leave_out_steps(
         if tool is None or len(kept) < 2 or step.get("id") in kept_ids or _is_taken(step, kept):
             continue
         case = _Case(step, tool, document, request, relevance, though_named=though_named)
-        if case.is_invented or case.is_idle or case.is_hasty or case.is_a_thought:
+        if case.is_needed_by_nobody:
             document["steps"] = [not_after(item, step) for item in kept if item is not step]
             left_out.append(step)
     return left_out
@@ -86,6 +86,17 @@ class _Case:
         self._harmless = tool.effects in HARMLESS
 
     @property
+    def is_needed_by_nobody(self) -> bool:
+        """Whether anything speaks for it."""
+        return (
+            self.is_invented
+            or self.is_idle
+            or self.is_hasty
+            or self.is_a_thought
+            or self.is_beside_the_point
+        )
+
+    @property
     def is_invented(self) -> bool:
         """All that it is given was made up, and it is no act that alone does what is wanted."""
         late = _follows_effects(self._step, self._steps, self._registry)
@@ -114,8 +125,26 @@ class _Case:
             self._is_unnamed
             and self._is_surplus
             and _is_only_composed(self._step, self._tool, self._goal)
-            and not _is_missed(self._step, self._document, self._registry, self._goal)
+            and not is_missed(self._step, self._document, self._registry, self._goal)
         )
+
+    @property
+    def is_beside_the_point(self) -> bool:
+        """Of two look-ups by the same text it is the one of which the goal says no word."""
+        if not self._harmless or self._speaks_of(self._tool):
+            return False
+        given = self._step.get("args")
+        twins = [item for item in self._steps if item is not self._step and item.get("args")]
+        return bool(given) and any(
+            other.effects in HARMLESS and self._speaks_of(other)
+            for item in twins
+            if (other := tool_of(item, self._registry)) is not None
+            if _values(item) == _values(self._step)
+        )
+
+    def _speaks_of(self, tool: Tool) -> bool:
+        about = f"{tool.name} {tool.summary}".replace("_", " ")
+        return bool(stems(" ".join(_LONG_WORD.findall(about))) & self._ground.stems)
 
     @property
     def _is_unnamed(self) -> bool:
@@ -226,14 +255,7 @@ def _is_idle(step: JsonObject, document: JsonObject, registry: ToolRegistry, goa
     carried = repr(step.get("args")).lower()
     if any(text.lower() in carried for text in spoken) or _alone_carries(step, rest, goal):
         return False
-    return not _is_missed(step, document, registry, goal)
-
-
-def _is_missed(step: JsonObject, document: JsonObject, registry: ToolRegistry, goal: str) -> bool:
-    """Whether something that the goal names would be lost without a step."""
-    rest: list[JsonValue] = [item for item in steps_of(document) if item is not step]
-    before = lost_literals(goal, document, registry)
-    return lost_literals(goal, {**document, "steps": rest}, registry) != before
+    return not is_missed(step, document, registry, goal)
 
 
 def _has_nothing_of_its_own(step: JsonObject, steps: list[JsonObject]) -> bool:
@@ -304,6 +326,11 @@ def _is_invented(step: JsonObject, known: set[str], *, late: bool) -> bool:
     if not written or (len(written) < len(texts) and not late):
         return False
     return not any(stems(text, numbers=True) & known for text in written)
+
+
+def _values(step: JsonObject) -> list[JsonValue]:
+    given = step.get("args")
+    return list(given.values()) if isinstance(given, dict) else []
 
 
 def _texts(value: JsonValue) -> list[str]:

@@ -17,8 +17,8 @@ from flowbuilder.planner.rules.matching import Match, ToolIndex
 from flowbuilder.tools import HARMLESS, Tool
 from flowbuilder.types import JsonObject
 
-#: Nearness from which on two verbs say the same.
-_NEAR = 0.5
+#: Nearness from which on two verbs say much the same, and the very same.
+_NEAR, _SAME = 0.5, 0.9
 #: Steps that are always allowed.
 _FEW = 6
 
@@ -95,6 +95,23 @@ def likely_steps(goal: str, tools: Sequence[Tool]) -> int:
     return max(_FEW, 2 * Relevance(goal, tools).clauses + len(literals(goal)) + 2)
 
 
+def mean_the_same(tools: Sequence[Tool], others: Sequence[Tool]) -> list[tuple[Tool, list[Tool]]]:
+    """Return each tool with those of the others that do the same by their verbs."""
+    known = lexicon()
+    theirs = ToolIndex(others).profiles
+    return [
+        (
+            own.tool,
+            [
+                other.tool
+                for other in theirs
+                if any(known.nearness(a, b) >= _SAME for a in own.verbs for b in other.verbs)
+            ],
+        )
+        for own in ToolIndex(tools).profiles
+    ]
+
+
 class Relevance:
     """The clauses of a goal, and the tools that they may mean. Cheap until it is asked."""
 
@@ -106,14 +123,18 @@ class Relevance:
         """How many things the goal asks for; very many where that cannot be told."""
         return len(self._clauses) or MAX_CLAUSES
 
-    def orders(self, tool: Tool) -> bool:
-        """Whether any word of the goal means what the tool does, such as "look up" for `find`."""
+    def orders(self, tool: Tool, *, plainly: bool = False) -> bool:
+        """Whether any word of the goal means what the tool does, such as "look up" for `find`.
+
+        Plainly: it says just that, and not "take" for `select`.
+        """
         profile = next((item for item in self._index.profiles if item.tool is tool), None)
         if profile is None:
             return True
         known = lexicon()
         said = {item.stem for item in known.units(words(self._goal))}
-        return any(known.nearness(word, verb) >= _NEAR for word in said for verb in profile.verbs)
+        least = _SAME if plainly else _NEAR
+        return any(known.nearness(word, verb) >= least for word in said for verb in profile.verbs)
 
     def doubtful(self, used: Collection[str]) -> list[str]:
         """Return the harmless ones of the used tools in whose place another one fits better.

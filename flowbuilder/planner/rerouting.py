@@ -1,15 +1,18 @@
-"""Send a message by the tool that reaches its receiver: a phone number is no member of a chat."""
+"""Use the tool that takes what there is: a phone number is no member of a chat, a file no page."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
+from flowbuilder.plan import Question
+from flowbuilder.planner.asking import place_of
 from flowbuilder.planner.coercion import takes_texts, texts_of
-from flowbuilder.planner.document import steps_of
+from flowbuilder.planner.document import steps_of, tool_of
 from flowbuilder.planner.grounding import is_used
-from flowbuilder.planner.literals import Literal, takers, taking
+from flowbuilder.planner.literals import SOURCES, Literal, lost, takers, taking
 from flowbuilder.planner.misplacing import misplaced
-from flowbuilder.tools import Tool, ToolRegistry
+from flowbuilder.tools import HARMLESS, Tool, ToolRegistry
 from flowbuilder.types import JsonObject, JsonValue
 
 #: Arguments that hold the message itself, the longest form first.
@@ -36,6 +39,33 @@ def reroute(document: JsonObject, registry: ToolRegistry) -> list[str]:
             step["tool"], step["args"] = found[0].name, arguments
             _rename(step, document)
     return notes
+
+
+def read_instead(
+    document: JsonObject, questions: Sequence[Question], registry: ToolRegistry, goal: str
+) -> tuple[tuple[Question, ...], list[str]]:
+    """Read the one file or page that is lost, where a step asks what else it should read.
+
+    Both tools need nothing but that. Change the document in place; return the questions left, and
+    one sentence for each change.
+    """
+    named = [item for item in lost(goal, document, registry) if item.kind in SOURCES]
+    readers = [
+        (tool, name)
+        for tool in registry
+        for name in (taking(named[0], tool) if len(named) == 1 else ())
+        if tool.effects in HARMLESS and tool.input_schema.get("required") == [name]
+    ]
+    for question in questions if len(readers) == 1 else ():
+        index, asked = place_of(question)
+        step = steps_of(document)[index]
+        tool = tool_of(step, registry)
+        if tool and tool.effects in HARMLESS and tool.input_schema.get("required") == [asked]:
+            ((reader, name),) = readers
+            step["tool"], step["args"] = reader.name, {name: named[0].text}
+            left = tuple(item for item in questions if item is not question)
+            return left, [f"{step.get('id')}: {reader.name} reads {named[0].text}."]
+    return tuple(questions), []
 
 
 def _rename(step: JsonObject, document: JsonObject) -> None:

@@ -14,18 +14,13 @@ from flowbuilder.errors import Fix, Problem, Severity
 from flowbuilder.planner.coercion import kinds_of
 from flowbuilder.planner.connecting import result_of
 from flowbuilder.planner.grounding import is_used
-from flowbuilder.planner.literals import Literal, literals, taking
+from flowbuilder.planner.literals import CONTENTS, SOURCES, Literal, literals, taking
 from flowbuilder.tools import HARMLESS, Effects, Tool, ToolRegistry
 from flowbuilder.types import JsonObject, JsonValue
 
 #: Arguments that hold a text itself, never the name of where it is.
-_CONTENTS = {
-    "body", "comment", "content", "contents", "csv", "csv_text", "data", "document", "html",
-    "json", "json_text", "message", "text", "xml",
-}  # fmt: skip
 _PLACE = re.compile(r"path|file|url|uri|link|address|location|image|picture|photo|audio|video")
 _MEDIA = re.compile(r"\.(?:png|jpe?g|gif|svg|webp|tiff?|bmp|mp[34]|wav|ogg|flac|mov|avi|zip|gz)$")
-_SOURCES = frozenset({"address", "file name"})
 
 
 def read_sources(
@@ -74,7 +69,7 @@ def unread(
     document: JsonObject, registry: ToolRegistry, goal: str
 ) -> Iterator[tuple[int, str, Literal]]:
     """Yield each place where a file's or page's name of the goal stands for what is in it."""
-    known = {item.text.lower(): item for item in literals(goal) if item.kind in _SOURCES}
+    known = {item.text.lower(): item for item in literals(goal) if item.kind in SOURCES}
     written: set[str] = set()
     steps = document.get("steps")
     for index, step in enumerate(steps if isinstance(steps, list) else []):
@@ -96,7 +91,7 @@ def _holds_contents(name: str, literal: Literal, tool: Tool) -> bool:
     shape = tool.input_schema.get("properties", {}).get(name)
     if "string" not in kinds_of(shape) or taking(literal, tool) == [name]:
         return False
-    if name in _CONTENTS:
+    if name in CONTENTS:
         return True
     pure = tool.effects is Effects.PURE and not taking(literal, tool)
     return pure and not _PLACE.search(name.lower()) and not _MEDIA.search(literal.text.lower())

@@ -8,9 +8,10 @@ from dataclasses import replace
 
 from flowbuilder.errors import Fix, Problem, Severity
 from flowbuilder.plan import Question
+from flowbuilder.planner.asking import without_step
 from flowbuilder.planner.document import steps_of, tool_of
 from flowbuilder.planner.grounding import COMPOSED, Ground, is_used, stems
-from flowbuilder.planner.literals import lost_literals
+from flowbuilder.planner.literals import is_missed
 from flowbuilder.tools import HARMLESS, Effects, ToolRegistry
 from flowbuilder.types import JsonObject
 
@@ -33,6 +34,7 @@ _INQUIRY = re.compile(
 _ASKED = re.compile(
     r"(?i)(?:^|[.?!:;,]\s+|\b(?:and|but|knows?|sees?|tell \w+|wonder(?:s|ing)?|ask(?:s|ed|ing)?|"
     r"hear|find out|says?|of|about|in) )(?:how|what|whether|which|who|whose|where|why|when)\b"
+    r"|(?:^|[.?!]\s+)(?:is|are|was|were|do|does|did|has|have|had|will) (?!you\b)[^.?!]*\?"
 )
 _COMMON = frozenset(_FILLERS.split())
 
@@ -54,7 +56,7 @@ def leave_out_messages(
         index = next(place for place, item in enumerate(kept) if item is step)
         if _is_surplus(step, document, registry, ground, goal):
             document["steps"] = [item for item in kept if item is not step]
-            left = tuple(_moved(item, index) for item in left if _place(item) != index)
+            left = without_step(left, index)
             notes.append(f"{step.get('id')} was left out: the goal names nobody else to tell.")
     return left, notes
 
@@ -78,8 +80,7 @@ def _is_surplus(
     receivers = [value for name, value in arguments.items() if name not in COMPOSED]
     if any(str(value).lower() not in carried for value in receivers):
         return False
-    before = lost_literals(goal, document, registry)
-    return lost_literals(goal, {**document, "steps": list(rest)}, registry) == before
+    return not is_missed(step, document, registry, goal)
 
 
 def claimed_results(
@@ -163,14 +164,3 @@ def _claimed(index: int, name: str, text: str) -> Problem:
         severity=Severity.WARNING,
         fix=Fix.MODEL,
     )
-
-
-def _place(question: Question) -> int:
-    return int(question.pointer.split("/")[2])
-
-
-def _moved(question: Question, gone: int) -> Question:
-    _, steps, place, rest = question.pointer.split("/", 3)
-    if int(place) < gone:
-        return question
-    return replace(question, pointer=f"/{steps}/{int(place) - 1}/{rest}")

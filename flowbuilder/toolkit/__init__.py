@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from flowbuilder.errors import Conflict, SettingsError
@@ -25,21 +25,34 @@ def is_starter(tool: Tool) -> bool:
     return str(getattr(tool.handler, "__module__", "")).startswith(f"{__name__}.")
 
 
+def with_own_tools(registry: ToolRegistry, tools: Iterable[Tool]) -> ToolRegistry:
+    """Return a registry with a user's tools in it; they take the place of starter tools.
+
+    Raises:
+        Conflict: `tool_exists`: two tools of the user carry the same name and version.
+    """
+    own = list(tools)
+    taken = {item.name for item in own if not is_starter(item)}
+    return registry.without(lambda item: is_starter(item) and item.name in taken).merged(own)
+
+
 def load_registry(
     settings: Settings, modules: Sequence[str] = (), *, search_path: Path | None = None
 ) -> ToolRegistry:
     """Return the starter tools together with those of the settings' and the given modules.
 
+    A module's tool takes the place of a starter tool of the same name.
+
     `search_path` is where modules are looked for first; the current folder for command lines.
 
     Raises:
         SettingsError: `tools_module_invalid`: a module cannot be imported or has no tools;
-            `tool_exists`: a tool carries the name and version of another one.
+            `tool_exists`: two tools of these modules carry the same name and version.
     """
     registry = ToolRegistry(starter_tools())
     for name in dict.fromkeys([*settings.tools, *modules]):
         try:
-            registry = registry.merged(import_tools([name], search_path=search_path))
+            registry = with_own_tools(registry, import_tools([name], search_path=search_path))
         except Conflict as error:
             raise SettingsError(
                 f"the tools module {name!r}: {error.message}", code=error.code, hint=error.hint

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import importlib
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
 
@@ -122,6 +122,10 @@ class ToolRegistry:
     def copy(self) -> ToolRegistry:
         """Return a registry of its own with the same tools."""
         return ToolRegistry(self._all())
+
+    def without(self, unwanted: Callable[[Tool], bool]) -> ToolRegistry:
+        """Return a new registry without certain tools."""
+        return ToolRegistry([item for item in self._all() if not unwanted(item)])
 
     def merged(self, other: ToolRegistry | Iterable[Tool]) -> ToolRegistry:
         """Return a new registry with the tools of both. Raises: Conflict."""

@@ -344,7 +344,7 @@ async def test_a_harmless_step_out_of_thin_air_is_left_out() -> None:
 
 
 async def test_a_step_that_works_on_a_result_is_kept() -> None:
-    near = {"id": "s3", "tool": "tide.read", "args": {"harbour": "${{ steps.s1.harbour }}"}}
+    near = {"id": "s3", "tool": "tide.read", "args": {"harbour": "near ${{ steps.s1.harbour }}"}}
     plan, _, _ = await run({"tasks": [READ, near, SEND]})
     assert plan.flow is not None and len(plan.flow.steps) == 3
 

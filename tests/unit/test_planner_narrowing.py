@@ -8,6 +8,7 @@ from flowbuilder.models import ScriptedModel
 from flowbuilder.plan import Plan
 from flowbuilder.planner.base import PlanRequest
 from flowbuilder.planner.model import ModelPlanner
+from flowbuilder.planner.rivals import without_rivals
 from flowbuilder.settings import Settings
 from flowbuilder.toolkit import starter_tools
 from flowbuilder.tools import ToolRegistry, tool
@@ -71,3 +72,30 @@ async def test_all_tools_are_shown_when_no_plan_came_out_of_the_others() -> None
     assert tools == ["file.write"]
     assert shown(model)[-1] and not shown(model)[0]
     assert plan.usage.calls == len(model.requests)
+
+
+async def test_a_starter_tool_that_nobody_asked_for_leaves_a_doubt() -> None:
+    refusals: list[Any] = [{"tasks": [{"id": "one", "tool": "none", "args": {}}]}] * 2
+    select = answer("data.select", records=[{"name": "Baler 2"}], fields=["name"])
+    model = ScriptedModel([*refusals, select])
+    plan, tools = await planned("Nobody else takes Baler 2, mind", model, OWN_SERVER)
+    assert tools == ["data.select"] and not plan.certain
+    assert [problem.code for problem in plan.problems] == ["tool_unspoken"]
+    assert "No word of the goal asks for data.select." in plan.notes
+
+
+def test_a_starter_tool_that_does_what_an_own_one_does_is_a_rival() -> None:
+    @tool("rows.filter", effects="pure")
+    def filter_rows(rows: list[dict[str, Any]], condition: str) -> list[dict[str, Any]]:
+        """Keep the rows that a condition holds for."""
+        return [row for row in rows if condition]
+
+    @tool("contacts.read", effects="read")
+    def read_contact(name: str) -> str:
+        """Read a contact."""
+        return name
+
+    registry = ToolRegistry([*starter_tools(), filter_rows, read_contact])
+    left = without_rivals(PlanRequest(id="p", goal="", registry=registry)).registry
+    gone = set(registry.names()) - set(left.names())
+    assert "data.filter" in gone and not gone & {"file.read", "json.parse", "contacts.read"}

@@ -234,10 +234,24 @@ def test_registry_with_a_users_module(tmp_path: Path, monkeypatch: pytest.Monkey
     monkeypatch.syspath_prepend(str(tmp_path))
     source = "from flowbuilder import tool\n@tool('{}')\ndef f(id: int) -> int:\n    return id\n"
     (tmp_path / "users_extra.py").write_text(source.format("shop.order"))
-    (tmp_path / "users_clash.py").write_text(source.format("http.get"))
+    (tmp_path / "users_again.py").write_text(source.format("shop.order"))
     registry = load_registry(Settings(tools=["users_extra"]), ["users_extra"])
     assert registry.require("shop.order").input_schema["required"] == ["id"]
     assert len(registry) == len(NAMES) + 1
-    with pytest.raises(SettingsError, match=r"users_clash.*http\.get@1") as caught:
-        load_registry(Settings(), ["users_clash"], search_path=tmp_path)
+    with pytest.raises(SettingsError, match=r"users_again.*shop\.order@1") as caught:
+        load_registry(Settings(), ["users_extra", "users_again"], search_path=tmp_path)
     assert caught.value.code == "tool_exists"
+
+
+def test_a_users_tool_takes_the_place_of_a_starter_tool(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(str(tmp_path))
+    source = (
+        "from flowbuilder import tool\n@tool('http.get')\ndef f(id: int) -> int:\n    return id\n"
+    )
+    (tmp_path / "users_get.py").write_text(source)
+    registry = load_registry(Settings(), ["users_get"], search_path=tmp_path)
+    assert registry.require("http.get").input_schema["required"] == ["id"]
+    assert registry.require("http.get@1") is registry.require("http.get")
+    assert len(registry) == len(NAMES)
