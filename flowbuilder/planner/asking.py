@@ -10,6 +10,7 @@ from flowbuilder.errors import Problem
 from flowbuilder.plan import Question
 from flowbuilder.planner.coercion import kinds_of, takes_text, takes_texts
 from flowbuilder.planner.connecting import result_of
+from flowbuilder.planner.demonstration import EXAMPLE_TEXT
 from flowbuilder.planner.document import steps_of, tool_of
 from flowbuilder.planner.grounding import is_used
 from flowbuilder.planner.literals import Literal, literals, lost_literals, taking
@@ -107,7 +108,7 @@ def tell_found(
 def _is_empty(name: str, arguments: JsonObject, tool: Tool) -> bool:
     required = name in tool.input_schema.get("required", ())
     shape = tool.input_schema.get("properties", {}).get(name)
-    return required and takes_text(shape) and arguments.get(name, "") == ""
+    return required and takes_text(shape) and arguments.get(name, "") in ("", EXAMPLE_TEXT)
 
 
 def _unused(document: JsonObject, index: int, registry: ToolRegistry) -> str | None:

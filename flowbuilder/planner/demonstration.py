@@ -18,6 +18,8 @@ from flowbuilder.planner.coercion import kinds_of, takes_texts, texts_of
 from flowbuilder.tools import HARMLESS, Effects, Tool
 from flowbuilder.types import JsonObject, JsonValue
 
+#: What is told in an example, and now and then in a plan.
+EXAMPLE_TEXT = "All is well"
 #: Arguments that take what another step found, in the order in which they are looked for.
 _CONTENTS = (
     "body", "message", "text", "content", "contents", "data", "document", "csv", "json", "html",
@@ -129,8 +131,8 @@ def _one_of_each(sinks: list[_Part]) -> list[_Part]:
 
 
 def _quoted(sink: _Part) -> Demonstration:
-    goal = f'"All is well" is what {sink.receiver} should have.'
-    return Demonstration(goal=goal, tasks=(sink.step(1, "All is well"),))
+    goal = f'"{EXAMPLE_TEXT}" is what {sink.receiver} should have.'
+    return Demonstration(goal=goal, tasks=(sink.step(1, EXAMPLE_TEXT),))
 
 
 def _part(tool: Tool) -> _Part | None:

@@ -6,7 +6,7 @@ import re
 from typing import Any
 
 from flowbuilder.planner.argument_names import FILES
-from flowbuilder.planner.coercion import kinds_of, texts_of
+from flowbuilder.planner.coercion import kinds_of, takes_texts, texts_of
 from flowbuilder.planner.document import REFERENCE, steps_of, tool_of
 from flowbuilder.planner.grounding import COMPOSED
 from flowbuilder.tools import Tool, ToolRegistry
@@ -20,7 +20,8 @@ _MAKES = re.compile(r"(?i)\breturns? (?:\S+ ){0,3}?(?:path|file ?name)\b")
 def hand_on(document: JsonObject, registry: ToolRegistry, goal: str) -> list[str]:
     """Mend a document in place; return one sentence for each change.
 
-    A list of nothing but a reference to a list becomes that reference. A file that the goal does
+    A list of nothing but a reference to a list becomes that reference, and a text where texts are
+    taken a list of that text. A file that the goal does
     not name, and that no step writes, is the one that an earlier step says it made.
     """
     notes, made = [], None
@@ -37,12 +38,21 @@ def hand_on(document: JsonObject, registry: ToolRegistry, goal: str) -> list[str
                 if not _listed_twice(shapes.get(name)):
                     given[name] = _only(value)
                     notes.append(f"{step.get('id')}: {name} is the list {_only(value)} itself.")
+            elif _is_one_text(value, types) and takes_texts(shapes.get(name)):
+                given[name] = [value]
+                notes.append(f"{step.get('id')}: {name} is a list of {value} alone.")
             elif made and name in _HANDED and _is_invented(value, tool, goal):
                 given[name] = [made] if isinstance(value, list) else made
                 notes.append(f"{step.get('id')}: {name} is the file that {made} names.")
         if kinds_of(tool.output_schema) == {"string"} and _MAKES.search(tool.summary):
             made = f"${{{{ steps.{step.get('id')} }}}}" if "for_each" not in step else None
     return notes
+
+
+def _is_one_text(value: JsonValue, types: dict[str, set[str]]) -> bool:
+    """Whether a value is nothing but a reference to a result that is a text."""
+    found = REFERENCE.fullmatch(value) if isinstance(value, str) else None
+    return found is not None and not found[2] and types.get(found[1]) == {"string"}
 
 
 def _kinds(step: JsonObject, registry: ToolRegistry) -> set[str]:

@@ -30,6 +30,7 @@ from flowbuilder.planner.restoring import restore
 from flowbuilder.planner.signs import set_separators
 from flowbuilder.planner.sources import read_sources
 from flowbuilder.planner.surplus import leave_out_messages
+from flowbuilder.planner.unfounded import bypass, drop_conditions, drop_examples, read_files
 from flowbuilder.planner.wire import Draft
 from flowbuilder.planner.wording import write_out
 from flowbuilder.types import JsonObject
@@ -42,6 +43,9 @@ def remedied(
     """Mend what is certain; return the notes for it, and warnings for what is less certain."""
     document, registry = made.document, request.registry
     notes = coerce(document, registry) + name_languages(document, registry, request.goal)
+    notes += drop_conditions(document, request.goal)
+    notes += drop_examples(document, registry, request.goal)
+    notes += read_files(document, registry, request.goal)
     notes += restore(document, registry, request.goal)
     notes += reroute(document, registry) + trim_addresses(document, request.goal)
     doubts: list[Problem] = []
@@ -71,6 +75,7 @@ def remedied(
         notes += look_up_receivers(document, registry)
         notes += give_directly(document, registry, request.goal)
         notes += hand_on(document, registry, request.goal)
+        notes += [] if strict else bypass(document, request)
         doubts += [] if strict else insert_lost_steps(document, registry, request.goal)
         notes += leave_out_doubles(document, registry, request.goal)
         notes += leave_out_shortening(document, registry, request.goal)

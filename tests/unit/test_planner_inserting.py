@@ -7,6 +7,7 @@ from typing import Any
 from flowbuilder.plan import Question
 from flowbuilder.planner.inserting import insert_lost_steps
 from flowbuilder.planner.literals import Literal, literals
+from flowbuilder.planner.passing import hand_on
 from flowbuilder.planner.rerouting import read_instead
 from flowbuilder.tools import ToolRegistry, tool
 
@@ -152,3 +153,18 @@ def test_a_path_within_a_document_is_a_literal_however_long() -> None:
     assert literals("Mail it.Afterwards rest. See a@example.museum") == [
         Literal(kind="e-mail address", text="a@example.museum")
     ]
+
+
+def test_a_text_is_handed_on_as_a_list_where_texts_are_taken() -> None:
+    @tool("parcel.send", effects="external")
+    def send_parcel(to: str, files: list[str] | None = None) -> bool:
+        """Send files."""
+        return bool(to and files)
+
+    registry = ToolRegistry([keep, send_parcel])
+    made = document(
+        ("a", "file.keep", {"path": "x.txt", "content": "x"}),
+        ("b", "parcel.send", {"to": "kim@example.org", "files": "${{ steps.a }}"}),
+    )
+    assert len(hand_on(made, registry, "Send x.txt to kim@example.org")) == 1
+    assert made["steps"][1]["args"]["files"] == ["${{ steps.a }}"]

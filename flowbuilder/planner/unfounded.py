@@ -1,0 +1,124 @@
+"""Take out of a plan what a small model made up where the goal has nothing of the kind.
+
+A condition, the host of a file, the text of an example, a step that cannot take what it is given.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from flowbuilder.errors import Severity
+from flowbuilder.planner.base import PlanRequest
+from flowbuilder.planner.demonstration import EXAMPLE_TEXT
+from flowbuilder.planner.document import REFERENCE, not_after, steps_of, tool_of, with_texts
+from flowbuilder.planner.literals import SOURCES, literals, lost, taking
+from flowbuilder.planner.relevance import Relevance
+from flowbuilder.tools import HARMLESS, Tool, ToolRegistry
+from flowbuilder.types import JsonObject
+from flowbuilder.validation import validate
+
+_CONDITIONAL = re.compile(
+    r"(?i)\b(?:if|when|whenever|unless|only|once|case|long as|otherwise|provided|depending|should|"
+    r"except|until|whether|in the event)\b"
+)
+_HOSTED = re.compile(r"https?://[^/\s]+/(.+)")
+
+
+def drop_conditions(document: JsonObject, goal: str) -> list[str]:
+    """Drop the conditions of all steps where the goal has none; return a sentence for each."""
+    if _CONDITIONAL.search(goal):
+        return []
+    notes = []
+    for step in steps_of(document):
+        if (condition := step.pop("when", None)) is not None:
+            notes.append(f"{step.get('id')}: the condition {condition} was left out: nobody asked.")
+    return notes
+
+
+def drop_examples(document: JsonObject, registry: ToolRegistry, goal: str) -> list[str]:
+    """Drop the text of an example from arguments that may be left out."""
+    notes = []
+    for step in steps_of(document):
+        tool, given = tool_of(step, registry), step.get("args")
+        if tool is None or not isinstance(given, dict) or EXAMPLE_TEXT.lower() in goal.lower():
+            continue
+        required = tool.input_schema.get("required", ())
+        for name in [key for key, value in given.items() if value == EXAMPLE_TEXT]:
+            if name not in required:
+                del given[name]
+                notes.append(f"{step.get('id')}: {name} {EXAMPLE_TEXT!r} was left out.")
+    return notes
+
+
+def read_files(document: JsonObject, registry: ToolRegistry, goal: str) -> list[str]:
+    """Read files as such that were to be fetched from a host of which the goal does not speak."""
+    files = {item.text: item for item in literals(goal) if item.kind in SOURCES}
+    notes = []
+    for step in steps_of(document):
+        tool, given = tool_of(step, registry), step.get("args")
+        if tool is None or tool.effects not in HARMLESS or not isinstance(given, dict):
+            continue
+        hosted = [_HOSTED.fullmatch(value) for value in given.values() if isinstance(value, str)]
+        named = [files.get(match[1]) for match in hosted if match and match[0] not in goal]
+        readers = [
+            (reader, name)
+            for reader in registry
+            for name in (taking(named[0], reader) if len(named) == 1 and named[0] else ())
+            if reader.effects in HARMLESS and reader.input_schema.get("required") == [name]
+        ]
+        if len(readers) == 1 and named[0]:
+            ((reader, name),) = readers
+            step["tool"], step["args"] = reader.name, {name: named[0].text}
+            notes.append(f"{step.get('id')}: {reader.name} reads {named[0].text}.")
+    return notes
+
+
+def bypass(document: JsonObject, request: PlanRequest) -> list[str]:
+    """Pass by steps that only read and cannot take the result that they are given.
+
+    They must be said by no word of the goal, or be there twice, and nothing that the goal names may
+    be lost. Change the document in place; return one sentence for each change.
+    """
+    notes = []
+    relevance = Relevance(request.goal, list(request.registry))
+    for step in list(steps_of(document)):
+        tool, wrong = tool_of(step, request.registry), _wrong(document, request)
+        place = next((at for at, one in enumerate(steps_of(document)) if one is step), -1)
+        source = _ill_taken(step, [item for item in wrong if item.startswith(f"/steps/{place}/")])
+        if tool is None or source is None or not _is_spare(step, tool, document, relevance):
+            continue
+        without = _passed_by(document, step, source)
+        better = len(_wrong(without, request)) < len(wrong)
+        kept = lost(request.goal, without, request.registry)
+        if better and kept == lost(request.goal, document, request.registry):
+            document["steps"] = without["steps"]
+            notes.append(f"{step.get('id')} was left out: it cannot take {source}.")
+    return notes
+
+
+def _wrong(document: JsonObject, request: PlanRequest) -> list[str]:
+    found = validate(document, request.registry, flows=request.flows).problems
+    return [item.pointer for item in found if item.severity is Severity.ERROR]
+
+
+def _ill_taken(step: JsonObject, pointers: list[str]) -> str | None:
+    """Return the one result that a step is given and cannot take, None if that is not its fault."""
+    given: Any = step.get("args") or {}
+    names = {pointer.split("/")[4] for pointer in pointers if pointer.count("/") == 4}
+    taken = [value for value in given.values() if "${{" in str(value)]
+    alone = len(names) == 1 and len(taken) == 1 and given.get(next(iter(names))) == taken[0]
+    whole = alone and isinstance(taken[0], str) and REFERENCE.fullmatch(taken[0])
+    return taken[0] if whole else None
+
+
+def _is_spare(step: JsonObject, tool: Tool, document: JsonObject, relevance: Relevance) -> bool:
+    twice = sum(item.get("tool") == step.get("tool") for item in steps_of(document)) > 1
+    return tool.effects in HARMLESS and (twice or not relevance.orders(tool))
+
+
+def _passed_by(document: JsonObject, step: JsonObject, source: str) -> JsonObject:
+    own = f"${{{{ steps.{step.get('id')} }}}}"
+    rest = [not_after(item, step) for item in steps_of(document) if item is not step]
+    steps = with_texts(list(rest), lambda text: text.replace(own, source))
+    return {**document, "steps": steps}
