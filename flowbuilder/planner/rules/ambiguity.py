@@ -136,7 +136,9 @@ def open_choices(
 
 _ASKING = re.compile(
     r"\b(?:ask|asks|asked|prompt|request|wait|seek|get|obtain|require|need|collect|enter|input"
-    r"|let|have|question|once|until|when|answer|choose|decide|pick|type|tell me|fill in)\b",
+    r"|(?:let|have)\s+(?:\w+\s+){1,4}?(?:approve|confirm|review|check|decide|look|sign|choose|pick"
+    r"|answer|say|enter|fill|type|tell|know|give)|question|once|until|when|answer|choose|decide"
+    r"|pick|type|tell me|fill in)\b",
     re.IGNORECASE,
 )
 _WAITING = ("human.", "event.")
