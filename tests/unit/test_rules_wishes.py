@@ -76,6 +76,12 @@ def letters_send(to: str, text: str) -> bool:
     return bool(to and text)
 
 
+@tool("sheets.read", effects="read")
+def sheets_read(path: str) -> str:
+    """Read a text file and return its content."""
+    return path
+
+
 @tool("rows.query", effects="read")
 def rows_query(table: str) -> list[dict[str, Any]]:
     """Query all rows of a table."""
@@ -288,3 +294,30 @@ def test_a_member_of_a_document_may_be_a_plain_word() -> None:
     assert _steps(plan)[1] == (
         "tree.extract", {"data": "${{ steps.load }}", "path": "products"}
     )  # fmt: skip
+
+
+@pytest.mark.parametrize("said", ["the day after", "the day before"])
+def test_a_day_beside_the_one_that_is_said_is_never_certain(said: str) -> None:
+    plan = _harbour(f'Book the slip "North 4" at 18:00 on {said} 2027-03-01.')
+    assert not plan.certain
+
+
+def test_what_is_described_by_what_somebody_did_is_never_certain() -> None:
+    plan = _harbour(
+        "Note the inspection of the hull HU-1 with the coating that HU-2 got on 2027-03-01."
+    )
+    assert not plan.certain
+
+
+def test_all_who_are_listed_get_what_has_to_be_got_first() -> None:
+    plan = _harbour("Mail a@example.com and b@example.com the berth of the boat Albatros.")
+    assert [name for name, _ in _steps(plan)] == ["boats.find", "letters.send", "letters.send"]
+    assert [args["to"] for _, args in _steps(plan)[1:]] == ["a@example.com", "b@example.com"]
+
+
+def test_a_file_that_is_read_for_nothing_is_doubted() -> None:
+    plan = plan_goal(
+        "Mail the contents of a.txt and b.txt to a@example.com.",
+        _registry([sheets_read, letters_send]),
+    )
+    assert not plan.certain

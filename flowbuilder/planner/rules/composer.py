@@ -48,7 +48,7 @@ from flowbuilder.planner.rules.supplying import supply
 from flowbuilder.planner.rules.table_arguments import condition_slot, limits, works_on_records
 from flowbuilder.planner.rules.tables import TableWords
 from flowbuilder.planner.rules.valued import takes_the_name
-from flowbuilder.planner.rules.wishes import unsaid
+from flowbuilder.planner.rules.wishes import unread, unsaid
 from flowbuilder.planner.rules.wording import (
     known_words,
     leftovers,
@@ -126,6 +126,7 @@ class Composer:
         Where nothing follows, it becomes a step of its own.
         """
         ask_at_end(self.plan, self._named(APPROVE))
+        self.plan.doubts += [f"{doubt}." for doubt in unread(self.plan.steps)]
         return self.plan
 
     # -- one clause ---------------------------------------------------------------------------

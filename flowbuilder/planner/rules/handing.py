@@ -140,9 +140,14 @@ def _taken(
         bare = said.strip("\"'“”„«»")
         return bare in values if bare != said else any(bare in value for value in values)
 
+    listed = [
+        (item.start, item.end)
+        for item in clause.literals
+        if any(item.value in values for values in binding.repeats.values())
+    ]
     return [
         (start, end)
-        for start, end in binding.used
+        for start, end in (*binding.used, *(one for one in listed if one not in binding.used))
         if start >= clause.start and start not in free and not held(start, end)
     ]
 

@@ -6,13 +6,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from flowbuilder.planner.rules.clause import Clause
+from flowbuilder.planner.rules.instructions import instructs
 from flowbuilder.planner.rules.lexicon import name_words, stem
 from flowbuilder.planner.rules.literals import Kind, Literal
 from flowbuilder.planner.rules.matching import Profile
 from flowbuilder.planner.rules.outputs import StepDraft, consumes
+from flowbuilder.planner.rules.table_arguments import works_on_records
 
 _MODAL = r"(?:should|must|shall|ought\s+to|(?:has|have|needs?|is|are)\s+to)"
 #: What follows the file that is wanted: "x.csv *should contain*", "x.csv *with all the rows*".
@@ -59,12 +61,39 @@ def unsaid(clause: Clause, step: StepDraft) -> Iterator[str]:
     for item in wanted:
         if not consumes(step.profile):
             yield f"“{item.text}” is what is to be made, which {step.profile.tool.name} does not do"
+    yield from _described(clause, step.profile)
     if clause.question:
         return
     if _DECLARED.match(clause.text):
         yield f"“{clause.text}” says how something is to be, not what is to be done"
     elif _STATE.match(clause.text) and not _named_for(clause, step.profile):
         yield f"“{clause.text}” says what is wanted, not what is to be done"
+
+
+_RELATIVE = re.compile(r"\b(?P<noun>[a-z]+)\s+(?:that|which|who|whom|whose)\b", re.IGNORECASE)
+
+
+def _described(clause: Clause, profile: Profile) -> Iterator[str]:
+    """Say which parameter's thing is described and not named: "the pen that Ann cleaned"."""
+    if works_on_records(profile) or instructs(profile):
+        return
+    for found in _RELATIVE.finditer(clause.text):
+        noun = stem(found.group("noun"))
+        if any(noun in slot.stems and slot.required for slot in profile.slots):
+            yield f"“{found.group()} …” in “{clause.text}” describes what is meant"
+
+
+def unread(steps: Sequence[StepDraft]) -> Iterator[str]:
+    """Say what was loaded for a step that takes nothing of it: one of two files."""
+    for place, step in enumerate(steps):
+        loaded = step.origin and step.clause is not None and not step.clause.words
+        later = [other for other in steps[place + 1 :] if consumes(other.profile)]
+        used = any(
+            re.search(rf"\bsteps\.{step.id}\b", f"{other.args} {other.when} {other.for_each}")
+            for other in steps
+        )
+        if loaded and later and not used:
+            yield f"nothing takes what {step.id} reads from “{step.origin}”"
 
 
 def _named_for(clause: Clause, profile: Profile) -> bool:
