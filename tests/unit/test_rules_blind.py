@@ -16,6 +16,7 @@ TOOLS = [
     ("content", 15), ("events", 15), ("telecom", 14), ("sports", 14),
     ("backoffice", 14), ("builds", 14),
     ("desk", 15), ("helpdesk", 15), ("household", 15), ("operations", 15),
+    ("reading_room", 15), ("farm", 15), ("web_files", 15), ("rows_images", 15),
 ]  # fmt: skip
 HARD = ["hard1", "hard2", "hard3", "hard4"]
 

@@ -11,6 +11,7 @@ from flowbuilder.planner.rules.clause import Clause
 from flowbuilder.planner.rules.composition import Composition
 from flowbuilder.planner.rules.earlier import field_for
 from flowbuilder.planner.rules.inner import piece
+from flowbuilder.planner.rules.lexicon import name_words
 from flowbuilder.planner.rules.matching import Profile, ToolIndex
 from flowbuilder.planner.rules.outputs import StepDraft, consumes
 from flowbuilder.planner.rules.slots import Slot, SlotKind
@@ -28,9 +29,14 @@ def look_up(plan: Composition, index: ToolIndex, clause: Clause, outer: Profile)
     None unless the address is what is missing, the clause names one person, and just one harmless
     tool finds people by their name.
     """
-    missing = [slot for slot in bind(outer, clause, plan.steps).missing if slot.kind in _ADDRESSES]
     named = _names(clause)
-    if len(missing) != 1 or len(named) != 1:
+    if len(named) != 1:
+        return None
+    said = clause.text[named[0][0] : named[0][1]]
+    binding = bind(outer, clause, plan.steps)
+    missing = [slot for slot in binding.missing if slot.kind in _ADDRESSES]
+    missing += [slot for slot in outer.slots if is_no_number(slot, binding.args.get(slot.name))]
+    if len(missing) != 1 or (missing[0].kind not in _ADDRESSES and said != _held(binding, missing)):
         return None
     finders = [profile for profile in index.profiles if _finds(profile, missing[0], outer)]
     if len(finders) != 1:
@@ -46,6 +52,28 @@ def look_up(plan: Composition, index: ToolIndex, clause: Clause, outer: Profile)
     text = clause.text[:start] + "them".ljust(end - start) + clause.text[end:]
     kept = tuple(word for word in clause.words if not inner.start <= word.start < inner.end)
     return replace(clause, text=text, words=kept)
+
+
+def _held(binding: Binding, slots: list[Slot]) -> object:
+    return binding.args.get(slots[0].name)
+
+
+_NUMBERS = frozenset({"number", "no", "nr", "id", "code"})
+
+
+def is_no_number(slot: Slot, value: object) -> bool:
+    """Whether somebody's name stands where a number or an id is wanted: "loans of *Ann Lee*"."""
+    numbered = slot.kind is SlotKind.CODE and name_words(slot.name)[-1] in _NUMBERS
+    return numbered and isinstance(value, str) and _NAME.fullmatch(value) is not None
+
+
+def nameless(step: StepDraft) -> list[str]:
+    """Say which numbers or ids of a step hold somebody's name."""
+    return [
+        f"“{step.args[slot.name]}” is a name, and {slot.name} of {step.id} is none"
+        for slot in step.profile.slots
+        if is_no_number(slot, step.args.get(slot.name))
+    ]
 
 
 def _names(clause: Clause) -> list[tuple[int, int]]:

@@ -76,8 +76,18 @@ def _rival(one: Given, slots: Sequence[Slot], left: frozenset[str]) -> Slot | No
     return None
 
 
+#: "The day after 2027-03-01" is another day, except where a parameter is for what comes then.
+_BESIDE = (
+    (stems("after"), stems("after since start begin from min earliest")),
+    (stems("before"), stems("before until end deadline due to by max latest expires")),
+)
+
+
 def _other_value(one: Given) -> Iterator[str]:
     slot, item = one.slot, one.item
+    for said, names in _BESIDE if slot.kind in (SlotKind.DATE, SlotKind.TIME) else ():
+        if said & item.near and not names & slot.stems:
+            yield f"“{item.text}” is said to be before or after the {slot.name}"
     if slot.kind is not SlotKind.NUMBER and slot.kind is not SlotKind.SPAN:
         return
     said = item.owner | item.near
@@ -136,7 +146,9 @@ def open_choices(
 
 _ASKING = re.compile(
     r"\b(?:ask|asks|asked|prompt|request|wait|seek|get|obtain|require|need|collect|enter|input"
-    r"|let|have|question|once|until|when|answer|choose|decide|pick|type|tell me|fill in)\b",
+    r"|(?:let|have)\s+(?:\w+\s+){1,4}?(?:approve|confirm|review|check|decide|look|sign|choose|pick"
+    r"|answer|say|enter|fill|type|tell|know|give)|question|once|until|when|answer|choose|decide"
+    r"|pick|type|tell me|fill in)\b",
     re.IGNORECASE,
 )
 _WAITING = ("human.", "event.")

@@ -44,7 +44,9 @@ from flowbuilder.planner.rules.referring import (
 )
 from flowbuilder.planner.rules.remainders import take_remains
 from flowbuilder.planner.rules.slots import Slot, SlotKind
+from flowbuilder.planner.rules.sums import bind_sum
 from flowbuilder.planner.rules.table_arguments import table_arguments
+from flowbuilder.planner.rules.valued import bind_same
 
 _Key = tuple[int, int, Kind | None, str]
 
@@ -66,6 +68,8 @@ def bind(profile: Profile, clause: Clause, steps: list[StepDraft]) -> Binding:
     _bind_options(profile, clause, binding)
     _bind_named(profile, clause, binding)
     counted_things(profile, clause, binding)
+    bind_same(clause, steps, profile, binding)
+    bind_sum(profile, clause, steps, binding)
     bind_earlier(profile, clause, steps, binding)
     bind_recalled(profile, clause, steps, binding)
     bind_references(profile, clause, steps, binding, optional=False)
@@ -344,7 +348,8 @@ def _without_noun(slot: Slot, item: Candidate, profile: Profile) -> str:
     first, _, rest = item.text.partition(" ")
     own = {stem(part) for part in name_words(profile.tool.name)}
     named = slot.kind in (SlotKind.NAME, SlotKind.CODE) and stem(first) in own
-    return rest if named and rest and " " not in rest else item.text
+    single = " " not in rest or (first.islower() and rest[:1].isupper())
+    return rest if named and rest and single else item.text
 
 
 _AND_DO = re.compile(r"\b(?:and|then|but)\s+(?:(?:please|also|then)\s+)*([A-Za-z]+)\s")
@@ -363,7 +368,8 @@ def _bind_phrases(profile: Profile, clause: Clause, binding: Binding) -> None:
         if slot.name not in binding.args
         and not is_instruction(slot)
         and slot.name != "template"
-        and (slot.kind in WORDED or (slot.kind is SlotKind.TEXT and slot.required)
+        and (slot.kind in (*WORDED, SlotKind.JSON_PATH)
+             or (slot.kind is SlotKind.TEXT and slot.required)
              or (slot.kind is SlotKind.TEXT and slot.name in (*CARRIERS, "reason", "cause")))
     ]  # fmt: skip
     while open_slots:

@@ -8,7 +8,7 @@ from typing import Any
 
 from flowbuilder.errors import NoFittingTool, Problem
 from flowbuilder.planner.base import PlanRequest
-from flowbuilder.planner.rules.addressing import look_up
+from flowbuilder.planner.rules.addressing import look_up, nameless
 from flowbuilder.planner.rules.ambiguity import asks_nobody, open_choices
 from flowbuilder.planner.rules.amending import amend
 from flowbuilder.planner.rules.arguments import Binding
@@ -47,6 +47,8 @@ from flowbuilder.planner.rules.speaking import names_whole
 from flowbuilder.planner.rules.supplying import supply
 from flowbuilder.planner.rules.table_arguments import condition_slot, limits, works_on_records
 from flowbuilder.planner.rules.tables import TableWords
+from flowbuilder.planner.rules.valued import takes_the_name
+from flowbuilder.planner.rules.wishes import unread, unsaid
 from flowbuilder.planner.rules.wording import (
     known_words,
     leftovers,
@@ -124,6 +126,7 @@ class Composer:
         Where nothing follows, it becomes a step of its own.
         """
         ask_at_end(self.plan, self._named(APPROVE))
+        self.plan.doubts += [f"{doubt}." for doubt in unread(self.plan.steps)]
         return self.plan
 
     # -- one clause ---------------------------------------------------------------------------
@@ -220,6 +223,9 @@ class Composer:
             return clause
         again = any(step.profile is found.profile for step in self.plan.steps)
         if not linked(inner) and (again or not names_whole(inner, found.profile)):
+            return clause
+        given = bind(choice.profile, clause, self.plan.steps).args
+        if takes_the_name(choice.profile, found.profile, given, clause.text):
             return clause
         args = bind(found.profile, inner, self.plan.steps).args
         if any(step.profile is found.profile and step.args == args for step in self.plan.steps):
@@ -347,6 +353,7 @@ class Composer:
             self.plan.doubts.append(f"“{clause.text}” points to a result that no step gives.")
         if (nobody := asks_nobody(clause, choice.profile)) is not None:
             self.plan.doubts.append(f"{nobody}.")
+        self.plan.doubts += [f"{doubt}." for doubt in (*unsaid(clause, step), *nameless(step))]
         self.plan.doubts += open_choices(clause, choice.profile, step, binding.used)
         if asks_more(clause, choice.profile):
             self.plan.doubts.append(

@@ -192,6 +192,8 @@ def _lead_bonus(slot: Slot, lead: str) -> float:
     lead = lead.rstrip("…")
     if not lead:
         return 0.0
+    if lead in slot.leads:
+        return 2.5
     if slot.stems & _LEADS.get(lead, frozenset()):
         return 3.0
     if slot.kind is SlotKind.NUMBER:
@@ -212,6 +214,7 @@ _PHRASED: dict[SlotKind, dict[str, float]] = {
     SlotKind.TITLE: {"named": 9, "to…": 6.5, "about…": 6.5, "that…": 6.5, "object": 5.5, "for…": 5},
     SlotKind.TEXT: {"saying…": 9, "named": 8, "that…": 8, "to…": 6.2, "about…": 6, "object": 5},
     SlotKind.CODE: {"of": 6, "for": 6, "object": 5.5, "in": 4, "from": 4.5, "to": 4.5},
+    SlotKind.JSON_PATH: {"object": 6},
     SlotKind.EMAIL: {"to": 3},
     SlotKind.LANGUAGE: {},
 }  # fmt: skip
@@ -231,6 +234,8 @@ def phrase_fit(slot: Slot, candidate: Candidate) -> float:
         return 0.0
     if not score or is_reference(candidate.text):
         return 0.0
+    if slot.kind is SlotKind.JSON_PATH and " " in candidate.text:
+        return 0.0  # the name of one member, not words about it
     if slot.kind in (SlotKind.PLACE, SlotKind.NAME, SlotKind.CODE):
         score += _naming(candidate)
         if slot.kind is SlotKind.CODE and candidate.text.isupper():

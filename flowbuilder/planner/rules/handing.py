@@ -20,6 +20,7 @@ from flowbuilder.planner.rules.reading import SILENCE, new_id
 from flowbuilder.planner.rules.referring import CARRIERS, CONTENT
 from flowbuilder.planner.rules.slots import Slot, SlotKind
 from flowbuilder.planner.rules.speaking import nouns
+from flowbuilder.planner.rules.valued import takes_the_name
 from flowbuilder.toolkit import is_starter
 
 _POINTING = re.compile(r"\b(?:it|them|this|that|these|those|both)\b(?!\s+\w+\s+(?:of|in)\b)", re.I)
@@ -139,9 +140,14 @@ def _taken(
         bare = said.strip("\"'“”„«»")
         return bare in values if bare != said else any(bare in value for value in values)
 
+    listed = [
+        (item.start, item.end)
+        for item in clause.literals
+        if any(item.value in values for values in binding.repeats.values())
+    ]
     return [
         (start, end)
-        for start, end in binding.used
+        for start, end in (*binding.used, *(one for one in listed if one not in binding.used))
         if start >= clause.start and start not in free and not held(start, end)
     ]
 
@@ -176,6 +182,7 @@ def _givers(
 ) -> Iterator[tuple[float, Handed]]:
     """Return the tools that could get what the rest of a clause names, with how well they fit."""
     own = set(nouns(outer))
+    given = bind(outer, clause, steps).args
     for profile in index.profiles:
         if profile is outer or not _gets(profile, content, steps):
             continue
@@ -187,6 +194,8 @@ def _givers(
         if not said or binding.missing or not _sound(profile, binding, rest):
             continue
         if any(step.profile is profile and step.args == binding.args for step in steps):
+            continue
+        if takes_the_name(outer, profile, given, clause.text):
             continue
         inner = _span(clause, said, binding, taken)
         if inner is None or _leaves(rest, binding):

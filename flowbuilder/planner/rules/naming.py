@@ -12,6 +12,7 @@ from flowbuilder.planner.rules.lexicon import Word, lexicon, listed, name_words,
 from flowbuilder.planner.rules.literals import Kind
 from flowbuilder.planner.rules.matching import Profile
 from flowbuilder.planner.rules.slots import Slot, SlotKind
+from flowbuilder.planner.rules.table_patterns import ROWS
 
 _NAMED_KINDS = frozenset({SlotKind.NAME, SlotKind.CODE})
 _FOLDERS = stems("folder directory dir")
@@ -28,7 +29,10 @@ _DESCRIBING = listed(
     "any some each every all both several many few two three four five six seven eight nine ten"
 )
 _PLAIN_GAP = re.compile(r"\s+")
-_TOKEN = re.compile(r"\s+(?P<value>(?=[\w.-]*[A-Z\d])[\w.-]*\w)")
+_TOKEN = re.compile(
+    r"\s+(?P<value>[A-ZÀ-Þ][\w'’-]*[a-zß-ÿ](?:\s+[A-ZÀ-Þ][\w'’-]*[a-zß-ÿ])+"
+    r"|(?=[\w.-]*[A-Z\d])[\w.-]*\w)"
+)
 
 
 def named_by_noun(
@@ -87,6 +91,9 @@ _LOWER = re.compile(
 )
 
 
+_CONTAINERS = stems("table bucket collection index sheet queue database dataset")
+
+
 def _lower_name(profile: Profile, clause: Clause, noun: Word) -> re.Match[str] | None:
     """Return a lower-case name right after its noun: "the bucket *nightly*", "branch *hotfix*"."""
     found = _LOWER.match(clause.text, noun.end - clause.start)
@@ -95,6 +102,8 @@ def _lower_name(profile: Profile, clause: Clause, noun: Word) -> re.Match[str] |
     known = lexicon()
     said = stem(found.group("value"))
     common = said in known.fillers or said in known.references or said in known.things
+    if noun.stem in _CONTAINERS and found.group("value").endswith("s") and said not in ROWS:
+        common = False  # "the table invoices": what it holds is its name
     return None if common or said in profile.weights else found
 
 

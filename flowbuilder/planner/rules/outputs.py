@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from flowbuilder.planner.rules.clause import Clause
-from flowbuilder.planner.rules.lexicon import lexicon, name_words, stem, words
+from flowbuilder.planner.rules.lexicon import lexicon, name_words, stem, stems, words
 from flowbuilder.planner.rules.matching import Profile
 from flowbuilder.planner.rules.slots import Slot, SlotKind, resolve
 from flowbuilder.tools import Effects
@@ -122,10 +123,29 @@ def sources(steps: list[StepDraft], clause: Clause) -> Iterator[StepDraft]:
     A step that the clause names by its noun ("the summary") comes first, then the latest; steps
     that only put an earlier result somewhere come last.
     """
+    remade = [step for step in steps if _remakes(step)]
+    taken = {name for step in remade for name in _STEP.findall(str(step.args))}
     usable = [step for step in reversed(steps) if not step.silent]
-    named = [step for step in usable if not step.sink and _names(clause, step)]
-    fresh = [step for step in usable if not step.sink and step not in named]
-    yield from (*named, *fresh, *(step for step in usable if step.sink))
+    given = [step for step in usable if step.id not in taken and (step in remade or not step.sink)]
+    named = [step for step in given if _names(clause, step)]
+    yield from (*named, *(step for step in given if step not in named))
+    yield from (step for step in usable if step not in given)
+
+
+_STEP = re.compile(r"\bsteps\.(\w+)")
+
+
+def _remakes(step: StepDraft) -> bool:
+    """Whether a step made another file of the one it took: "resize it and mail it"."""
+    taken = [step.args.get(slot.name) for slot in step.profile.slots if slot.kind is SlotKind.PATH]
+    if not any("${{" in str(value) for value in taken):
+        return False
+    told = {word.stem for word in words(step.profile.tool.summary)}
+    fields = output_fields(step.profile)
+    return len(fields) == 1 and fields[0].type == "string" and bool(told & _REMADE)
+
+
+_REMADE = stems("new path image file")
 
 
 def _names(clause: Clause, step: StepDraft) -> bool:
@@ -140,6 +160,10 @@ def _names(clause: Clause, step: StepDraft) -> bool:
         return True
     near = lexicon().nearness
     return any(near(word, other) >= 0.7 for word in said for other in step.profile.verbs)
+
+
+#: "the link", which a field calls `page_url`; a link in an order's own name is none.
+_LINK = re.compile(r"\b(?:the|its|their|a|with)\s+link\b", re.IGNORECASE)
 
 
 def mentioned_field(clause: Clause, step: StepDraft) -> Field | None:
@@ -158,7 +182,8 @@ def mentioned_field(clause: Clause, step: StepDraft) -> Field | None:
         one_number = item.type in ("integer", "number") and not parts[-1].endswith("s")
         if not (one_number and has_records and stem(parts[-1]) in plural):
             return item
-    return None
+    links = [item for item in fields if name_words(item.name)[-1:] in (["url"], ["link"])]
+    return links[0] if len(links) == 1 and _LINK.search(clause.text) else None
 
 
 def referenced(slot: Slot, step: StepDraft, clause: Clause) -> str | None:
@@ -170,11 +195,15 @@ def referenced(slot: Slot, step: StepDraft, clause: Clause) -> str | None:
         return _typed(step, fields, clause, slot, ("number", "integer"))
     if slot.kind in (SlotKind.TEXT, SlotKind.ANY, SlotKind.QUERY, SlotKind.TITLE):
         return _text(slot, step, clause)
-    if slot.kind is SlotKind.PATH and slot.writes and step.origin:
+    if slot.kind is SlotKind.PATH and slot.writes and _is_file(step.origin):
         return None  # never write over what was read
     if slot.kind is SlotKind.OBJECT:
         return _typed(step, fields, clause, slot, ("object",))
     return _typed(step, fields, clause, slot, ("string",))
+
+
+def _is_file(origin: str) -> bool:
+    return bool(origin) and "://" not in origin
 
 
 def _records(step: StepDraft, fields: list[Field]) -> str | None:

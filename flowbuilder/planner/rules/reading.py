@@ -19,6 +19,7 @@ from flowbuilder.planner.rules.matching import Profile
 from flowbuilder.planner.rules.outputs import TABLES, StepDraft, output_fields
 from flowbuilder.planner.rules.slots import SlotKind
 from flowbuilder.planner.rules.table_arguments import works_on_records
+from flowbuilder.planner.rules.wishes import is_wanted
 from flowbuilder.tools import HARMLESS
 
 _LOADING = stems("read get load open take use fetch download view import retrieve pull grab see")
@@ -124,6 +125,8 @@ def without(clause: Clause, used: Sequence[tuple[int, int]]) -> Clause:
 def is_target(item: Literal, clause: Clause) -> bool:
     """Whether a path is where something goes: "to x.csv", "as x.csv"."""
     before = clause.text[: max(item.start - clause.start, 0)]
+    if is_wanted(item, clause):
+        return True
     return re.search(r"\b(?:to|as|into|onto)\s+(?:the\s+)?(?:file\s+)?$", before, re.I) is not None
 
 

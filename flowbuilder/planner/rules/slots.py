@@ -9,7 +9,7 @@ from enum import StrEnum
 from functools import lru_cache
 from typing import Any
 
-from flowbuilder.planner.rules.lexicon import listed, name_words, stem, words
+from flowbuilder.planner.rules.lexicon import listed, name_words, stem, stems, words
 from flowbuilder.tools import Effects, Tool
 from flowbuilder.types import JsonSchema
 
@@ -61,6 +61,8 @@ class Slot:
     """Words of its description."""
     writes: bool = False
     """Its tool writes: a path here is where something goes."""
+    leads: frozenset[str] = frozenset()
+    """Prepositions before its noun where the tool says what it does: "to a worker"."""
 
     @property
     def integer(self) -> bool:
@@ -93,7 +95,7 @@ _BY_NAME: tuple[tuple[SlotKind, str], ...] = (
     (SlotKind.SPAN, "seconds duration delay timeout minutes hours window interval lookback span"),
     (SlotKind.CODE, "symbol ticker code id identifier number sku isbn iban version release "
                     "build serial postcode zipcode zip hash commit host hostname server "
-                    "node container pod cluster vin account repo repository metric gauge"),
+                    "node container pod cluster vin account repo repository metric gauge tag"),
     (SlotKind.COLUMN, "column columns field fields key keys property attribute by on x y axis"),
     (SlotKind.QUERY, "query search topic keyword keywords term terms q question phrase word"),
     (SlotKind.PLACE, "city location place town country origin destination region state airport "
@@ -153,9 +155,52 @@ def tool_slots(tool: Tool) -> tuple[Slot, ...]:
                 stems=frozenset(stem(part) for part in name_words(name)),
                 described=_stems(str(schema.get("description") or "")),
                 writes=tool.effects is Effects.WRITE,
+                leads=_leads(tool, name),
             )
         )
-    return tuple(_of_day(slot, found) for slot in found)
+    return tuple(_of_thing(_of_day(slot, found), tool, found) for slot in found)
+
+
+def _leads(tool: Tool, name: str) -> frozenset[str]:
+    """Return the prepositions that lead a parameter's noun in where its tool is described."""
+    said = tool.summary.split(". ")[0].lower()
+    nouns = {stem(part) for part in name_words(name)} - _NO_LEAD
+    return frozenset(
+        found.group("lead")
+        for found in _LED.finditer(said)
+        if {stem(word) for word in found.group("thing").split()} & nouns
+    )
+
+
+_LED = re.compile(
+    r"\b(?P<lead>to|into|from|with|for|on|in|at|by|of)\s+(?:an?|the|its|another|some)\s+"
+    r"(?P<thing>[a-z]+)\b"
+)
+_NO_LEAD = stems("id name number to from in of")
+_HOLDERS = frozenset({SlotKind.RECORDS, SlotKind.PATH, SlotKind.URL, SlotKind.ANY, SlotKind.OBJECT})
+#: What a thing is called where nothing is read that has columns.
+_PLOTS = stems("field")
+
+
+def _of_thing(slot: Slot, tool: Tool, slots: Sequence[Slot]) -> Slot:
+    """Return a parameter as a name where it is that of a thing: "water a field", "to a worker".
+
+    A field is a column only where there are records, a file or a document that has it.
+    """
+    if slot.kind is SlotKind.COLUMN and slot.stems <= _PLOTS:
+        return slot if _has_columns(tool, slots) else replace(slot, kind=SlotKind.NAME)
+    plain = slot.kind is SlotKind.TEXT and slot.schema.get("type") == "string" and slot.required
+    if plain and len(slot.stems) == 1 and slot.leads and _kind_by_words([slot.name]) is None:
+        return replace(slot, kind=SlotKind.NAME)
+    return slot
+
+
+def _has_columns(tool: Tool, slots: Sequence[Slot]) -> bool:
+    about = {word.lower for word in words(f"{' '.join(name_words(tool.name))} {tool.summary}")}
+    return any(slot.kind in _HOLDERS for slot in slots) or bool(about & _TABLES)
+
+
+_TABLES = listed("table column row csv json records database spreadsheet sheet query document form")
 
 
 #: Names of a moment, which beside a parameter for the day alone is a time of that day.

@@ -50,6 +50,20 @@ EQUAL = re.compile(
     r"(?!\s*(?:is|are|was|has|>|<|=|above|below|over|under|equals|contains)\b))*)",
     re.IGNORECASE,
 )
+#: "those with status open": a column and its value with nothing between them.
+BARE = re.compile(
+    r"\b(?:those|ones|rows|records|entries|lines|items|elements|all|everything|only|(?:all\s+)?the\s+\w+s)"
+    r"\s+(?:with|having|of)\s+(?:the\s+|an?\s+)?(?P<field>[A-Za-z_]\w*)\s+"
+    r"(?P<value>⟦\d+⟧|[A-Za-z_][\w-]*)(?=\s*(?:$|[,.;!?]))",
+    re.IGNORECASE,
+)
+#: Words that say which value of a column is meant, or how a table is written.
+NO_FIELD = stems(
+    "highest largest biggest greatest most lowest smallest least latest newest oldest best worst "
+    "missing empty blank unknown invalid duplicate same different new old no any some each every "
+    "more less fewer higher lower comma semicolon tab header first last other following own its "
+    "their this that these those good bad high low big small long short"
+)
 #: "with more than 5 points": the column comes last.
 TRAILING = re.compile(
     r"\b(?:with|having|have|has|that have|who have|of)\s+(?:(?P<gte>at least|no less than)|"

@@ -10,6 +10,7 @@ from flowbuilder.planner.rules.clause import Clause
 from flowbuilder.planner.rules.lexicon import stem
 from flowbuilder.planner.rules.literals import Kind, Literal, parse_number
 from flowbuilder.planner.rules.table_patterns import (
+    BARE,
     BETWEEN,
     BY,
     COLUMNS,
@@ -25,6 +26,7 @@ from flowbuilder.planner.rules.table_patterns import (
     MARK,
     MEASURE,
     MEASURES,
+    NO_FIELD,
     NO_GROUP,
     ON,
     OPPOSITE,
@@ -107,6 +109,7 @@ class TableWords:
                 if not _overlaps(match, taken) and self._is_field(match.group("field")):
                     found += self._worded(operator, match, taken)
         found += self._equalities(taken)
+        found += () if found else self._bare()
         removing = bool(REMOVE.search(self.text)) and not EXCEPT.search(self.text)
         if removing:
             found = [self._turned(item) for item in found]
@@ -136,6 +139,13 @@ class TableWords:
                 used = (*found.used, *self.used(match.group("others")))
                 found = replace(found, operator="in", value=values, used=used)
             yield found
+
+    def _bare(self) -> Iterator[Comparison]:
+        """Return "those with status open", where no word stands between column and value."""
+        for match in BARE.finditer(self.text):
+            field, value = stem(match.group("field")), stem(match.group("value"))
+            if field not in ROWS | NO_FIELD and value not in ROWS:
+                yield self._comparison(match, "eq", match.group("value"))
 
     def unresolved(self) -> bool:
         """Whether a comparison is worded whose column could not be made out."""
@@ -198,7 +208,8 @@ class TableWords:
             return self._literal_value(self._literals[int(token.group(1))])
         if re.fullmatch(r"[+-]?\d[\d,]*(?:\.\d+)?", text):
             return parse_number(text)
-        return {"true": True, "false": False, "yes": True, "no": False}.get(text.lower(), text)
+        said = text if text == "NO" else text.lower()  # a country, unlike "no"
+        return {"true": True, "false": False, "yes": True, "no": False}.get(said, text)
 
     @staticmethod
     def _literal_value(literal: Literal) -> JsonValue:
