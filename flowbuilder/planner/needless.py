@@ -44,7 +44,7 @@ def leave_out_needless(
         asked = {place_of(item)[1] for item in left if place_of(item)[0] == index}
         spoken = stems(tool.name.replace("_", " ")) & stems(request.goal)
         idle = not spoken and _adds_nothing(step, tool, asked, kept, request)
-        if relevance.orders(tool) or not (idle or _writes_over(step, kept, request)):
+        if relevance.orders(tool, plainly=True) or not (idle or _writes_over(step, kept, request)):
             continue
         if is_missed(step, document, request.registry, request.goal):
             continue

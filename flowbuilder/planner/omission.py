@@ -14,6 +14,7 @@ from flowbuilder.planner.grounding import COMPOSED, Ground, is_used, stems
 from flowbuilder.planner.literals import is_missed
 from flowbuilder.planner.prompting import select_tools
 from flowbuilder.planner.relevance import Relevance
+from flowbuilder.planner.rules.lexicon import stems as word_stems
 from flowbuilder.planner.rules.literals import Kind, find_literals
 from flowbuilder.planner.surplus import asks, claimed_results
 from flowbuilder.tools import HARMLESS, Tool, ToolRegistry
@@ -144,7 +145,8 @@ class _Case:
 
     def _speaks_of(self, tool: Tool) -> bool:
         about = f"{tool.name} {tool.summary}".replace("_", " ")
-        return bool(stems(" ".join(_LONG_WORD.findall(about))) & self._ground.stems)
+        said = word_stems(" ".join(_LONG_WORD.findall(self._goal)))
+        return bool(word_stems(" ".join(_LONG_WORD.findall(about))) & said)
 
     @property
     def _is_unnamed(self) -> bool:
