@@ -43,7 +43,7 @@ def remedied(
     """Mend what is certain; return the notes for it, and warnings for what is less certain."""
     document, registry = made.document, request.registry
     notes = coerce(document, registry) + name_languages(document, registry, request.goal)
-    notes += drop_conditions(document, request.goal)
+    notes += drop_conditions(document, request)
     notes += drop_examples(document, registry, request.goal)
     notes += read_files(document, registry, request.goal)
     notes += restore(document, registry, request.goal)

@@ -25,13 +25,16 @@ _CONDITIONAL = re.compile(
 _HOSTED = re.compile(r"https?://[^/\s]+/(.+)")
 
 
-def drop_conditions(document: JsonObject, goal: str) -> list[str]:
-    """Drop the conditions of all steps where the goal has none; return a sentence for each."""
-    if _CONDITIONAL.search(goal):
+def drop_conditions(document: JsonObject, request: PlanRequest) -> list[str]:
+    """Drop conditions that cannot stand where the goal has none; return a sentence for each."""
+    steps = steps_of(document)
+    if _CONDITIONAL.search(request.goal) or not any("when" in step for step in steps):
         return []
-    notes = []
-    for step in steps_of(document):
-        if (condition := step.pop("when", None)) is not None:
+    wrong, notes = _wrong(document, request), []
+    for index, step in enumerate(steps):
+        condition = step.get("when")
+        if condition is not None and f"/steps/{index}/when" in wrong:
+            del step["when"]
             notes.append(f"{step.get('id')}: the condition {condition} was left out: nobody asked.")
     return notes
 

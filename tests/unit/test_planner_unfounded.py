@@ -51,16 +51,22 @@ def tools(made: dict[str, Any]) -> list[str]:
     return [step["tool"] for step in made["steps"]]
 
 
-def test_a_condition_stays_only_where_the_goal_has_one() -> None:
-    for goal, kept in (
-        ("Get one.txt to kim@example.org.", False),
-        ("Get one.txt to kim@example.org if it has more than 3 lines.", True),
-        ("Unless one.txt is empty, get it to kim@example.org.", True),
+def test_a_condition_that_cannot_stand_goes_where_the_goal_has_none() -> None:
+    bare, asked = "Get one.txt to kim@example.org.", "${{ ask: Is there any? }}"
+    for goal, condition, kept in (
+        (bare, asked, False),
+        (bare, "size(steps.a) > 3", True),
+        ("Get one.txt to kim@example.org if it has more than 3 lines.", asked, True),
+        ("Unless one.txt is empty, get it to kim@example.org.", asked, True),
     ):
-        made = document(("a", "file.open", {"path": "one.txt"}))
-        made["steps"][0]["when"] = "steps.b.lines > 3"
-        assert bool(drop_conditions(made, goal)) is not kept
-        assert ("when" in made["steps"][0]) is kept
+        made = document(
+            ("a", "file.open", {"path": "one.txt"}),
+            ("b", "mail.send", {"to": "kim@example.org", "rows": []}),
+        )
+        made["steps"][1]["when"] = condition
+        request = PlanRequest(id="p", goal=goal, registry=REGISTRY)
+        assert bool(drop_conditions(made, request)) is not kept
+        assert ("when" in made["steps"][1]) is kept
 
 
 def test_the_text_of_an_example_is_dropped_unless_the_goal_says_it() -> None:
