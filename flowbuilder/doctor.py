@@ -17,6 +17,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+from flowbuilder import __version__
 from flowbuilder.errors import FlowBuilderError, ModelError
 from flowbuilder.executor.store import Store
 from flowbuilder.settings import Settings
@@ -100,7 +101,8 @@ def _versions() -> Check:
                 state=State.WRONG,
                 mend="Install flowbuilder anew: pip install flowbuilder",
             )
-    return Check(name="versions", finding=f"Python {platform.python_version()}, {', '.join(found)}")
+    found.insert(0, f"flowbuilder {__version__}, Python {platform.python_version()}")
+    return Check(name="versions", finding=", ".join(found))
 
 
 def _disk(settings: Settings) -> Check:

@@ -60,6 +60,14 @@ def run_app(arguments: Sequence[str] | None = None) -> None:
     app(args=hoist(sys.argv[1:] if arguments is None else arguments), prog_name="flowbuilder")
 
 
+def _tell_version(wanted: bool) -> None:
+    if wanted:
+        from flowbuilder import __version__
+
+        typer.echo(__version__)
+        raise typer.Exit
+
+
 @app.callback()
 def common(
     context: typer.Context,
@@ -76,14 +84,14 @@ def common(
         Path | None, typer.Option("--data-dir", help="Where the embedded PostgreSQL lives.")
     ] = None,
     debug: Annotated[bool, typer.Option("--debug", help="Show where an error happened.")] = False,
-    version: Annotated[bool, typer.Option("--version", help="Show the version and end.")] = False,
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", is_eager=True, callback=_tell_version, help="Show the version and end."
+        ),
+    ] = False,
 ) -> None:
     """Read the options that every command understands."""
-    if version:
-        from flowbuilder import __version__
-
-        typer.echo(__version__)
-        raise typer.Exit
     context.obj = Options(
         json=json,
         tools=tuple(tools or ()),

@@ -7,7 +7,10 @@ import sys
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
+from flowbuilder import __version__
+from flowbuilder.cli.app import app
 from flowbuilder.cli.failures import UsageProblem
 from flowbuilder.cli.options import Options, hoist
 from flowbuilder.cli.sources import as_file, example_input, read_input
@@ -107,3 +110,8 @@ def test_bad_input_is_a_usage_problem(text: str) -> None:
 )
 def test_example_of_a_flow(schema: dict[str, object], expected: tuple[bool, object]) -> None:
     assert example_input(Flow(flow="x", input=schema)) == expected
+
+
+def test_the_version_is_told_without_a_command() -> None:
+    result = CliRunner().invoke(app, ["--version"])
+    assert (result.exit_code, result.output) == (0, f"{__version__}\n")
