@@ -16,7 +16,7 @@ begin
             output = case when t.element >= 0 then coalesce(g.output, 'null') end
         from unnest(p_outcomes) g
         where g.kind = 'completed' and t.id = g.task_id and t.fence = g.fence
-          and t.run_id = g.run_id and t.kind = 'step'
+          and (t.run_id = g.run_id) is true and t.kind = 'step'
           and (t.worker_id = p_worker) is true and (t.status = 'running') is true
         returning t.id, t.run_id, t.position, t.element, t.step_id, t.attempt,
             greatest(0, (extract(epoch from p_now - t.started_at) * 1000)::integer) as duration,

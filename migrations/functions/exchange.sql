@@ -3,12 +3,13 @@
 -- ids; what is looked for after that skips whatever others have locked, so nothing is waited for.
 -- `p_held` (see hold.sql) is given now and then, and after a reply was lost.
 -- The settings keep plans on the indexes, and in their order: plans are made once, often over tables
--- that are empty, and a bitmap would read the whole queue where its front is enough.
+-- that are empty; a bitmap would read the whole queue where its front is enough, and a merge all runs.
 create or replace function flowbuilder.exchange(
     p_worker uuid, p_held jsonb, p_outcomes json, p_free integer, p_lease_seconds double precision
 ) returns json
 language plpgsql
-set search_path = '' set enable_seqscan = off set enable_bitmapscan = off set plan_cache_mode = force_generic_plan
+set search_path = '' set enable_seqscan = off set enable_mergejoin = off
+set enable_bitmapscan = off set plan_cache_mode = force_generic_plan
 as $$
 declare
     v_now      timestamptz;

@@ -11,13 +11,14 @@ begin
         cross join lateral (
             select from pgmq.q_flowbuilder_tasks q
             cross join lateral (
-                select from flowbuilder.tasks t
-                join flowbuilder.runs r on r.id = t.run_id
+                select t.run_id from flowbuilder.tasks t
                 where t.id = (q.message ->> 'task')::bigint and (t.status = 'queued') is true
-                  and r.status in ('queued', 'running')
                   and (t.tool is null or t.tool = any (p_tools))
                   and (t.owner_id is null or t.owner_id = p_worker)
                 limit 1) f
+            cross join lateral (
+                select from flowbuilder.runs r
+                where r.id = f.run_id and (r.status in ('queued', 'running')) is true limit 1) o
             where q.vt >= s.since and q.vt <= s.until order by q.vt limit 1) w)
         or exists (select from flowbuilder.slot_news n
                    join flowbuilder.limit_slots s on s.id = n.slot_id where s.waiting);

@@ -14,16 +14,17 @@ begin
             as e (run_id, type, step_name, task_id, attempt, data, place)
     ),
     judged as materialized (
-        select r.id, r.workspace_id, r.last_seq, g.n, r.status = 'queued' as begins, r.flow,
-            r.version, r.input, r.remaining_steps - coalesce(e.n, 0) as remaining,
+        select r.id, r.ctid as tid, r.workspace_id, r.last_seq, g.n, r.flow, r.version, r.input,
+            r.status = 'queued' as begins, r.remaining_steps - g.ended as remaining,
             c.clear and v.output is null as ends, c.clear and v.output is not null as waits,
             case when c.clear and v.output is null then coalesce(l.output, '{}') end as output
-        from (select g.run_id, count(*) as n from given g group by g.run_id) g
+        from (select u.run_id, sum(u.event) as n, sum(u.ended)::integer as ended
+              from (select g.run_id, 1 as event, 0 as ended from given g
+                    union all select p.run_id, 0, 1 from unnest(p_ended) p) u
+              group by u.run_id) g
         join flowbuilder.runs r on r.id = g.run_id
-        left join (select p.run_id, count(*)::integer as n
-                   from unnest(p_ended) p group by p.run_id) e on e.run_id = r.id
-        cross join lateral (select coalesce(r.remaining_steps = e.n and r.holds = 0
-                            and r.status in ('queued', 'running'), false) as clear) c
+        cross join lateral (select g.ended > 0 and r.remaining_steps = g.ended and r.holds = 0
+                            and r.status in ('queued', 'running') as clear) c
         join flowbuilder.flow_versions v on v.id = r.version_id
         cross join lateral (  -- as in leaf_outputs.sql
             select json_object_agg(s.step_id, s.output order by s.position) as output
@@ -38,7 +39,7 @@ begin
                      else r.status end,
             started_at = coalesce(r.started_at, p_now), remaining_steps = j.remaining,
             finished_at = case when j.ends then p_now end, output = j.output
-        from judged j where r.id = j.id
+        from judged j where r.ctid = j.tid  -- locked, so it is still there
     ),
     written as (
         insert into flowbuilder.events

@@ -15,7 +15,8 @@ create or replace function flowbuilder.start_runs(
     p_terms jsonb default '{}'
 ) returns json
 language plpgsql
-set search_path = '' set enable_seqscan = off set enable_bitmapscan = off set plan_cache_mode = force_generic_plan
+set search_path = '' set enable_seqscan = off set enable_mergejoin = off
+set enable_bitmapscan = off set plan_cache_mode = force_generic_plan
 as $$
 declare
     v_now      timestamptz := flowbuilder.now();

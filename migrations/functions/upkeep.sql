@@ -5,7 +5,8 @@ create or replace function flowbuilder.upkeep(
     p_worker uuid default null, p_limit integer default 100
 ) returns jsonb
 language plpgsql
-set search_path = '' set enable_seqscan = off set enable_bitmapscan = off set plan_cache_mode = force_generic_plan
+set search_path = '' set enable_seqscan = off set enable_mergejoin = off
+set enable_bitmapscan = off set plan_cache_mode = force_generic_plan
 as $$
 declare
     v_touched uuid[];
