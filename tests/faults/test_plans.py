@@ -7,6 +7,8 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from statistics import median
 
+import pytest
+
 from flowbuilder.executor.database import Database
 from flowbuilder.types import JsonValue
 from tests.faults.harness.arena import Arena, sized
@@ -55,10 +57,14 @@ async def test_f60_calls_read_by_index_and_no_more_than_they_need(arena: Arena) 
         assert large[name] <= 2 * small[name] + 50, (name, small[name], large[name])
 
 
-async def test_f60_plans_made_over_empty_tables_are_good_for_full_ones(arena: Arena) -> None:
+@pytest.mark.parametrize("counted", [False, True])
+async def test_f60_plans_made_over_empty_tables_are_good_for_full_ones(
+    arena: Arena, counted: bool
+) -> None:
     """F60: a worker that was there first keeps the plans of its first calls, and the server may
-    not know better: they have to be good for what comes later, too."""
-    async with _watched(arena, NEARLY_NOTHING, known=False) as (seen, database):
+    not know better, or know that there was next to nothing: they have to be good for what comes
+    later, too."""
+    async with _watched(arena, NEARLY_NOTHING, known=counted) as (seen, database):
         for _ in range(WARM):
             early = await _round(seen)
         await remember(database, LATER, known=False)
