@@ -11,7 +11,7 @@ from functools import partial
 from typing import Any
 
 from flowbuilder.planner.coercion import kinds_of
-from flowbuilder.planner.document import steps_of, with_texts
+from flowbuilder.planner.document import result_in, steps_of, with_texts
 from flowbuilder.planner.grounding import Ground, stems
 from flowbuilder.tools import HARMLESS, Effects, Tool, ToolRegistry
 from flowbuilder.types import JsonObject
@@ -53,7 +53,7 @@ def _repeated(step: JsonObject, tool: Tool, steps: list[JsonObject]) -> str | No
     if tool.effects not in HARMLESS or "for_each" in step or not isinstance(given, dict):
         return None
     for name, value in given.items():
-        before = next((item for item in steps if value == f"${{{{ steps.{item.get('id')} }}}}"), {})
+        before = next((item for item in steps if value == result_in(item)), {})
         args: Any = before.get("args")
         same = before.get("tool") == tool.name and isinstance(args, dict) and before is not step
         if same and {**args, name: value} == given and "${{" in str(args.get(name)):

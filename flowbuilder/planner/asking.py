@@ -11,7 +11,7 @@ from flowbuilder.plan import Question
 from flowbuilder.planner.coercion import kinds_of, takes_text, takes_texts
 from flowbuilder.planner.connecting import result_of
 from flowbuilder.planner.demonstration import EXAMPLE_TEXT
-from flowbuilder.planner.document import steps_of, tool_of
+from flowbuilder.planner.document import result_in, steps_of, tool_of
 from flowbuilder.planner.grounding import is_used
 from flowbuilder.planner.literals import Literal, literals, lost_literals, taking
 from flowbuilder.tools import HARMLESS, Tool, ToolRegistry
@@ -123,7 +123,7 @@ def _unused(document: JsonObject, index: int, registry: ToolRegistry) -> str | N
         return None
     step, tool = found[0]
     text = result_of(step, tool, {"string"}) or result_of(step, tool, {"number", "integer"})
-    return text or (f"${{{{ steps.{step.get('id')} }}}}" if not tool.output_schema else None)
+    return text or (result_in(step) if not tool.output_schema else None)
 
 
 def place_of(question: Question) -> tuple[int, str]:

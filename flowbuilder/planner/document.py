@@ -47,6 +47,29 @@ def with_texts(value: JsonValue, change: Callable[[str], str]) -> JsonValue:
     return value
 
 
+def result_in(step: JsonObject) -> str:
+    """Return the reference to the whole result of a step."""
+    return f"${{{{ steps.{step.get('id')} }}}}"
+
+
+def given_to(step: JsonObject) -> list[JsonValue]:
+    """Return the values of a step's arguments."""
+    given = step.get("args")
+    return list(given.values()) if isinstance(given, dict) else []
+
+
+def taking_instead(step: JsonObject, old: str, new: str) -> JsonObject:
+    """Return a step with one reference in the place of another, wherever it stands."""
+
+    def change(text: str) -> str:
+        return text.replace(old, new)
+
+    return {
+        name: with_texts(value, change) if name in ("args", "when", "for_each") else value
+        for name, value in step.items()
+    }
+
+
 def unordered(step: JsonObject) -> JsonObject:
     """Return a step without what it only waits for."""
     return {key: value for key, value in step.items() if key != "depends_on"}

@@ -11,7 +11,13 @@ from typing import Any
 
 from flowbuilder.errors import Problem, Severity
 from flowbuilder.planner.coercion import kinds_of
-from flowbuilder.planner.document import REFERENCE, steps_of, tool_of, with_texts
+from flowbuilder.planner.document import (
+    REFERENCE,
+    result_in,
+    steps_of,
+    taking_instead,
+    tool_of,
+)
 from flowbuilder.planner.grounding import Ground
 from flowbuilder.planner.literals import (
     CONTENTS,
@@ -69,7 +75,9 @@ def _translate(
     added = _step(tool, {of: text, to: language.text}, steps)
     tellers = [item for item in acts if text in repr(item.get("args"))]
     first = steps.index(tellers[0])
-    after = [_replaced(item, text, _result(added)) if item in tellers else item for item in steps]
+    after = [
+        taking_instead(item, text, result_in(added)) if item in tellers else item for item in steps
+    ]
     document["steps"] = [*after[:first], added, *after[first:]]
     return [(added, language)]
 
@@ -91,10 +99,10 @@ def _take_out(
     ((tool, path, of),), (source,) = found, sources
     if tool.name in {item.get("tool") for item in steps}:
         return []
-    whole = _result(source)
+    whole = result_in(source)
     added = _step(tool, {of: whole, path: field.text}, steps)
     place = steps.index(source) + 1
-    later = [_replaced(item, whole, _result(added)) for item in steps[place:]]
+    later = [taking_instead(item, whole, result_in(added)) for item in steps[place:]]
     document["steps"] = [*steps[:place], added, *later]
     _skip_unspoken(document, registry, goal, added)
     return [(added, field)]
@@ -109,10 +117,12 @@ def _skip_unspoken(
         step = steps[int(problem.pointer.split("/")[2])]
         given: Any = step.get("args") or {}
         if step is not added and [item for item in given.values() if "${{" in str(item)] == [
-            _result(added)
+            result_in(added)
         ]:
             rest = [item for item in steps if item is not step]
-            document["steps"] = [_replaced(item, _result(step), _result(added)) for item in rest]
+            document["steps"] = [
+                taking_instead(item, result_in(step), result_in(added)) for item in rest
+            ]
             return
 
 
@@ -137,17 +147,3 @@ def _step(tool: Tool, args: JsonObject, steps: list[JsonObject]) -> JsonObject:
     name = tool.name.replace(".", "_")
     taken = {item.get("id") for item in steps}
     return {"id": name if name not in taken else f"{name}_again", "tool": tool.name, "args": args}
-
-
-def _result(step: JsonObject) -> str:
-    return f"${{{{ steps.{step.get('id')} }}}}"
-
-
-def _replaced(step: JsonObject, old: str, new: str) -> JsonObject:
-    def change(text: str) -> str:
-        return text.replace(old, new)
-
-    return {
-        name: with_texts(value, change) if name in ("args", "when", "for_each") else value
-        for name, value in step.items()
-    }

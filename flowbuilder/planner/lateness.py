@@ -11,6 +11,7 @@ import re
 from typing import Any
 
 from flowbuilder.errors import Fix, Problem, Severity
+from flowbuilder.planner.document import result_in
 from flowbuilder.planner.grounding import is_used, stems
 from flowbuilder.tools import HARMLESS, Tool, ToolRegistry
 from flowbuilder.types import JsonObject
@@ -40,7 +41,7 @@ def bring_forward(document: JsonObject, registry: ToolRegistry, goal: str) -> li
         steps.remove(late)
         steps.insert(steps.index(receiver), late)
         given = receiver["args"][name]
-        receiver["args"][name] = given.replace(value, f"${{{{ steps.{late['id']} }}}}")
+        receiver["args"][name] = given.replace(value, result_in(late))
         doubts.append(
             Problem(
                 code="step_brought_forward",

@@ -308,6 +308,16 @@ def takers(literal: Literal, registry: ToolRegistry) -> list[Tool]:
     return [tool for tool in registry if tool.effects not in HARMLESS and taking(literal, tool)]
 
 
+def readers_of(literal: Literal, registry: ToolRegistry) -> list[tuple[Tool, str]]:
+    """Return the tools that read such a thing and need nothing else, each with the argument."""
+    return [
+        (tool, name)
+        for tool in registry
+        for name in taking(literal, tool)
+        if tool.effects in HARMLESS and tool.input_schema.get("required") == [name]
+    ]
+
+
 def _texts(steps: JsonValue) -> list[str]:
     """Return every text and number that stands in the steps' arguments and conditions."""
     found: list[str] = []

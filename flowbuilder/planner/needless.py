@@ -8,7 +8,7 @@ written over that file.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from flowbuilder.errors import Fix, Problem, Severity
@@ -16,7 +16,7 @@ from flowbuilder.plan import Question
 from flowbuilder.planner.argument_names import FILES
 from flowbuilder.planner.asking import place_of, without_step
 from flowbuilder.planner.base import PlanRequest
-from flowbuilder.planner.document import not_after, steps_of, tool_of
+from flowbuilder.planner.document import given_to, not_after, steps_of, tool_of
 from flowbuilder.planner.grounding import is_used, stems
 from flowbuilder.planner.literals import is_missed
 from flowbuilder.planner.prompting import select_tools
@@ -26,19 +26,25 @@ from flowbuilder.types import JsonObject
 
 
 def leave_out_needless(
-    document: JsonObject, questions: Sequence[Question], request: PlanRequest
+    document: JsonObject,
+    questions: Sequence[Question],
+    request: PlanRequest,
+    *,
+    kept_ids: Collection[str] = (),
 ) -> tuple[tuple[Question, ...], list[Problem]]:
     """Leave out acts of which the goal does not speak and that say nothing which others do not.
 
     What such a step needs is made up or asked for, and all the rest another act has as well; or it
-    writes over a file that the goal names only to have it read. Change the document in place;
-    return the questions left, and a warning for each step.
+    writes over a file that the goal names only to have it read. Steps with one of the kept ids
+    stay. Change the document in place; return the questions left, and a warning for each step.
     """
     doubts, left = [], tuple(questions)
     relevance = Relevance(request.goal, select_tools(request))
     for step in reversed(steps_of(document)):
         kept, tool = steps_of(document), tool_of(step, request.registry)
         if tool is None or tool.effects in HARMLESS or is_used(step, kept):
+            continue
+        if step.get("id") in kept_ids:
             continue
         index = next(place for place, item in enumerate(kept) if item is step)
         asked = {place_of(item)[1] for item in left if place_of(item)[0] == index}
@@ -60,7 +66,7 @@ def _adds_nothing(
     """Whether something that a step needs was made up or is asked for, and others have the rest."""
     given: Any = step.get("args") or {}
     others = [item for item in steps if item is not step and _acts(item, request)]
-    theirs = {json.dumps(value) for item in others for value in _values(item)}
+    theirs = {json.dumps(value) for item in others for value in given_to(item)}
     made_up = False
     for name in tool.input_schema.get("required", ()):
         value = given.get(name)
@@ -80,17 +86,12 @@ def _writes_over(step: JsonObject, steps: list[JsonObject], request: PlanRequest
     if len(files) != 1 or request.goal.lower().count(files[0].lower()) != 1:
         return False
     before = steps[: steps.index(step)]
-    return any(files[0] in _values(item) and not _acts(item, request) for item in before)
+    return any(files[0] in given_to(item) and not _acts(item, request) for item in before)
 
 
 def _acts(step: JsonObject, request: PlanRequest) -> bool:
     tool = tool_of(step, request.registry)
     return tool is not None and tool.effects not in HARMLESS
-
-
-def _values(step: JsonObject) -> list[Any]:
-    given = step.get("args")
-    return list(given.values()) if isinstance(given, dict) else []
 
 
 def _left_out(step: JsonObject) -> Problem:

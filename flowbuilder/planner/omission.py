@@ -9,7 +9,14 @@ from typing import Any
 
 from flowbuilder.errors import Fix, Problem, Severity
 from flowbuilder.planner.base import PlanRequest
-from flowbuilder.planner.document import REFERENCE, not_after, steps_of, tool_of, unordered
+from flowbuilder.planner.document import (
+    REFERENCE,
+    given_to,
+    not_after,
+    steps_of,
+    tool_of,
+    unordered,
+)
 from flowbuilder.planner.grounding import COMPOSED, Ground, is_used, stems
 from flowbuilder.planner.literals import is_missed
 from flowbuilder.planner.prompting import select_tools
@@ -140,7 +147,7 @@ class _Case:
             other.effects in HARMLESS and self._speaks_of(other)
             for item in twins
             if (other := tool_of(item, self._registry)) is not None
-            if _values(item) == _values(self._step)
+            if given_to(item) == given_to(self._step)
         )
 
     def _speaks_of(self, tool: Tool) -> bool:
@@ -328,11 +335,6 @@ def _is_invented(step: JsonObject, known: set[str], *, late: bool) -> bool:
     if not written or (len(written) < len(texts) and not late):
         return False
     return not any(stems(text, numbers=True) & known for text in written)
-
-
-def _values(step: JsonObject) -> list[JsonValue]:
-    given = step.get("args")
-    return list(given.values()) if isinstance(given, dict) else []
 
 
 def _texts(value: JsonValue) -> list[str]:

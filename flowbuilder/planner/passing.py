@@ -7,7 +7,7 @@ from typing import Any
 
 from flowbuilder.planner.argument_names import FILES
 from flowbuilder.planner.coercion import kinds_of, takes_texts, texts_of
-from flowbuilder.planner.document import REFERENCE, steps_of, tool_of
+from flowbuilder.planner.document import REFERENCE, result_in, steps_of, tool_of
 from flowbuilder.planner.grounding import COMPOSED
 from flowbuilder.tools import Tool, ToolRegistry
 from flowbuilder.types import JsonObject, JsonValue
@@ -45,7 +45,7 @@ def hand_on(document: JsonObject, registry: ToolRegistry, goal: str) -> list[str
                 given[name] = [made] if isinstance(value, list) else made
                 notes.append(f"{step.get('id')}: {name} is the file that {made} names.")
         if kinds_of(tool.output_schema) == {"string"} and _MAKES.search(tool.summary):
-            made = f"${{{{ steps.{step.get('id')} }}}}" if "for_each" not in step else None
+            made = result_in(step) if "for_each" not in step else None
     return notes
 
 

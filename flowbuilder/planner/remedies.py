@@ -25,12 +25,12 @@ from flowbuilder.planner.needless import leave_out_needless
 from flowbuilder.planner.omission import leave_out_steps, left_out_problem
 from flowbuilder.planner.options import spoken_options
 from flowbuilder.planner.passing import hand_on
-from flowbuilder.planner.rerouting import read_instead, reroute
+from flowbuilder.planner.rerouting import read_files, read_instead, reroute
 from flowbuilder.planner.restoring import restore
 from flowbuilder.planner.signs import set_separators
 from flowbuilder.planner.sources import read_sources
 from flowbuilder.planner.surplus import leave_out_messages
-from flowbuilder.planner.unfounded import bypass, drop_conditions, drop_examples, read_files
+from flowbuilder.planner.unfounded import bypass, drop_conditions, drop_examples
 from flowbuilder.planner.wire import Draft
 from flowbuilder.planner.wording import write_out
 from flowbuilder.types import JsonObject
@@ -65,11 +65,9 @@ def remedied(
     left, rerouted = read_instead(document, left, registry, request.goal)
     left, told = tell_found(document, left, registry)
     left, found = answer_by_look_up(document, left, registry, request.goal)
-    left, needless = leave_out_needless(document, left, request)
-    made, notes = (
-        replace(made, questions=left),
-        notes + dropped + answered + told + found + rerouted,
-    )
+    left, needless = leave_out_needless(document, left, request, kept_ids=kept)
+    made = replace(made, questions=left)
+    notes += dropped + answered + rerouted + told + found
     doubts += needless
     if not made.questions:
         notes += look_up_receivers(document, registry)

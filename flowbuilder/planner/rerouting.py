@@ -8,13 +8,22 @@ from collections.abc import Sequence
 from flowbuilder.plan import Question
 from flowbuilder.planner.asking import place_of
 from flowbuilder.planner.coercion import takes_texts, texts_of
-from flowbuilder.planner.document import steps_of, tool_of
+from flowbuilder.planner.document import given_to, steps_of, tool_of
 from flowbuilder.planner.grounding import is_used
-from flowbuilder.planner.literals import SOURCES, Literal, lost, takers, taking
+from flowbuilder.planner.literals import (
+    SOURCES,
+    Literal,
+    literals,
+    lost,
+    readers_of,
+    takers,
+    taking,
+)
 from flowbuilder.planner.misplacing import misplaced
 from flowbuilder.tools import HARMLESS, Tool, ToolRegistry
 from flowbuilder.types import JsonObject, JsonValue
 
+_HOSTED = re.compile(r"https?://[^/\s]+/(.+)")
 #: Arguments that hold the message itself, the longest form first.
 _MESSAGES = ("body", "message", "text", "content", "comment")
 
@@ -50,22 +59,42 @@ def read_instead(
     one sentence for each change.
     """
     named = [item for item in lost(goal, document, registry) if item.kind in SOURCES]
-    readers = [
-        (tool, name)
-        for tool in registry
-        for name in (taking(named[0], tool) if len(named) == 1 else ())
-        if tool.effects in HARMLESS and tool.input_schema.get("required") == [name]
-    ]
-    for question in questions if len(readers) == 1 else ():
+    for question in questions if len(named) == 1 else ():
         index, asked = place_of(question)
         step = steps_of(document)[index]
         tool = tool_of(step, registry)
         if tool and tool.effects in HARMLESS and tool.input_schema.get("required") == [asked]:
-            ((reader, name),) = readers
-            step["tool"], step["args"] = reader.name, {name: named[0].text}
-            left = tuple(item for item in questions if item is not question)
-            return left, [f"{step.get('id')}: {reader.name} reads {named[0].text}."]
+            notes = _read(step, named[0], registry)
+            left = tuple(item for item in questions if not notes or item is not question)
+            return left, notes
     return tuple(questions), []
+
+
+def read_files(document: JsonObject, registry: ToolRegistry, goal: str) -> list[str]:
+    """Read files as such that were to be fetched from a host of which the goal does not speak."""
+    files = {item.text: item for item in literals(goal) if item.kind in SOURCES}
+    notes = []
+    for step in steps_of(document):
+        tool = tool_of(step, registry)
+        hosted = [_HOSTED.fullmatch(value) for value in given_to(step) if isinstance(value, str)]
+        named = [
+            files[match[1]]
+            for match in hosted
+            if match and match[1] in files and match[0] not in goal
+        ]
+        if tool and tool.effects in HARMLESS and len(named) == 1:
+            notes += _read(step, named[0], registry)
+    return notes
+
+
+def _read(step: JsonObject, source: Literal, registry: ToolRegistry) -> list[str]:
+    """Have a step read a source by the one tool that does; return a sentence if there is one."""
+    readers = readers_of(source, registry)
+    if len(readers) != 1:
+        return []
+    ((reader, name),) = readers
+    step["tool"], step["args"] = reader.name, {name: source.text}
+    return [f"{step.get('id')}: {reader.name} reads {source.text}."]
 
 
 def _rename(step: JsonObject, document: JsonObject) -> None:

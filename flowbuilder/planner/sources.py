@@ -14,7 +14,7 @@ from flowbuilder.errors import Fix, Problem, Severity
 from flowbuilder.planner.coercion import kinds_of
 from flowbuilder.planner.connecting import result_of
 from flowbuilder.planner.grounding import is_used
-from flowbuilder.planner.literals import CONTENTS, SOURCES, Literal, literals, taking
+from flowbuilder.planner.literals import CONTENTS, SOURCES, Literal, literals, readers_of, taking
 from flowbuilder.tools import HARMLESS, Effects, Tool, ToolRegistry
 from flowbuilder.types import JsonObject, JsonValue
 
@@ -101,10 +101,8 @@ def _readers(literal: Literal, document: JsonObject, registry: ToolRegistry) -> 
     """Return the tools that read such a thing into a text: those the plan has already, or all."""
     found = [
         tool
-        for tool in registry
-        if tool.effects in HARMLESS
-        and tool.input_schema.get("required", []) == taking(literal, tool)
-        and result_of({"id": "it"}, tool, {"string"})
+        for tool, name in readers_of(literal, registry)
+        if taking(literal, tool) == [name] and result_of({"id": "it"}, tool, {"string"})
     ]
     steps = document.get("steps")
     listed = steps if isinstance(steps, list) else []

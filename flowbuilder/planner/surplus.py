@@ -9,7 +9,7 @@ from dataclasses import replace
 from flowbuilder.errors import Fix, Problem, Severity
 from flowbuilder.plan import Question
 from flowbuilder.planner.asking import without_step
-from flowbuilder.planner.document import steps_of, tool_of
+from flowbuilder.planner.document import result_in, steps_of, tool_of
 from flowbuilder.planner.grounding import COMPOSED, Ground, is_used, stems
 from flowbuilder.planner.literals import is_missed
 from flowbuilder.tools import HARMLESS, Effects, ToolRegistry
@@ -125,7 +125,7 @@ def tell_result(steps: Sequence[JsonObject]) -> list[JsonObject]:
         first = {**first, "id": "found_out"}
     if first.get("id") in _REFERRED.findall(repr(later)):
         return list(steps)
-    result = f"${{{{ steps.{first.get('id')} }}}}"
+    result = result_in(first)
     told = []
     for step in later:
         given = step.get("args")

@@ -1,6 +1,6 @@
 """Take out of a plan what a small model made up where the goal has nothing of the kind.
 
-A condition, the host of a file, the text of an example, a step that cannot take what it is given.
+A condition, the text of an example, a step that cannot take what it is given.
 """
 
 from __future__ import annotations
@@ -11,8 +11,15 @@ from typing import Any
 from flowbuilder.errors import Severity
 from flowbuilder.planner.base import PlanRequest
 from flowbuilder.planner.demonstration import EXAMPLE_TEXT
-from flowbuilder.planner.document import REFERENCE, not_after, steps_of, tool_of, with_texts
-from flowbuilder.planner.literals import SOURCES, literals, lost, taking
+from flowbuilder.planner.document import (
+    REFERENCE,
+    not_after,
+    result_in,
+    steps_of,
+    taking_instead,
+    tool_of,
+)
+from flowbuilder.planner.literals import lost
 from flowbuilder.planner.relevance import Relevance
 from flowbuilder.tools import HARMLESS, Tool, ToolRegistry
 from flowbuilder.types import JsonObject
@@ -22,7 +29,6 @@ _CONDITIONAL = re.compile(
     r"(?i)\b(?:if|when|whenever|unless|only|once|case|long as|otherwise|provided|depending|should|"
     r"except|until|whether|in the event)\b"
 )
-_HOSTED = re.compile(r"https?://[^/\s]+/(.+)")
 
 
 def drop_conditions(document: JsonObject, request: PlanRequest) -> list[str]:
@@ -54,48 +60,26 @@ def drop_examples(document: JsonObject, registry: ToolRegistry, goal: str) -> li
     return notes
 
 
-def read_files(document: JsonObject, registry: ToolRegistry, goal: str) -> list[str]:
-    """Read files as such that were to be fetched from a host of which the goal does not speak."""
-    files = {item.text: item for item in literals(goal) if item.kind in SOURCES}
-    notes = []
-    for step in steps_of(document):
-        tool, given = tool_of(step, registry), step.get("args")
-        if tool is None or tool.effects not in HARMLESS or not isinstance(given, dict):
-            continue
-        hosted = [_HOSTED.fullmatch(value) for value in given.values() if isinstance(value, str)]
-        named = [files.get(match[1]) for match in hosted if match and match[0] not in goal]
-        readers = [
-            (reader, name)
-            for reader in registry
-            for name in (taking(named[0], reader) if len(named) == 1 and named[0] else ())
-            if reader.effects in HARMLESS and reader.input_schema.get("required") == [name]
-        ]
-        if len(readers) == 1 and named[0]:
-            ((reader, name),) = readers
-            step["tool"], step["args"] = reader.name, {name: named[0].text}
-            notes.append(f"{step.get('id')}: {reader.name} reads {named[0].text}.")
-    return notes
-
-
 def bypass(document: JsonObject, request: PlanRequest) -> list[str]:
     """Pass by steps that only read and cannot take the result that they are given.
 
     They must be said by no word of the goal, or be there twice, and nothing that the goal names may
     be lost. Change the document in place; return one sentence for each change.
     """
-    notes = []
+    notes: list[str] = []
+    wrong = _wrong(document, request)
     relevance = Relevance(request.goal, list(request.registry))
-    for step in list(steps_of(document)):
-        tool, wrong = tool_of(step, request.registry), _wrong(document, request)
+    for step in list(steps_of(document)) if wrong else ():
+        tool = tool_of(step, request.registry)
         place = next((at for at, one in enumerate(steps_of(document)) if one is step), -1)
         source = _ill_taken(step, [item for item in wrong if item.startswith(f"/steps/{place}/")])
         if tool is None or source is None or not _is_spare(step, tool, document, relevance):
             continue
         without = _passed_by(document, step, source)
-        better = len(_wrong(without, request)) < len(wrong)
+        left = _wrong(without, request)
         kept = lost(request.goal, without, request.registry)
-        if better and kept == lost(request.goal, document, request.registry):
-            document["steps"] = without["steps"]
+        if len(left) < len(wrong) and kept == lost(request.goal, document, request.registry):
+            document["steps"], wrong = without["steps"], left
             notes.append(f"{step.get('id')} was left out: it cannot take {source}.")
     return notes
 
@@ -121,7 +105,8 @@ def _is_spare(step: JsonObject, tool: Tool, document: JsonObject, relevance: Rel
 
 
 def _passed_by(document: JsonObject, step: JsonObject, source: str) -> JsonObject:
-    own = f"${{{{ steps.{step.get('id')} }}}}"
     rest = [not_after(item, step) for item in steps_of(document) if item is not step]
-    steps = with_texts(list(rest), lambda text: text.replace(own, source))
-    return {**document, "steps": steps}
+    return {
+        **document,
+        "steps": [taking_instead(item, result_in(step), source) for item in rest],
+    }

@@ -12,6 +12,7 @@ from flowbuilder.planner.directness import give_directly
 from flowbuilder.planner.needless import leave_out_needless
 from flowbuilder.planner.omission import leave_out_steps
 from flowbuilder.tools import ToolRegistry, tool
+from tests.support.drafts import tools
 
 
 class Sailor(TypedDict):
@@ -73,10 +74,6 @@ def document(*steps: tuple[str, dict[str, Any]]) -> dict[str, Any]:
             {"id": name.replace(".", "_"), "tool": name, "args": args} for name, args in steps
         ]
     }
-
-
-def tools(made: dict[str, Any]) -> list[str]:
-    return [step["tool"] for step in made["steps"]]
 
 
 def request(goal: str) -> PlanRequest:

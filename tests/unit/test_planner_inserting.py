@@ -2,26 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from flowbuilder.plan import Question
 from flowbuilder.planner.inserting import insert_lost_steps
 from flowbuilder.planner.literals import Literal, literals
 from flowbuilder.planner.passing import hand_on
-from flowbuilder.planner.rerouting import read_instead
+from flowbuilder.planner.rerouting import read_files, read_instead
 from flowbuilder.tools import ToolRegistry, tool
-
-
-@tool("page.fetch", effects="read")
-def fetch_page(url: str) -> str:
-    """Fetch the body of a URL."""
-    return url
-
-
-@tool("file.open", effects="read")
-def open_file(path: str) -> str:
-    """Read a file."""
-    return path
+from tests.support.drafts import document, fetch_page, open_file, tools
 
 
 @tool("field.take", effects="read")
@@ -56,10 +43,6 @@ def send_mail(to: str, body: str) -> bool:
 
 REGISTRY = ToolRegistry([fetch_page, open_file, take_field, gist, translate, keep, send_mail])
 PAGE = "https://example.org/now"
-
-
-def document(*steps: tuple[str, str, dict[str, Any]]) -> dict[str, Any]:
-    return {"steps": [{"id": name, "tool": tool, "args": args} for name, tool, args in steps]}
 
 
 def test_a_lost_language_is_put_in_before_the_text_is_told() -> None:
@@ -168,3 +151,14 @@ def test_a_text_is_handed_on_as_a_list_where_texts_are_taken() -> None:
     )
     assert len(hand_on(made, registry, "Send x.txt to kim@example.org")) == 1
     assert made["steps"][1]["args"]["files"] == ["${{ steps.a }}"]
+
+
+def test_a_file_is_not_fetched_from_a_made_up_host() -> None:
+    made = document(("a", "page.fetch", {"url": "http://localhost:3000/config/app.json"}))
+    assert len(read_files(made, REGISTRY, "What is server.port in config/app.json?")) == 1
+    assert (made["steps"][0]["tool"], made["steps"][0]["args"]) == (
+        "file.open", {"path": "config/app.json"},
+    )  # fmt: skip
+    page = document(("a", "page.fetch", {"url": "https://example.org/app.json"}))
+    assert read_files(page, REGISTRY, "What is on https://example.org/app.json?") == []
+    assert tools(page) == ["page.fetch"]

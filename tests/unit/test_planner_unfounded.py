@@ -6,20 +6,9 @@ from typing import Any
 
 from flowbuilder.planner.base import PlanRequest
 from flowbuilder.planner.demonstration import EXAMPLE_TEXT
-from flowbuilder.planner.unfounded import bypass, drop_conditions, drop_examples, read_files
+from flowbuilder.planner.unfounded import bypass, drop_conditions, drop_examples
 from flowbuilder.tools import ToolRegistry, tool
-
-
-@tool("page.fetch", effects="read")
-def fetch_page(url: str) -> str:
-    """Fetch the body of a URL."""
-    return url
-
-
-@tool("file.open", effects="read")
-def open_file(path: str) -> str:
-    """Read a file."""
-    return path
+from tests.support.drafts import document, fetch_page, open_file, tools
 
 
 @tool("field.take", effects="read")
@@ -41,14 +30,6 @@ def send_mail(to: str, rows: list[dict[str, Any]], subject: str = "") -> bool:
 
 
 REGISTRY = ToolRegistry([fetch_page, open_file, take_field, filter_rows, send_mail])
-
-
-def document(*steps: tuple[str, str, dict[str, Any]]) -> dict[str, Any]:
-    return {"steps": [{"id": name, "tool": tool, "args": args} for name, tool, args in steps]}
-
-
-def tools(made: dict[str, Any]) -> list[str]:
-    return [step["tool"] for step in made["steps"]]
 
 
 def test_a_condition_that_cannot_stand_goes_where_the_goal_has_none() -> None:
@@ -77,17 +58,6 @@ def test_the_text_of_an_example_is_dropped_unless_the_goal_says_it() -> None:
     said = document(("a", "mail.send", dict(given)))
     assert drop_examples(said, REGISTRY, 'Mail kim@example.org the rows: "all is well".') == []
     assert said["steps"][0]["args"] == given
-
-
-def test_a_file_is_not_fetched_from_a_made_up_host() -> None:
-    made = document(("a", "page.fetch", {"url": "http://localhost:3000/config/app.json"}))
-    assert len(read_files(made, REGISTRY, "What is server.port in config/app.json?")) == 1
-    assert (made["steps"][0]["tool"], made["steps"][0]["args"]) == (
-        "file.open", {"path": "config/app.json"},
-    )  # fmt: skip
-    page = document(("a", "page.fetch", {"url": "https://example.org/app.json"}))
-    assert read_files(page, REGISTRY, "What is on https://example.org/app.json?") == []
-    assert tools(page) == ["page.fetch"]
 
 
 CHAIN = (

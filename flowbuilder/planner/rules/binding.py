@@ -43,10 +43,10 @@ from flowbuilder.planner.rules.referring import (
     bind_references,
 )
 from flowbuilder.planner.rules.remainders import take_remains
+from flowbuilder.planner.rules.sameness import bind_same
 from flowbuilder.planner.rules.slots import Slot, SlotKind
 from flowbuilder.planner.rules.sums import bind_sum
 from flowbuilder.planner.rules.table_arguments import table_arguments
-from flowbuilder.planner.rules.valued import bind_same
 
 _Key = tuple[int, int, Kind | None, str]
 
