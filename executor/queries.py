@@ -29,8 +29,9 @@ LIST_VERSIONS: Final = b"""
     where workspace_id = %s and slug = %s and origin = 'published' order by version desc"""
 
 START_RUNS: Final = b"""
-    select flowbuilder.start_runs(%s, %s::uuid, %s::json[], %s::text[], %s::float8, %s::uuid, %s,
-        %s, null, %s::uuid, %s, %s::float8, %s, %s) as answer"""
+    select flowbuilder.start_runs(%s, %s::uuid, array(select json_array_elements(%s::json)),
+        %s::text[], %s::float8, %s::uuid, %s, %s, null, %s::uuid, %s, %s::float8, %s, %s)
+        as answer"""
 GET_RUN: Final = _RUN + b" and r.id = %s::uuid"
 _RUNS: Final = b"""
     with given as (

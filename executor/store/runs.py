@@ -82,13 +82,13 @@ class RunStore(LeaseStore):
                 was changed (`draft_changed`), or too many runs are open (`too_many_runs`).
             StaleTask: The worker that offers room was given up.
         """
-        keys = [None] * len(inputs) if idempotency_keys is None else list(idempotency_keys)
+        keyed = any(key is not None for key in idempotency_keys or ())
         row = await self._one(
             queries.START_RUNS,
             self.workspace,
             as_uuid(version_id),
-            [Json(value) for value in inputs],
-            keys,
+            Json(list(inputs)),
+            list(idempotency_keys or ()) if keyed else None,
             timeout_seconds,
             plan_id,
             actor,

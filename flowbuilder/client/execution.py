@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -193,6 +194,7 @@ async def start_all(
     runs: list[Run] = []
     for first in range(0, len(given), STARTED_AT_ONCE):
         batch = given[first : first + STARTED_AT_ONCE]
+        begun = time.monotonic()
         started = await session.start_runs(
             head.version.id,
             batch,
@@ -211,7 +213,7 @@ async def start_all(
                 if not created
                 else _new_row(head, start, started, run_id, value, key)
             )
-            runs.append(Run(session, row, created=created))
+            runs.append(Run(session, row, created=created, begun=begun if created else None))
     return runs
 
 

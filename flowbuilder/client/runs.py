@@ -22,8 +22,12 @@ from flowbuilder.types import JsonObject, JsonValue
 class Run:
     """A handle on one run. It keeps the row it last read; every verb works by the id alone."""
 
-    def __init__(self, session: Session, row: RunRow, *, created: bool = False) -> None:
+    def __init__(
+        self, session: Session, row: RunRow, *, created: bool = False, begun: float | None = None
+    ) -> None:
+        """`begun`: of a run just started, when it was not yet, by the monotonic clock."""
         self._session = session
+        self._begun = begun
         self.row = row
         self.created = created
         """Whether this call started the run; False when an idempotency key found it."""
@@ -85,7 +89,7 @@ class Run:
         """
         try:
             async with asyncio.timeout(timeout):
-                self.row = row = await self._session.end_of(self.id)
+                self.row = row = await self._session.end_of(self.id, begun=self._begun)
         except TimeoutError:
             raise WaitTimeout(
                 f"run {self.id} has not ended within {timeout:g} seconds; it goes on"

@@ -110,19 +110,25 @@ class Session:
                 if len(page) < PAGE:
                     await signal.wait(self.settings.poll_interval.total_seconds())
 
-    async def end_of(self, run_id: str) -> RunRow:
+    async def end_of(self, run_id: str, *, begun: float | None = None) -> RunRow:
         """Wait for the end of a run and return its row.
+
+        `begun`: when the run was not started yet, in seconds of the monotonic clock. It is not
+        read before there is news of it, if there would have been.
 
         Raises:
             NotFound: There is no such run.
         """
+        poll = self.settings.poll_interval.total_seconds()
         with self.feed.watch_end(run_id) as signal:
+            if begun is not None and self.feed.would_know_end(run_id, begun):
+                await signal.wait(poll)
             while True:
                 signal.clear()
                 row = await self._patiently(partial(self.store.get_run, run_id))
                 if row.status.terminal:
                     return row
-                await signal.wait(self.settings.poll_interval.total_seconds())
+                await signal.wait(poll)
 
     async def _patiently(self, read: Callable[[], Awaitable[T]]) -> T:
         """Read something; a database that is away for a while is waited for."""

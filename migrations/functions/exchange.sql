@@ -30,6 +30,8 @@ declare
     v_finish   uuid[];
     v_room     integer := p_free;
     v_denied   json;
+    v_head     timestamptz;
+    v_admitted boolean;
     v_lost     jsonb;
 begin
     if json_array_length(p_outcomes) > 0 then
@@ -38,13 +40,14 @@ begin
         perform flowbuilder.lock_runs(array(select o.run_id from unnest(v_outcomes) o));
     end if;
     v_now := flowbuilder.now();  -- nothing begins before what it waited for has ended
+    v_head := case when p_free > 0 then flowbuilder.queue_head(p_worker, v_tools, v_now) end;
     if v_outcomes is not null then
-        select * into v_closed, v_leased, v_events, v_ended, v_mapped, v_barred
-        from flowbuilder.report(p_worker, v_tools, v_outcomes, p_free, v_now, v_lease);
+        select * into v_closed, v_leased, v_events, v_ended, v_mapped, v_barred, v_admitted
+        from flowbuilder.report(p_worker, v_tools, v_outcomes, p_free, v_head, v_now, v_lease);
         v_room := p_free - coalesce(cardinality(v_leased), 0);
         perform flowbuilder.free_slots(v_closed);
     end if;
-    if v_room > 0 then
+    if v_room > 0 and (v_head is not null or v_admitted or flowbuilder.has_limits()) then
         select * into v_claimed, v_started, v_poisoned
         from flowbuilder.claim(p_worker, v_tools, v_room, v_lease);
         v_leased := v_leased || v_claimed;

@@ -26,8 +26,9 @@ declare
         "max_elements": 100000, "max_tasks": 200000, "max_open_runs": 100000}' || p_terms);
     v_deadline timestamptz := v_now + make_interval(secs => p_deadline_seconds);
     v_tools    text[];
-    v_runs     uuid[] := array(select gen_random_uuid() from generate_series(1, cardinality(p_inputs)));
+    v_runs     uuid[] := flowbuilder.new_ids(cardinality(p_inputs), v_now);
     v_made     uuid[];
+    v_all      boolean;
     v_leased   bigint[];
 begin
     if p_free > 0 then
@@ -63,7 +64,8 @@ begin
         returning id
     )
     select array_agg(m.id) into v_made from made m;
-    if coalesce(cardinality(v_made), 0) < cardinality(v_runs) then
+    v_all := coalesce(cardinality(v_made), 0) = cardinality(v_runs);
+    if not v_all then
         v_runs := flowbuilder.runs_of_keys(v_version, v_runs, p_inputs, p_keys, p_exact);
     end if;
     if v_made is not null then
@@ -72,7 +74,7 @@ begin
             make_interval(secs => p_lease_seconds));
     end if;
     return json_build_object(
-        'runs', (select json_agg(json_build_array(g.id, coalesce(g.id = any (v_made), false))
+        'runs', (select json_agg(json_build_array(g.id, v_all or coalesce(g.id = any (v_made), false))
                                  order by g.place)
                  from unnest(v_runs) with ordinality as g (id, place)),
         'at', v_now, 'deadline_at', v_deadline, 'tasks', flowbuilder.lease_payload(v_leased),
