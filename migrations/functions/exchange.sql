@@ -1,9 +1,8 @@
--- The worker's one round trip: report outcomes, lease more. One transaction; the answer is described
--- by executor/records.py. The runs that are reported about are locked first, in the order of their
--- ids; what is looked for after that skips whatever others have locked, so nothing is waited for.
--- `p_held` (see hold.sql) is given now and then, and after a reply was lost.
--- The settings keep plans on the indexes, and in their order: plans are made once, often over tables
--- that are empty; a bitmap would read the whole queue where its front is enough, and a merge all runs.
+-- The worker's one round trip: report outcomes, lease more. One transaction, answered as described by
+-- executor/records.py. The runs that are reported about are locked first, in the order of their ids;
+-- what is looked for then skips what others have locked, so nothing is waited for. `p_held` (hold.sql)
+-- is given now and then, and after a reply was lost. The settings keep plans on the indexes, and in their
+-- order: made once, often over empty tables, a bitmap would read the whole queue, and a merge all runs.
 create or replace function flowbuilder.exchange(
     p_worker uuid, p_held jsonb, p_outcomes json, p_free integer, p_lease_seconds double precision
 ) returns json

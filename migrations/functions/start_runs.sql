@@ -1,11 +1,10 @@
--- Start runs of one version, one for each input; `p_keys` are their idempotency keys or null. A key
--- that was used gives the run that it started; with another flow or input it is refused. Published
--- versions of one flow are the same flow, whatever is its head by now, unless the caller wants
--- exactly this version. `p_draft_at` is when the caller read that the version is what the flow's
--- draft says: refused when it is not so any more. `p_terms`: {priority, max_elements, max_tasks,
--- max_open_runs}, which a child has from its parent. Up to `p_free` of the first tasks are leased to
--- `p_worker` at once.
--- Answers `{runs: [[id, created], …] in the order of the inputs, at, deadline_at, tasks, queued}`.
+-- Start runs of one version, one for each input; `p_keys` are their idempotency keys. A key that was
+-- used gives the run that it started; with another flow or input it is refused. Published versions of
+-- one flow are the same flow, unless the caller wants exactly this one. `p_draft_at`: when the caller
+-- read that the version is what the draft says, refused when it is not so any more. `p_terms`:
+-- {priority, max_elements, max_tasks, max_open_runs}, which a child has from its parent. Up to `p_free`
+-- of the first tasks are leased to `p_worker` at once. Answers
+-- `{runs: [[id, created], …] in the order of the inputs, at, deadline_at, tasks, queued}`.
 create or replace function flowbuilder.start_runs(
     p_workspace uuid, p_version uuid, p_inputs json[], p_keys text[],
     p_deadline_seconds double precision, p_plan uuid default null, p_actor text default null,
@@ -25,15 +24,12 @@ declare
     v_terms    flowbuilder.runs := jsonb_populate_record(null::flowbuilder.runs, '{"priority": 0,
         "max_elements": 100000, "max_tasks": 200000, "max_open_runs": 100000}' || p_terms);
     v_deadline timestamptz := v_now + make_interval(secs => p_deadline_seconds);
-    v_tools    text[];
+    v_tools    text[] := case when p_free > 0 then flowbuilder.greet_worker(p_worker) end;
     v_runs     uuid[] := flowbuilder.new_ids(cardinality(p_inputs), v_now);
     v_made     uuid[];
     v_all      boolean;
     v_leased   bigint[];
 begin
-    if p_free > 0 then
-        v_tools := flowbuilder.greet_worker(p_worker);
-    end if;
     select * into v_version from flowbuilder.flow_versions
     where id = p_version and workspace_id = p_workspace;
     if not found then
