@@ -141,6 +141,9 @@ UPKEEP: Final = b"select flowbuilder.upkeep(%s::uuid) as answer"
 RELAY: Final = b"select flowbuilder.relay() as answer"
 QUEUE_DEPTH: Final = b"select flowbuilder.queue_depth() as answer"
 
+EMIT_WITH_TASK: Final = (
+    b"select flowbuilder.emit_with_task(%s::uuid, %s::bigint, %s, %s, %s, %s::float8)"
+)
 EMIT_EVENT: Final = b"select flowbuilder.emit_event(%s, %s, %s, %s, %s, %s::float8) as answer"
 
 WHY_RUN: Final = b"select flowbuilder.why_run(%s, %s::uuid) as answer"

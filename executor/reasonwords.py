@@ -88,6 +88,7 @@ def _outbox(reason: Reason, details: dict[str, Any], at: datetime) -> str:
         "child_ended": "The end of a child run",
         "cancel_child": "The cancellation by its parent",
         "await_event": "A look whether the event is there",
+        "emit_event": "An event that the run has emitted",
     }
     told = what.get(details["kind"], "A message of another run")
     return f"{told} waits to be relayed{_ago(reason, at, 'for')}."

@@ -3,13 +3,31 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Any
 
+from psycopg import AsyncConnection
 from psycopg.types.json import Json
 
 from flowbuilder.executor import queries
 from flowbuilder.executor.emitted import Emitted
 from flowbuilder.executor.store.base import StoreBase
 from flowbuilder.types import JsonValue
+
+
+async def emit_with_task(
+    connection: AsyncConnection[Any],
+    run_id: str,
+    task_id: str,
+    name: str,
+    key: str,
+    payload: JsonValue,
+    *,
+    keep_seconds: float,
+) -> None:
+    """Emit an event, once, when the transaction that completes a task commits."""
+    await connection.execute(
+        queries.EMIT_WITH_TASK, (run_id, task_id, name, key, Json(payload), keep_seconds)
+    )
 
 
 class EmittingStore(StoreBase):

@@ -201,6 +201,25 @@ class Context(Protocol):
         """
         ...
 
+    async def emit(
+        self,
+        name: str,
+        key: str = "",
+        payload: JsonValue = None,
+        *,
+        keep: str | float | timedelta | None = None,
+    ) -> None:
+        """Emit an event from a transactional tool, exactly once: with the task's completion.
+
+        Every wait for this name and key completes with the payload, also those that begin within
+        `keep` (`settings.event_life` by default). The first of a name and key stands.
+
+        Raises:
+            ExecutionError: The tool is not declared `transactional` (no_connection).
+            InvalidValue: Name, key or payload can be none.
+        """
+        ...
+
     def progress(self, fraction: float | None = None, message: str | None = None) -> None:
         """Report progress (0 to 1); appears as a `task_progress` event. Never blocks."""
         ...
