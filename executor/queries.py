@@ -107,6 +107,7 @@ SAVE_PLAN: Final = b"""
     set status = excluded.status, document = excluded.document, updated_at = excluded.updated_at
     where p.workspace_id = excluded.workspace_id
     returning *"""
+STORE_PLAN: Final = b"select flowbuilder.store_plan(%s, %s::uuid, %s, %s, %s, %s) as stored"
 GET_PLAN: Final = b"select * from flowbuilder.plans where workspace_id = %s and id = %s::uuid"
 LIST_PLANS: Final = b"""
     select * from flowbuilder.plans where workspace_id = %s

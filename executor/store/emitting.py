@@ -11,6 +11,7 @@ from psycopg.types.json import Json
 from flowbuilder.executor import queries
 from flowbuilder.executor.emitted import Emitted
 from flowbuilder.executor.store.base import StoreBase
+from flowbuilder.strictjson import DOCUMENT_LIMITS, check
 from flowbuilder.types import JsonValue
 
 
@@ -45,9 +46,18 @@ class EmittingStore(StoreBase):
         """Emit an event; every wait for its name and key goes on, now and while it is kept.
 
         The first of a name and key stands for as long as it is kept.
+
+        Raises:
+            InvalidValue: The payload is no JSON value.
         """
         row = await self._one(
-            queries.EMIT_EVENT, self.workspace, name, key, Json(payload), by, keep_seconds
+            queries.EMIT_EVENT,
+            self.workspace,
+            name,
+            key,
+            Json(check(payload, limits=DOCUMENT_LIMITS)),
+            by,
+            keep_seconds,
         )
         answer = row["answer"]
         return Emitted(

@@ -17,6 +17,7 @@ from flowbuilder.executor.states import RunStatus
 from flowbuilder.executor.store.base import as_uuid
 from flowbuilder.executor.store.leases import LeaseStore
 from flowbuilder.executor.terms import Terms
+from flowbuilder.strictjson import DOCUMENT_LIMITS, check
 from flowbuilder.types import JsonValue
 
 
@@ -43,10 +44,11 @@ class RunStore(LeaseStore):
         Raises:
             NotFound: `version_not_found`.
             Conflict: The key was used for another flow or input (`idempotency_mismatch`).
+            InvalidValue: The input is no JSON value.
         """
         started = await self.start_runs(
             version_id,
-            [input],
+            [check(input, limits=DOCUMENT_LIMITS)],
             timeout_seconds=timeout_seconds,
             idempotency_keys=[idempotency_key],
             plan_id=plan_id,
@@ -71,7 +73,7 @@ class RunStore(LeaseStore):
         room: Room | None = None,
         terms: Terms | None = None,
     ) -> Started:
-        """Start a run for each input, all or none.
+        """Start a run for each input, all or none. The inputs are clean JSON already.
 
         With `draft_at` the version has to be what the flow's draft, read then, still says. With
         `room`, first tasks are leased to the worker that offers it.

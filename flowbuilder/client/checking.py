@@ -46,7 +46,7 @@ def parse_document(
         limits = Limits(depth=settings.max_json_depth, bytes=DOCUMENT_LIMITS.bytes)
         value = check(dict(value), limits=limits)
     if not isinstance(value, dict):
-        raise InvalidValue("a flow document is an object", code="document_invalid")
+        raise InvalidValue("a flow document is an object", code="document_not_object")
     return cast(JsonObject, value)
 
 

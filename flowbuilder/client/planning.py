@@ -126,13 +126,14 @@ async def _store_whole(session: Session, plan: Plan, events: list[PlanEvent]) ->
 
 
 async def _store(session: Session, plan: Plan, events: Iterable[PlanEvent]) -> None:
-    await session.store.save_plan(plan.as_json())
-    for event in events:
-        await session.store.append_plan_event(plan.id, event.type.value, event.data)
+    told = [(event.type.value, event.data) for event in events]
+    if not await session.store.store_plan(plan.as_json(), told):
+        raise PlanningError(f"there is a plan {plan.id} already", code="plan_exists")
 
 
 def _checked_goal(goal: str) -> str:
-    text = goal.strip()
+    given: object = goal  # whatever a caller without a type checker hands in
+    text = given.strip() if isinstance(given, str) else ""
     if not text:
         raise PlanningError("the goal is empty", code="goal_empty", hint="Say what is to be done.")
     if len(text) > LONGEST_GOAL:
