@@ -19,7 +19,7 @@ from flowbuilder.errors import DatabaseError, InvalidValue, NotFound
 from flowbuilder.executor.consumer import Consumer
 from flowbuilder.executor.courier import Courier
 from flowbuilder.executor.listener import Listener
-from flowbuilder.executor.queue_names import checked_queue, checked_visibility
+from flowbuilder.executor.queue_names import checked_count, checked_queue, checked_visibility
 from flowbuilder.executor.store.subscriptions import Subscription, SubscriptionStore
 
 log = logging.getLogger(__name__)
@@ -135,8 +135,7 @@ class Subscriptions:
         """
         checked_queue(queue)
         seconds = checked_visibility(visibility_timeout)
-        if not 1 <= batch <= 1000:
-            raise InvalidValue("a batch lies between 1 and 1000", pointer="/batch")
+        checked_count(batch, "batch", "/batch")
         consumer = Consumer(
             self._bindings,
             self._listener,

@@ -14,7 +14,7 @@ from flowbuilder.executor.events import EventRow
 from flowbuilder.executor.records import Room, RunRow, Started, StepRow, TaskRow
 from flowbuilder.executor.retrying import Retried, retried
 from flowbuilder.executor.states import RunStatus
-from flowbuilder.executor.store.base import as_uuid
+from flowbuilder.executor.store.base import as_name, as_uuid
 from flowbuilder.executor.store.leases import LeaseStore
 from flowbuilder.executor.terms import Terms
 from flowbuilder.strictjson import DOCUMENT_LIMITS, check
@@ -134,7 +134,8 @@ class RunStore(LeaseStore):
         wanted = None if status is None else status.value
         is_open = status is not None and not status.terminal
         query = queries.LIST_OPEN_RUNS if is_open else queries.LIST_RUNS
-        found = await self._all(query, self.workspace, flow, wanted, cursor, limit)
+        name = None if flow is None else as_name(flow)
+        found = await self._all(query, self.workspace, name, wanted, cursor, limit)
         return [rows.read(RunRow, row) for row in found]
 
     async def run_steps(self, run_id: str) -> list[StepRow]:

@@ -160,6 +160,20 @@ def check_actor(by: str | None, what: str) -> None:
         )
 
 
+def check_doer(by: str | None, what: str) -> None:
+    """Refuse who cannot have started or steered a run.
+
+    Raises:
+        InvalidValue: No database holds the text (value_refused), or it is no name (actor_invalid).
+    """
+    if isinstance(by, str):
+        try:
+            check(by)
+        except InvalidValue as error:
+            raise InvalidValue(error.message, pointer="/by", code="value_refused") from None
+    check_actor(by, what)
+
+
 def limits_of(settings: Settings) -> Limits:
     """Return the bounds of a single value."""
     return Limits(depth=settings.max_json_depth, bytes=settings.max_value_bytes)
