@@ -108,6 +108,7 @@ SAVE_PLAN: Final = b"""
     set status = excluded.status, document = excluded.document, updated_at = excluded.updated_at
     where p.workspace_id = excluded.workspace_id
     returning *"""
+STORE_PLAN: Final = b"select flowbuilder.store_plan(%s, %s::uuid, %s, %s, %s, %s) as stored"
 GET_PLAN: Final = b"select * from flowbuilder.plans where workspace_id = %s and id = %s::uuid"
 LIST_PLANS: Final = b"""
     select * from flowbuilder.plans where workspace_id = %s
@@ -142,6 +143,9 @@ UPKEEP: Final = b"select flowbuilder.upkeep(%s::uuid) as answer"
 RELAY: Final = b"select flowbuilder.relay() as answer"
 QUEUE_DEPTH: Final = b"select flowbuilder.queue_depth() as answer"
 
+EMIT_WITH_TASK: Final = (
+    b"select flowbuilder.emit_with_task(%s::uuid, %s::bigint, %s, %s, %s, %s::float8)"
+)
 EMIT_EVENT: Final = b"select flowbuilder.emit_event(%s, %s, %s, %s, %s, %s::float8) as answer"
 
 WHY_RUN: Final = b"select flowbuilder.why_run(%s, %s::uuid) as answer"

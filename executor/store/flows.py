@@ -8,10 +8,12 @@ from flowbuilder.errors import NotFound
 from flowbuilder.executor import queries, rows
 from flowbuilder.executor.graphs import compile_output, compile_steps
 from flowbuilder.executor.records import FlowRow, VersionRow
-from flowbuilder.executor.store.base import StoreBase, as_uuid
+from flowbuilder.executor.store.base import StoreBase, as_name, as_uuid
 from flowbuilder.flow import Flow
 from flowbuilder.tools import ToolRegistry
 from flowbuilder.types import JsonObject, JsonValue
+
+LARGEST_VERSION = 2**31 - 1
 
 
 class FlowStore(StoreBase):
@@ -41,7 +43,7 @@ class FlowStore(StoreBase):
         Raises:
             NotFound: `flow_not_found`.
         """
-        found = await self._all(queries.GET_FLOW, self.workspace, slug)
+        found = await self._all(queries.GET_FLOW, self.workspace, as_name(slug))
         if not found:
             raise NotFound(f"there is no flow {slug!r}", code="flow_not_found")
         return rows.flow(found[0])
@@ -52,7 +54,7 @@ class FlowStore(StoreBase):
 
     async def delete_flow(self, slug: str) -> bool:
         """Delete a flow; its runs and versions stay readable. False: there was none."""
-        return bool(await self._all(queries.DELETE_FLOW, self.workspace, slug))
+        return bool(await self._all(queries.DELETE_FLOW, self.workspace, as_name(slug)))
 
     async def register_version(
         self,
@@ -90,7 +92,8 @@ class FlowStore(StoreBase):
         Raises:
             NotFound: `flow_not_found` or `version_not_found`.
         """
-        found = await self._all(queries.GET_VERSION, self.workspace, slug, version, version)
+        name, number = as_name(slug), _known_number(version)
+        found = await self._all(queries.GET_VERSION, self.workspace, name, number, number)
         if found:
             return rows.read(VersionRow, found[0])
         if version is None:
@@ -113,5 +116,14 @@ class FlowStore(StoreBase):
         """Read the published versions of a flow, newest first."""
         return [
             rows.read(VersionRow, row)
-            for row in await self._all(queries.LIST_VERSIONS, self.workspace, slug)
+            for row in await self._all(queries.LIST_VERSIONS, self.workspace, as_name(slug))
         ]
+
+
+def _known_number(version: object) -> int | None:
+    """Return the number of a version; 0, which none has, for what can be none."""
+    if version is None:
+        return None
+    if isinstance(version, bool) or not isinstance(version, int):
+        return 0
+    return version if 0 < version <= LARGEST_VERSION else 0

@@ -14,9 +14,10 @@ from flowbuilder.executor.events import EventRow
 from flowbuilder.executor.records import Room, RunRow, Started, StepRow, TaskRow
 from flowbuilder.executor.retrying import Retried, retried
 from flowbuilder.executor.states import RunStatus
-from flowbuilder.executor.store.base import as_uuid
+from flowbuilder.executor.store.base import as_name, as_uuid
 from flowbuilder.executor.store.leases import LeaseStore
 from flowbuilder.executor.terms import Terms
+from flowbuilder.strictjson import DOCUMENT_LIMITS, check
 from flowbuilder.types import JsonValue
 
 
@@ -43,10 +44,11 @@ class RunStore(LeaseStore):
         Raises:
             NotFound: `version_not_found`.
             Conflict: The key was used for another flow or input (`idempotency_mismatch`).
+            InvalidValue: The input is no JSON value.
         """
         started = await self.start_runs(
             version_id,
-            [input],
+            [check(input, limits=DOCUMENT_LIMITS)],
             timeout_seconds=timeout_seconds,
             idempotency_keys=[idempotency_key],
             plan_id=plan_id,
@@ -71,7 +73,7 @@ class RunStore(LeaseStore):
         room: Room | None = None,
         terms: Terms | None = None,
     ) -> Started:
-        """Start a run for each input, all or none.
+        """Start a run for each input, all or none. The inputs are clean JSON already.
 
         With `draft_at` the version has to be what the flow's draft, read then, still says. With
         `room`, first tasks are leased to the worker that offers it.
@@ -132,7 +134,8 @@ class RunStore(LeaseStore):
         wanted = None if status is None else status.value
         is_open = status is not None and not status.terminal
         query = queries.LIST_OPEN_RUNS if is_open else queries.LIST_RUNS
-        found = await self._all(query, self.workspace, flow, wanted, cursor, limit)
+        name = None if flow is None else as_name(flow)
+        found = await self._all(query, self.workspace, name, wanted, cursor, limit)
         return [rows.read(RunRow, row) for row in found]
 
     async def run_steps(self, run_id: str) -> list[StepRow]:

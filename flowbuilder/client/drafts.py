@@ -114,7 +114,7 @@ async def change(session: Session, slug: str, apply: Change) -> FlowRow:
 
 
 async def _change_once(session: Session, slug: str, apply: Change) -> FlowRow:
-    async with session.draft_lock(slug):
+    async with session.draft_lock(str(slug)):
         row = await session.store.get_flow(slug)
         flow = await checked_draft(session, apply(row.draft))
         return await session.store.save_draft(flow.document(), expected=row.draft)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, TypeVar
 
 from flowbuilder.client import drafts
 from flowbuilder.client.checking import (
     Document,
+    check_doer,
     checked_key,
     fitting_input,
     parse_document,
@@ -31,6 +32,7 @@ from flowbuilder.strictjson import dumps
 from flowbuilder.tools import ToolRegistry
 from flowbuilder.types import JsonObject, JsonValue
 
+Given = TypeVar("Given")
 #: Runs of one bulk start that begin in one transaction.
 STARTED_AT_ONCE = 500
 
@@ -80,7 +82,10 @@ async def execute_many(
     by: str | None = None,
 ) -> list[Run]:
     """Start a run for each input."""
-    keys = [None] * len(inputs) if idempotency_keys is None else idempotency_keys
+    inputs = _listed(inputs, "inputs")
+    keys: list[str | None] = [None] * len(inputs)
+    if idempotency_keys is not None:
+        keys = _listed(idempotency_keys, "idempotency_keys")
     if len(keys) != len(inputs):
         raise InvalidValue("one key is needed for each input", pointer="/idempotency_keys")
     start = Start(timeout=timeout, by=by, priority=priority, exact=version is not None)
@@ -93,6 +98,14 @@ async def execute_many(
                 raise
     found = await _version_of(session, flow, version)
     return await start_all(session, found, inputs, keys, start)
+
+
+def _listed(given: Iterable[Given], name: str) -> list[Given]:
+    """Return what stands for one run each. Raises: InvalidValue."""
+    known: object = given  # whatever a caller without a type checker hands in
+    if isinstance(known, str | bytes | Mapping) or not isinstance(known, Iterable):
+        raise InvalidValue(f"{name} is a list, with an element for each run", pointer=f"/{name}")
+    return list(given)
 
 
 async def _execute_plan(
@@ -182,10 +195,11 @@ async def start_all(
 
     Raises:
         DefinitionError: An input does not fit the flow's input schema (input_invalid).
-        InvalidValue: The time limit or an idempotency key is none.
+        InvalidValue: The time limit, an idempotency key or who starts them is none.
         Conflict: A key was used for something else, the flow was changed (draft_changed), or too
             many runs are open (too_many_runs).
     """
+    check_doer(start.by, "who starts a run")
     flow = head.flow
     given = [fitting_input(value, flow.input, session.settings) for value in inputs]
     checked = [checked_key(key) for key in keys]

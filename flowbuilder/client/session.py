@@ -12,6 +12,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 from weakref import WeakValueDictionary
 
+from flowbuilder.client.arguments import check_page
 from flowbuilder.client.feed import Feed
 from flowbuilder.errors import DatabaseUnavailable, ExecutionError, NotFound
 from flowbuilder.executor.events import EventRow
@@ -92,7 +93,11 @@ class Session:
 
         Raises:
             NotFound: There is no run or plan of this id.
+            InvalidValue: `after` is no number (page_invalid).
         """
+        check_page(0, after)
+        if not isinstance(stream, str):
+            raise NotFound(f"there is no run {str(stream)[:80]}", code="run_not_found")
         seen = after
         with self.feed.watch(stream) as signal:
             while True:
