@@ -7,9 +7,14 @@ from typing import Final
 _RUN: Final = b"""select r.* from flowbuilder.runs r where r.workspace_id = %s"""
 
 CREATE_FLOW: Final = b"select * from flowbuilder.create_flow(%s, %s)"
-SAVE_DRAFT: Final = b"select * from flowbuilder.save_draft(%s, %s, %s)"
-GET_FLOW: Final = b"select * from flowbuilder.flows where workspace_id = %s and slug = %s"
-LIST_FLOWS: Final = b"select * from flowbuilder.flows where workspace_id = %s order by slug"
+SAVE_DRAFT: Final = b"select * from flowbuilder.save_draft(%s, %s, %s::uuid)"
+APPEND_STEP: Final = b"select * from flowbuilder.append_step(%s, %s, %s::uuid, %s)"
+_FLOW: Final = b"""
+    select f.slug, flowbuilder.whole_draft(f) as draft, f.head, f.revision, f.created_at,
+        f.updated_at
+    from flowbuilder.flows f where f.workspace_id = %s"""
+GET_FLOW: Final = _FLOW + b" and f.slug = %s"
+LIST_FLOWS: Final = _FLOW + b" order by f.slug"
 DELETE_FLOW: Final = (
     b"delete from flowbuilder.flows where workspace_id = %s and slug = %s returning slug"
 )

@@ -34,6 +34,19 @@ create table flowbuilder.flows (
     primary key (workspace_id, slug)
 );
 
+-- Steps that were added to a draft since it was last written as a whole: whole_draft.sql puts them
+-- at its end. So adding a step writes that step and nothing else, however long the draft is.
+-- `revision` is another one after each change of a draft.
+alter table flowbuilder.flows add revision uuid not null default gen_random_uuid();
+create table flowbuilder.draft_steps (
+    workspace_id uuid not null,
+    slug         text not null,
+    place        integer not null,
+    step         json not null,
+    primary key (workspace_id, slug, place),
+    foreign key (workspace_id, slug) references flowbuilder.flows on delete cascade
+);
+
 create table flowbuilder.flow_versions (
     id           uuid primary key default gen_random_uuid(),
     workspace_id uuid not null references flowbuilder.workspaces,

@@ -24,6 +24,7 @@ from flowbuilder.tools import Tool, ToolRegistry
 from flowbuilder.types import JsonValue
 
 if TYPE_CHECKING:
+    from flowbuilder.client.appending import KnownDraft
     from flowbuilder.executor.worker import Worker
 
 T = TypeVar("T")
@@ -77,6 +78,8 @@ class Session:
         """Functions given as steps, made into tools: by worker, step and function."""
         self.heads: dict[str, Head] = {}
         """What flows ran as last, by slug: the database says whether it still holds."""
+        self.drafts: dict[str, KnownDraft] = {}
+        """Drafts as this process has left them, by slug, the one changed last at the end."""
         self.feed = Feed(notifications)
         self._draft_locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
