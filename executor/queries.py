@@ -36,6 +36,11 @@ LIST_VERSIONS: Final = b"""
 START_RUNS: Final = b"""
     select flowbuilder.start_runs(%s, %s::uuid, %s::json[], %s::text[], %s::float8, %s::uuid, %s,
         %s, null, %s::uuid, %s, %s::float8, %s, %s) as answer"""
+#: A row for each of the runs that there is; of an open one, all but its id is null.
+ENDED_RUNS: Final = b"""
+    select r.id as asked, (o.run).* from flowbuilder.runs r
+    cross join lateral (select case when r.finished_at is not null then r end as run) o
+    where r.workspace_id = %s and r.id = any (%s::uuid[])"""
 GET_RUN: Final = _RUN + b" and r.id = %s::uuid"
 _RUNS: Final = b"""
     with given as (

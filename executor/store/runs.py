@@ -119,6 +119,15 @@ class RunStore(LeaseStore):
             raise NotFound(f"there is no run {run_id}", code="run_not_found")
         return rows.read(RunRow, found[0])
 
+    async def ended_runs(self, run_ids: Sequence[str]) -> dict[str, RunRow | None]:
+        """Read those of these runs that have ended; None for open ones, unknown ones left out."""
+        asked = {text: key for text in run_ids if (key := as_uuid(text)) is not None}
+        found = {
+            row["asked"]: None if row["id"] is None else rows.read(RunRow, row)
+            for row in await self._all(queries.ENDED_RUNS, self.workspace, list(asked.values()))
+        }
+        return {text: found[key] for text, key in asked.items() if key in found}
+
     async def list_runs(
         self,
         *,

@@ -12,6 +12,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 from weakref import WeakValueDictionary
 
+from flowbuilder.client.ends import Ends
 from flowbuilder.client.feed import Feed
 from flowbuilder.errors import DatabaseUnavailable, ExecutionError, NotFound
 from flowbuilder.executor.events import EventRow
@@ -81,6 +82,7 @@ class Session:
         self.drafts: dict[str, KnownDraft] = {}
         """Drafts as this process has left them, by slug, the one changed last at the end."""
         self.feed = Feed(notifications)
+        self._ends = Ends(store.ended_runs)
         self._draft_locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     def draft_lock(self, slug: str) -> asyncio.Lock:
@@ -122,8 +124,8 @@ class Session:
         with self.feed.watch_end(run_id) as signal:
             while True:
                 signal.clear()
-                row = await self._patiently(partial(self.store.get_run, run_id))
-                if row.status.terminal:
+                row = await self._patiently(partial(self._ends.row, run_id))
+                if row is not None:
                     return row
                 await signal.wait(self.settings.poll_interval.total_seconds())
 
