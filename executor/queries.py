@@ -47,17 +47,26 @@ _RUNS: Final = b"""
         select %s::uuid as workspace, %s::text as flow, %s::text as status, %s::uuid as before),
     {candidates}
     select r.* from candidates r cross join given g
-    where r.workspace_id = g.workspace
+    where r.workspace_id = g.workspace and {wanted}
       and (g.flow is null or r.flow = g.flow)
       and (g.status is null or r.status = g.status)
       and (g.before is null or (r.created_at, r.id) < (
             select b.created_at, b.id from flowbuilder.runs b where b.id = g.before))
     order by r.created_at desc, r.id desc limit %s"""
-LIST_RUNS: Final = _RUNS.replace(
-    b"{candidates}", b"candidates as not materialized (select * from flowbuilder.runs)"
-)
+
+
+def _listing(wanted: bytes) -> bytes:
+    candidates = b"candidates as not materialized (select * from flowbuilder.runs)"
+    return _RUNS.replace(b"{candidates}", candidates).replace(b"{wanted}", wanted)
+
+
+LIST_RUNS: Final = _listing(b"true")
+#: For one flow, however few of all the runs are its.
+LIST_RUNS_OF_FLOW: Final = _listing(b"r.flow = g.flow")
+#: For failed and cancelled runs, however few of all they are.
+LIST_SETBACKS: Final = _listing(b"r.setback = g.status and r.setback is not null")
 #: For the states of open runs: those are few, and found by the index of deadlines.
-LIST_OPEN_RUNS: Final = _RUNS.replace(
+LIST_OPEN_RUNS: Final = _RUNS.replace(b"{wanted}", b"true").replace(
     b"{candidates}",
     b"candidates as materialized (select * from flowbuilder.runs where finished_at is null)",
 )

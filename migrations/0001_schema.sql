@@ -152,6 +152,14 @@ create index runs_retries on flowbuilder.runs (retry_of) where retry_of is not n
 create index runs_planned on flowbuilder.runs (plan_id) where plan_id is not null;
 create index runs_unsaved on flowbuilder.runs (version_id) where version is null;
 
+-- Lists of runs by flow and by what few runs come to; neither index speaks of what a run changes
+-- while it is under way.
+create index runs_of_flow on flowbuilder.runs (workspace_id, flow, created_at desc, id desc);
+alter table flowbuilder.runs add setback text generated always as
+    (case when status in ('failed', 'cancelled') then status end) stored;
+create index runs_setbacks on flowbuilder.runs (workspace_id, setback, created_at desc, id desc)
+    where setback is not null;
+
 create table flowbuilder.run_steps (
     run_id          uuid not null,
     position        integer not null,

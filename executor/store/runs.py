@@ -139,9 +139,7 @@ class RunStore(LeaseStore):
         """Read runs, newest first; `before` is the id of the last run of the page before."""
         cursor = None if before is None else as_uuid(before)
         wanted = None if status is None else status.value
-        is_open = status is not None and not status.terminal
-        query = queries.LIST_OPEN_RUNS if is_open else queries.LIST_RUNS
-        found = await self._all(query, self.workspace, flow, wanted, cursor, limit)
+        found = await self._all(_listing(flow, status), self.workspace, flow, wanted, cursor, limit)
         return [rows.read(RunRow, row) for row in found]
 
     async def run_steps(self, run_id: str) -> list[StepRow]:
@@ -235,3 +233,12 @@ class RunStore(LeaseStore):
             dry_run,
         )
         return retried(row["answer"])
+
+
+def _listing(flow: str | None, status: RunStatus | None) -> bytes:
+    """Return the statement that finds such runs among all others by an index."""
+    if status in (RunStatus.FAILED, RunStatus.CANCELLED):
+        return queries.LIST_SETBACKS
+    if status is not None and not status.terminal:
+        return queries.LIST_OPEN_RUNS
+    return queries.LIST_RUNS if flow is None else queries.LIST_RUNS_OF_FLOW
