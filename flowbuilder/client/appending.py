@@ -50,14 +50,18 @@ async def append(session: Session, slug: str, step: JsonObject) -> FlowRow | Non
 
 def remember(session: Session, row: FlowRow, flow: Flow) -> None:
     """Keep a draft that was just checked and written, in the place of the oldest one."""
+    session.drafts[row.slug] = KnownDraft(row=row, flow=growing_flow(session, flow))
+    while len(session.drafts) > MOST_DRAFTS:
+        del session.drafts[next(iter(session.drafts))]
+
+
+def growing_flow(session: Session, flow: Flow) -> GrowingFlow:
+    """Return a valid flow so that further steps can be judged by themselves."""
     settings = session.settings
-    growing = GrowingFlow(
+    return GrowingFlow(
         flow,
         session.registry,
         max_steps=settings.max_steps,
         depth=settings.max_json_depth,
         value_bytes=settings.max_value_bytes,
     )
-    session.drafts[row.slug] = KnownDraft(row=row, flow=growing)
-    while len(session.drafts) > MOST_DRAFTS:
-        del session.drafts[next(iter(session.drafts))]

@@ -26,6 +26,7 @@ from flowbuilder.types import JsonValue
 
 if TYPE_CHECKING:
     from flowbuilder.client.appending import KnownDraft
+    from flowbuilder.client.growing import KnownRun
     from flowbuilder.executor.worker import Worker
 
 T = TypeVar("T")
@@ -81,6 +82,8 @@ class Session:
         """What flows ran as last, by slug: the database says whether it still holds."""
         self.drafts: dict[str, KnownDraft] = {}
         """Drafts as this process has left them, by slug, the one changed last at the end."""
+        self.growing: dict[str, KnownRun] = {}
+        """What is known of the flows of runs that steps were added to, by run id."""
         self.feed = Feed(notifications)
         self._ends = Ends(store.ended_runs)
         self._draft_locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
