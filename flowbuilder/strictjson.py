@@ -127,14 +127,15 @@ _HINTS = {
 #: What the short way leaves to the gate, which knows what is wrong and where.
 _ODD: Any = object()
 #: So many members and elements may be met on the short way: shared parts cannot multiply far.
-_SMALL = 10_000
+_SMALL = 100_000
 
 
 def _plain(value: Any, depth: int, room: list[int]) -> Any:
     """Copy a value that is nothing but plain JSON, as nearly every one is; else _ODD."""
     kind = type(value)
     if kind is str:
-        plain = value.isascii() and "\x00" not in value
+        room[0] -= len(value) >> 6  # a long text counts as the many short ones that it equals
+        plain = room[0] >= 0 and value.isascii() and "\x00" not in value
     elif kind is int:
         plain = SMALLEST_INTEGER <= value <= LARGEST_INTEGER
     elif kind is float:
