@@ -128,7 +128,7 @@ _HINTS = {
 #: What the short way leaves to the gate, which knows what is wrong and where.
 _ODD: Any = object()
 #: So many members and elements may be met on the short way: shared parts cannot multiply far.
-_SMALL = 10_000
+_SMALL = 100_000
 #: What orjson would write in a way of its own is not for it: it is no JSON.
 _PLAINLY = (
     orjson.OPT_PASSTHROUGH_DATACLASS

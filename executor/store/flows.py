@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import Any
+
 from psycopg.types.json import Json
 
 from flowbuilder.errors import NotFound
@@ -27,15 +30,32 @@ class FlowStore(StoreBase):
         """
         return rows.flow(await self._one(queries.CREATE_FLOW, self.workspace, Json(draft)))
 
-    async def save_draft(self, draft: JsonObject, *, expected: JsonObject | None = None) -> FlowRow:
-        """Replace the draft of a flow, if it still is the `expected` one when that is given.
+    async def save_draft(self, draft: JsonObject, *, revision: str | None = None) -> FlowRow:
+        """Replace the draft of a flow, if it still has the `revision` when that is given.
 
         Raises:
             NotFound: `flow_not_found`.
             Conflict: Somebody else changed the draft meanwhile (`draft_changed`).
         """
-        before = None if expected is None else Json(expected)
-        return rows.flow(await self._one(queries.SAVE_DRAFT, self.workspace, Json(draft), before))
+        return rows.flow(await self._one(queries.SAVE_DRAFT, self.workspace, Json(draft), revision))
+
+    async def append_step(self, flow: FlowRow, step: JsonObject) -> FlowRow:
+        """Add a step at the end of a flow's draft; returns the flow with it.
+
+        Raises:
+            Conflict: The draft is not that of `flow` any more (`draft_changed`).
+        """
+        row = await self._one(
+            queries.APPEND_STEP, self.workspace, flow.slug, flow.revision, Json(step)
+        )
+        before: Any = flow.draft.get("steps", [])
+        return replace(
+            flow,
+            draft={**flow.draft, "steps": [*before, step]},
+            version=row["head"],
+            revision=str(row["revision"]),
+            updated_at=row["updated_at"],
+        )
 
     async def get_flow(self, slug: str) -> FlowRow:
         """Read a flow.

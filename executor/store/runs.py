@@ -121,6 +121,15 @@ class RunStore(LeaseStore):
             raise NotFound(f"there is no run {run_id}", code="run_not_found")
         return rows.read(RunRow, found[0])
 
+    async def ended_runs(self, run_ids: Sequence[str]) -> dict[str, RunRow | None]:
+        """Read those of these runs that have ended; None for open ones, unknown ones left out."""
+        asked = {text: key for text in run_ids if (key := as_uuid(text)) is not None}
+        found = {
+            row["asked"]: None if row["id"] is None else rows.read(RunRow, row)
+            for row in await self._all(queries.ENDED_RUNS, self.workspace, list(asked.values()))
+        }
+        return {text: found[key] for text, key in asked.items() if key in found}
+
     async def list_runs(
         self,
         *,
@@ -132,10 +141,8 @@ class RunStore(LeaseStore):
         """Read runs, newest first; `before` is the id of the last run of the page before."""
         cursor = None if before is None else as_uuid(before)
         wanted = None if status is None else status.value
-        is_open = status is not None and not status.terminal
-        query = queries.LIST_OPEN_RUNS if is_open else queries.LIST_RUNS
         name = None if flow is None else as_name(flow)
-        found = await self._all(query, self.workspace, name, wanted, cursor, limit)
+        found = await self._all(_listing(flow, status), self.workspace, name, wanted, cursor, limit)
         return [rows.read(RunRow, row) for row in found]
 
     async def run_steps(self, run_id: str) -> list[StepRow]:
@@ -229,3 +236,12 @@ class RunStore(LeaseStore):
             dry_run,
         )
         return retried(row["answer"])
+
+
+def _listing(flow: str | None, status: RunStatus | None) -> bytes:
+    """Return the statement that finds such runs among all others by an index."""
+    if status in (RunStatus.FAILED, RunStatus.CANCELLED):
+        return queries.LIST_SETBACKS
+    if status is not None and not status.terminal:
+        return queries.LIST_OPEN_RUNS
+    return queries.LIST_RUNS if flow is None else queries.LIST_RUNS_OF_FLOW

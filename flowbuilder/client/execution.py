@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
+
+import orjson
 
 from flowbuilder.client import drafts
 from flowbuilder.client.checking import (
@@ -35,6 +37,8 @@ from flowbuilder.types import JsonObject, JsonValue
 Given = TypeVar("Given")
 #: Runs of one bulk start that begin in one transaction.
 STARTED_AT_ONCE = 500
+#: Bytes of their inputs, from which on there are no more: a statement has its time.
+BYTES_AT_ONCE = 8 * 1_048_576
 
 
 async def execute(
@@ -206,21 +210,20 @@ async def start_all(
     limit = time_limit(start.timeout) or flow.timeout or session.settings.run_timeout
     terms = start.terms(session.settings)
     runs: list[Run] = []
-    for first in range(0, len(given), STARTED_AT_ONCE):
-        batch = given[first : first + STARTED_AT_ONCE]
+    for part in _batches(given):
+        batch, batch_keys = given[part], checked[part]
         begun = time.monotonic()
         started = await session.start_runs(
             head.version.id,
             batch,
             timeout_seconds=limit.total_seconds(),
-            idempotency_keys=checked[first : first + STARTED_AT_ONCE],
+            idempotency_keys=batch_keys,
             plan_id=start.plan_id,
             actor=start.by,
             exact=start.exact,
             draft_at=head.draft_at,
             terms=terms,
         )
-        batch_keys = checked[first : first + STARTED_AT_ONCE]
         for (run_id, created), value, key in zip(started.runs, batch, batch_keys, strict=True):
             row = (
                 await session.store.get_run(run_id)
@@ -229,6 +232,18 @@ async def start_all(
             )
             runs.append(Run(session, row, created=created, begun=begun if created else None))
     return runs
+
+
+def _batches(inputs: Sequence[JsonValue]) -> Iterator[slice]:
+    """Yield which inputs start together: as many as one statement takes in good time."""
+    first = size = 0
+    for place, value in enumerate(inputs):
+        size += len(orjson.dumps(value))
+        if place - first + 1 == STARTED_AT_ONCE or size >= BYTES_AT_ONCE:
+            yield slice(first, place + 1)
+            first, size = place + 1, 0
+    if first < len(inputs):
+        yield slice(first, len(inputs))
 
 
 def _new_row(

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from weakref import WeakValueDictionary
 
 from flowbuilder.client.arguments import check_page
+from flowbuilder.client.ends import Ends
 from flowbuilder.client.feed import Feed
 from flowbuilder.errors import DatabaseUnavailable, ExecutionError, NotFound
 from flowbuilder.executor.events import EventRow
@@ -25,6 +26,8 @@ from flowbuilder.tools import Tool, ToolRegistry
 from flowbuilder.types import JsonValue
 
 if TYPE_CHECKING:
+    from flowbuilder.client.appending import KnownDraft
+    from flowbuilder.client.growing import KnownRun
     from flowbuilder.executor.worker import Worker
 
 T = TypeVar("T")
@@ -78,7 +81,12 @@ class Session:
         """Functions given as steps, made into tools: by worker, step and function."""
         self.heads: dict[str, Head] = {}
         """What flows ran as last, by slug: the database says whether it still holds."""
+        self.drafts: dict[str, KnownDraft] = {}
+        """Drafts as this process has left them, by slug, the one changed last at the end."""
+        self.growing: dict[str, KnownRun] = {}
+        """What is known of the flows of runs that steps were added to, by run id."""
         self.feed = Feed(notifications)
+        self._ends = Ends(store.ended_runs)
         self._draft_locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     def draft_lock(self, slug: str) -> asyncio.Lock:
@@ -130,8 +138,8 @@ class Session:
                 await signal.wait(poll)
             while True:
                 signal.clear()
-                row = await self._patiently(partial(self.store.get_run, run_id))
-                if row.status.terminal:
+                row = await self._patiently(partial(self._ends.row, run_id))
+                if row is not None:
                     return row
                 await signal.wait(poll)
 

@@ -312,3 +312,11 @@ def test_one_large_text_many_times_is_refused_before_it_is_written(times: int) -
     with pytest.raises(InvalidValue) as caught:
         check(["a" * 1_000_000] * times)
     assert caught.value.code == "json_size"
+
+
+def test_a_long_text_that_is_held_over_and_over_is_refused_before_it_is_written_out() -> None:
+    text = "a" * 1_000_000
+    with pytest.raises(InvalidValue) as refused:
+        check([text] * 5_000)
+    assert refused.value.code == "json_size"
+    assert check([text[:1000]] * 1_000) == [text[:1000]] * 1_000
