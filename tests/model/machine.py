@@ -59,10 +59,10 @@ Shift: TypeAlias = tuple[int, list[tuple[str, JsonValue]], int, bool]
 SHIFTS: st.SearchStrategy[Shift] = st.tuples(
     PLACE,
     st.lists(st.tuples(st.sampled_from(DEEDS), st.sampled_from(VALUES)), min_size=3, max_size=4),
-    st.integers(0, 5),
+    st.sampled_from([3, 5, 1, 8, 2, 0]),
     st.sampled_from([True, True, True, False]),
 )
-SOME = st.lists(SHIFTS, min_size=2, max_size=4)
+SOME = st.lists(SHIFTS, min_size=3, max_size=5)
 
 
 class Hand:
