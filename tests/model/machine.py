@@ -362,7 +362,9 @@ class EngineMachine(RuleBasedStateMachine):
         assert not missing, f"tasks that should be there: {[task.place for task in missing]}"
         self._name_approvals()
         ids = {id(task): self.row_of(task) for task in self.world.all_tasks()}
-        self.known |= {ids[id(task)]: task for task in self.world.all_tasks()}
+        for task in self.world.all_tasks():
+            task.row = ids[id(task)]
+            self.known[task.row] = task
         blocked = {task["id"] for task in self.seen["tasks"] if task["blocked"]}
         self.stage.told["blocked"] += len(blocked)
         wrong = differences(of_database(self.seen), of_mirror(self.world, self.ids, ids, blocked))

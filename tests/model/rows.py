@@ -55,6 +55,8 @@ class Task:
 
     run: Run
     plan: Plan | None
+    row: int = 0
+    """Its id in the database: of what happens in one moment, older tasks go first."""
     element: int = -1
     kind: str = "step"
     status: str = "queued"

@@ -29,7 +29,7 @@ SEED = int(os.environ.get("FLOWBUILDER_TEST_SEED", "0")) or (
     secrets.randbelow(10**6) if LONG else 0
 )
 EXAMPLES, STEPS = (
-    (int(os.environ.get("FLOWBUILDER_TEST_ROUNDS", "25")) * 100, 60) if LONG else (30, 40)
+    (int(os.environ.get("FLOWBUILDER_TEST_ROUNDS", "25")) * 100, 60) if LONG else (20, 40)
 )
 
 

@@ -106,7 +106,7 @@ class World(Work):
         waits = [task for task in due if task.wait in LISTENS]
         self.hear(waits)
         self.finish([_unheard(task) for task in waits if task.status == "waiting"])
-        for approval in self.approvals:
+        for approval in sorted(self.approvals, key=lambda one: (one.end, one.task.row)):
             if (
                 approval.task.run is run
                 and approval.status == "pending"
