@@ -126,8 +126,8 @@ async def _change_once(session: Session, slug: str, apply: Change) -> FlowRow:
 
 async def add_step(session: Session, slug: str, step: JsonObject) -> FlowRow:
     """Add a step at the end of a draft."""
-    async with session.draft_lock(slug):
-        row = await appending.append(session, slug, step)
+    async with session.draft_lock(str(slug)):
+        row = await appending.append(session, slug, step) if isinstance(slug, str) else None
     if row is not None:
         return row
     return await change(session, slug, lambda document: _with_step(document, step))
