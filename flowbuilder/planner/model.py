@@ -42,6 +42,7 @@ from flowbuilder.planner.schema import (
     sequence_schema,
 )
 from flowbuilder.planner.second_opinion import second_opinion
+from flowbuilder.planner.shortlist import narrowed
 from flowbuilder.planner.surplus import inquires, tell_result
 from flowbuilder.planner.telling import (
     completed,
@@ -83,6 +84,7 @@ class ModelPlanner:
         told: JsonObject = {"goal": request.goal, "planner": self.name, "model": self._model.name}
         yield PlanEvent(type=PlanEventType.STARTED, data=told)
         try:
+            request = await narrowed(request)
             plans = own_tools_first(self._plan, request, self._settings) if self._own else None
             async for event in plans or self._plan(request, Usage()):
                 yield event
