@@ -24,14 +24,15 @@ from flowbuilder.planner.base import PlanEvent, PlanEventType, PlanRequest
 from flowbuilder.planner.columns import columns_schema, supposed
 from flowbuilder.planner.eligibility import eligible
 from flowbuilder.planner.grounding import Ground
-from flowbuilder.planner.judging import Judgement, judge, missing_tools, question_invented
-from flowbuilder.planner.literals import literals
-from flowbuilder.planner.losses import (
-    field_finders,
-    shorteners,
-    source_readers,
-    translators,
+from flowbuilder.planner.judging import (
+    Judgement,
+    judge,
+    missing_tools,
+    question_invented,
+    question_unsupported,
 )
+from flowbuilder.planner.literals import literals
+from flowbuilder.planner.losses import field_finders, shorteners, source_readers, translators
 from flowbuilder.planner.narrowing import own_tools_first
 from flowbuilder.planner.relevance import likely_steps, unspoken_changes
 from flowbuilder.planner.schema import (
@@ -356,7 +357,7 @@ class ModelPlanner:
             )
         if best.document is None:
             raise no_answer(best, self._model.name)
-        best = question_invented(best)
+        best = question_unsupported(question_invented(best), work.request)
         if best.flow is None or best.errors:
             raise PlanningError(
                 f"the model's plan still has {len(best.errors)} problems "
