@@ -49,6 +49,8 @@ from flowbuilder.types import JsonObject, JsonValue
         ("tax in Chicago, Illinois", "IL"),
         ("a trip to NYC", "New York City"),
         ("it costs 30 dollars", "USD"),
+        ("put it into Spanish", "es"),
+        ("it costs 30 francs", "CHF"),
         ("compare the prices of oranges", "orange price"),
         ("Read the harbour's log", "harbor log"),
         ("the ids [3, 5, 8]", [3, 5, 8]),
@@ -83,6 +85,7 @@ def test_what_was_said_is_supported(said: str, value: JsonValue) -> None:
         ("from Rome at 7", {"city": "Oslo", "hour": 7}),
         ("the students of the school", "studio"),
         ("nothing at all", "false"),
+        ("put it into Spanish", "fr"),
         ("0", "zero gravity chamber"),
     ],
 )
@@ -114,7 +117,9 @@ def test_what_a_schema_says_is_supported(
 def test_a_long_statement_is_read_in_bounds() -> None:
     statement = Statement("seven hundred crates of apples, 12 a day; " * 500)
     assert statement.supports(700, {}) and not statement.supports("pears", {})
-    assert not Statement("9" * 5000 + "e" + "9" * 5000).supports(3, {})
+    for run in ("9" * 5000 + "e" + "9" * 5000, "-" * 20_000, "1" * 20_000):
+        assert not Statement(run).supports(3, {})
+        assert not Statement(run).supports("three pears", {})
 
 
 @tool("ferry.book", effects="read")

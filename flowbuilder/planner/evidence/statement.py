@@ -9,7 +9,7 @@ from functools import cached_property
 from typing import Any
 
 from flowbuilder.planner.evidence.quantities import Quantities
-from flowbuilder.planner.rules.lexicon import stem
+from flowbuilder.planner.rules.lexicon import lexicon, stem
 from flowbuilder.planner.rules.literals import find_literals
 from flowbuilder.types import JsonValue
 
@@ -18,6 +18,8 @@ _ENOUGH = 0.7
 #: A text of more signs than this counts as said wherever its signs stand, blanks aside.
 _SHORTEST_PIECE = 3
 _WORD = re.compile(r"[^\W_]+")
+#: A run of signs that is no word, number or address.
+_RUN = re.compile(r"\S{200,}")
 _NUMBER = re.compile(r"[-+]?\d+(?:\.\d+)?")
 _SMALL = frozenset(
     _WORD.findall("a an and at by de for from in is it no of on or per s the to with")
@@ -127,7 +129,8 @@ class Statement:
         words = set(self._said.split())
         for item in (*words, *(sign for sign in "$€£¥%°" if sign in self._goal)):
             words.update(_SHORT.get(item, "").split())
-        for literal in find_literals(self._goal):
+            words.update(_plain(code) for code in _codes(item))
+        for literal in find_literals(_RUN.sub(" ", self._goal)):
             words.update(_plain(f"{literal.value} {literal.unit or ''}").split())
         said = self._said.split()
         words.update(
@@ -140,6 +143,13 @@ class Statement:
     @cached_property
     def _stems(self) -> frozenset[str]:
         return frozenset(stem(word) for word in self._words)
+
+
+def _codes(word: str) -> list[str]:
+    """Return the codes of a language or a currency: `es` for Spanish."""
+    known = lexicon()
+    codes = (known.languages.get(word.capitalize()), known.currencies.get(word))
+    return [code for code in codes if code is not None]
 
 
 def _is_constant(value: JsonValue, shape: Mapping[str, Any]) -> bool:
