@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from typing import Any
 
 from flowbuilder.client import drafts
@@ -188,7 +189,7 @@ async def start_all(
     flow = head.flow
     given = [fitting_input(value, flow.input, session.settings) for value in inputs]
     checked = [checked_key(key) for key in keys]
-    limit = time_limit(start.timeout) or flow.timeout or session.settings.run_timeout
+    limit = run_limit(start, flow, session.settings)
     terms = start.terms(session.settings)
     runs: list[Run] = []
     for first in range(0, len(given), STARTED_AT_ONCE):
@@ -213,6 +214,11 @@ async def start_all(
             )
             runs.append(Run(session, row, created=created))
     return runs
+
+
+def run_limit(start: Start, flow: Flow, settings: Settings) -> timedelta:
+    """Return how long a run may take. Raises: InvalidValue (timeout_invalid)."""
+    return time_limit(start.timeout) or flow.timeout or settings.run_timeout
 
 
 def _new_row(

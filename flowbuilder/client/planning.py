@@ -30,7 +30,26 @@ def choose_planner(session: Session) -> Planner:
     return RulePlanner(session.settings)
 
 
-async def stream_plan(
+async def plan_request(
+    session: Session,
+    goal: str,
+    *,
+    input: JsonValue = None,
+    input_schema: JsonSchema | None = None,
+    plan_id: str | None = None,
+) -> PlanRequest:
+    """Return what a planner is asked for. Raises: PlanningError (goal_empty, goal_too_long)."""
+    return PlanRequest(
+        id=plan_id or str(uuid.uuid4()),
+        goal=_checked_goal(goal),
+        registry=session.registry,
+        input=input,
+        input_schema=input_schema,
+        flows=tuple(row.slug for row in await session.store.list_flows()),
+    )
+
+
+async def stream_goal(
     session: Session,
     planner: Planner,
     goal: str,
@@ -38,19 +57,20 @@ async def stream_plan(
     input: JsonValue = None,
     input_schema: JsonSchema | None = None,
 ) -> AsyncIterator[PlanEvent]:
+    """Plan a goal as `stream_plan` does. Raises: as `stream_plan`."""
+    request = await plan_request(session, goal, input=input, input_schema=input_schema)
+    async for event in stream_plan(session, planner, request):
+        yield event
+
+
+async def stream_plan(
+    session: Session, planner: Planner, request: PlanRequest
+) -> AsyncIterator[PlanEvent]:
     """Plan and yield each event; plan and events are stored before the last one is yielded.
 
     Raises:
         PlanningError, ModelError: No plan came out; nothing is stored.
     """
-    request = PlanRequest(
-        id=str(uuid.uuid4()),
-        goal=_checked_goal(goal),
-        registry=session.registry,
-        input=input,
-        input_schema=input_schema,
-        flows=tuple(row.slug for row in await session.store.list_flows()),
-    )
     seen: list[PlanEvent] = []
     async for event in planner.stream(request):
         seen.append(event)
