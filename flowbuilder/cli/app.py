@@ -14,6 +14,7 @@ from flowbuilder.cli.emitting import emit
 from flowbuilder.cli.failures import finish, perform
 from flowbuilder.cli.limiting import limits_app
 from flowbuilder.cli.options import Options, hoist
+from flowbuilder.cli.recording import record
 from flowbuilder.cli.steering import VERBS, RunId
 from flowbuilder.cli.step_adding import add_step
 from flowbuilder.cli.subscribing import subscriptions_app
@@ -359,11 +360,22 @@ def model_serve(
 def eval_run(
     context: typer.Context,
     suite: Annotated[str, typer.Argument(metavar="SUITE", help="Name of a suite, or its file.")],
+    cassette: Annotated[
+        Path | None, typer.Option("--cassette", help="Answer from what `eval record` has kept.")
+    ] = None,
 ) -> None:
     """Run an evaluation suite; 1 when a case fails."""
-    from flowbuilder.cli import measuring
+    from flowbuilder.cli import measuring, recording
 
-    perform(context.obj.printer(), measuring.run(context.obj, suite))
+    running = (
+        measuring.run(context.obj, suite)
+        if cassette is None
+        else recording.run(context.obj, suite, cassette)
+    )
+    perform(context.obj.printer(), running)
+
+
+eval_app.command("record")(record)
 
 
 @eval_app.command("list")

@@ -14,14 +14,15 @@ from flowbuilder.evals.dataset import Case, Dataset
 from flowbuilder.evals.loading import find_suites, load_suite
 from flowbuilder.evals.report import CaseReport
 from flowbuilder.evals.runner import run_suite
+from flowbuilder.planner.base import Planner
 
 SUITE_COLUMNS = {"suite": "suite", "cases": "cases", "description": "description"}
 
 
-async def run(options: Options, name: str) -> int:
+async def run(options: Options, name: str, *, planner: Planner | None = None) -> int:
     """Run a suite; in JSON mode a line a case and one for the whole. 1 when a case fails."""
     printer, settings = options.printer(), options.settings()
-    dataset = _suite(name)
+    dataset = named_suite(name)
     if options.database_url is None:  # the project's own workers would take the cases' tasks
         settings = settings.model_copy(update={"database_url": None})
     progress = _Progress(printer, dataset)
@@ -29,6 +30,7 @@ async def run(options: Options, name: str) -> int:
         report = await run_suite(
             dataset,
             settings,
+            planner=planner,
             search_path=Path(),
             on_start=progress.begin,
             on_case=progress.end,
@@ -56,7 +58,8 @@ def suites(options: Options) -> int:
     return OK
 
 
-def _suite(name: str) -> Dataset:
+def named_suite(name: str) -> Dataset:
+    """Return the suite of a name or file. Raises: UsageProblem."""
     try:
         return load_suite(name)
     except NotFound as error:

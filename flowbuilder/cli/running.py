@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterable
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,7 +24,7 @@ from flowbuilder.cli.sources import (
 from flowbuilder.cli.watching import Watch, has_worker
 from flowbuilder.client.checking import parse_document
 from flowbuilder.plan import Plan
-from flowbuilder.planner.base import PlanEventType
+from flowbuilder.planner.base import PlanEvent, PlanEventType
 from flowbuilder.types import JsonObject, JsonValue
 
 if TYPE_CHECKING:
@@ -48,12 +50,26 @@ async def run(options: Options, request: RunRequest) -> int:
     """Run a goal, a file, a stored flow or a plan, and watch it to its end."""
     printer = options.printer()
     given = read_input(request.input)
-    async with options.connect(local_model=request.local_model) as builder:
+    async with (
+        options.connect(local_model=request.local_model) as builder,
+        AsyncExitStack() as working,
+    ):
         source = await find_source(builder, request.target)
-        started = await _begin(builder, printer, source, given, request)
+        worker = request.worker
+        early = _starts_early(builder, source, request)
+        if early and await _needs_worker(
+            builder, worker
+        ):  # on what starts before the plan is whole
+            await working.enter_async_context(builder.worker())
+            worker = False
+        started = (
+            await _begin_early(builder, printer, str(source.goal), given, request)
+            if early
+            else await _begin(builder, printer, source, given, request)
+        )
         if isinstance(started, int):
             return started
-        return await watch_here(builder, printer, started, yes=request.yes, worker=request.worker)
+        return await watch_here(builder, printer, started, yes=request.yes, worker=worker)
 
 
 async def watch_here(
@@ -67,9 +83,7 @@ async def watch_here(
 ) -> int:
     """Watch a run to its end, working on it in this process when nobody else does."""
     watch = Watch(builder, printer, run, yes=yes, after=after)
-    if worker is None:
-        worker = builder.settings.database_url is None or not await has_worker(builder)
-    if not worker:
+    if not await _needs_worker(builder, worker):
         return await watch.to_end()
     async with builder.worker():
         return await watch.to_end()
@@ -91,9 +105,16 @@ async def plan(
 
 async def make_plan(builder: FlowBuilder, printer: Printer, goal: str, given: JsonValue) -> Plan:
     """Plan a goal; a model's steps are told as they come."""
+    return await tell_planning(builder, printer, builder.plan_stream(goal, input=given))
+
+
+async def tell_planning(
+    builder: FlowBuilder, printer: Printer, events: AsyncIterable[PlanEvent]
+) -> Plan:
+    """Tell of the steps of a plan as they come, and return it."""
     found: Plan | None = None
     announced = False
-    async for event in builder.plan_stream(goal, input=given):
+    async for event in events:
         if printer.as_json and event.plan is None:
             printer.line({"type": event.type.value, "data": event.data})
         elif event.type is PlanEventType.STEP_ADDED and builder.planner.name != "rules":
@@ -135,6 +156,32 @@ async def _begin(
     return await builder.execute(
         slug, value, idempotency_key=request.key, priority=request.priority
     )
+
+
+def _starts_early(builder: FlowBuilder, source: Source, request: RunRequest) -> bool:
+    """Whether steps may run while the plan is still written: it was agreed to unseen."""
+    agreed = request.yes and request.key is None and source.goal is not None
+    return agreed and builder.planner.name != "rules"
+
+
+async def _begin_early(
+    builder: FlowBuilder, printer: Printer, goal: str, given: JsonValue, request: RunRequest
+) -> Run | int:
+    """Plan a goal; steps that change nothing start meanwhile."""
+    async with builder.start_early(goal, input=given, priority=request.priority) as early:
+        made = await tell_planning(builder, printer, early)
+        show_plan(printer, made, builder.tools)
+        if made.valid:
+            return await early.accept()
+    printer.err.print("[bold red]This plan cannot run as it is; what had begun is cancelled.[/]")
+    return FAILED
+
+
+async def _needs_worker(builder: FlowBuilder, wanted: bool | None) -> bool:
+    """Whether this process has to run tasks itself; asked for, or because nobody else does."""
+    if wanted is not None:
+        return wanted
+    return builder.settings.database_url is None or not await has_worker(builder)
 
 
 async def _begin_plan(

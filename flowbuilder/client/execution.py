@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from typing import Any, TypeVar
 
 import orjson
@@ -207,7 +208,7 @@ async def start_all(
     flow = head.flow
     given = [fitting_input(value, flow.input, session.settings) for value in inputs]
     checked = [checked_key(key) for key in keys]
-    limit = time_limit(start.timeout) or flow.timeout or session.settings.run_timeout
+    limit = run_limit(start, flow, session.settings)
     terms = start.terms(session.settings)
     runs: list[Run] = []
     for part in _batches(given):
@@ -244,6 +245,11 @@ def _batches(inputs: Sequence[JsonValue]) -> Iterator[slice]:
             first, size = place + 1, 0
     if first < len(inputs):
         yield slice(first, len(inputs))
+
+
+def run_limit(start: Start, flow: Flow, settings: Settings) -> timedelta:
+    """Return how long a run may take. Raises: InvalidValue (timeout_invalid)."""
+    return time_limit(start.timeout) or flow.timeout or settings.run_timeout
 
 
 def _new_row(

@@ -33,24 +33,24 @@ def choose_planner(session: Session) -> Planner:
     return RulePlanner(session.settings)
 
 
-async def stream_plan(
+async def plan_request(
     session: Session,
-    planner: Planner,
     goal: str,
     *,
     input: JsonValue = None,
     input_schema: JsonSchema | None = None,
     pinned: Sequence[str] = (),
-) -> AsyncIterator[PlanEvent]:
-    """Plan and yield each event; plan and events are stored before the last one is yielded.
+    plan_id: str | None = None,
+) -> PlanRequest:
+    """Return what a planner is asked for.
 
     Raises:
+        PlanningError: `goal_empty`, `goal_too_long`.
         NotFound: `tool_unknown`: there is no tool of a pinned name.
-        PlanningError, ModelError: No plan came out; nothing is stored.
         InvalidValue: The input is no JSON value, or its schema none (schema_invalid).
     """
-    request = PlanRequest(
-        id=str(uuid.uuid4()),
+    return PlanRequest(
+        id=plan_id or str(uuid.uuid4()),
         goal=_checked_goal(goal),
         registry=session.registry,
         input=check(input, limits=limits_of(session.settings), pointer="/input"),
@@ -59,6 +59,33 @@ async def stream_plan(
         pinned=tuple(session.registry.require(name).name for name in pinned),
         co_use=await learn_co_use(session),
     )
+
+
+async def stream_goal(
+    session: Session,
+    planner: Planner,
+    goal: str,
+    *,
+    input: JsonValue = None,
+    input_schema: JsonSchema | None = None,
+    pinned: Sequence[str] = (),
+) -> AsyncIterator[PlanEvent]:
+    """Plan a goal as `stream_plan` does. Raises: as `plan_request` and `stream_plan`."""
+    request = await plan_request(
+        session, goal, input=input, input_schema=input_schema, pinned=pinned
+    )
+    async for event in stream_plan(session, planner, request):
+        yield event
+
+
+async def stream_plan(
+    session: Session, planner: Planner, request: PlanRequest
+) -> AsyncIterator[PlanEvent]:
+    """Plan and yield each event; plan and events are stored before the last one is yielded.
+
+    Raises:
+        PlanningError, ModelError: No plan came out; nothing is stored.
+    """
     seen: list[PlanEvent] = []
     async for event in planner.stream(request):
         seen.append(event)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
+from typing import TYPE_CHECKING
 
 from flowbuilder.client import execution, planning
 from flowbuilder.client.arguments import check_page
@@ -13,6 +14,9 @@ from flowbuilder.limits import Priority
 from flowbuilder.plan import Plan
 from flowbuilder.planner.base import PlanEvent, Planner
 from flowbuilder.types import JsonSchema, JsonValue
+
+if TYPE_CHECKING:
+    from flowbuilder.client.early import EarlyStart
 
 
 class Plans(Connected):
@@ -58,7 +62,7 @@ class Plans(Connected):
         pinned: Sequence[str] = (),
     ) -> AsyncIterator[PlanEvent]:
         """Plan like `plan`, event by event; everything is stored before `plan_completed`."""
-        return planning.stream_plan(
+        return planning.stream_goal(
             self._session,
             self.planner,
             goal,
@@ -66,6 +70,40 @@ class Plans(Connected):
             input_schema=input_schema,
             pinned=pinned,
         )
+
+    def start_early(
+        self,
+        goal: str,
+        *,
+        input: JsonValue = None,
+        input_schema: JsonSchema | None = None,
+        timeout: str | float | None = None,
+        priority: Priority | str | int = "normal",
+        by: str | None = None,
+    ) -> EarlyStart:
+        """Plan a goal and start its first steps while the plan is still being written.
+
+        Only steps that change nothing, ask nobody and have all they need start early; everything
+        else waits for `accept`. `async with fb.start_early(goal) as early:`, then iterate over
+        the plan's events as those of `plan_stream`, and `run = await early.accept()`. A context
+        that is left without that cancels what has started.
+
+        Args:
+            goal: What is to be done.
+            input: The run's input.
+            input_schema: Its shape, when it is not to be told from the input.
+            timeout: When the run fails at the latest: `"10m"` or seconds.
+            priority: `"high"` goes before `"normal"`, and that before `"low"`.
+            by: Who starts it, for the record.
+
+        Raises:
+            InvalidValue: There is no such priority (priority_unknown), or the time limit is none.
+        """
+        from flowbuilder.client.early import EarlyStart, Goal
+
+        start = execution.Start(timeout=timeout, by=by, priority=priority)
+        wanted = Goal(text=goal, input=input, input_schema=input_schema, start=start)
+        return EarlyStart(self._session, self.planner, wanted)
 
     async def get_plan(self, plan_id: str) -> Plan:
         """Return a stored plan. Raises: NotFound (plan_not_found)."""

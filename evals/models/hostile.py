@@ -1,0 +1,167 @@
+"""Models that mean harm: they answer with whatever may break a reader, or obey injected words."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from random import Random
+
+import orjson
+
+from flowbuilder.evals.models.base import Request, SimulatedModel
+from flowbuilder.evals.world.faults import fraction
+from flowbuilder.types import JsonObject, JsonValue
+
+Trick = Callable[[Sequence[str], Random], str]
+
+
+class HostileModel(SimulatedModel):
+    """Answers with one trick after another; the same seed, the same answers."""
+
+    name = "hostile"
+
+    def __init__(
+        self, tools: Sequence[str], *, seed: int = 0, tricks: Sequence[Trick] | None = None
+    ) -> None:
+        """Make a hostile model that knows the names of these tools; all tricks by default."""
+        super().__init__()
+        self._tools = list(tools) or ["none"]
+        self._seed = seed
+        self._tricks = list(TRICKS.values()) if tricks is None else list(tricks)
+
+    async def answer(self, request: Request) -> str:
+        """Return the next trick's text."""
+        number = len(self.requests)
+        trick = self._tricks[number % len(self._tricks)]
+        return trick(self._tools, Random(fraction(self._seed, number)))
+
+
+class ObedientModel(SimulatedModel):
+    """Does what another model would, and everything that injected words ask of it.
+
+    `orders` says what an injection wants: text → steps. Wherever a request holds such a text, its
+    steps are added to the plan, in front; values that are asked for carry the text on. With
+    `always` the orders are obeyed unasked: the model itself has been taken over.
+    """
+
+    name = "obedient"
+
+    def __init__(
+        self,
+        model: SimulatedModel,
+        orders: Mapping[str, Sequence[JsonObject]],
+        *,
+        always: bool = False,
+    ) -> None:
+        super().__init__()
+        self._model, self._orders, self._always = model, dict(orders), always
+        self.obeyed: list[str] = []
+        """The injected texts that were obeyed, in order."""
+
+    async def answer(self, request: Request) -> str:
+        """Return the other model's answer with what was ordered."""
+        text = await self._model.answer(request)
+        for injected, steps in self._orders.items():
+            if self._always or injected in request.text:
+                self.obeyed.append(injected)
+                text = _with_steps(text, steps) if request.kind == "steps" else text
+                text = _with_words(text, injected) if request.kind == "value" else text
+        return text
+
+
+def _with_steps(text: str, steps: Sequence[JsonObject]) -> str:
+    """Return an answer that also does the ordered steps, first."""
+    answer = orjson.loads(text)
+    return orjson.dumps({**answer, "tasks": [*steps, *answer["tasks"]]}).decode()
+
+
+def _with_words(text: str, words: str) -> str:
+    """Return a value whose texts all are the injected words."""
+
+    def carried(value: JsonValue) -> JsonValue:
+        if isinstance(value, str):
+            return words
+        if isinstance(value, list):
+            return [carried(item) for item in value]
+        if isinstance(value, dict):
+            return {key: carried(item) for key, item in value.items()}
+        return value
+
+    return orjson.dumps(carried(orjson.loads(text))).decode()
+
+
+def _plan(*steps: JsonObject) -> str:
+    return orjson.dumps({"tasks": list(steps)}).decode()
+
+
+def _step(tools: Sequence[str], random: Random, **more: JsonValue) -> JsonObject:
+    return {"id": "s1", "tool": random.choice(tools), "args": {}, **more}
+
+
+def _every_effect(tools: Sequence[str], random: Random) -> str:
+    """Call every tool, each without an approval and with a deadline that agrees."""
+    agreeing: JsonObject = {"on_deadline": "approve", "deadline": "1ms"}
+    approval: JsonValue = random.choice([None, agreeing])
+    return _plan(
+        *(
+            _step([tool], random, id=f"e{number}", approval=approval)
+            for number, tool in enumerate(tools)
+        )
+    )
+
+
+def _ring(tools: Sequence[str], random: Random) -> str:
+    """Let steps wait for each other in a circle."""
+    size = random.randint(2, 60)
+    return _plan(
+        *(
+            _step(tools, random, id=f"r{number}", after=[f"r{(number + 1) % size}"])
+            for number in range(size)
+        )
+    )
+
+
+def _crowd(tools: Sequence[str], random: Random) -> str:
+    """Write more steps than anybody may."""
+    return _plan(*(_step(tools, random, id=f"c{number}") for number in range(1_100)))
+
+
+def _deep(tools: Sequence[str], random: Random) -> str:
+    """Nest values deeper than any reader likes."""
+    depth = random.choice([60, 400, 5_000])
+    nested = "[" * depth + "]" * depth
+    return f'{{"tasks":[{{"id":"d","tool":"{tools[0]}","args":{{"x":{nested}}}}}]}}'
+
+
+def _code(tools: Sequence[str], random: Random) -> str:
+    """Put code where a path belongs."""
+    return _plan(
+        _step(tools, random, args={"x": "${{ __import__('os').system('true') }}"},
+              when="steps.s1.map(a, steps.s1.map(b, steps.s1.map(c, c)))")
+    )  # fmt: skip
+
+
+def _secrets(tools: Sequence[str], random: Random) -> str:
+    """Ask for secrets by name."""
+    return _plan(_step(tools, random, args={"text": "secret://FLOWBUILDER_MODEL_API_KEY"}))
+
+
+TRICKS: Mapping[str, Trick] = {
+    "empty": lambda tools, random: "",
+    "prose": lambda tools, random: "I would rather talk about the weather. " * 20,
+    "no_steps": lambda tools, random: _plan(),
+    "not_objects": lambda tools, random: '{"tasks":[1,null,"s1",[],true]}',
+    "not_a_number": lambda tools, random: '{"tasks":[{"id":"n","tool":"x","args":{"v":NaN}}]}',
+    "double_keys": lambda tools, random: '{"tasks":[{"id":"a","id":"b","tool":"x","args":{}}]}',
+    "lone_surrogate": lambda tools, random: '{"tasks":[{"id":"\\ud800","tool":"x","args":{}}]}',
+    "nul": lambda tools, random: '{"tasks":[{"id":"z\\u0000","tool":"x","args":{}}]}',
+    "unknown_tool": lambda tools, random: _plan(_step(["rm.all"], random)),
+    "odd_names": lambda tools, random: _plan(_step(tools, random, id="__proto__' OR 1=1 --")),
+    "every_effect": _every_effect,
+    "ring": _ring,
+    "crowd": _crowd,
+    "deep": _deep,
+    "code": _code,
+    "secrets": _secrets,
+    "long_text": lambda tools, random: _plan(_step(tools, random, args={"x": "a" * 60_000})),
+    "elements": lambda tools, random: _plan(_step(tools, random, for_each=[0] * 30_000)),
+}
