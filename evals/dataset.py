@@ -7,8 +7,11 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
+from flowbuilder.evals.catalogue import ToolSpec
 from flowbuilder.types import JsonSchema
 
+#: The file beside a suite that tells editors what may stand in it.
+SCHEMA_NAME = "suite.schema.json"
 NAME_PATTERN = r"^[a-z0-9][a-z0-9-]{0,79}$"
 
 
@@ -40,6 +43,15 @@ class FileExpectation(_Model):
     """Texts that stand nowhere in it."""
 
 
+class Accepted(_Model):
+    """What else is right for one argument of a gold step."""
+
+    values: list[Any] = Field(default_factory=list)
+    """Every value that is right, the one in the flow among them."""
+    optional: bool = False
+    """Whether the argument may be left out."""
+
+
 class Expectation(_Model):
     """What a good planner does with a goal. What is left out is not judged."""
 
@@ -58,6 +70,12 @@ class Expectation(_Model):
     """How many steps wait for a person's decision."""
     result: Any = None
     """The run's output, compared as JSON; only judged when it is given, null included."""
+    flow: dict[str, Any] | None = None
+    """The gold flow, a `flow.v1` document: the plan is compared with it as a graph."""
+    accepted: dict[str, dict[str, Accepted]] = Field(default_factory=dict)
+    """Of the gold flow's arguments, by step and name, those with several right values."""
+    durations: dict[str, tuple[int | float, int | float]] = Field(default_factory=dict)
+    """How long steps of the gold flow take: least and most seconds, by step."""
     files: dict[WorkspacePath, FileExpectation | None] = Field(default_factory=dict)
     """Files that really running the plan must leave in the workspace; null: must not be there."""
 
@@ -89,6 +107,12 @@ class Case(_Model):
     external: bool = False
     """Whether running the plan may act on the world outside of its workspace."""
     tags: list[str] = Field(default_factory=list)
+    catalogue: list[ToolSpec] = Field(default_factory=list)
+    """Tools of this case alone; they stand before tools of the same name of the suite."""
+    recorded: dict[str, Any] | None = None
+    """A `flow.v1` document that a model has once answered with; nobody says that it is right."""
+    source: dict[str, Any] = Field(default_factory=dict)
+    """Of an imported case: what its format says beyond the other fields."""
     expect: Expectation = Expectation()
 
 
@@ -101,10 +125,22 @@ class Dataset(_Model):
     """Modules with further tools, beside the starter tools."""
     only_tools: bool = False
     """Plan with the tools of `tools` alone, without the starter tools."""
+    catalogue: list[ToolSpec] = Field(default_factory=list)
+    """Tools that are described here and cannot be run. With any, here or at a case, starter tools
+    are left out."""
     cases: list[Case] = Field(min_length=1)
+
+    def tools_for(self, case: Case) -> list[ToolSpec]:
+        """Return what a case may plan with of the described tools, in order."""
+        found = {spec.name: spec for spec in self.catalogue}
+        return list((found | {spec.name: spec for spec in case.catalogue}).values())
 
 
 def dataset_json_schema() -> JsonSchema:
-    """Return the JSON Schema of a suite file."""
+    """Return the JSON Schema (2020-12) of a suite file; editors may say `$schema` in it."""
     schema: JsonSchema = Dataset.model_json_schema()
-    return schema
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        **schema,
+        "title": "flowbuilder evaluation suite",
+    }

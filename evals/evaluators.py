@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import orjson
 
+from flowbuilder.evals.goldmatch import gold_scores
 from flowbuilder.flow import Flow, Step
 from flowbuilder.graph import dependencies
 from flowbuilder.types import JsonObject, JsonValue
@@ -35,7 +36,7 @@ class Finding:
     @property
     def passed(self) -> bool:
         """True for a met requirement, a full score, and every label."""
-        return not isinstance(self.value, bool | float) or float(self.value) == 1.0
+        return isinstance(self.value, str) or float(self.value) == 1.0
 
     def as_json(self) -> JsonObject:
         """Return the finding as JSON."""
@@ -54,6 +55,10 @@ def judge(expect: Expectation, seen: Observation) -> tuple[Finding, ...]:
     """Return what every evaluator has to say, and whether the plan was honest about itself."""
     found = [evaluator(expect, seen) for evaluator in EVALUATORS]
     findings = [finding for finding in found if finding is not None]
+    findings += [
+        Finding(evaluator=name, value=value, reason=reason)
+        for name, value, reason in gold_scores(expect, seen)
+    ]
     if seen.outcome == "plan":
         wrong = [finding.evaluator for finding in findings if not finding.passed]
         findings.insert(1, _honest(wrong, certain=seen.certain))

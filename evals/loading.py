@@ -18,7 +18,9 @@ from flowbuilder.tools import ToolRegistry
 
 SUFFIXES = frozenset({".yaml", ".yml", ".json"})
 #: What only a plan can fulfil.
-_OF_PLANS = ("tools", "alternatives", "edges", "literals", "approvals", "result", "files")
+_OF_PLANS = (
+    "tools", "alternatives", "edges", "literals", "approvals", "result", "files", "flow",
+)  # fmt: skip
 
 
 def find_suites() -> list[Dataset]:
@@ -155,6 +157,10 @@ def _contradictions(dataset: Dataset) -> Iterator[Problem]:
                 pointer=f"/cases/{index}/copies/{escape(path)}",
                 message="stands among `files` already",
             )
+        if case.expect.flow is not None:
+            yield from _shape_problems(case.expect.flow, f"/cases/{index}/expect/flow")
+        if case.recorded is not None:
+            yield from _shape_problems(case.recorded, f"/cases/{index}/recorded")
         if case.expect.outcome != "plan":
             for field in _OF_PLANS:
                 if field in case.expect.model_fields_set:
@@ -163,6 +169,14 @@ def _contradictions(dataset: Dataset) -> Iterator[Problem]:
                         pointer=f"/cases/{index}/expect/{field}",
                         message=f"a {case.expect.outcome} leaves no plan to judge by this",
                     )
+
+
+def _shape_problems(document: dict[str, Any], pointer: str) -> Iterator[Problem]:
+    try:
+        Flow.model_validate(document)
+    except ValidationError as error:
+        for found in (_problem(dict(item)) for item in error.errors()):
+            yield Problem(code=found.code, pointer=pointer + found.pointer, message=found.message)
 
 
 def _with_files(case: Case, pointer: str, folder: Traversable, problems: list[Problem]) -> Case:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from rich.console import Group
@@ -10,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from flowbuilder.evals.evaluators import Finding
+from flowbuilder.evals.statistics import Interval, bootstrap, mean, pass_at, pass_hat
 from flowbuilder.plan import Usage
 from flowbuilder.types import JsonObject, JsonValue
 
@@ -26,6 +28,8 @@ class CaseReport:
     certain: bool
     usage: Usage
     seconds: float
+    trial: int = 1
+    """Which of several tries of the case, from 1."""
 
     @property
     def passed(self) -> bool:
@@ -40,20 +44,22 @@ class CaseReport:
             if not finding.passed
         ]
 
-    def as_json(self) -> JsonObject:
-        """Return the case as JSON."""
+    def as_json(self, *, timings: bool = True) -> JsonObject:
+        """Return the case as JSON; without timings it is the same for the same findings."""
         findings: list[JsonValue] = [finding.as_json() for finding in self.findings]
         planned: list[JsonValue] = list(self.planned)
-        return {
+        found: JsonObject = {
             "name": self.name,
             "goal": self.goal,
             "passed": self.passed,
             "planned": planned,
             "certain": self.certain,
             "findings": findings,
-            "usage": self.usage.as_json(),
-            "seconds": round(self.seconds, 3),
+            "usage": _usage_json(self.usage, timings=timings),
         }
+        if timings:
+            found["seconds"] = round(self.seconds, 3)
+        return found if self.trial == 1 else {**found, "trial": self.trial}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -75,15 +81,60 @@ class Report:
         values: dict[str, list[float]] = {}
         for case in self.cases:
             for finding in case.findings:
-                if isinstance(finding.value, bool | float):
+                if not isinstance(finding.value, str):
                     values.setdefault(finding.evaluator, []).append(float(finding.value))
         return {name: sum(found) / len(found) for name, found in values.items()}
 
-    def as_json(self) -> JsonObject:
-        """Return the report as JSON."""
-        cases: list[JsonValue] = [case.as_json() for case in self.cases]
+    def intervals(self) -> dict[str, Interval]:
+        """Return where each evaluator's mean lies with 95 % confidence.
+
+        Cases are drawn again, not trials: those of one case are no independent news.
+        """
+        values: dict[str, dict[str, list[float]]] = {}
+        for case in self.cases:
+            for finding in case.findings:
+                if not isinstance(finding.value, str):
+                    of_case = values.setdefault(finding.evaluator, {})
+                    of_case.setdefault(case.name, []).append(float(finding.value))
+        return {
+            name: bootstrap([mean(found) for found in by_case.values()])
+            for name, by_case in values.items()
+        }
+
+    def pass_hat(self) -> dict[int, float]:
+        """Return pass^k by k: how often all of k trials of a case pass; nothing for one trial."""
+        return self._over_trials(pass_hat)
+
+    def pass_at(self) -> dict[int, float]:
+        """Return pass@k by k: how often any of k trials of a case passes."""
+        return self._over_trials(pass_at)
+
+    def _over_trials(self, estimate: Callable[[int, int, int], float]) -> dict[int, float]:
+        """Return the mean over cases of an estimate of k trials, by k; nothing for one trial."""
+        tries: dict[str, list[bool]] = {}
+        for case in self.cases:
+            tries.setdefault(case.name, []).append(case.passed)
+        most = min((len(found) for found in tries.values()), default=0)
+        return {
+            k: mean([estimate(sum(found), len(found), k) for found in tries.values()])
+            for k in range(1, most + 1 if most > 1 else 1)
+        }
+
+    def as_json(self, *, timings: bool = True) -> JsonObject:
+        """Return the report as JSON; without timings it is the same for the same findings."""
+        cases: list[JsonValue] = [case.as_json(timings=timings) for case in self.cases]
         scores: dict[str, JsonValue] = {name: round(v, 4) for name, v in self.scores().items()}
         usage = sum((case.usage for case in self.cases), Usage())
+        intervals: dict[str, JsonValue] = {
+            name: [round(found.low, 4), round(found.high, 4)]
+            for name, found in self.intervals().items()
+        }
+        pass_k: dict[str, JsonValue] = {
+            str(k): round(value, 4) for k, value in self.pass_hat().items()
+        }
+        any_k: dict[str, JsonValue] = {
+            str(k): round(value, 4) for k, value in self.pass_at().items()
+        }
         return {
             "suite": self.suite,
             "planner": self.planner,
@@ -91,7 +142,9 @@ class Report:
             "passed": sum(case.passed for case in self.cases),
             "total": len(self.cases),
             "scores": scores,
-            "usage": usage.as_json(),
+            "intervals": intervals,
+            **({"pass_k": pass_k, "pass_at_k": any_k} if pass_k else {}),
+            "usage": _usage_json(usage, timings=timings),
             "cases": cases,
         }
 
@@ -121,6 +174,17 @@ class Report:
         table.add_column("evaluator")
         table.add_column("mean", justify="right")
         table.add_column("cases", justify="right")
-        for name, mean in self.scores().items():
-            table.add_row(Text(name), f"{mean:.2f}", str(counts[name]))
+        table.add_column("95 %", justify="right")
+        intervals = self.intervals()
+        for name, value in self.scores().items():
+            found = intervals[name]
+            between = f"{found.low:.2f} … {found.high:.2f}"
+            table.add_row(Text(name), f"{value:.2f}", str(counts[name]), between)
+        for k, value in self.pass_hat().items():
+            table.add_row(Text(f"pass^{k}"), f"{value:.2f}", "", "")
         return table
+
+
+def _usage_json(usage: Usage, *, timings: bool) -> JsonObject:
+    found = usage.as_json()
+    return found if timings else {key: part for key, part in found.items() if key != "seconds"}

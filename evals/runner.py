@@ -12,11 +12,13 @@ import time
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from itertools import product
 from pathlib import Path
 
 from flowbuilder.client.builder import FlowBuilder
 from flowbuilder.client.runs import Run
 from flowbuilder.errors import ExecutionError, FlowBuilderError, NoFittingTool
+from flowbuilder.evals.catalogue import described_tools
 from flowbuilder.evals.dataset import Case, Dataset
 from flowbuilder.evals.evaluators import judge, tools_of
 from flowbuilder.evals.loading import require_tools
@@ -60,6 +62,7 @@ async def run_suite(
     registry: ToolRegistry | None = None,
     planner: Planner | None = None,
     search_path: Path | None = None,
+    trials: int = 1,
     on_start: Callable[[Case], None] | None = None,
     on_case: Callable[[CaseReport], None] | None = None,
 ) -> Report:
@@ -72,6 +75,7 @@ async def run_suite(
         registry: All the tools there are; by default the starter tools and the suite's modules.
         planner: By default the one that the settings ask for.
         search_path: Where the suite's modules are looked for first.
+        trials: How often each case is tried, for planners that do not always answer the same.
         on_start: Told of each case before it is tried.
         on_case: Told of each case as it is done.
 
@@ -84,12 +88,12 @@ async def run_suite(
     require_tools(dataset, tools)
     reports = []
     async with open_scratch(settings) as scratch:
-        for case in dataset.cases:
+        for case, trial in product(dataset.cases, range(1, trials + 1)):
             if on_start is not None:
                 on_start(case)
-            workspace = scratch.folder / "cases" / case.name
-            bench = _Bench(case, scratch.settings, workspace, tools, planner)
-            report = await _try_case(bench)
+            workspace = scratch.folder / "cases" / case.name / str(trial)
+            bench = _Bench(case, scratch.settings, workspace, _tools_of(case, tools), planner)
+            report = replace(await _try_case(bench), trial=trial)
             reports.append(report)
             if on_case is not None:
                 on_case(report)
@@ -110,9 +114,19 @@ class _Bench:
 
 
 def _registry(dataset: Dataset, settings: Settings, search_path: Path | None) -> ToolRegistry:
-    if dataset.only_tools:
-        return ToolRegistry.from_modules(dataset.tools, search_path=search_path)
+    described = bool(dataset.catalogue) or any(case.catalogue for case in dataset.cases)
+    if dataset.only_tools or described:
+        brought = ToolRegistry.from_modules(dataset.tools, search_path=search_path)
+        return brought.merged(described_tools(dataset.catalogue)) if described else brought
     return load_registry(settings, dataset.tools, search_path=search_path)
+
+
+def _tools_of(case: Case, tools: ToolRegistry) -> ToolRegistry:
+    """Return the tools of one case: its own described ones stand before others of their name."""
+    if not case.catalogue:
+        return tools
+    own = {spec.name for spec in case.catalogue}
+    return tools.without(lambda tool: tool.name in own).merged(described_tools(case.catalogue))
 
 
 async def _try_case(bench: _Bench) -> CaseReport:

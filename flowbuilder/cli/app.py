@@ -11,6 +11,7 @@ import typer
 
 from flowbuilder.cli.benching import bench
 from flowbuilder.cli.emitting import emit
+from flowbuilder.cli.evaluating import add_commands as add_eval_commands
 from flowbuilder.cli.failures import finish, perform
 from flowbuilder.cli.limiting import limits_app
 from flowbuilder.cli.options import Options, hoist
@@ -40,6 +41,7 @@ model_app = typer.Typer(help="A real language model on this machine.", no_args_i
 eval_app = typer.Typer(help="Measure planning and execution.", no_args_is_help=True)
 app.add_typer(model_app, name="model")
 app.add_typer(eval_app, name="eval")
+add_eval_commands(eval_app)
 app.add_typer(subscriptions_app, name="subscriptions")
 app.add_typer(limits_app, name="limits")
 
@@ -363,16 +365,30 @@ def eval_run(
     cassette: Annotated[
         Path | None, typer.Option("--cassette", help="Answer from what `eval record` has kept.")
     ] = None,
+    trials: Annotated[
+        int, typer.Option("--trials", min=1, max=100, help="How often each case is tried.")
+    ] = 1,
+    report: Annotated[
+        list[Path] | None,
+        typer.Option("--report", help="File to write: .json, .xml (JUnit) or .html. Repeatable."),
+    ] = None,
+    timings: Annotated[
+        bool, typer.Option("--timings/--no-timings", help="Whether reports tell times.")
+    ] = True,
 ) -> None:
     """Run an evaluation suite; 1 when a case fails."""
     from flowbuilder.cli import measuring, recording
 
-    running = (
-        measuring.run(context.obj, suite)
-        if cassette is None
-        else recording.run(context.obj, suite, cassette)
+    planning = None if cassette is None else recording.replaying(context.obj, cassette)
+    work = measuring.run(
+        context.obj,
+        suite,
+        planning=planning,
+        trials=trials,
+        reports=report or [],
+        timings=timings,
     )
-    perform(context.obj.printer(), running)
+    perform(context.obj.printer(), work)
 
 
 eval_app.command("record")(record)

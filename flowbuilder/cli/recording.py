@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import tempfile
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -12,6 +14,7 @@ import typer
 from flowbuilder.cli.failures import OK, UsageProblem, perform
 from flowbuilder.cli.options import Options
 from flowbuilder.errors import InvalidValue, NotFound
+from flowbuilder.planner.base import Planner
 
 _SUFFIX = ".cassette.jsonl"
 
@@ -29,9 +32,12 @@ def record(
     perform(options.printer(), _record(options, suite, cassette))
 
 
-async def run(options: Options, suite: str, cassette: Path) -> int:
-    """Run a suite with the answers of a cassette; what was never recorded fails its case."""
-    from flowbuilder.cli import measuring
+def replaying(options: Options, cassette: Path) -> Callable[[], Planner]:
+    """Return what makes a planner that asks a cassette; what was never recorded fails its case."""
+    return partial(_replaying, options, cassette)
+
+
+def _replaying(options: Options, cassette: Path) -> Planner:
     from flowbuilder.evals.cassettes import read_cassette
     from flowbuilder.evals.models import ReplayingModel
     from flowbuilder.planner.model import ModelPlanner
@@ -41,8 +47,7 @@ async def run(options: Options, suite: str, cassette: Path) -> int:
     except (NotFound, InvalidValue) as error:
         raise UsageProblem(error.message, hint=error.hint) from None
     settings = recorded.replaying(options.settings())
-    planner = ModelPlanner(settings, ReplayingModel(recorded))
-    return await measuring.run(options, suite, planner=planner)
+    return ModelPlanner(settings, ReplayingModel(recorded))
 
 
 async def _record(options: Options, suite: str, path: Path | None) -> int:
@@ -60,7 +65,7 @@ async def _record(options: Options, suite: str, path: Path | None) -> int:
     target = path or Path(f"{measuring.named_suite(suite).suite}{_SUFFIX}")
     model = RecordingModel(ModelClient(settings), settings)
     try:
-        await measuring.run(options, suite, planner=ModelPlanner(settings, model))
+        await measuring.run(options, suite, planning=lambda: ModelPlanner(settings, model))
     finally:
         _write(target, model.cassette.text())
     answers = len(model.cassette.recorded)

@@ -1,0 +1,97 @@
+"""Further commands of `flowbuilder eval`: each reads its arguments and hands them on."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from flowbuilder.cli.failures import finish
+
+
+def import_suite(
+    context: typer.Context,
+    format: Annotated[
+        str,
+        typer.Argument(
+            help="asynchow, bfcl, nestful, recorded-plans, seal-tools or taskbench.",
+        ),
+    ],
+    path: Annotated[str, typer.Argument(help="A file of records, or a folder of such files.")],
+    out: Annotated[
+        Path | None, typer.Option("--out", help="Suite to write: .yaml, .yml or .json.")
+    ] = None,
+    catalogue: Annotated[
+        Path | None, typer.Option("--catalogue", help="Where the tools are described.")
+    ] = None,
+) -> None:
+    """Import benchmark data as a suite; 1 when a record could not be taken."""
+    from flowbuilder.cli import importing
+
+    printer = context.obj.printer()
+    finish(
+        printer,
+        lambda: importing.import_suite(printer, format, path, out=out, catalogue=catalogue),
+    )
+
+
+def compare(
+    context: typer.Context,
+    before: Annotated[Path, typer.Argument(help="Report in JSON that is held against.")],
+    after: Annotated[Path, typer.Argument(help="Report in JSON that is judged.")],
+    alpha: Annotated[
+        float,
+        typer.Option(min=0, max=1, help="A loss less likely than this by chance is a regression."),
+    ] = 0.05,
+    max_drop: Annotated[
+        float | None,
+        typer.Option("--max-drop", min=0, max=1, help="A loss larger than this is one anyway."),
+    ] = None,
+    score: Annotated[
+        list[str] | None, typer.Option("--score", help="Only this score. Repeatable.")
+    ] = None,
+) -> None:
+    """Compare two reports case by case; 1 when a score has become worse."""
+    from flowbuilder.cli import measuring
+
+    finish(
+        context.obj.printer(),
+        lambda: measuring.compare(
+            context.obj, before, after, alpha=alpha, max_drop=max_drop, only=score or []
+        ),
+    )
+
+
+def parity(
+    context: typer.Context,
+    format: Annotated[str, typer.Argument(help="bfcl, seal-tools, taskbench or worfbench.")],
+    gold: Annotated[Path, typer.Argument(help="File of records.")],
+    answers: Annotated[Path, typer.Argument(help="File of answers, with the records' ids.")],
+    catalogue: Annotated[
+        Path | None, typer.Option("--catalogue", help="TaskBench's tool_desc.json.")
+    ] = None,
+) -> None:
+    """Compute the figures that a published evaluation would give, with its faults."""
+    from flowbuilder.cli import importing
+
+    printer = context.obj.printer()
+    finish(
+        printer,
+        lambda: importing.print_parity(printer, format, gold, answers, catalogue=catalogue),
+    )
+
+
+def schema(context: typer.Context) -> None:
+    """Print the JSON Schema of suite files."""
+    from flowbuilder.cli import importing
+
+    finish(context.obj.printer(), importing.print_schema)
+
+
+def add_commands(app: typer.Typer) -> None:
+    """Add the commands to those of `flowbuilder eval`."""
+    app.command("compare")(compare)
+    app.command("import")(import_suite)
+    app.command("parity")(parity)
+    app.command("schema")(schema)
