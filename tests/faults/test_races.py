@@ -7,6 +7,8 @@ from collections import Counter
 from collections.abc import Coroutine
 from typing import Any
 
+import pytest
+
 from flowbuilder.errors import InvalidTransition
 from flowbuilder.executor.records import Exchange, LeasedTask, Outcome, Verdict
 from flowbuilder.types import JsonObject
@@ -15,6 +17,7 @@ from tests.faults.harness.invariants import all_events
 from tests.support.engine import Engine, done, failed, flow_of, plain_registry
 
 LEASE = 30.0
+_LOCK_TASK = b"select from flowbuilder.tasks where id = %s for update"
 
 
 class Pair:
@@ -95,6 +98,49 @@ async def test_f13_a_late_completion_races_the_next_claim(arena: Arena) -> None:
     arena.fired("race", won.total())
     arena.figure(**{f"won by the {who}": count for who, count in won.items()})
     await arena.check()
+
+
+@pytest.mark.parametrize("parked", ["completion", "sweep"])
+async def test_f13_who_is_held_up_midway_does_not_act_on_an_old_look(
+    arena: Arena, parked: str
+) -> None:
+    """F13: the one has looked and is held up before it writes, the other comes in between."""
+    rounds = sized(5, 100)
+    for _ in range(rounds):
+        pair = Pair(arena)
+        await pair.claim()
+        complete = pair.first.exchange([done(pair.old, 1)], free=0)
+        sweep = pair.second.store.tick()
+        first, other = (complete, sweep) if parked == "completion" else (sweep, complete)
+        async with arena.database.transaction() as obstacle:
+            await obstacle.execute(_LOCK_TASK, (pair.old.task_id,))
+            held_up = asyncio.ensure_future(first)
+            await arena.hold(pair.first.somebody_waits, what=f"the {parked} is not held up")
+            later = asyncio.ensure_future(other)
+            if parked == "completion":
+                await later  # it leaves alone what somebody else is just busy with
+            else:
+                await arena.hold(lambda: _waiting(arena, 2), what="the completion does not wait")
+        answers = await asyncio.gather(held_up, later)
+        answer = answers[0 if parked == "completion" else 1]
+        wanted = Verdict.ACCEPTED if parked == "completion" else Verdict.FENCED
+        assert answer.verdicts[pair.old.key] is wanted
+        tasks = (await pair.take_over()).tasks
+        assert len(tasks) == (parked == "sweep")
+        for task in tasks:
+            assert await _verdict(pair.second, done(task, 2)) is Verdict.ACCEPTED
+        types = await pair.types()
+        assert (types["task_completed"], types["workflow_completed"]) == (1, 1)
+    arena.fired(f"{parked} held up", rounds)
+    await arena.check()
+
+
+async def _waiting(arena: Arena, count: int) -> bool:
+    rows = await arena.database.fetch_all(
+        b"select 1 from pg_stat_activity where wait_event_type = 'Lock'"
+        b" and datname = current_database()"
+    )
+    return len(rows) >= count
 
 
 async def test_f14_a_late_failure_races_the_completion(arena: Arena) -> None:

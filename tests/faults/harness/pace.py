@@ -83,3 +83,11 @@ class Pace:
         dead = await self._arena.database.fetch_one(_DEAD)
         assert row is not None and dead is not None
         return Stretch(rate=row["runs"] / seconds, p99=row["p99"], dead=dead["dead"])
+
+
+async def assert_all_completed(arena: Arena, count: int) -> None:
+    """Assert that so many runs have completed, and no fewer."""
+    row = await arena.database.fetch_one(
+        b"select count(*) as n from flowbuilder.runs where status = 'completed'"
+    )
+    assert row == {"n": count}

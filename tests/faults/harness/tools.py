@@ -61,10 +61,12 @@ def _working(ledger: Ledger) -> list[Tool]:
         return value
 
     @tool("fault.hold")
-    async def hold(context: Context, gate: str, value: Any = None) -> Any:
-        """Wait until the test makes a file."""
+    async def hold(context: Context, gate: str, value: Any = None, told: bool = False) -> Any:
+        """Wait until the test makes a file; `told`: report progress then."""
         ledger.write("enter", context)
         await eventually(Path(gate).exists, seconds=600)
+        if told:
+            context.progress(1.0, "the gate is open")
         ledger.write("exit", context)
         return value
 
@@ -133,10 +135,14 @@ def _slow(ledger: Ledger) -> list[Tool]:
 
 def _breaking(ledger: Ledger, dsn: str) -> list[Tool]:
     @tool("fault.die")
-    async def die(context: Context) -> None:
-        """Take the worker down, every time."""
+    async def die(context: Context, death: str) -> None:
+        """Take the worker down, every time: as a kill for want of memory does, or a bad pointer."""
         ledger.write("enter", context)
-        os.kill(os.getpid(), signal.SIGKILL)
+        if death == "kill":
+            os.kill(os.getpid(), signal.SIGKILL)
+        elif death == "segfault":
+            ctypes.string_at(0)
+        os._exit(1)
 
     @tool("fault.effect")
     async def effect(context: Context, die_first: bool = False, value: Any = None) -> Any:
