@@ -83,7 +83,7 @@ async def test_the_watchdog_ends_a_test_that_hangs(arena: Arena) -> None:
         async with deadline(0.2, "hangs", arena.state):
             await asyncio.Event().wait()
 
-    with pytest.raises(AssertionError, match="hangs took longer than 0.2 seconds") as told:
+    with pytest.raises(AssertionError, match="hangs took longer than") as told:
         await asyncio.create_task(hangs())
     assert "== workers" in str(told.value)
 

@@ -3,18 +3,30 @@
 from __future__ import annotations
 
 import asyncio
+import random
+import time
 from collections import Counter
 from collections.abc import Coroutine
 from typing import Any
 
 import pytest
 
-from flowbuilder.errors import InvalidTransition
+from flowbuilder.errors import InvalidTransition, StaleTask
+from flowbuilder.executor.database import Database
 from flowbuilder.executor.records import Exchange, LeasedTask, Outcome, Verdict
+from flowbuilder.flow import Flow
 from flowbuilder.types import JsonObject
 from tests.faults.harness.arena import Arena, sized
 from tests.faults.harness.invariants import all_events
-from tests.support.engine import Engine, done, failed, flow_of, plain_registry
+from tests.support.engine import (
+    Engine,
+    done,
+    failed,
+    flow_of,
+    plain_registry,
+    retry,
+    waiting,
+)
 
 LEASE = 30.0
 _LOCK_TASK = b"select from flowbuilder.tasks where id = %s for update"
@@ -109,8 +121,8 @@ async def test_f13_who_is_held_up_midway_does_not_act_on_an_old_look(
     for _ in range(rounds):
         pair = Pair(arena)
         await pair.claim()
-        complete = pair.first.exchange([done(pair.old, 1)], free=0)
-        sweep = pair.second.store.tick()
+        complete: Coroutine[Any, Any, Any] = pair.first.exchange([done(pair.old, 1)], free=0)
+        sweep: Coroutine[Any, Any, Any] = pair.second.store.tick()
         first, other = (complete, sweep) if parked == "completion" else (sweep, complete)
         async with arena.database.transaction() as obstacle:
             await obstacle.execute(_LOCK_TASK, (pair.old.task_id,))
@@ -191,6 +203,76 @@ async def test_f51_everything_at_once_on_one_run(arena: Arena) -> None:
     log = arena.server.cluster.log.read_text(encoding="utf-8", errors="replace")
     assert "deadlock detected" not in log
     await arena.check()
+
+
+async def test_f51_eight_clients_meet_on_a_few_runs(arena: Arena) -> None:
+    """F51: completions, failures, retries, waits, events, progress, cancels, pauses and upkeep of
+    eight clients at once; long: for a minute. Nobody meets a deadlock."""
+    document = flow_of(
+        {"id": "m", "for_each": list(range(6)), "on_error": "continue"},
+        {"id": "w", "retry": {"max_attempts": 3}},
+        {"id": "z", "depends_on": ["m", "w"], "trigger_rule": "all_done"},
+    )
+    end = time.monotonic() + sized(3, 60)
+    deeds: Counter[str] = Counter()
+
+    async def client(database: Database) -> None:
+        dice, engine = random.Random(arena.dice.random()), Engine(database, plain_registry())
+        await engine.join()
+        while time.monotonic() < end:
+            deed = dice.choice(["start", *["exchange"] * 4, "tick", "emit", "cancel", "pause"])
+            deeds[deed] += await _do(arena, engine, dice, deed, document)
+
+    async with await Database.open(arena.dsn, application_name="faults", size=8) as database:
+        await asyncio.gather(*(client(database) for _ in range(8)))
+    assert len(deeds) == 6
+    arena.fired("deed", deeds.total())
+    arena.figure(**deeds)
+    log = arena.server.cluster.log.read_text(encoding="utf-8", errors="replace")
+    assert "deadlock detected" not in log
+    await Engine(arena.database, plain_registry()).finish_everything()
+    await arena.check(seconds=120)
+
+
+async def _do(arena: Arena, engine: Engine, dice: random.Random, deed: str, document: Flow) -> bool:
+    """Do it to one of the open runs; False: somebody was faster."""
+    store = engine.store
+    open_runs = [one.id for one in await store.list_runs(limit=6) if not one.status.terminal]
+    if deed == "start" or not open_runs:
+        if len(open_runs) < 4:
+            arena.acknowledged.append(await engine.start(document, timeout_seconds=10**9))
+        return len(open_runs) < 4
+    try:
+        if deed == "exchange":
+            tasks = (await engine.exchange(free=3, lease=dice.choice([0.05, 30]))).tasks
+            await engine.exchange([_outcome(dice, task) for task in tasks], free=0)
+        elif deed == "tick":
+            await store.tick()
+        elif deed == "emit":
+            await store.emit("go", str(dice.randrange(3)), 0, keep_seconds=dice.choice([0.01, 9]))
+        elif deed == "cancel" and dice.random() < 0.3:
+            await store.cancel_run(dice.choice(open_runs))
+        else:
+            run_id = dice.choice(open_runs)
+            await store.pause_run(run_id)
+            await store.resume_run(run_id)
+    except (InvalidTransition, StaleTask):
+        return False
+    return True
+
+
+def _outcome(dice: random.Random, task: LeasedTask) -> Outcome:
+    roll = dice.random()
+    if roll < 0.2:
+        return retry(task, delay=0.01)
+    if roll < 0.35:
+        return failed(task)
+    if roll < 0.6 and task.kind == "step":
+        key = str(dice.randrange(3))
+        return waiting(
+            task, kind="event", name="go", key=key, timeout_seconds=20, on_timeout="null"
+        )
+    return done(task, task.index)
 
 
 async def _verdict(engine: Engine, outcome: Outcome) -> Verdict:

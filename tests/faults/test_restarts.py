@@ -117,7 +117,7 @@ async def test_f19_a_restart_while_workers_listen(arena: Arena) -> None:
 
 
 async def test_f19_whoever_listens_again_looks_for_what_it_has_missed(arena: Arena) -> None:
-    """F19: nobody tells of a run that came while nobody listened; the next poll is a minute away."""
+    """F19: nobody tells of a run that came while nobody listened; the next poll is far away."""
     proxy = await arena.proxy()
     worker = arena.worker(proxy=proxy, poll=60.0)
     await arena.joined(worker)

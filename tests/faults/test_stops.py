@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import time
+from typing import cast
 
 from flowbuilder.errors import InvalidTransition
 from flowbuilder.types import JsonObject
 from tests.faults.harness.arena import LONG, Arena, chain, fan, flow, sized
 from tests.faults.harness.invariants import all_events
 from tests.faults.harness.ledger import quantile
+from tests.faults.harness.pace import Pace, assert_all_completed, minutes
 
 
 async def test_f42_workers_are_stopped_in_turn_with_work_in_flight(arena: Arena) -> None:
@@ -63,8 +65,8 @@ async def test_f43_a_second_signal_ends_at_once(arena: Arena) -> None:
     arena.assert_extra_entries(at_most=4)
 
 
-async def test_f41_more_comes_than_can_be_done(arena: Arena) -> None:
-    """F41: a burst beyond what the workers can do: a stop under load keeps its grace, all ends."""
+async def test_f41_a_burst_beyond_what_can_be_done(arena: Arena) -> None:
+    """F41: a stop in the middle of it keeps its grace, and all ends."""
     first = arena.worker(concurrency=2, grace=1.0)
     await arena.joined(first)
     for _ in range(sized(60, 1500)):
@@ -81,6 +83,37 @@ async def test_f41_more_comes_than_can_be_done(arena: Arena) -> None:
     await arena.outputs(seconds=180)
     await arena.check()
     arena.assert_extra_entries(at_most=2)
+
+
+async def test_f41_half_as_much_again_as_can_be_done(arena: Arena) -> None:
+    """F41: what is done in a second does not fall while the queue grows, what has piled up is
+    worked off beside the usual load, and then runs are as quick as before. Long: ten minutes."""
+    seconds = minutes(10) * 60 if LONG else 4.0
+    # Four slots in all, so that the handlers' time is the bound and not this machine.
+    workers = [arena.worker(concurrency=2) for _ in range(2)]
+    await arena.joined(*workers)
+    step = chain(1, ms=100)
+    usual, overload = await Pace.of(arena, step, rate=10), await Pace.of(arena, step, rate=60)
+    before = await usual.keep(seconds / 10)
+    stretches = [await overload.keep(seconds / 4) for _ in range(4)]
+    depth = await arena.store.queue_depth()
+    arena.fired("task that nobody could take", cast(int, depth["queued"]))
+    drained = time.monotonic()
+    while (await arena.store.queue_depth())["queued"]:
+        await usual.keep(1)
+    drained = time.monotonic() - drained
+    after = await usual.keep(seconds / 10)
+    arena.figure(
+        rates=" ".join(f"{one.rate:.1f}" for one in (before, *stretches, after)),
+        p99=f"{before.p99:.3f}>{after.p99:.3f}", piled_up=depth["queued"], drained=round(drained),
+    )  # fmt: skip
+    if LONG:
+        assert stretches[-1].rate >= 0.95 * stretches[0].rate
+        assert after.rate >= 0.95 * before.rate and after.p99 < 2 * before.p99 + 0.1
+    began = time.monotonic()
+    await arena.check()
+    arena.figure(stop=round(time.monotonic() - began, 1))
+    await assert_all_completed(arena, usual.started + overload.started)
 
 
 async def test_f36_a_worker_without_the_tool(arena: Arena) -> None:

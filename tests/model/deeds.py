@@ -122,7 +122,8 @@ class World(Mirror):
         """
         one = int(not any(t.worker == worker and _is_suspect(t) for t in self.all_tasks()))
         claimed = self._take(worker, fence_of)
-        assert (suspects := sum(map(_is_suspect, claimed))) <= one, f"{suspects} suspects at once"
+        suspects = sum(map(_is_suspect, claimed))
+        assert suspects <= one, f"{suspects} suspects at once"
         for run in ended:
             self.conclude(run)
         claimed += self._take(worker, fence_of)  # finishing tasks

@@ -7,6 +7,7 @@ import ctypes
 import os
 import signal
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,12 @@ from tests.support.waiting import eventually
 #: Effects of handlers, without a unique key, so that what happens twice can be seen.
 EFFECTS = "create table if not exists public.effects (key text, attempt integer, pid integer)"
 _EFFECT = b"insert into public.effects values (%s, %s, %s)"
+#: As a kill for want of memory, a bad pointer, and a library that thinks it is a program.
+_DEATHS: dict[str, Callable[[], object]] = {
+    "kill": lambda: os.kill(os.getpid(), signal.SIGKILL),
+    "segfault": lambda: ctypes.string_at(0),
+    "exit": lambda: os._exit(1),
+}
 
 
 class Twisted(Exception):
@@ -64,9 +71,7 @@ def _working(ledger: Ledger) -> list[Tool]:
     async def hold(context: Context, gate: str, value: Any = None, told: bool = False) -> Any:
         """Wait until the test makes a file; `told`: report progress then."""
         ledger.write("enter", context)
-        await eventually(Path(gate).exists, seconds=600)
-        if told:
-            context.progress(1.0, "the gate is open")
+        await _opened(gate, context if told else None)
         ledger.write("exit", context)
         return value
 
@@ -107,6 +112,13 @@ def _working(ledger: Ledger) -> list[Tool]:
     return [work, hold, stumble, nap, listen, child, progress]
 
 
+async def _opened(gate: str, told: Context | None) -> None:
+    """Wait until there is a file; whoever is told hears of it."""
+    await eventually(Path(gate).exists, seconds=600)
+    if told is not None:
+        told.progress(1.0, "the gate is open")
+
+
 def _slow(ledger: Ledger) -> list[Tool]:
     @tool("fault.plain")
     def plain(context: Context, ms: float, value: Any = None) -> Any:
@@ -136,13 +148,9 @@ def _slow(ledger: Ledger) -> list[Tool]:
 def _breaking(ledger: Ledger, dsn: str) -> list[Tool]:
     @tool("fault.die")
     async def die(context: Context, death: str) -> None:
-        """Take the worker down, every time: as a kill for want of memory does, or a bad pointer."""
+        """Take the worker down, every time."""
         ledger.write("enter", context)
-        if death == "kill":
-            os.kill(os.getpid(), signal.SIGKILL)
-        elif death == "segfault":
-            ctypes.string_at(0)
-        os._exit(1)
+        _DEATHS[death]()
 
     @tool("fault.effect")
     async def effect(context: Context, die_first: bool = False, value: Any = None) -> Any:
