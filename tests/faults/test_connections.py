@@ -111,7 +111,7 @@ async def test_f24_old_connections_hang_while_new_ones_work(arena: Arena) -> Non
     old = set(proxy.links)
     proxy.blackhole(lambda link: link in old)
     await arena.start(chain(2), 1)
-    await arena.outputs(seconds=sized(4, 90))
+    await arena.outputs(seconds=sized(20, 90))
     arena.fired("black hole", proxy.swallowed)
     proxy.heal()  # the server has no other way to learn that nobody is there any more
     await arena.check()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from flowbuilder.types import JsonObject
-from tests.faults.harness.arena import LONG, Arena, fan, sized
+from tests.faults.harness.arena import Arena, fan, sized
 from tests.faults.harness.proxy import Action, Rule
 
 TRANSACTION = "flowbuilder transaction"
@@ -45,9 +45,7 @@ async def test_f5_workers_are_killed_around_their_commits(arena: Arena) -> None:
     await arena.check()
     await _assert_effects(arena, width)
     interrupted = sum(len(arena.ledger.interrupted(pid)) for pid in arena.kills)
-    arena.figure(kills=kills, interrupted=interrupted)
-    if LONG:
-        assert interrupted > 0
+    arena.fired("step interrupted by a kill", interrupted)
 
 
 async def test_f22_the_replies_of_commits_are_lost(arena: Arena) -> None:
