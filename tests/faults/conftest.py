@@ -25,7 +25,7 @@ from tests.faults.harness.watchdog import deadline
 _HERE = Path(__file__).parent
 _DEFAULT_SEED = 7
 #: Seconds that no test takes, however slow the machine: one that does hangs.
-_LONGEST = sized(300, 3600)
+_LONGEST = sized(600, 7200)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
