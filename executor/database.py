@@ -22,6 +22,7 @@ from psycopg.types.json import set_json_dumps, set_json_loads
 from psycopg_pool import AsyncConnectionPool
 
 from flowbuilder.errors import DatabaseError, DatabaseUnavailable, InvalidValue
+from flowbuilder.executor.pool import make_pool
 from flowbuilder.executor.sqlstates import (
     UNREACHABLE_HINT,
     is_about_preparing,
@@ -124,17 +125,13 @@ class Database:
             logger.setLevel(logging.ERROR)
 
         def make() -> AsyncConnectionPool[Connection]:
-            return AsyncConnectionPool(
+            return make_pool(
                 _conninfo(dsn, application_name),
-                connection_class=AsyncConnection,
-                kwargs={"autocommit": True, "row_factory": dict_row},
-                min_size=1,
-                max_size=size,
-                open=False,
+                name=application_name,
+                size=size,
+                wait=wait,
                 configure=configure,
                 check=_check,
-                timeout=wait,
-                name=application_name,
             )
 
         pool = make()
