@@ -272,7 +272,8 @@ async def test_f38_every_message_is_slow(arena: Arena) -> None:
     proxy.executed[EXCHANGE] = 0
     workers = [arena.worker(proxy=proxy, lease=2.0, concurrency=8) for _ in range(2)]
     await arena.joined(*workers)
-    proxy.delay = arena.dice.uniform(0.05, 0.08) if not LONG else arena.dice.uniform(0.2, 0.5)
+    # Of each message: a round trip has about six of them.
+    proxy.delay = arena.dice.uniform(0.03, 0.06) if not LONG else arena.dice.uniform(0.08, 0.15)
     steps = sized(80, 400)
     await arena.start(fan(steps, ms=10))
     await arena.start(chain(2, ms=sized(900, 6000)), 1)

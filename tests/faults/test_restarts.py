@@ -76,7 +76,7 @@ async def test_f18_an_outage_is_over_when_the_server_is_back(arena: Arena) -> No
     await arena.ended()
     await asyncio.to_thread(arena.server.stop, "fast")
     arena.fired("outage")
-    await asyncio.sleep(sized(2, 25))
+    await asyncio.sleep(sized(2, 60))
     await asyncio.to_thread(arena.server.start)
     began = time.monotonic()
     await arena.connect()
@@ -84,7 +84,7 @@ async def test_f18_an_outage_is_over_when_the_server_is_back(arena: Arena) -> No
     await arena.hold(lambda: arena.ledger.count() > 2, seconds=90, what="nobody comes back")
     arena.figure(back_after=round(time.monotonic() - began, 2))
     if LONG:
-        assert time.monotonic() - began < 6.0
+        assert time.monotonic() - began < 6.0  # a listener may sit out a pause of five
     await arena.check()
 
 

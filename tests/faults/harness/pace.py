@@ -38,7 +38,8 @@ class Stretch:
     """A stretch of time under load."""
 
     rate: float
-    """Runs completed in a second."""
+    """Runs completed in a second, at most as many as were started: what was left over from before
+    does not count."""
     p99: float
     """Seconds from start to end, of those that began in it, too."""
     dead: int
@@ -82,7 +83,8 @@ class Pace:
         row = await self._arena.database.fetch_one(_WINDOW, (seconds, seconds))
         dead = await self._arena.database.fetch_one(_DEAD)
         assert row is not None and dead is not None
-        return Stretch(rate=row["runs"] / seconds, p99=row["p99"], dead=dead["dead"])
+        rate = min(row["runs"] / seconds, self._batch * _BATCHES_PER_SECOND)
+        return Stretch(rate=rate, p99=row["p99"], dead=dead["dead"])
 
 
 async def assert_all_completed(arena: Arena, count: int) -> None:
