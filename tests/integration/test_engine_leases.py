@@ -301,6 +301,8 @@ async def test_what_was_lost_with_its_worker_again_and_again_is_claimed_alone(
     held = [task for task in first if task.step_id not in ("d", "e")]
     reports = [done(task) for task in first if task not in held]
     assert (await engine.exchange(reports, held=held, free=4)).tasks == []
+    (waits, _, _) = (await engine.store.why(run)).reasons
+    assert waits.code == "queued" and "lost with 2 workers" in waits.message
     await engine.join(max_claims=4)
     second = (await engine.exchange(free=4)).tasks
     assert len(second) == 1 and second[0].step_id != held[0].step_id
