@@ -12,6 +12,7 @@ from statistics import median
 import pytest
 
 from flowbuilder.executor.database import Database
+from flowbuilder.executor.records import LeasedTask
 from flowbuilder.types import JsonValue
 from tests.faults.harness.arena import LONG, Arena, sized
 from tests.faults.harness.history import History, leave_uncounted, remember
@@ -34,6 +35,7 @@ where id in (select id from flowbuilder.tasks
              where status = 'queued' and message_id is null and available_at > flowbuilder.now()
              order by run_id, available_at desc limit %s)
 """
+_EXTEND = b"select flowbuilder.extend(%s::uuid, %s::jsonb, interval '1 hour')"
 _LAPSED = b"""
 with lapsed as (
     update flowbuilder.leases set until = flowbuilder.now() - interval '1 second'
@@ -128,6 +130,10 @@ async def _measure(
     return {name: median(one.blocks for one in all_) for name, all_ in reads.items()}, reads
 
 
+def _keys(tasks: list[LeasedTask]) -> str:
+    return str([list(task.key) for task in tasks])
+
+
 @asynccontextmanager
 async def _watched(
     arena: Arena, history: History, *, known: bool
@@ -158,6 +164,9 @@ async def _round(seen: Watched) -> dict[str, Read]:
     woken, reads["wake"] = await seen.read(engine.store.tick())
     assert len(woken.touched) > 0
     claimed = await engine.exchange(free=BATCH)
+    _, reads["hold"] = await seen.read(engine.exchange(held=claimed.tasks, free=0))
+    extending = engine.database.execute(_EXTEND, (engine.worker, _keys(claimed.tasks)))
+    _, reads["extend"] = await seen.read(extending)
     await engine.database.execute(_LAPSED)
     swept, reads["sweep"] = await seen.read(engine.store.tick())
     assert len(claimed.tasks) == BATCH and len(swept.touched) > 0
