@@ -19,7 +19,16 @@ from flowbuilder.api.body import MODELS
 from flowbuilder.api.dependencies import principal
 from flowbuilder.api.events import Streams
 from flowbuilder.api.hosts import LocalHosts
-from flowbuilder.api.routes import approvals, emitting, flows, health, plans, runs
+from flowbuilder.api.routes import (
+    approvals,
+    emitting,
+    flows,
+    health,
+    limits,
+    plans,
+    runs,
+    subscriptions,
+)
 from flowbuilder.api.routes import tools as tool_routes
 from flowbuilder.client import FlowBuilder
 from flowbuilder.flow import Flow
@@ -93,7 +102,7 @@ def _mount(app: FastAPI) -> None:
         dependencies=[Depends(principal)],
         responses=problems.documented(422, 500, 503),
     )
-    for module in (plans, flows, runs, approvals, emitting, tool_routes):
+    for module in (plans, flows, runs, approvals, emitting, limits, subscriptions, tool_routes):
         parent.include_router(module.router)
     app.include_router(parent)
     app.include_router(health.router)

@@ -143,3 +143,25 @@ class StepBody(Body):
     approval: dict[str, Any] | None = None
     compensate: dict[str, Any] | None = None
     limit: dict[str, Any] | None = None
+
+
+class LimitBody(Body):
+    """How much of a tool may run; with neither of the two, what the tool declares is lifted."""
+
+    concurrency: int | None = None
+    """Calls at once."""
+    rate: str | None = None
+    """Starts in a span of time, such as `10/s` or `5/1m`."""
+
+
+class SubscriptionBody(Body):
+    """Which events a queue is to get."""
+
+    channel: str
+    """`workflow_events`, `task_events`, `approval_events` or `plan_events`."""
+    queue: str | None = None
+    """Made when it is missing; by default it is named like the channel."""
+    pattern: str | None = None
+    """Which topics of the channel, such as `task_events.task_failed`; by default all."""
+    largest: int | None = None
+    """Messages that the queue may hold, 10,000 by default; what comes after waits outside."""

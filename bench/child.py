@@ -9,6 +9,7 @@ standard input ends the process.
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 import os
 import sys
@@ -56,6 +57,10 @@ async def _serve(request: Mapping[str, Any], answer: Any) -> None:
     try:
         await contender.open(workload.shape)
         await warm_up(contender, workload)
+        # What importing has left would be collected in the middle of somebody's measurement, for
+        # as long as a fifth of it: by chance, and once in the life of a process.
+        gc.collect()
+        gc.freeze()
         answer("ready")
         await _told()
         trial = await measure(contender, workload)

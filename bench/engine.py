@@ -41,7 +41,6 @@ class Engine(Contender):
         self._step = step
         self._fb: FlowBuilder
         self._shapes: dict[str, Shape] = {}
-        self._versions: dict[str, int | None] = {}
         self._submitted: dict[str, _Submitted] = {}
         self._calls = 0
         self._expected = 0
@@ -56,7 +55,7 @@ class Engine(Contender):
         ).open()
         for shape in shapes:
             await self._fb.save_flow(document_of(shape))
-            self._versions[shape.name] = (await self._fb.publish(shape.name)).version
+            await self._fb.publish(shape.name)
             self._shapes[shape.name] = shape
 
     def _step_tool(self) -> Tool:
@@ -88,9 +87,8 @@ class Engine(Contender):
         return [run.id for run in runs]
 
     async def _start(self, slug: str, inputs: list[dict[str, Any]]) -> list[Run]:
-        version = self._versions[slug]
         if len(inputs) == 1:
-            return [await self._fb.execute(slug, inputs[0], version=version)]
+            return [await self._fb.execute(slug, inputs[0])]
         together = getattr(self._fb, "execute_many", None)
         if together is not None:
             found: list[Run] = await together(slug, inputs)
@@ -98,7 +96,7 @@ class Engine(Contender):
 
         async def one(given: dict[str, Any]) -> Run:
             async with limit:
-                return await self._fb.execute(slug, given, version=version)
+                return await self._fb.execute(slug, given)
 
         limit = asyncio.Semaphore(_AT_ONCE)
         return list(await asyncio.gather(*(one(given) for given in inputs)))

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import time
 from collections.abc import Callable, Collection, Iterable, Sequence
 
@@ -25,6 +26,8 @@ EVENTS_CHANNEL = "flowbuilder_events"
 LARGEST_PAYLOAD = 7900
 _COALESCE_SECONDS = 0.001
 _PATIENCE_SECONDS = 0.002
+#: While there is work and more, others need not be told of it after every exchange.
+_WORK_SECONDS = 0.02
 #: Also says whether other systems want to be told more.
 _NOTIFY = b"""
     select count(pg_notify(n.channel, n.payload)) as sent,
@@ -56,7 +59,8 @@ class Announcer:
     """Collects what is to be announced and sends it at most once per millisecond.
 
     News of streams that surely go on are for those who watch, and wait two milliseconds for more
-    of their kind; work, ends and what somebody waits for go at once.
+    of their kind; ends, what somebody waits for, and work go at once, but work not again within
+    twenty milliseconds.
     """
 
     def __init__(self, database: Database, *, sender: str, subscribed: Callable[[], None]) -> None:
@@ -66,6 +70,7 @@ class Announcer:
         self._sender = sender
         self._ids: dict[str, bool] = {}  # whether it surely goes on
         self._ready = False
+        self._work_at = -math.inf  # when work was announced last
         self._urgent = False
         self._batch: asyncio.Future[None] | None = None
         self._task: asyncio.Task[None] | None = None
@@ -79,12 +84,13 @@ class Announcer:
             self._ids[one] = one in going_on and self._ids.get(one, True)
             self._urgent = self._urgent or not self._ids[one]
         self._ready = self._ready or ready
-        self._urgent = self._urgent or ready
+        self._urgent = self._urgent or (ready and self._work_in() <= 0)
         if (self._ids or self._ready) and self._task is None:
             self._begin()
 
     async def announce(self, ids: Iterable[str], *, ready: bool = False) -> None:
         """Announce and return when it is sent. Never fails: everybody polls besides."""
+        self._urgent = True
         self.signal(ids, ready=ready)
         if self._task is None:
             return
@@ -94,21 +100,28 @@ class Announcer:
 
     async def close(self) -> None:
         """Send what is left."""
-        self._urgent = True
-        if self._ids and self._task is None:
+        self._urgent, self._work_at = True, -math.inf
+        if (self._ids or self._ready) and self._task is None:
             self._begin()
         while self._task is not None:
             await asyncio.shield(self._task)
 
     def _begin(self) -> None:
-        if self._timer is not None and self._urgent:
+        loop = asyncio.get_running_loop()
+        patience = 0 if self._urgent else _PATIENCE_SECONDS if self._ids else self._work_in()
+        if self._timer is not None:
+            if self._timer.when() <= loop.time() + patience:
+                return
             self._timer.cancel()
             self._timer = None
-        if self._urgent:
+        if patience <= 0:
             self._start()
-        elif self._timer is None:
-            loop = asyncio.get_running_loop()
-            self._timer = loop.call_later(_PATIENCE_SECONDS, self._start)
+        else:
+            self._timer = loop.call_later(patience, self._start)
+
+    def _work_in(self) -> float:
+        """Return the seconds until work may be announced again."""
+        return self._work_at + _WORK_SECONDS - time.monotonic()
 
     def _start(self) -> None:
         self._timer = None
@@ -119,10 +132,14 @@ class Announcer:
         try:
             while self._ids or self._ready:
                 ids = [f"{one}+" if going_on else one for one, going_on in self._ids.items()]
-                ready, batch = self._ready, self._batch
-                self._ids, self._ready, self._urgent, self._batch = {}, False, False, None
+                ready = self._ready and (self._batch is not None or self._work_in() <= 0)
+                batch, self._batch = self._batch, None
+                self._ids, self._ready, self._urgent = {}, self._ready and not ready, False
+                if ready:
+                    self._work_at = time.monotonic()
                 try:
-                    await self._send(ids, ready)
+                    if ids or ready:
+                        await self._send(ids, ready)
                 finally:
                     if batch is not None and not batch.done():
                         batch.set_result(None)
@@ -134,7 +151,7 @@ class Announcer:
             if self._batch is not None and not self._batch.done():
                 self._batch.set_result(None)
                 self._batch = None
-        if self._ids:
+        if self._ids or self._ready:
             self._begin()
 
     async def _send(self, ids: Sequence[str], ready: bool) -> None:

@@ -15,6 +15,7 @@ from flowbuilder.executor.calls import Calls, HandlerRaised, ProcessRaised
 from flowbuilder.executor.context import TaskContext
 from flowbuilder.executor.failures import describe, is_final
 from flowbuilder.executor.process_child import Answer
+from flowbuilder.executor.questions import check_question
 from flowbuilder.executor.records import LeasedTask, Outcome, OutcomeKind, TaskKind, VersionRow
 from flowbuilder.executor.retry import delay, exhausted
 from flowbuilder.executor.store import Store
@@ -163,7 +164,9 @@ class Attempts:
             return self._question(wait)
         if wait.kind == "event":
             return _event(wait)
-        version = await self._version(wait.flow or "", wait.version)
+        if str(wait.kind) != "run" or not isinstance(wait.flow, str):
+            raise InvalidValue("there is no such wait", code="wait_invalid")
+        version = await self._version(wait.flow, wait.version)
         return {
             "kind": "run",
             "flow": wait.flow,
@@ -187,14 +190,18 @@ class Attempts:
         return await self._store.register_version(flow, self.registry)
 
     def _question(self, wait: Wait) -> JsonObject:
+        deadline = check_question(wait) or _DEADLINE
         return {
-            **_asked(wait, check(wait.data, limits=self._limits), wait.deadline or _DEADLINE),
+            **_asked(wait, check(wait.data, limits=self._limits), deadline),
             "approval_kind": "decision" if wait.schema is None else "input",
             "schema": _json(wait.schema),
         }
 
     def _failure(self, task: LeasedTask, error: BaseException) -> Outcome:
-        after = error.after if isinstance(error, Retry) else None
+        given = getattr(error, "after", None) if isinstance(error, Retry) else None
+        after = (
+            given if isinstance(given, timedelta) else None
+        )  # whatever a subclass has made of it
         return _failed(task, describe(error), final=is_final(error), after=after)
 
     def _remote_failure(self, task: LeasedTask, answer: Answer) -> Outcome:

@@ -7,14 +7,17 @@ import math
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from flowbuilder.errors import ExecutionError, FlowBuilderError, NotFound
 from flowbuilder.executor.failures import clean_text
 from flowbuilder.executor.records import LeasedTask
 from flowbuilder.settings import Settings
+from flowbuilder.strictjson import Limits, check
 from flowbuilder.tools import Secrets
-from flowbuilder.types import JsonObject
+from flowbuilder.tools.eventnames import check_event, check_life
+from flowbuilder.types import JsonObject, JsonValue
 
 if TYPE_CHECKING:
     from psycopg import AsyncConnection
@@ -137,6 +140,37 @@ class TaskContext:
                 hint="Declare the tool with @tool(transactional=True).",
             )
         return self._connection
+
+    async def emit(
+        self,
+        name: str,
+        key: str = "",
+        payload: JsonValue = None,
+        *,
+        keep: str | float | timedelta | None = None,
+    ) -> None:
+        """Emit an event when the transaction commits that ends with the task, and only then.
+
+        Raises:
+            ExecutionError: The tool is not transactional, or has returned (no_connection).
+            InvalidValue: `event_invalid`, `duration_invalid`, or the payload is no clean JSON.
+        """
+        from flowbuilder.executor.store.emitting import emit_with_task  # not where processes start
+
+        connection, settings = self.connection, self._settings
+        check_event(name, key)
+        bounds = Limits(depth=settings.max_json_depth, bytes=settings.max_value_bytes)
+        clean = check(payload, limits=bounds, pointer="/payload")
+        life = check_life(settings.event_life if keep is None else keep)
+        await emit_with_task(
+            connection,
+            self.run_id,
+            self.task_id,
+            name,
+            key,
+            clean,
+            keep_seconds=life.total_seconds(),
+        )
 
     def lend(self, connection: AsyncConnection[Any] | None) -> None:
         """Give the handler its connection, or take it back."""

@@ -140,7 +140,8 @@ def diagnose(answer: Mapping[str, Any]) -> Why:
 
 def _reasons(found: Sequence[Mapping[str, Any]], at: datetime) -> tuple[Reason, ...]:
     """Return the reasons in order; a child run's own become part of the details."""
-    reasons = _without_doubles([_reason(fact, at) for fact in found])
+    alone = any(fact["code"] == ReasonCode.NO_WORKER for fact in found)
+    reasons = _without_doubles([_reason(fact, at, alone=alone) for fact in found])
     if not reasons:
         reasons = [_made(ReasonCode.NOTHING_OPEN, at)]
     stuck = any(
@@ -151,8 +152,10 @@ def _reasons(found: Sequence[Mapping[str, Any]], at: datetime) -> tuple[Reason, 
     return tuple(sorted(reasons, key=lambda reason: _weight(reason, stuck)))
 
 
-def _reason(fact: Mapping[str, Any], at: datetime) -> Reason:
+def _reason(fact: Mapping[str, Any], at: datetime, *, alone: bool) -> Reason:
     details: JsonObject = dict(fact["details"])
+    if alone and fact["code"] == ReasonCode.WORKER_SILENT:
+        details["nobody_else"] = True
     inner = details.get("reasons")
     if isinstance(inner, list):
         own: list[JsonValue] = [reason.as_json() for reason in _reasons(inner, at)]  # type: ignore[arg-type]

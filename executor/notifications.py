@@ -25,7 +25,13 @@ from flowbuilder.executor.announcer import EVENTS_CHANNEL, WORK_CHANNEL, Announc
 from flowbuilder.executor.database import Database
 from flowbuilder.executor.listener import Heard, Listener, tell
 from flowbuilder.executor.messages import Message, Messages
-from flowbuilder.executor.queue_names import checked_queue, checked_seconds, checked_visibility
+from flowbuilder.executor.queue_names import (
+    checked_count,
+    checked_number,
+    checked_queue,
+    checked_seconds,
+    checked_visibility,
+)
 from flowbuilder.executor.records import DEFAULT_WORKSPACE
 from flowbuilder.executor.store.subscriptions import SubscriptionStore
 from flowbuilder.executor.subscriptions import Subscriptions
@@ -157,9 +163,11 @@ class Notifications(Subscriptions):
             after: Begin behind the message of this number instead of with what comes now.
 
         Raises:
-            InvalidValue: `queue_invalid`.
+            InvalidValue: `queue_invalid`, or `after` is no number of a message.
         """
         checked_queue(queue)
+        if after is not None:
+            checked_number(after, "/after")
         messages = Messages(
             self._database,
             self._listener,
@@ -173,7 +181,12 @@ class Notifications(Subscriptions):
         return messages
 
     async def unlisten(self, queue: str) -> None:
-        """End every listener and consumer of a queue that came from this object."""
+        """End every listener and consumer of a queue that came from this object.
+
+        Raises:
+            InvalidValue: `queue_invalid`.
+        """
+        checked_queue(queue)
         for messages in self._listening.pop(queue, []):
             messages.close()
         for consumer in self._consumers:
@@ -193,15 +206,19 @@ class Notifications(Subscriptions):
         """
         checked_queue(queue)
         seconds = checked_visibility(visibility_timeout)
-        if not 1 <= limit <= 1000:
-            raise InvalidValue("a limit lies between 1 and 1000", pointer="/limit")
+        checked_count(limit, "limit", "/limit")
         await self._ensure(queue)
         rows = await self._database.fetch_all(_RECEIVE, (queue, int(-(-seconds // 1)), limit))
         return [Message.taken(queue, row) for row in rows]
 
     async def acknowledge(self, queue: str, msg_id: int) -> bool:
-        """Archive a received message. False: there is none of this number in the queue."""
+        """Archive a received message. False: there is none of this number in the queue.
+
+        Raises:
+            InvalidValue: `queue_invalid`, or `msg_id` is no number.
+        """
         checked_queue(queue)
+        checked_number(msg_id, "/msg_id")
         await self._ensure(queue)
         row = await self._database.fetch_one(_ARCHIVE, (queue, msg_id))
         return bool(row and row["done"])

@@ -106,7 +106,8 @@ def _run(parcel: Parcel, send: Any) -> Answer:
 
 
 def _error(error: BaseException) -> Answer:
-    after = error.after.total_seconds() if isinstance(error, Retry) and error.after else None
+    given = error.after if isinstance(error, Retry) else None
+    after = None if given is None else given.total_seconds()
     return Answer(
         kind="error",
         error=describe(error),

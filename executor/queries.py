@@ -7,9 +7,14 @@ from typing import Final
 _RUN: Final = b"""select r.* from flowbuilder.runs r where r.workspace_id = %s"""
 
 CREATE_FLOW: Final = b"select * from flowbuilder.create_flow(%s, %s)"
-SAVE_DRAFT: Final = b"select * from flowbuilder.save_draft(%s, %s, %s)"
-GET_FLOW: Final = b"select * from flowbuilder.flows where workspace_id = %s and slug = %s"
-LIST_FLOWS: Final = b"select * from flowbuilder.flows where workspace_id = %s order by slug"
+SAVE_DRAFT: Final = b"select * from flowbuilder.save_draft(%s, %s, %s::uuid)"
+APPEND_STEP: Final = b"select * from flowbuilder.append_step(%s, %s, %s::uuid, %s)"
+_FLOW: Final = b"""
+    select f.slug, flowbuilder.whole_draft(f) as draft, f.head, f.revision, f.created_at,
+        f.updated_at
+    from flowbuilder.flows f where f.workspace_id = %s"""
+GET_FLOW: Final = _FLOW + b" and f.slug = %s"
+LIST_FLOWS: Final = _FLOW + b" order by f.slug"
 DELETE_FLOW: Final = (
     b"delete from flowbuilder.flows where workspace_id = %s and slug = %s returning slug"
 )
@@ -29,25 +34,40 @@ LIST_VERSIONS: Final = b"""
     where workspace_id = %s and slug = %s and origin = 'published' order by version desc"""
 
 START_RUNS: Final = b"""
-    select flowbuilder.start_runs(%s, %s::uuid, %s::json[], %s::text[], %s::float8, %s::uuid, %s,
-        %s, null, %s::uuid, %s, %s::float8, %s, %s) as answer"""
+    select flowbuilder.start_runs(%s, %s::uuid, array(select json_array_elements(%s::json)),
+        %s::text[], %s::float8, %s::uuid, %s, %s, null, %s::uuid, %s, %s::float8, %s, %s)
+        as answer"""
+#: A row for each of the runs that there is; of an open one, all but its id is null.
+ENDED_RUNS: Final = b"""
+    select r.id as asked, (o.run).* from flowbuilder.runs r
+    cross join lateral (select case when r.finished_at is not null then r end as run) o
+    where r.workspace_id = %s and r.id = any (%s::uuid[])"""
 GET_RUN: Final = _RUN + b" and r.id = %s::uuid"
 _RUNS: Final = b"""
     with given as (
         select %s::uuid as workspace, %s::text as flow, %s::text as status, %s::uuid as before),
     {candidates}
     select r.* from candidates r cross join given g
-    where r.workspace_id = g.workspace
+    where r.workspace_id = g.workspace and {wanted}
       and (g.flow is null or r.flow = g.flow)
       and (g.status is null or r.status = g.status)
       and (g.before is null or (r.created_at, r.id) < (
             select b.created_at, b.id from flowbuilder.runs b where b.id = g.before))
     order by r.created_at desc, r.id desc limit %s"""
-LIST_RUNS: Final = _RUNS.replace(
-    b"{candidates}", b"candidates as not materialized (select * from flowbuilder.runs)"
-)
+
+
+def _listing(wanted: bytes) -> bytes:
+    candidates = b"candidates as not materialized (select * from flowbuilder.runs)"
+    return _RUNS.replace(b"{candidates}", candidates).replace(b"{wanted}", wanted)
+
+
+LIST_RUNS: Final = _listing(b"true")
+#: For one flow, however few of all the runs are its.
+LIST_RUNS_OF_FLOW: Final = _listing(b"r.flow = g.flow")
+#: For failed and cancelled runs, however few of all they are.
+LIST_SETBACKS: Final = _listing(b"r.setback = g.status and r.setback is not null")
 #: For the states of open runs: those are few, and found by the index of deadlines.
-LIST_OPEN_RUNS: Final = _RUNS.replace(
+LIST_OPEN_RUNS: Final = _RUNS.replace(b"{wanted}", b"true").replace(
     b"{candidates}",
     b"candidates as materialized (select * from flowbuilder.runs where finished_at is null)",
 )
@@ -107,6 +127,7 @@ SAVE_PLAN: Final = b"""
     set status = excluded.status, document = excluded.document, updated_at = excluded.updated_at
     where p.workspace_id = excluded.workspace_id
     returning *"""
+STORE_PLAN: Final = b"select flowbuilder.store_plan(%s, %s::uuid, %s, %s, %s, %s) as stored"
 GET_PLAN: Final = b"select * from flowbuilder.plans where workspace_id = %s and id = %s::uuid"
 LIST_PLANS: Final = b"""
     select * from flowbuilder.plans where workspace_id = %s
@@ -141,6 +162,9 @@ UPKEEP: Final = b"select flowbuilder.upkeep(%s::uuid) as answer"
 RELAY: Final = b"select flowbuilder.relay() as answer"
 QUEUE_DEPTH: Final = b"select flowbuilder.queue_depth() as answer"
 
+EMIT_WITH_TASK: Final = (
+    b"select flowbuilder.emit_with_task(%s::uuid, %s::bigint, %s, %s, %s, %s::float8)"
+)
 EMIT_EVENT: Final = b"select flowbuilder.emit_event(%s, %s, %s, %s, %s, %s::float8) as answer"
 
 WHY_RUN: Final = b"select flowbuilder.why_run(%s, %s::uuid) as answer"

@@ -14,6 +14,7 @@ LONGEST_QUEUE_NAME = 47
 _QUEUE = re.compile(r"[a-z0-9_]+(?:[-.][a-z0-9_]+)*")
 _RESERVED = "flowbuilder_"
 _LONGEST_INVISIBLE = 7 * 86400
+_MOST_MESSAGES = 1_000
 
 
 def checked_queue(queue: Any) -> str:
@@ -37,6 +38,22 @@ def checked_queue(queue: Any) -> str:
             code="queue_reserved",
         )
     return queue
+
+
+def checked_count(value: Any, what: str, pointer: str) -> int:
+    """Return how many messages are meant. Raises: InvalidValue."""
+    whole = isinstance(value, int) and not isinstance(value, bool)
+    if not whole or not 1 <= value <= _MOST_MESSAGES:
+        raise InvalidValue(f"a {what} lies between 1 and {_MOST_MESSAGES}", pointer=pointer)
+    return int(value)
+
+
+def checked_number(value: Any, pointer: str) -> int:
+    """Return the number of a message, or the one before all. Raises: InvalidValue."""
+    whole = isinstance(value, int) and not isinstance(value, bool)
+    if not whole or not -1 <= value < 2**63:
+        raise InvalidValue("messages are named by whole numbers", pointer=pointer)
+    return int(value)
 
 
 def checked_visibility(value: str | float | timedelta) -> float:

@@ -71,15 +71,12 @@ def _no_worker_with_tool(reason: Reason, details: dict[str, Any], at: datetime) 
 def _worker_silent(reason: Reason, details: dict[str, Any], at: datetime) -> str:
     if reason.until is None:
         return f"Worker {details.get('worker')}, in which {_what(reason)} lives, is silent."
-    ending = (
-        f"its lease ends in {span(reason.until - at)}"
-        if reason.until > at
-        else "its lease has run out"
-    )
-    return (
-        f"Worker {details.get('worker')}, which holds {_what(reason)}, is silent; {ending}, "
-        "then another one takes over."
-    )
+    held = f"Worker {details.get('worker')}, which holds {_what(reason)}, is silent"
+    left = reason.until > at
+    ending = f"its lease ends in {span(reason.until - at)}" if left else "its lease has run out"
+    if details.get("nobody_else"):
+        return f"{held}; {ending}, but no worker is alive to take over."
+    return f"{held}; {ending}, another one takes over {'by then' if left else 'now'}."
 
 
 def _outbox(reason: Reason, details: dict[str, Any], at: datetime) -> str:
@@ -88,6 +85,7 @@ def _outbox(reason: Reason, details: dict[str, Any], at: datetime) -> str:
         "child_ended": "The end of a child run",
         "cancel_child": "The cancellation by its parent",
         "await_event": "A look whether the event is there",
+        "emit_event": "An event that the run has emitted",
     }
     told = what.get(details["kind"], "A message of another run")
     return f"{told} waits to be relayed{_ago(reason, at, 'for')}."
@@ -135,7 +133,8 @@ def _limit_reached(reason: Reason, details: dict[str, Any], at: datetime) -> str
     key = f" for {details['key']}" if details.get("key") else ""
     if reason.until is not None and reason.until > at:
         span_ = span(timedelta(seconds=details["rate_seconds"]))
-        rate = f"{details['rate_count']} starts in {span_} are used up"
+        starts = _counted(details["rate_count"], "start")
+        rate = f"{starts} in {span_} {'is' if details['rate_count'] == 1 else 'are'} used up"
         return (
             f"{_subject(reason)} waits for the limit of {what}{key}: {rate}, the next one is in "
             f"{span(reason.until - at)}."
@@ -150,8 +149,8 @@ def _limit_reached(reason: Reason, details: dict[str, Any], at: datetime) -> str
 
 def _outranked(reason: Reason, details: dict[str, Any], at: datetime) -> str:
     return (
-        f"{_subject(reason)} waits behind {details['outranked']} tasks of runs with a higher "
-        f"priority; {details['running']} of {details['slots']} slots are taken."
+        f"{_subject(reason)} waits behind {_counted(details['outranked'], 'task')} of runs with a "
+        f"higher priority; {details['running']} of {details['slots']} slots are taken."
     )
 
 
@@ -175,7 +174,7 @@ def _leased(reason: Reason, details: dict[str, Any], at: datetime) -> str:
 
 def _map_limit(reason: Reason, details: dict[str, Any], at: datetime) -> str:
     return (
-        f"Step {reason.step} has {details['under_way']} elements under way, of at most "
+        f"Step {reason.step} has {_counted(details['under_way'], 'element')} under way, of at most "
         f"{details['limit']} at once; {details['pending']} wait."
     )
 
@@ -196,7 +195,8 @@ def _compensating(reason: Reason, details: dict[str, Any], at: datetime) -> str:
     why = error.get("message") or error.get("code")
     done = len(details.get("compensated") or [])
     total = done + len(details.get("not_compensated") or [])
-    return f"The run has failed{step} ({why}) and is being undone: {done} of {total} steps are."
+    steps = _counted(total, "step")
+    return f"The run has failed{step} ({why}) and is being undone: {done} of {steps} so far."
 
 
 def _deadline(reason: Reason, details: dict[str, Any], at: datetime) -> str:
@@ -243,7 +243,11 @@ def _ago(reason: Reason, at: datetime, word: str = "") -> str:
 
 def _ahead(details: dict[str, Any]) -> str:
     ahead = details.get("ahead")
-    return f", {ahead} tasks before it" if ahead else ""
+    return f", {_counted(ahead, 'task')} before it" if ahead else ""
+
+
+def _counted(number: Any, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 _WORDS: dict[str, Callable[[Reason, dict[str, Any], datetime], str]] = {

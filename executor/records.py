@@ -59,6 +59,8 @@ class FlowRow:
     """The `flow.v1` document being built."""
     version: int | None
     """The newest published version; None while it was never published."""
+    revision: str
+    """Another one after each change of the draft."""
     created_at: datetime
     updated_at: datetime
 

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Protocol
 
 from flowbuilder.executor.context import ProgressReporter, TaskContext
+from flowbuilder.executor.failures import describe
 from flowbuilder.executor.records import LeasedTask, Outcome, OutcomeKind, Verdict
 
 log = logging.getLogger(__name__)
@@ -167,6 +168,9 @@ class Slots:
             outcome = await self._work.run(attempt.task, attempt.context)
         except asyncio.CancelledError:
             outcome = attempt.task.outcome(OutcomeKind.RELEASED)
+        except Exception as error:  # a task without an outcome would stand still for ever
+            log.exception("task %d: its attempt could not be judged", attempt.task.task_id)
+            outcome = attempt.task.outcome(OutcomeKind.FAILED, error=describe(error))
         self._end(attempt, outcome)
 
     def _end(self, attempt: _Attempt, outcome: Outcome) -> None:

@@ -19,7 +19,7 @@ from flowbuilder.errors import DatabaseError, InvalidValue, NotFound
 from flowbuilder.executor.consumer import Consumer
 from flowbuilder.executor.courier import Courier
 from flowbuilder.executor.listener import Listener
-from flowbuilder.executor.queue_names import checked_queue, checked_visibility
+from flowbuilder.executor.queue_names import checked_count, checked_queue, checked_visibility
 from flowbuilder.executor.store.subscriptions import Subscription, SubscriptionStore
 
 log = logging.getLogger(__name__)
@@ -81,8 +81,7 @@ class Subscriptions:
         """
         pattern = _checked_pattern(channel, pattern)
         name = checked_queue(channel if queue is None else queue)
-        if largest is not None and not 1 <= largest <= LARGEST_QUEUE:
-            raise InvalidValue(f"a queue holds 1 to {LARGEST_QUEUE} messages", pointer="/largest")
+        _check_largest(largest)
         await _patiently(lambda: self._bindings.subscribe(name, pattern, largest=largest))
         log.info("subscribed", extra={"channel": channel, "queue": name, "pattern": pattern})
         return name
@@ -136,8 +135,7 @@ class Subscriptions:
         """
         checked_queue(queue)
         seconds = checked_visibility(visibility_timeout)
-        if not 1 <= batch <= 1000:
-            raise InvalidValue("a batch lies between 1 and 1000", pointer="/batch")
+        checked_count(batch, "batch", "/batch")
         consumer = Consumer(
             self._bindings,
             self._listener,
@@ -166,6 +164,12 @@ async def _patiently(change: Callable[[], Awaitable[T]]) -> T:
             if error.code not in _BUSY or time.monotonic() > give_up:
                 raise
         await asyncio.sleep(random.uniform(0.05, 0.2))
+
+
+def _check_largest(largest: Any) -> None:
+    whole = isinstance(largest, int) and not isinstance(largest, bool)
+    if largest is not None and not (whole and 1 <= largest <= LARGEST_QUEUE):
+        raise InvalidValue(f"a queue holds 1 to {LARGEST_QUEUE:,} messages", pointer="/largest")
 
 
 def _checked_pattern(channel: Any, pattern: Any) -> str:

@@ -108,6 +108,7 @@ class Worker:
         self._lock = SessionLock(store.database)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._unhear: Callable[[], None] | None = None
+        self._speaking = False
 
     @property
     def running(self) -> int:
@@ -299,7 +300,13 @@ class Worker:
 
     def _answered(self, answer: Exchange, outcomes: Sequence[Outcome]) -> None:
         if outcomes or answer.tasks:
-            self._notifications.signal(answer.touched, going_on=answer.going_on, ready=answer.ready)
+            self._speaking = True
+            try:
+                self._notifications.signal(
+                    answer.touched, going_on=answer.going_on, ready=answer.ready
+                )
+            finally:
+                self._speaking = False
         if answer.next_due_seconds is not None:
             self._maintenance.hasten(answer.next_due_seconds)
 
@@ -337,5 +344,7 @@ class Worker:
             self._heard_of_work()
 
     def _heard_of_work(self) -> None:
+        if self._speaking:  # of what the answer has told this one already
+            return
         self._exchanges.hasten()
         self._wake.set()

@@ -12,7 +12,15 @@ from enum import StrEnum
 from typing import Annotated, Any, Literal
 
 import orjson
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, WithJsonSchema
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    WithJsonSchema,
+)
 from pydantic_core import PydanticCustomError
 
 from flowbuilder.limits import MOST_AT_ONCE, RATE_PATTERN, Rate
@@ -37,6 +45,14 @@ def _time_limit(value: Any) -> timedelta:
     if not limit:
         raise ValueError("a time limit is longer than nothing")
     return limit
+
+
+def _approver(name: str) -> str:
+    """Refuse what names nobody, so that nobody could ever decide."""
+    who = name.removeprefix("role:").removeprefix("user:")
+    if not who or who != who.strip() or not name.isprintable():
+        raise ValueError("it names nobody: write role:approver or user:ada")
+    return name
 
 
 def _whole(value: Any) -> Any:
@@ -71,6 +87,7 @@ RateText = Annotated[
     ),
 ]
 Whole = Annotated[int, BeforeValidator(_whole)]
+Approver = Annotated[str, Field(min_length=1, max_length=200), AfterValidator(_approver)]
 StepId = Annotated[str, Field(pattern=STEP_ID_PATTERN)]
 Slug = Annotated[str, Field(pattern=SLUG_PATTERN)]
 
@@ -119,7 +136,7 @@ class RetryPolicy(_Model):
 class ApprovalPolicy(_Model):
     """Who must agree before a step runs with exactly the arguments they saw."""
 
-    by: list[str] = Field(default_factory=list, max_length=50)
+    by: list[Approver] = Field(default_factory=list, max_length=50)
     """`role:approver`, `user:ada`, or empty for anyone who may approve in the workspace."""
     deadline: TimeLimit = timedelta(hours=24)
     on_deadline: Literal["reject", "approve"] = "reject"

@@ -18,7 +18,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from flowbuilder.flow import ApprovalPolicy, Flow, OnError, Step, TriggerRule
-from flowbuilder.graph import dependencies, descendants
+from flowbuilder.graph import Graph, dependencies, descendants
 from flowbuilder.references import Reference, find
 from flowbuilder.tools import Effects, Tool, ToolRegistry
 from flowbuilder.tools.labels import tool_label
@@ -51,8 +51,8 @@ def apply_policy(
     Deterministic and idempotent: a second application changes nothing and has nothing to say.
     """
     tools = {step.id: registry.get(step.tool) for step in flow.steps}
-    tainted = tainted_steps(flow, tools)
     graph = dependencies(flow)
+    tainted = tainted_steps(graph, tools)
     steps: list[Step] = []
     notes: list[str] = []
     for given in flow.steps:
@@ -100,10 +100,10 @@ def _with_a_person(approval: ApprovalPolicy) -> ApprovalPolicy:
     return approval.model_copy(update={"on_deadline": "reject"})
 
 
-def tainted_steps(flow: Flow, tools: dict[str, Tool | None]) -> set[str]:
+def tainted_steps(graph: Graph, tools: dict[str, Tool | None]) -> set[str]:
     """Return the steps whose output somebody outside had a part in."""
     sources = {name for name, tool in tools.items() if tool is None or tool.untrusted_output}
-    return sources | descendants(dependencies(flow), sources)
+    return sources | descendants(graph, sources)
 
 
 def _reason(step: Step, tool: Tool | None, tainted: set[str], policy: Policy) -> str | None:

@@ -72,9 +72,10 @@ def check(value: object, *, limits: Limits = DEFAULT_LIMITS, pointer: str = "") 
     Raises:
         InvalidValue: Codes as for `loads`, and json_type for what is no JSON at all.
     """
-    checked: JsonValue = _plain(value, limits.depth, [_SMALL])
-    if checked is _ODD:
-        checked = _Gate(limits).check(value, pointer, 1)
+    copied: JsonValue = _copied(value, limits)
+    if copied is not _ODD:
+        return copied
+    checked = _Gate(limits).check(value, pointer, 1)
     size = len(orjson.dumps(checked))
     if size > limits.bytes:
         raise InvalidValue(
@@ -127,39 +128,55 @@ _HINTS = {
 #: What the short way leaves to the gate, which knows what is wrong and where.
 _ODD: Any = object()
 #: So many members and elements may be met on the short way: shared parts cannot multiply far.
-_SMALL = 10_000
+_SMALL = 100_000
+#: What orjson would write in a way of its own is not for it: it is no JSON.
+_PLAINLY = (
+    orjson.OPT_PASSTHROUGH_DATACLASS
+    | orjson.OPT_PASSTHROUGH_DATETIME
+    | (orjson.OPT_PASSTHROUGH_SUBCLASS)
+)
 
 
-def _plain(value: Any, depth: int, room: list[int]) -> Any:
-    """Copy a value that is nothing but plain JSON, as nearly every one is; else _ODD."""
-    kind = type(value)
-    if kind is str:
-        plain = value.isascii() and "\x00" not in value
-    elif kind is int:
-        plain = SMALLEST_INTEGER <= value <= LARGEST_INTEGER
-    elif kind is float:
-        plain = value - value == 0.0  # neither NaN nor an infinity
-    elif kind in (dict, list):
-        return _plain_members(value, depth, room)
-    else:
-        plain = value is None or kind is bool
-    return value if plain else _ODD
+def _copied(value: object, limits: Limits) -> Any:
+    """Copy a value that is nothing but plain JSON, as nearly every one is; else _ODD.
 
-
-def _plain_members(value: Any, depth: int, room: list[int]) -> Any:
-    room[0] -= len(value)
-    if depth <= 0 or room[0] < 0:
+    What is the same after it was written and read is plain: NaN comes back as null, a tuple as a
+    list, an identifier as text.
+    """
+    if not _is_bounded(value, limits.depth, [_SMALL]):
         return _ODD
-    if type(value) is list:
-        items = [_plain(item, depth - 1, room) for item in value]
-        return _ODD if any(item is _ODD for item in items) else items
-    members = {}
-    for key, item in value.items():
-        copied = _plain(item, depth - 1, room)
-        if copied is _ODD or type(key) is not str or not key.isascii() or "\x00" in key:
-            return _ODD
-        members[key] = copied
-    return members
+    try:
+        written = orjson.dumps(value, option=_PLAINLY)
+    except orjson.JSONEncodeError:
+        return _ODD
+    if len(written) > limits.bytes or b"\\u0000" in written:
+        return _ODD
+    copied = orjson.loads(written)
+    return copied if copied == value else _ODD
+
+
+def _is_bounded(value: object, depth: int, room: list[int]) -> bool:
+    """Whether it can be written without a look at how deep it is and how often it holds itself."""
+    kind = type(value)
+    if kind is dict:
+        items: Any = value.values()  # type: ignore[attr-defined]
+    elif kind is list:
+        items = value
+    else:
+        return kind is not tuple
+    room[0] -= len(items)
+    if depth <= 0 or room[0] < 0:
+        return False
+    for item in items:
+        kind = type(item)
+        if kind is str:
+            room[0] -= len(item) >> 6
+        elif kind in _NESTING and not _is_bounded(item, depth - 1, room):
+            return False
+    return room[0] >= 0
+
+
+_NESTING = frozenset({dict, list, tuple})
 
 
 class _Gate:

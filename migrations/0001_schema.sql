@@ -34,6 +34,19 @@ create table flowbuilder.flows (
     primary key (workspace_id, slug)
 );
 
+-- Steps that were added to a draft since it was last written as a whole: whole_draft.sql puts them
+-- at its end. So adding a step writes that step and nothing else, however long the draft is.
+-- `revision` is another one after each change of a draft.
+alter table flowbuilder.flows add revision uuid not null default gen_random_uuid();
+create table flowbuilder.draft_steps (
+    workspace_id uuid not null,
+    slug         text not null,
+    place        integer not null,
+    step         json not null,
+    primary key (workspace_id, slug, place),
+    foreign key (workspace_id, slug) references flowbuilder.flows on delete cascade
+);
+
 create table flowbuilder.flow_versions (
     id           uuid primary key default gen_random_uuid(),
     workspace_id uuid not null references flowbuilder.workspaces,
@@ -138,6 +151,14 @@ create index runs_parent on flowbuilder.runs (parent_run_id) where parent_run_id
 create index runs_retries on flowbuilder.runs (retry_of) where retry_of is not null;
 create index runs_planned on flowbuilder.runs (plan_id) where plan_id is not null;
 create index runs_unsaved on flowbuilder.runs (version_id) where version is null;
+
+-- Lists of runs by flow and by what few runs come to; neither index speaks of what a run changes
+-- while it is under way.
+create index runs_of_flow on flowbuilder.runs (workspace_id, flow, created_at desc, id desc);
+alter table flowbuilder.runs add setback text generated always as
+    (case when status in ('failed', 'cancelled') then status end) stored;
+create index runs_setbacks on flowbuilder.runs (workspace_id, setback, created_at desc, id desc)
+    where setback is not null;
 
 create table flowbuilder.run_steps (
     run_id          uuid not null,
@@ -326,7 +347,7 @@ alter table flowbuilder.runs add failure jsonb;
 create table flowbuilder.outbox (
     id         bigint generated always as identity primary key,
     kind       text not null
-        check (kind in ('start_child', 'child_ended', 'cancel_child', 'await_event')),
+        check (kind in ('start_child', 'child_ended', 'cancel_child', 'await_event', 'emit_event')),
     run_id     uuid not null,
     task_id    bigint,
     payload    json not null,

@@ -7,6 +7,7 @@ by itself; see bench/README.md.
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -28,6 +29,8 @@ class Flowbuilder(harness.Peer):  # type: ignore[misc]  # the harness has no typ
     async def start(self) -> None:
         self.engine = Engine(harness.DSN, concurrency=CONCURRENCY, step=harness.step)
         await self.engine.open(*map(_shape_of, harness.SHAPES.values()))
+        gc.collect()  # as `flowbuilder worker` does when it has started
+        gc.freeze()
 
     async def stop(self) -> None:
         await self.engine.close()

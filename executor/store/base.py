@@ -29,3 +29,8 @@ def as_uuid(text: str) -> uuid.UUID | None:
         return uuid.UUID(text)
     except (ValueError, AttributeError, TypeError):
         return None
+
+
+def as_name(text: object) -> str:
+    """Return a name to look for; "", which nothing is called, for what is no text."""
+    return text if isinstance(text, str) else ""

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import Any
+
 from psycopg.types.json import Json
 
 from flowbuilder.errors import NotFound
 from flowbuilder.executor import queries, rows
 from flowbuilder.executor.graphs import compile_output, compile_steps
 from flowbuilder.executor.records import FlowRow, VersionRow
-from flowbuilder.executor.store.base import StoreBase, as_uuid
+from flowbuilder.executor.store.base import StoreBase, as_name, as_uuid
 from flowbuilder.flow import Flow
 from flowbuilder.tools import ToolRegistry
 from flowbuilder.types import JsonObject, JsonValue
+
+LARGEST_VERSION = 2**31 - 1
 
 
 class FlowStore(StoreBase):
@@ -25,15 +30,32 @@ class FlowStore(StoreBase):
         """
         return rows.flow(await self._one(queries.CREATE_FLOW, self.workspace, Json(draft)))
 
-    async def save_draft(self, draft: JsonObject, *, expected: JsonObject | None = None) -> FlowRow:
-        """Replace the draft of a flow, if it still is the `expected` one when that is given.
+    async def save_draft(self, draft: JsonObject, *, revision: str | None = None) -> FlowRow:
+        """Replace the draft of a flow, if it still has the `revision` when that is given.
 
         Raises:
             NotFound: `flow_not_found`.
             Conflict: Somebody else changed the draft meanwhile (`draft_changed`).
         """
-        before = None if expected is None else Json(expected)
-        return rows.flow(await self._one(queries.SAVE_DRAFT, self.workspace, Json(draft), before))
+        return rows.flow(await self._one(queries.SAVE_DRAFT, self.workspace, Json(draft), revision))
+
+    async def append_step(self, flow: FlowRow, step: JsonObject) -> FlowRow:
+        """Add a step at the end of a flow's draft; returns the flow with it.
+
+        Raises:
+            Conflict: The draft is not that of `flow` any more (`draft_changed`).
+        """
+        row = await self._one(
+            queries.APPEND_STEP, self.workspace, flow.slug, flow.revision, Json(step)
+        )
+        before: Any = flow.draft.get("steps", [])
+        return replace(
+            flow,
+            draft={**flow.draft, "steps": [*before, step]},
+            version=row["head"],
+            revision=str(row["revision"]),
+            updated_at=row["updated_at"],
+        )
 
     async def get_flow(self, slug: str) -> FlowRow:
         """Read a flow.
@@ -41,7 +63,7 @@ class FlowStore(StoreBase):
         Raises:
             NotFound: `flow_not_found`.
         """
-        found = await self._all(queries.GET_FLOW, self.workspace, slug)
+        found = await self._all(queries.GET_FLOW, self.workspace, as_name(slug))
         if not found:
             raise NotFound(f"there is no flow {slug!r}", code="flow_not_found")
         return rows.flow(found[0])
@@ -52,7 +74,7 @@ class FlowStore(StoreBase):
 
     async def delete_flow(self, slug: str) -> bool:
         """Delete a flow; its runs and versions stay readable. False: there was none."""
-        return bool(await self._all(queries.DELETE_FLOW, self.workspace, slug))
+        return bool(await self._all(queries.DELETE_FLOW, self.workspace, as_name(slug)))
 
     async def register_version(
         self,
@@ -90,7 +112,8 @@ class FlowStore(StoreBase):
         Raises:
             NotFound: `flow_not_found` or `version_not_found`.
         """
-        found = await self._all(queries.GET_VERSION, self.workspace, slug, version, version)
+        name, number = as_name(slug), _known_number(version)
+        found = await self._all(queries.GET_VERSION, self.workspace, name, number, number)
         if found:
             return rows.read(VersionRow, found[0])
         if version is None:
@@ -113,5 +136,14 @@ class FlowStore(StoreBase):
         """Read the published versions of a flow, newest first."""
         return [
             rows.read(VersionRow, row)
-            for row in await self._all(queries.LIST_VERSIONS, self.workspace, slug)
+            for row in await self._all(queries.LIST_VERSIONS, self.workspace, as_name(slug))
         ]
+
+
+def _known_number(version: object) -> int | None:
+    """Return the number of a version; 0, which none has, for what can be none."""
+    if version is None:
+        return None
+    if isinstance(version, bool) or not isinstance(version, int):
+        return 0
+    return version if 0 < version <= LARGEST_VERSION else 0

@@ -33,6 +33,25 @@ class PlanStore(StoreBase):
         )
         return rows.plan(_first(found, document["id"]))
 
+    async def store_plan(
+        self, document: JsonObject, events: Sequence[tuple[str, JsonObject]]
+    ) -> bool:
+        """Insert a plan, given as `Plan.as_json()`, and its events, both or neither.
+
+        Events are types with their data. False, and nothing stored: the id is taken.
+        """
+        listed = [{"type": type, "data": data} for type, data in events]
+        row = await self._one(
+            queries.STORE_PLAN,
+            self.workspace,
+            document["id"],
+            document["goal"],
+            document["status"],
+            Json(document),
+            Json(listed),
+        )
+        return bool(row["stored"])
+
     async def get_plan(self, plan_id: str) -> PlanRow:
         """Read a plan.
 

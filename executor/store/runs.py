@@ -14,9 +14,10 @@ from flowbuilder.executor.events import EventRow
 from flowbuilder.executor.records import Room, RunRow, Started, StepRow, TaskRow
 from flowbuilder.executor.retrying import Retried, retried
 from flowbuilder.executor.states import RunStatus
-from flowbuilder.executor.store.base import as_uuid
+from flowbuilder.executor.store.base import as_name, as_uuid
 from flowbuilder.executor.store.leases import LeaseStore
 from flowbuilder.executor.terms import Terms
+from flowbuilder.strictjson import DOCUMENT_LIMITS, check
 from flowbuilder.types import JsonValue
 
 
@@ -43,10 +44,11 @@ class RunStore(LeaseStore):
         Raises:
             NotFound: `version_not_found`.
             Conflict: The key was used for another flow or input (`idempotency_mismatch`).
+            InvalidValue: The input is no JSON value.
         """
         started = await self.start_runs(
             version_id,
-            [input],
+            [check(input, limits=DOCUMENT_LIMITS)],
             timeout_seconds=timeout_seconds,
             idempotency_keys=[idempotency_key],
             plan_id=plan_id,
@@ -71,7 +73,7 @@ class RunStore(LeaseStore):
         room: Room | None = None,
         terms: Terms | None = None,
     ) -> Started:
-        """Start a run for each input, all or none.
+        """Start a run for each input, all or none. The inputs are clean JSON already.
 
         With `draft_at` the version has to be what the flow's draft, read then, still says. With
         `room`, first tasks are leased to the worker that offers it.
@@ -82,13 +84,13 @@ class RunStore(LeaseStore):
                 was changed (`draft_changed`), or too many runs are open (`too_many_runs`).
             StaleTask: The worker that offers room was given up.
         """
-        keys = [None] * len(inputs) if idempotency_keys is None else list(idempotency_keys)
+        keyed = any(key is not None for key in idempotency_keys or ())
         row = await self._one(
             queries.START_RUNS,
             self.workspace,
             as_uuid(version_id),
-            [Json(value) for value in inputs],
-            keys,
+            Json(list(inputs)),
+            list(idempotency_keys or ()) if keyed else None,
             timeout_seconds,
             plan_id,
             actor,
@@ -119,6 +121,15 @@ class RunStore(LeaseStore):
             raise NotFound(f"there is no run {run_id}", code="run_not_found")
         return rows.read(RunRow, found[0])
 
+    async def ended_runs(self, run_ids: Sequence[str]) -> dict[str, RunRow | None]:
+        """Read those of these runs that have ended; None for open ones, unknown ones left out."""
+        asked = {text: key for text in run_ids if (key := as_uuid(text)) is not None}
+        found = {
+            row["asked"]: None if row["id"] is None else rows.read(RunRow, row)
+            for row in await self._all(queries.ENDED_RUNS, self.workspace, list(asked.values()))
+        }
+        return {text: found[key] for text, key in asked.items() if key in found}
+
     async def list_runs(
         self,
         *,
@@ -130,9 +141,8 @@ class RunStore(LeaseStore):
         """Read runs, newest first; `before` is the id of the last run of the page before."""
         cursor = None if before is None else as_uuid(before)
         wanted = None if status is None else status.value
-        is_open = status is not None and not status.terminal
-        query = queries.LIST_OPEN_RUNS if is_open else queries.LIST_RUNS
-        found = await self._all(query, self.workspace, flow, wanted, cursor, limit)
+        name = None if flow is None else as_name(flow)
+        found = await self._all(_listing(flow, status), self.workspace, name, wanted, cursor, limit)
         return [rows.read(RunRow, row) for row in found]
 
     async def run_steps(self, run_id: str) -> list[StepRow]:
@@ -226,3 +236,12 @@ class RunStore(LeaseStore):
             dry_run,
         )
         return retried(row["answer"])
+
+
+def _listing(flow: str | None, status: RunStatus | None) -> bytes:
+    """Return the statement that finds such runs among all others by an index."""
+    if status in (RunStatus.FAILED, RunStatus.CANCELLED):
+        return queries.LIST_SETBACKS
+    if status is not None and not status.terminal:
+        return queries.LIST_OPEN_RUNS
+    return queries.LIST_RUNS if flow is None else queries.LIST_RUNS_OF_FLOW

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from flowbuilder.executor import queries
-from flowbuilder.executor.store.base import StoreBase
+from flowbuilder.executor.store.base import StoreBase, as_name
 from flowbuilder.types import JsonObject
 
 #: Events that one call puts into a queue, at most.
@@ -84,7 +84,8 @@ class SubscriptionStore(StoreBase):
 
     async def unsubscribe(self, queue: str, pattern: str | None) -> list[str]:
         """Take away one binding, or all of a queue; returns the patterns that were bound."""
-        row = await self._one(queries.UNSUBSCRIBE, self.workspace, queue, pattern)
+        topics = None if pattern is None else as_name(pattern)
+        row = await self._one(queries.UNSUBSCRIBE, self.workspace, queue, topics)
         return list(row["patterns"])
 
     async def drop_queue(self, queue: str) -> None:

@@ -15,6 +15,7 @@ from flowbuilder.cli.failures import finish, perform
 from flowbuilder.cli.limiting import limits_app
 from flowbuilder.cli.options import Options, hoist
 from flowbuilder.cli.steering import VERBS, RunId
+from flowbuilder.cli.step_adding import add_step
 from flowbuilder.cli.subscribing import subscriptions_app
 from flowbuilder.limits import Priority
 
@@ -262,6 +263,7 @@ for _command in VERBS:
 
 
 app.command()(emit)
+app.command()(add_step)
 app.command()(bench)
 
 

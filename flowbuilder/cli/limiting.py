@@ -36,6 +36,18 @@ def limits(context: typer.Context) -> None:
         perform(context.obj.printer(), _show(context.obj))
 
 
+@limits_app.command("list")
+def list_limits(context: typer.Context) -> None:
+    """List the limits on tools, with what is under each of them now."""
+    perform(context.obj.printer(), _show(context.obj))
+
+
+@limits_app.command("show")
+def show_limit(context: typer.Context, pattern: Pattern) -> None:
+    """Show the limit of exactly this name or pattern."""
+    perform(context.obj.printer(), _show(context.obj, pattern))
+
+
 @limits_app.command("set")
 def set_limit(
     context: typer.Context,
@@ -55,9 +67,10 @@ def clear_limit(context: typer.Context, pattern: Pattern) -> None:
     perform(context.obj.printer(), _clear(context.obj, pattern))
 
 
-async def _show(options: Options) -> int:
+async def _show(options: Options, pattern: str | None = None) -> int:
     async with options.connect() as builder:
-        found = await builder.limits.list()
+        limits = builder.limits
+        found = await limits.list() if pattern is None else [await limits.get(pattern)]
     options.printer().rows([row_json(row) for row in found], COLUMNS, "No tool has a limit.")
     return OK
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -51,6 +52,8 @@ class StepState:
     ended: datetime | None = None
     tasks: dict[str, str] = field(default_factory=dict)
     """State by task id."""
+    counts: Counter[str] = field(default_factory=Counter)
+    """How many tasks are in each state."""
 
     def take(self, event: EventRow) -> None:
         """Change by one event of this step."""
@@ -59,7 +62,11 @@ class StepState:
             self.note = _progress_note(event.data)
         if state is None:
             return
+        before = self.tasks.get(event.task_id or "")
+        if before is not None:
+            self.counts[before] -= 1
         self.tasks[event.task_id or ""] = state
+        self.counts[state] += 1
         self.started = self.started or event.at
         self.ended = event.at
         self.note = _note(event)
@@ -69,16 +76,15 @@ class StepState:
         """The state of a mapped step: what its tasks have in common, or that it still runs."""
         if not self.mapped:
             return newest
-        states = set(self.tasks.values())
         for state in ("running", "waiting", "retrying", "failed"):
-            if state in states:
+            if self.counts[state]:
                 return state
         return newest
 
     @property
     def done(self) -> int:
         """How many tasks have ended well."""
-        return sum(1 for state in self.tasks.values() if state == "completed")
+        return self.counts["completed"]
 
     def seconds(self) -> float | None:
         """How long the step has taken so far."""

@@ -43,7 +43,7 @@ async def find_source(builder: FlowBuilder, target: str) -> Source:
     file = as_file(target)
     if file is not None:
         return Source(file=file)
-    if _UUID.fullmatch(target):
+    if is_id(target):
         return Source(plan_id=target.lower())
     if _SLUG.fullmatch(target):
         try:
@@ -52,6 +52,11 @@ async def find_source(builder: FlowBuilder, target: str) -> Source:
             return Source(goal=target)
         return Source(slug=target)
     return Source(goal=target)
+
+
+def is_id(target: str) -> bool:
+    """Return whether a word is the id of a run or a plan."""
+    return _UUID.fullmatch(target) is not None
 
 
 def as_file(target: str) -> Path | None:

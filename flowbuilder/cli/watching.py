@@ -56,7 +56,8 @@ class Watch:
         self.yes = yes
         self.ask = ask
         self.after = after
-        self.files: list[str] = []
+        self.files: dict[str, None] = {}
+        """Paths of files that were written, each once, in order."""
         self.undecided: list[str] = []
         """Ids of approvals that nobody here can give."""
 
@@ -134,7 +135,16 @@ class Watch:
         self.undecided = [item for item in self.undecided if item in pending]
         if not self.undecided:
             return False
-        return not any(task.status in _ACTIVE for task in await self.run.tasks())
+        return not await self._is_active()
+
+    async def _is_active(self) -> bool:
+        """Whether any task runs or waits in the queue, however many tasks there are."""
+        after = 0
+        while page := await self.run.tasks(after=after):
+            if any(task.status in _ACTIVE for task in page):
+                return True
+            after = int(page[-1].id)
+        return False
 
     async def _tell_waiting(self) -> int:
         for approval in await self.builder.approvals(run_id=self.run.id):
@@ -157,7 +167,7 @@ class Watch:
                     "status": row.status.value,
                     "output": row.output,
                     "error": row.error,
-                    "files": self.files,
+                    "files": [*self.files],
                 }
             )
         elif row.status is RunStatus.COMPLETED:
@@ -188,5 +198,4 @@ class Watch:
         path = result.get("path")
         if step.tool.split("@")[0] == "file.write" and isinstance(path, str):
             full = str((Path(self.builder.settings.workspace_dir) / path).resolve())
-            if full not in self.files:
-                self.files.append(full)
+            self.files[full] = None

@@ -6,6 +6,7 @@ import getpass
 from collections.abc import Mapping
 from typing import Any, cast
 
+from flowbuilder.client.arguments import check_reason
 from flowbuilder.client.checking import check_actor, require_fit
 from flowbuilder.client.session import Session
 from flowbuilder.errors import ExecutionError, InvalidValue
@@ -57,6 +58,7 @@ async def decide(
         ExecutionError: This person is not asked (approver_not_allowed).
     """
     check_actor(by or None, "who decides")
+    check_reason(comment, "comment")
     approval = await session.store.get_approval(approval_id)
     who = by or local_user()
     if not may_decide(approval, who):

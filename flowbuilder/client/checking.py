@@ -46,7 +46,7 @@ def parse_document(
         limits = Limits(depth=settings.max_json_depth, bytes=DOCUMENT_LIMITS.bytes)
         value = check(dict(value), limits=limits)
     if not isinstance(value, dict):
-        raise InvalidValue("a flow document is an object", code="document_invalid")
+        raise InvalidValue("a flow document is an object", code="document_not_object")
     return cast(JsonObject, value)
 
 
@@ -158,6 +158,20 @@ def check_actor(by: str | None, what: str) -> None:
             pointer="/by",
             code="actor_invalid",
         )
+
+
+def check_doer(by: str | None, what: str) -> None:
+    """Refuse who cannot have started or steered a run.
+
+    Raises:
+        InvalidValue: No database holds the text (value_refused), or it is no name (actor_invalid).
+    """
+    if isinstance(by, str):
+        try:
+            check(by)
+        except InvalidValue as error:
+            raise InvalidValue(error.message, pointer="/by", code="value_refused") from None
+    check_actor(by, what)
 
 
 def limits_of(settings: Settings) -> Limits:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from flowbuilder.client import approvals
+from flowbuilder.client.arguments import check_page, known_id
 from flowbuilder.client.checking import known_state
 from flowbuilder.client.session import Connected
 from flowbuilder.executor.records import ApprovalRow
@@ -26,10 +27,13 @@ class Approvals(Connected):
         """Return approvals, oldest first; those still to be decided by default.
 
         Raises:
-            InvalidValue: There is no such status (status_unknown).
+            InvalidValue: There is no such status (status_unknown), or page (page_invalid).
+            NotFound: `run_id` is no run's id (run_not_found).
         """
         wanted = None if status is None else known_state(ApprovalStatus, status)
-        return await self._session.store.approvals(status=wanted, run_id=run_id, limit=limit)
+        check_page(limit)
+        run = None if run_id is None else known_id(run_id, "run")
+        return await self._session.store.approvals(status=wanted, run_id=run, limit=limit)
 
     async def get_approval(self, approval_id: str) -> ApprovalRow:
         """Return an approval. Raises: NotFound (approval_not_found)."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
+from flowbuilder.client import appending
 from flowbuilder.client.checking import Document, check_document
 from flowbuilder.client.session import Session
 from flowbuilder.errors import Conflict, DefinitionError, Problem, Severity
@@ -114,14 +115,21 @@ async def change(session: Session, slug: str, apply: Change) -> FlowRow:
 
 
 async def _change_once(session: Session, slug: str, apply: Change) -> FlowRow:
-    async with session.draft_lock(slug):
+    async with session.draft_lock(str(slug)):
         row = await session.store.get_flow(slug)
         flow = await checked_draft(session, apply(row.draft))
-        return await session.store.save_draft(flow.document(), expected=row.draft)
+        saved = await session.store.save_draft(flow.document(), revision=row.revision)
+        if flow.steps:  # before the first one, nothing is known of what the output refers to
+            appending.remember(session, saved, flow)
+        return saved
 
 
 async def add_step(session: Session, slug: str, step: JsonObject) -> FlowRow:
     """Add a step at the end of a draft."""
+    async with session.draft_lock(str(slug)):
+        row = await appending.append(session, slug, step) if isinstance(slug, str) else None
+    if row is not None:
+        return row
     return await change(session, slug, lambda document: _with_step(document, step))
 
 

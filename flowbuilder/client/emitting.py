@@ -6,11 +6,10 @@ from datetime import timedelta
 
 from flowbuilder.client.checking import check_actor, limits_of
 from flowbuilder.client.session import Connected
-from flowbuilder.errors import InvalidValue
 from flowbuilder.executor.emitted import Emitted
 from flowbuilder.strictjson import check
-from flowbuilder.tools.eventnames import check_event
-from flowbuilder.types import JsonValue, parse_duration
+from flowbuilder.tools.eventnames import check_event, check_life
+from flowbuilder.types import JsonValue
 
 
 class Emitting(Connected):
@@ -47,7 +46,7 @@ class Emitting(Connected):
         settings = self._session.settings
         clean = check(payload, limits=limits_of(settings), pointer="/payload")
         check_actor(by, "who emits")
-        life = settings.event_life if keep is None else _life(keep)
+        life = check_life(settings.event_life if keep is None else keep)
         emitted = await self._session.store.emit(
             name,
             label,
@@ -58,16 +57,3 @@ class Emitting(Connected):
         if emitted.touched:
             await self._session.notifications.announce(emitted.touched, ready=True)
         return emitted
-
-
-def _life(keep: str | float | timedelta) -> timedelta:
-    """Return how long an event is kept. Raises: InvalidValue (duration_invalid)."""
-    try:
-        life = parse_duration(keep)
-    except ValueError as error:
-        raise InvalidValue(str(error), pointer="/keep", code="duration_invalid") from None
-    if not life:
-        raise InvalidValue(
-            "an event is kept for longer than nothing", pointer="/keep", code="duration_invalid"
-        )
-    return life

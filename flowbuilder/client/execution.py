@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, TypeVar
+
+import orjson
 
 from flowbuilder.client import drafts
 from flowbuilder.client.checking import (
     Document,
+    check_doer,
     checked_key,
     fitting_input,
     parse_document,
@@ -30,8 +34,11 @@ from flowbuilder.strictjson import dumps
 from flowbuilder.tools import ToolRegistry
 from flowbuilder.types import JsonObject, JsonValue
 
+Given = TypeVar("Given")
 #: Runs of one bulk start that begin in one transaction.
 STARTED_AT_ONCE = 500
+#: Bytes of their inputs, from which on there are no more: a statement has its time.
+BYTES_AT_ONCE = 8 * 1_048_576
 
 
 async def execute(
@@ -79,7 +86,10 @@ async def execute_many(
     by: str | None = None,
 ) -> list[Run]:
     """Start a run for each input."""
-    keys = [None] * len(inputs) if idempotency_keys is None else idempotency_keys
+    inputs = _listed(inputs, "inputs")
+    keys: list[str | None] = [None] * len(inputs)
+    if idempotency_keys is not None:
+        keys = _listed(idempotency_keys, "idempotency_keys")
     if len(keys) != len(inputs):
         raise InvalidValue("one key is needed for each input", pointer="/idempotency_keys")
     start = Start(timeout=timeout, by=by, priority=priority, exact=version is not None)
@@ -92,6 +102,14 @@ async def execute_many(
                 raise
     found = await _version_of(session, flow, version)
     return await start_all(session, found, inputs, keys, start)
+
+
+def _listed(given: Iterable[Given], name: str) -> list[Given]:
+    """Return what stands for one run each. Raises: InvalidValue."""
+    known: object = given  # whatever a caller without a type checker hands in
+    if isinstance(known, str | bytes | Mapping) or not isinstance(known, Iterable):
+        raise InvalidValue(f"{name} is a list, with an element for each run", pointer=f"/{name}")
+    return list(given)
 
 
 async def _execute_plan(
@@ -181,38 +199,51 @@ async def start_all(
 
     Raises:
         DefinitionError: An input does not fit the flow's input schema (input_invalid).
-        InvalidValue: The time limit or an idempotency key is none.
+        InvalidValue: The time limit, an idempotency key or who starts them is none.
         Conflict: A key was used for something else, the flow was changed (draft_changed), or too
             many runs are open (too_many_runs).
     """
+    check_doer(start.by, "who starts a run")
     flow = head.flow
     given = [fitting_input(value, flow.input, session.settings) for value in inputs]
     checked = [checked_key(key) for key in keys]
     limit = time_limit(start.timeout) or flow.timeout or session.settings.run_timeout
     terms = start.terms(session.settings)
     runs: list[Run] = []
-    for first in range(0, len(given), STARTED_AT_ONCE):
-        batch = given[first : first + STARTED_AT_ONCE]
+    for part in _batches(given):
+        batch, batch_keys = given[part], checked[part]
+        begun = time.monotonic()
         started = await session.start_runs(
             head.version.id,
             batch,
             timeout_seconds=limit.total_seconds(),
-            idempotency_keys=checked[first : first + STARTED_AT_ONCE],
+            idempotency_keys=batch_keys,
             plan_id=start.plan_id,
             actor=start.by,
             exact=start.exact,
             draft_at=head.draft_at,
             terms=terms,
         )
-        batch_keys = checked[first : first + STARTED_AT_ONCE]
         for (run_id, created), value, key in zip(started.runs, batch, batch_keys, strict=True):
             row = (
                 await session.store.get_run(run_id)
                 if not created
                 else _new_row(head, start, started, run_id, value, key)
             )
-            runs.append(Run(session, row, created=created))
+            runs.append(Run(session, row, created=created, begun=begun if created else None))
     return runs
+
+
+def _batches(inputs: Sequence[JsonValue]) -> Iterator[slice]:
+    """Yield which inputs start together: as many as one statement takes in good time."""
+    first = size = 0
+    for place, value in enumerate(inputs):
+        size += len(orjson.dumps(value))
+        if place - first + 1 == STARTED_AT_ONCE or size >= BYTES_AT_ONCE:
+            yield slice(first, place + 1)
+            first, size = place + 1, 0
+    if first < len(inputs):
+        yield slice(first, len(inputs))
 
 
 def _new_row(

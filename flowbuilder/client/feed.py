@@ -3,10 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import math
+import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
 
 from flowbuilder.executor.notifications import Notifications, StreamsCallback
+
+#: How long it is still listened after the last watcher has gone: the next one comes soon, where one
+#: run is waited for after the other, and beginning to listen costs two reads.
+_LINGER_SECONDS = 1.0
+#: Ends that are remembered.
+_MOST_ENDS = 10_000
 
 
 class Signal:
@@ -35,7 +43,7 @@ class Feed:
 
     def __init__(self, notifications: Notifications) -> None:
         self._events = _Watchers(notifications.on_events)
-        self._ends = _Watchers(notifications.on_ends)
+        self._ends = _Ends(notifications.on_ends)
 
     def watch(self, stream: str) -> AbstractContextManager[Signal]:
         """Give a signal that is set whenever the stream may have new events."""
@@ -45,19 +53,30 @@ class Feed:
         """Give a signal that is set whenever the stream may have ended."""
         return self._ends.watch(stream)
 
+    def would_know_end(self, stream: str, begun: float) -> bool:
+        """Whether the end of a stream would have been heard of, and was not.
+
+        `begun`: when the stream had not begun yet, in seconds of the monotonic clock.
+        """
+        return self._ends.since < begun and stream not in self._ends.ended
+
 
 class _Watchers:
-    """Signals by stream, for one kind of news; listens while there are any."""
+    """Signals by stream, for one kind of news; listens while there are any, and a little longer."""
 
     def __init__(self, subscribe: Callable[[StreamsCallback], Callable[[], None]]) -> None:
         self._subscribe = subscribe
         self._signals: dict[str, set[Signal]] = {}
         self._stop: Callable[[], None] | None = None
+        self._leaving: asyncio.TimerHandle | None = None
 
     @contextmanager
     def watch(self, stream: str) -> Iterator[Signal]:
         signal = Signal()
         self._signals.setdefault(stream, set()).add(signal)
+        if self._leaving is not None:
+            self._leaving.cancel()
+            self._leaving = None
         if self._stop is None:
             self._stop = self._subscribe(self._heard)
         try:
@@ -68,8 +87,14 @@ class _Watchers:
             if not watchers:
                 del self._signals[stream]
             if not self._signals and self._stop is not None:
-                self._stop()
-                self._stop = None
+                loop = asyncio.get_running_loop()
+                self._leaving = loop.call_later(_LINGER_SECONDS, self._leave)
+
+    def _leave(self) -> None:
+        self._leaving = None
+        if self._stop is not None:
+            self._stop()
+            self._stop = None
 
     def _heard(self, streams: frozenset[str] | None) -> None:
         """Wake those who watch these streams; everybody when something may have been missed."""
@@ -77,3 +102,25 @@ class _Watchers:
         for stream in list(wanted):
             for signal in self._signals.get(stream, ()):
                 signal.set()
+
+
+class _Ends(_Watchers):
+    """Who waits for ends, and what is known of ends while it is listened."""
+
+    def __init__(self, subscribe: Callable[[StreamsCallback], Callable[[], None]]) -> None:
+        super().__init__(subscribe)
+        self.ended: set[str] = set()
+        """What may have ended since then."""
+        self.since = math.inf
+        """From when on every end was heard of, in seconds of the monotonic clock."""
+
+    def _leave(self) -> None:
+        super()._leave()
+        self.since = math.inf
+
+    def _heard(self, streams: frozenset[str] | None) -> None:
+        if streams is None or len(self.ended) > _MOST_ENDS:
+            self.since = time.monotonic()
+            self.ended.clear()
+        self.ended |= streams or frozenset()
+        super()._heard(streams)

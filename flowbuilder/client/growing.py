@@ -6,7 +6,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from flowbuilder.client.checking import check_document
+from flowbuilder.client import appending
+from flowbuilder.client.checking import CHILD_TOOL, check_document
 from flowbuilder.client.drafts import refused
 from flowbuilder.client.functions import with_function_tools
 from flowbuilder.client.session import Session
@@ -17,9 +18,12 @@ from flowbuilder.flow import Flow
 from flowbuilder.policy import apply_policy
 from flowbuilder.tools import ToolRegistry
 from flowbuilder.types import JsonObject, JsonValue
+from flowbuilder.validation.growing import GrowingFlow
 
 #: How often a step is fitted in anew because another one was added meanwhile.
 TRIES = 50
+#: Runs whose flows a session remembers.
+MOST_RUNS = 8
 
 Function = Callable[..., Any]
 
@@ -62,8 +66,10 @@ async def _add_once(
         if run.status.terminal:
             raise InvalidTransition(f"cannot add a step to a run that is {run.status.value}")
         base = await session.store.get_version_by_id(run.version_id)
-        grown = await _grown(session, base.document, step, function)
-        return await session.store.grow_run(
+        known = session.growing.pop(run_id, None)
+        fits = known if known is not None and known.version_id == base.id else None
+        grown = await _grown(session, base.document, step, function, fits)
+        version = await session.store.grow_run(
             run_id,
             base=base.id,
             document=grown.document,
@@ -72,6 +78,23 @@ async def _add_once(
             owner=grown.owner,
             actor=by,
         )
+        if grown.growing is not None:
+            _remember(session, run_id, KnownRun(version_id=version.id, flow=grown.growing))
+        return version
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class KnownRun:
+    """What validation knows of a run's flow, as this process has left it."""
+
+    version_id: str
+    flow: GrowingFlow
+
+
+def _remember(session: Session, run_id: str, known: KnownRun) -> None:
+    session.growing[run_id] = known
+    while len(session.growing) > MOST_RUNS:
+        del session.growing[next(iter(session.growing))]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -83,35 +106,57 @@ class _Grown:
     """As stored, but for the last step."""
     registry: ToolRegistry
     owner: str | None
+    growing: GrowingFlow | None
+    """By which a further step can be judged by itself; None when others have problems here."""
 
 
 async def _grown(
-    session: Session, document: JsonObject, step: JsonObject, function: Function | None
+    session: Session,
+    document: JsonObject,
+    step: JsonObject,
+    function: Function | None,
+    known: KnownRun | None,
 ) -> _Grown:
     """Return the flow with the step, which is valid and has the approval that policy asks for.
+
+    What is known of the flow judges the step alone; in any doubt all of it is looked at.
 
     Raises:
         DefinitionError: With every problem of the step.
     """
     listed: Any = document.get("steps")
-    known: list[JsonValue] = [*listed]
-    longer: JsonObject = {**document, "steps": [*known, step]}
+    longer: JsonObject = {**document, "steps": [*listed, step]}
     registry, owner = session.registry, None
     if function is not None:
         name = str(step.get("id"))
         longer, registry, owner = await with_function_tools(session, longer, {name: function})
-        longer = {**longer, "steps": [*known, _last(longer)]}  # only the new one is meant
-    found = await check_document(session, longer, registry=registry)
-    problems = _of_the_step(found.problems, len(known))
-    if any(problem.severity is Severity.ERROR for problem in problems):
-        raise refused(problems)
+        longer = {**longer, "steps": [*listed, _last(longer)]}  # only the new one is meant
+    growing = _judged_alone(known, step) if function is None else None
+    if growing is None:
+        found = await check_document(session, longer, registry=registry)
+        problems = _of_the_step(found.problems, len(listed))
+        if any(problem.severity is Severity.ERROR for problem in problems):
+            raise refused(problems)
+        if found.flow is not None and function is None:
+            growing = appending.growing_flow(session, found.flow)
     flow, _ = apply_policy(Flow.model_validate(longer), registry)
     return _Grown(
         flow=flow,
-        document={**longer, "steps": [*known, _last(flow.document())]},
+        document={**longer, "steps": [*listed, _last(flow.document())]},
         registry=registry,
         owner=owner,
+        growing=growing,
     )
+
+
+def _judged_alone(known: KnownRun | None, step: JsonObject) -> GrowingFlow | None:
+    """Return what is known with the step; None when it takes a look at the whole to judge it.
+
+    Which flows there are, for a child run, is not known here.
+    """
+    if known is None or str(step.get("tool")).partition("@")[0] == CHILD_TOOL:
+        return None
+    return known.flow if known.flow.add(step) is not None else None
 
 
 def _last(document: JsonObject) -> JsonValue:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from flowbuilder.client.checking import check_actor
 from flowbuilder.client.session import Session
 from flowbuilder.errors import InvalidValue, NotFound
 from flowbuilder.executor.terms import LimitRow
@@ -37,9 +38,10 @@ class ToolLimits:
         goes on, also above a new concurrency.
 
         Raises:
-            InvalidValue: `pattern_invalid`, `concurrency_invalid`, `rate_invalid`.
+            InvalidValue: `pattern_invalid`, `concurrency_invalid`, `rate_invalid`, `actor_invalid`.
         """
         name = _checked(pattern)
+        check_actor(by, "who sets a limit")
         store = self._session.store
         await store.set_limit(
             name,

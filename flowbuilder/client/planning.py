@@ -7,11 +7,13 @@ import uuid
 from collections.abc import AsyncIterator, Iterable
 from typing import Any, cast
 
+from flowbuilder.client.checking import limits_of
 from flowbuilder.client.session import Session
 from flowbuilder.errors import DefinitionError, Fix, InvalidValue, PlanningError, Problem, Severity
 from flowbuilder.flow import Flow
 from flowbuilder.plan import LONGEST_GOAL, Plan, PlanStatus, Question, Usage
 from flowbuilder.planner.base import PlanEvent, Planner, PlanRequest
+from flowbuilder.schemas import schema_problems
 from flowbuilder.strictjson import DOCUMENT_LIMITS, Limits, check
 from flowbuilder.types import JsonObject, JsonSchema, JsonValue
 
@@ -42,13 +44,14 @@ async def stream_plan(
 
     Raises:
         PlanningError, ModelError: No plan came out; nothing is stored.
+        InvalidValue: The input is no JSON value, or its schema none (schema_invalid).
     """
     request = PlanRequest(
         id=str(uuid.uuid4()),
         goal=_checked_goal(goal),
         registry=session.registry,
-        input=input,
-        input_schema=input_schema,
+        input=check(input, limits=limits_of(session.settings), pointer="/input"),
+        input_schema=_checked_schema(input_schema),
         flows=tuple(row.slug for row in await session.store.list_flows()),
     )
     seen: list[PlanEvent] = []
@@ -126,13 +129,14 @@ async def _store_whole(session: Session, plan: Plan, events: list[PlanEvent]) ->
 
 
 async def _store(session: Session, plan: Plan, events: Iterable[PlanEvent]) -> None:
-    await session.store.save_plan(plan.as_json())
-    for event in events:
-        await session.store.append_plan_event(plan.id, event.type.value, event.data)
+    told = [(event.type.value, event.data) for event in events]
+    if not await session.store.store_plan(plan.as_json(), told):
+        raise PlanningError(f"there is a plan {plan.id} already", code="plan_exists")
 
 
 def _checked_goal(goal: str) -> str:
-    text = goal.strip()
+    given: object = goal  # whatever a caller without a type checker hands in
+    text = given.strip() if isinstance(given, str) else ""
     if not text:
         raise PlanningError("the goal is empty", code="goal_empty", hint="Say what is to be done.")
     if len(text) > LONGEST_GOAL:
@@ -145,6 +149,20 @@ def _checked_goal(goal: str) -> str:
     except InvalidValue as error:
         raise PlanningError(f"the goal is no text: {error.message}", code="goal_invalid") from None
     return text
+
+
+def _checked_schema(schema: JsonSchema | None) -> JsonSchema | None:
+    """Return the schema of a run's input. Raises: InvalidValue (schema_invalid)."""
+    given: object = schema  # whatever a caller without a type checker hands in
+    if given is None:
+        return None
+    if isinstance(given, dict):
+        clean = check(given, limits=DOCUMENT_LIMITS, pointer="/input_schema")
+        if isinstance(clean, dict) and not schema_problems(clean, ""):
+            return clean
+    raise InvalidValue(
+        "the input's schema is no JSON Schema", pointer="/input_schema", code="schema_invalid"
+    )
 
 
 def _problem(item: dict[str, Any]) -> Problem:

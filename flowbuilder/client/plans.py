@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 
 from flowbuilder.client import execution, planning
+from flowbuilder.client.arguments import check_page
 from flowbuilder.client.runs import Run
 from flowbuilder.client.session import Connected
 from flowbuilder.executor.records import PlanRow
@@ -52,7 +53,8 @@ class Plans(Connected):
         return planning.plan_from_json((await self._session.store.get_plan(plan_id)).document)
 
     async def plans(self, *, limit: int = 50) -> list[PlanRow]:
-        """Return stored plans, newest first."""
+        """Return stored plans, newest first. Raises: InvalidValue (page_invalid)."""
+        check_page(limit)
         return await self._session.store.list_plans(limit=limit)
 
     async def accept_plan(

@@ -8,6 +8,8 @@ from contextlib import AbstractAsyncContextManager
 from typing import Any
 
 from flowbuilder.client import growing, holding, retrying
+from flowbuilder.client.arguments import check_page, check_reason, patience
+from flowbuilder.client.checking import check_doer
 from flowbuilder.client.drafts import step_document
 from flowbuilder.client.session import Session
 from flowbuilder.errors import RunCancelled, RunFailed, WaitTimeout
@@ -22,8 +24,12 @@ from flowbuilder.types import JsonObject, JsonValue
 class Run:
     """A handle on one run. It keeps the row it last read; every verb works by the id alone."""
 
-    def __init__(self, session: Session, row: RunRow, *, created: bool = False) -> None:
+    def __init__(
+        self, session: Session, row: RunRow, *, created: bool = False, begun: float | None = None
+    ) -> None:
+        """`begun`: of a run just started, when it was not yet, by the monotonic clock."""
         self._session = session
+        self._begun = begun
         self.row = row
         self.created = created
         """Whether this call started the run; False when an idempotency key found it."""
@@ -56,6 +62,7 @@ class Run:
 
     async def tasks(self, *, limit: int = 1000, after: int = 0) -> list[TaskRow]:
         """Return tasks with an id greater than `after`, lowest first."""
+        check_page(limit, after)
         return await self._session.store.run_tasks(self.id, limit=limit, after=after)
 
     async def approvals(self) -> list[ApprovalRow]:
@@ -75,21 +82,23 @@ class Run:
         async for event in self._session.follow(self.id, after=after):
             yield event
 
-    async def result(self, timeout: float | None = None) -> JsonValue:
-        """Wait for the end and return the run's output.
+    async def result(self, timeout: str | float | None = None) -> JsonValue:
+        """Wait for the end, or for `timeout` (`"2m"` or seconds), and return the run's output.
 
         Raises:
             RunFailed: With the failing step, attempt and error.
             RunCancelled: The run was cancelled.
-            WaitTimeout: `timeout` seconds are over; the run goes on.
+            WaitTimeout: The time is over; the run goes on.
+            InvalidValue: `timeout` is no time (timeout_invalid).
         """
+        seconds = patience(timeout)
         try:
-            async with asyncio.timeout(timeout):
-                self.row = row = await self._session.end_of(self.id)
+            async with asyncio.timeout(seconds):
+                self.row = row = await self._session.end_of(self.id, begun=self._begun)
         except TimeoutError:
             raise WaitTimeout(
-                f"run {self.id} has not ended within {timeout:g} seconds; it goes on"
-                if timeout is not None
+                f"run {self.id} has not ended within {seconds:g} seconds; it goes on"
+                if seconds is not None
                 else f"run {self.id} has not ended"
             ) from None
         if row.status is RunStatus.CANCELLED:
@@ -103,19 +112,28 @@ class Run:
         return f": {reason}" if reason else ""
 
     async def cancel(self, *, by: str | None = None, reason: str | None = None) -> RunRow:
-        """Cancel the run. Raises: InvalidTransition when it has ended."""
+        """Cancel the run.
+
+        Raises:
+            InvalidTransition: It has ended.
+            InvalidValue: `actor_invalid`, `reason_invalid`.
+        """
+        check_doer(by, "who cancels")
+        check_reason(reason)
         self.row = await self._session.store.cancel_run(self.id, actor=by, reason=reason)
         await self._session.announce_run(self.id)
         return self.row
 
     async def pause(self, *, by: str | None = None) -> RunRow:
         """Start no further task until `resume`; what runs already goes on."""
+        check_doer(by, "who pauses")
         self.row = await self._session.store.pause_run(self.id, actor=by)
         await self._session.announce_run(self.id)
         return self.row
 
     async def resume(self, *, by: str | None = None) -> RunRow:
         """Go on after `pause`."""
+        check_doer(by, "who resumes")
         self.row = await self._session.store.resume_run(self.id, actor=by)
         await self._session.announce_run(self.id)
         return self.row
@@ -145,6 +163,7 @@ class Run:
             InvalidTransition: The run has ended.
             DefinitionError: With every problem of the step; the run stays as it was.
         """
+        check_doer(by, "who adds a step")
         step = step_document(id, tool, **policies)
         version = await growing.add_step(self._session, self.id, step, function=function, by=by)
         await self.refresh()
@@ -199,6 +218,7 @@ class Run:
             Conflict: There is nothing to retry (nothing_to_retry), a function of it is gone
                 (function_gone), or the key was used for something else (idempotency_mismatch).
         """
+        check_doer(by, "who retries")
         found = await retrying.retry(
             self._session,
             self.id,

@@ -12,6 +12,8 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 from weakref import WeakValueDictionary
 
+from flowbuilder.client.arguments import check_page
+from flowbuilder.client.ends import Ends
 from flowbuilder.client.feed import Feed
 from flowbuilder.errors import DatabaseUnavailable, ExecutionError, NotFound
 from flowbuilder.executor.events import EventRow
@@ -24,6 +26,8 @@ from flowbuilder.tools import Tool, ToolRegistry
 from flowbuilder.types import JsonValue
 
 if TYPE_CHECKING:
+    from flowbuilder.client.appending import KnownDraft
+    from flowbuilder.client.growing import KnownRun
     from flowbuilder.executor.worker import Worker
 
 T = TypeVar("T")
@@ -77,7 +81,12 @@ class Session:
         """Functions given as steps, made into tools: by worker, step and function."""
         self.heads: dict[str, Head] = {}
         """What flows ran as last, by slug: the database says whether it still holds."""
+        self.drafts: dict[str, KnownDraft] = {}
+        """Drafts as this process has left them, by slug, the one changed last at the end."""
+        self.growing: dict[str, KnownRun] = {}
+        """What is known of the flows of runs that steps were added to, by run id."""
         self.feed = Feed(notifications)
+        self._ends = Ends(store.ended_runs)
         self._draft_locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     def draft_lock(self, slug: str) -> asyncio.Lock:
@@ -92,7 +101,11 @@ class Session:
 
         Raises:
             NotFound: There is no run or plan of this id.
+            InvalidValue: `after` is no number (page_invalid).
         """
+        check_page(0, after)
+        if not isinstance(stream, str):
+            raise NotFound(f"there is no run {str(stream)[:80]}", code="run_not_found")
         seen = after
         with self.feed.watch(stream) as signal:
             while True:
@@ -110,19 +123,25 @@ class Session:
                 if len(page) < PAGE:
                     await signal.wait(self.settings.poll_interval.total_seconds())
 
-    async def end_of(self, run_id: str) -> RunRow:
+    async def end_of(self, run_id: str, *, begun: float | None = None) -> RunRow:
         """Wait for the end of a run and return its row.
+
+        `begun`: when the run was not started yet, in seconds of the monotonic clock. It is not
+        read before there is news of it, if there would have been.
 
         Raises:
             NotFound: There is no such run.
         """
+        poll = self.settings.poll_interval.total_seconds()
         with self.feed.watch_end(run_id) as signal:
+            if begun is not None and self.feed.would_know_end(run_id, begun):
+                await signal.wait(poll)
             while True:
                 signal.clear()
-                row = await self._patiently(partial(self.store.get_run, run_id))
-                if row.status.terminal:
+                row = await self._patiently(partial(self._ends.row, run_id))
+                if row is not None:
                     return row
-                await signal.wait(self.settings.poll_interval.total_seconds())
+                await signal.wait(poll)
 
     async def _patiently(self, read: Callable[[], Awaitable[T]]) -> T:
         """Read something; a database that is away for a while is waited for."""

@@ -7,6 +7,7 @@ from datetime import timedelta
 from typing import Any
 
 from flowbuilder.client import execution
+from flowbuilder.client.arguments import check_page, known_id
 from flowbuilder.client.checking import Document, known_state
 from flowbuilder.client.flows import FlowHandle
 from flowbuilder.client.runs import RetriedRun, Run
@@ -193,16 +194,24 @@ class Runs(Connected):
         """Return runs, newest first; `before` is the id of the last one of the page before.
 
         Raises:
-            InvalidValue: There is no such status (status_unknown).
+            InvalidValue: There is no such status (status_unknown), or page (page_invalid).
+            NotFound: `before` is no run's id (run_not_found).
         """
         wanted = None if status is None else known_state(RunStatus, status)
+        check_page(limit)
+        last = None if before is None else known_id(before, "run")
         found = await self._session.store.list_runs(
-            flow=flow, status=wanted, limit=limit, before=before
+            flow=flow, status=wanted, limit=limit, before=last
         )
         return [Run(self._session, row) for row in found]
 
     async def events(self, stream: str, *, after: int = 0, limit: int = 500) -> list[EventRow]:
-        """Return one page of a run's or a plan's events, without waiting for more."""
+        """Return one page of a run's or a plan's events, without waiting for more.
+
+        Raises:
+            InvalidValue: There is no such page (page_invalid).
+        """
+        check_page(limit, after)
         return await self._session.store.events(stream, after=after, limit=limit)
 
     def follow(self, stream: str, *, after: int = 0) -> AsyncIterator[EventRow]:

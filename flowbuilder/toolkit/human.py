@@ -7,13 +7,13 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from flowbuilder.flow import Duration
+from flowbuilder.flow import Approver, Duration
 from flowbuilder.toolkit.schemas import checked_schema
 from flowbuilder.tools import Fail, Wait, tool
 from flowbuilder.types import JsonSchema
 
 By = Annotated[
-    list[str] | None,
+    list[Approver] | None,
     Field(description="Who may answer: role:approver, user:ada; anyone by default.", max_length=50),
 ]
 Deadline = Annotated[Duration | None, Field(description="How long to wait, such as 24h.")]

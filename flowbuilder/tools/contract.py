@@ -21,7 +21,7 @@ from flowbuilder.flow import TOOL_PATTERN
 from flowbuilder.limits import Rate, read_concurrency, read_rate
 from flowbuilder.strictjson import DOCUMENT_LIMITS, check
 from flowbuilder.tools.schema import Signature, local_references
-from flowbuilder.types import JsonObject, JsonSchema, JsonValue
+from flowbuilder.types import JsonObject, JsonSchema, JsonValue, is_number, parse_duration
 
 if TYPE_CHECKING:
     from psycopg import AsyncConnection
@@ -44,11 +44,20 @@ HARMLESS = frozenset({Effects.PURE, Effects.READ})
 
 
 class Retry(Exception):
-    """Raised by a handler: try again, after a given time if one is named."""
+    """Raised by a handler: try again, after a given time if one is named.
 
-    def __init__(self, reason: str = "", *, after: timedelta | float | None = None) -> None:
+    `after` is `"30s"`, seconds or a timedelta; what lies in the past means at once. ValueError: it
+    is no time, or longer than ten years.
+    """
+
+    def __init__(self, reason: str = "", *, after: timedelta | float | str | None = None) -> None:
         super().__init__(reason or "the tool asked for another attempt")
-        self.after = timedelta(seconds=after) if isinstance(after, int | float) else after
+        self.after = None if after is None else _delay(after)
+
+
+def _delay(after: timedelta | float | str) -> timedelta:
+    over = after < timedelta(0) if isinstance(after, timedelta) else is_number(after) and after < 0
+    return timedelta(0) if over else parse_duration(after)
 
 
 class Fail(Exception):
@@ -77,7 +86,7 @@ class Wait:
     data: JsonValue = None
     schema: JsonSchema | None = None
     by: tuple[str, ...] = ()
-    deadline: timedelta | None = None
+    deadline: timedelta | float | str | None = None
     on_deadline: Literal["reject", "approve"] = "reject"
     flow: str | None = None
     version: int | None = None
@@ -99,7 +108,7 @@ class Wait:
         *,
         data: JsonValue = None,
         by: tuple[str, ...] = (),
-        deadline: timedelta | None = None,
+        deadline: timedelta | float | str | None = None,
         schema: JsonSchema | None = None,
     ) -> Wait:
         """Ask a person to decide or, with a schema, for a value of that shape."""
@@ -198,6 +207,25 @@ class Context(Protocol):
 
         Raises:
             ExecutionError: The tool is not declared `transactional` (no_connection).
+        """
+        ...
+
+    async def emit(
+        self,
+        name: str,
+        key: str = "",
+        payload: JsonValue = None,
+        *,
+        keep: str | float | timedelta | None = None,
+    ) -> None:
+        """Emit an event from a transactional tool, exactly once: with the task's completion.
+
+        Every wait for this name and key completes with the payload, also those that begin within
+        `keep` (`settings.event_life` by default). The first of a name and key stands.
+
+        Raises:
+            ExecutionError: The tool is not declared `transactional` (no_connection).
+            InvalidValue: Name, key or payload can be none.
         """
         ...
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
+from datetime import timedelta
 from typing import Any
 
 from flowbuilder.errors import InvalidValue
 from flowbuilder.strictjson import check
+from flowbuilder.types import parse_duration
 
 NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._:/-]*$"
 LONGEST_NAME = 100
@@ -40,6 +42,19 @@ def check_event(name: Any, key: Any) -> None:
         raise InvalidValue(
             f"the key: {error.message}", code="event_invalid", pointer="/key", hint=error.hint
         ) from None
+
+
+def check_life(keep: Any) -> timedelta:
+    """Return how long an event is kept. Raises: InvalidValue (duration_invalid)."""
+    try:
+        life = parse_duration(keep)
+    except ValueError as error:
+        raise InvalidValue(str(error), pointer="/keep", code="duration_invalid") from None
+    if not life:
+        raise InvalidValue(
+            "an event is kept for longer than nothing", pointer="/keep", code="duration_invalid"
+        )
+    return life
 
 
 def _shown(value: Any) -> str:

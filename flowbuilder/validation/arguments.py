@@ -18,7 +18,7 @@ from flowbuilder.errors import Fix, Problem
 from flowbuilder.flow import Step
 from flowbuilder.references import Found, texts
 from flowbuilder.schemapaths import listed
-from flowbuilder.schemas import Hit, is_usable, lookup, mismatch, path_of, validator
+from flowbuilder.schemas import Hit, lookup, mismatch, path_of
 from flowbuilder.strictjson import escape
 from flowbuilder.tools import Tool
 from flowbuilder.tools.labels import tool_label
@@ -58,11 +58,13 @@ def argument_problems(
     bad: set[str],
 ) -> list[Problem]:
     """Return the problems of a step's arguments; `bad` are pointers that have one already."""
-    if not is_usable(tool.input_schema):
+    judge = scope.arguments(tool)
+    if judge is None:
         return []
     holes = sorted(where.removeprefix(pointer) for where, _ in texts(step.args, pointer))
     problems: list[Problem] = []
-    errors = validator(tool.input_schema).iter_errors(step.args)
+    fit = judge.fit(step.args)  # holes are texts, and may fit as they are
+    errors = iter(()) if fit else judge.validator.iter_errors(step.args)
     try:
         for error in islice(
             (error for error in errors if not _is_about_hole(error, holes)), _MOST_FINDINGS

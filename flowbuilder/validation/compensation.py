@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from flowbuilder.errors import Fix, Problem
 from flowbuilder.flow import Step
-from flowbuilder.graph import needs
 from flowbuilder.references import Found
 from flowbuilder.validation.arguments import argument_problems
 from flowbuilder.validation.dataflow import references_in, unknown_tool
@@ -19,7 +18,8 @@ def compensation_problems(position: int, step: Step, scope: DataScope) -> list[P
     undoing = step.compensate.as_step(step.id)
     problems, references = references_in(undoing.args, f"{pointer}/args", undoing, scope)
     bad = {problem.pointer for problem in problems}
-    problems += _out_of_sight(step, [item for item in references if item.pointer not in bad], scope)
+    usable = [item for item in references if item.pointer not in bad]
+    problems += _out_of_sight(position, step, usable, scope)
     tool = scope.tool(undoing)
     if tool is None:
         return [*problems, unknown_tool(undoing, pointer, scope)]
@@ -28,9 +28,10 @@ def compensation_problems(position: int, step: Step, scope: DataScope) -> list[P
     return problems
 
 
-def _out_of_sight(step: Step, references: list[Found], scope: DataScope) -> list[Problem]:
+def _out_of_sight(
+    position: int, step: Step, references: list[Found], scope: DataScope
+) -> list[Problem]:
     """Refuse references to steps that may not have ended when the step is undone."""
-    seen = {step.id, *_before(step, scope)}
     return [
         Problem(
             code="compensation_reference",
@@ -40,18 +41,6 @@ def _out_of_sight(step: Step, references: list[Found], scope: DataScope) -> list
             fix=Fix.MODEL,
         )
         for item in references
-        if item.reference.step is not None and item.reference.step not in seen
+        if item.reference.step not in (None, step.id)
+        and not scope.stands_before(item.reference.step or "", position, step)
     ]
-
-
-def _before(step: Step, scope: DataScope) -> set[str]:
-    """Return every step that one depends on, directly or not."""
-    found: set[str] = set()
-    waiting = [step]
-    while waiting:
-        for name in needs(waiting.pop()) - found:
-            found.add(name)
-            other = scope.step(name)
-            if other is not None:
-                waiting.append(other)
-    return found

@@ -175,7 +175,7 @@ def _condition(step: Step, pointer: str, scope: DataScope) -> list[Problem]:
     ]
     if not expression.roots:
         problems += _constant_condition(expression, where)
-    unknown = sorted(expression.steps - set(scope.ids))
+    unknown = sorted(expression.steps - scope.names)
     problems += [scope.unknown_step(name, where) for name in unknown]
     return problems + _condition_paths(step.when, where, scope, set(unknown))
 

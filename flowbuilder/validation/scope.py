@@ -2,15 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, KeysView
 from dataclasses import dataclass, field
 from typing import Any
 
+from jsonschema.protocols import Validator
+
 from flowbuilder.errors import Fix, InvalidValue, Problem
 from flowbuilder.flow import OnError, Step
+from flowbuilder.graph import Ancestry
 from flowbuilder.references import Found, Reference, find
-from flowbuilder.schemas import UNKNOWN, Hit, Look, Missing, element, is_usable, lookup
+from flowbuilder.schemas import (
+    UNKNOWN,
+    Hit,
+    Look,
+    Missing,
+    element,
+    is_usable,
+    lookup,
+    quick_check,
+    validator,
+)
 from flowbuilder.tools import Tool, ToolRegistry
-from flowbuilder.types import JsonSchema
+from flowbuilder.types import JsonSchema, JsonValue
 from flowbuilder.validation.hints import Hints, shorten
 from flowbuilder.validation.shape import Shape
 
@@ -26,6 +40,15 @@ _RUN: JsonSchema = {
 }
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ArgumentJudge:
+    """What is known of a tool's input schema, found once for all steps that use the tool."""
+
+    fit: Callable[[JsonValue], bool]
+    """True: they fit. False: the validator has the last word."""
+    validator: Validator
+
+
 @dataclass(slots=True)
 class DataScope:
     """Looks references up in schemas. Steps whose shape or tool is unknown answer to anything."""
@@ -35,6 +58,8 @@ class DataScope:
     ids: list[str] = field(init=False)
     _steps: dict[str, Step | None] = field(init=False)
     _outputs: dict[str, Look] = field(init=False, default_factory=dict)
+    _arguments: dict[str, ArgumentJudge | None] = field(init=False, default_factory=dict)
+    _ancestry: Ancestry | None = field(init=False, default=None)
 
     def __post_init__(self) -> None:
         self.ids = [name for name in self.shape.raw_ids if name is not None]
@@ -43,6 +68,18 @@ class DataScope:
             if name is not None:
                 self._steps.setdefault(name, step)
 
+    def add(self, step: Step) -> None:
+        """Take in a step that has come to the end of the document."""
+        self.ids.append(step.id)
+        self._steps[step.id] = step
+        if self._ancestry is not None:
+            self._ancestry.add(step.id, self.shape.needs(len(self.shape.raw_ids) - 1, step))
+
+    @property
+    def names(self) -> KeysView[str]:
+        """The ids of all steps."""
+        return self._steps.keys()
+
     def step(self, name: str) -> Step | None:
         """Return the step of this id, if there is one and its shape is right."""
         return self._steps.get(name)
@@ -50,6 +87,28 @@ class DataScope:
     def tool(self, step: Step) -> Tool | None:
         """Return the tool of a step if it is known."""
         return self.registry.get(step.tool)
+
+    def arguments(self, tool: Tool) -> ArgumentJudge | None:
+        """Return what judges a tool's arguments; None where its schema is of no use."""
+        if tool.ref not in self._arguments:
+            schema = tool.input_schema
+            self._arguments[tool.ref] = (
+                ArgumentJudge(fit=quick_check(schema), validator=validator(schema))
+                if is_usable(schema)
+                else None
+            )
+        return self._arguments[tool.ref]
+
+    def stands_before(self, name: str, position: int, step: Step) -> bool:
+        """Whether a step depends, directly or not, on the one called `name`."""
+        if name in self.shape.needs(position, step):
+            return True
+        if self._ancestry is None:
+            graph: dict[str, set[str]] = {}
+            for place, other in self.shape.known_steps():
+                graph.setdefault(other.id, self.shape.needs(place, other))
+            self._ancestry = Ancestry(graph)
+        return self._ancestry.stands_before(name, step.id)
 
     def output(self, name: str) -> Look:
         """Return the schema of a step's output: of a mapped step, an array."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
@@ -21,11 +21,13 @@ from flowbuilder.flow import (
     RetryPolicy,
     Step,
 )
+from flowbuilder.graph import needs
 from flowbuilder.schemas import schema_problems
 from flowbuilder.strictjson import escape
 from flowbuilder.types import JsonObject, JsonValue
 from flowbuilder.validation.hints import Hints, shorten, shown
 
+Model = TypeVar("Model", bound=BaseModel)
 #: What was expected, by pydantic's name of the error.
 _TYPE_ERRORS = {
     "model_type": "an object",
@@ -67,6 +69,7 @@ class Shape:
     hints: Hints = field(default_factory=Hints)
     raw_ids: list[str | None] = field(default_factory=list)
     """The ids as they stand, also of steps whose shape is wrong."""
+    _needs: dict[int, set[str]] = field(default_factory=dict)
 
     @property
     def input(self) -> dict[str, Any]:
@@ -85,9 +88,15 @@ class Shape:
             if step is not None:
                 yield position, step
 
+    def needs(self, position: int, step: Step) -> set[str]:
+        """Return the ids that the step at a position depends on; read once."""
+        if position not in self._needs:
+            self._needs[position] = needs(step)
+        return self._needs[position]
+
     def flow(self) -> Flow:
         """Return the flow; only for a document without errors."""
-        return Flow.model_validate(self.document)
+        return Flow.model_validate({**self.document, "steps": self.steps})
 
 
 def read_shape(document: JsonValue, *, max_steps: int) -> Shape:
@@ -135,7 +144,7 @@ def read_shape(document: JsonValue, *, max_steps: int) -> Shape:
 
 def _head_problems(document: JsonObject, hints: Hints) -> list[Problem]:
     head = {key: value for key, value in document.items() if key not in ("steps", "input")}
-    return _problems_of(Flow, {**head, "steps": []}, "", hints)
+    return _read(Flow, {**head, "steps": []}, "", hints)[1]
 
 
 def _read_steps(shape: Shape, listed: Sequence[JsonValue]) -> None:
@@ -145,9 +154,9 @@ def _read_steps(shape: Shape, listed: Sequence[JsonValue]) -> None:
         pointer = f"/steps/{position}"
         identity = raw.get("id") if isinstance(raw, dict) else None
         shape.raw_ids.append(identity if isinstance(identity, str) else None)
-        found = _problems_of(Step, raw, pointer, shape.hints)
+        step, found = _read(Step, raw, pointer, shape.hints)
         shape.problems += found
-        shape.steps.append(None if found else Step.model_validate(raw))
+        shape.steps.append(step)
         if isinstance(identity, str):
             if identity in first:
                 shape.problems.append(_duplicate(identity, pointer, first[identity]))
@@ -164,18 +173,21 @@ def _duplicate(identity: str, pointer: str, first: int) -> Problem:
     )
 
 
-def _problems_of(model: type[BaseModel], raw: object, pointer: str, hints: Hints) -> list[Problem]:
+def _read(
+    model: type[Model], raw: object, pointer: str, hints: Hints
+) -> tuple[Model | None, list[Problem]]:
+    """Return what a part of a document says, or None and why it cannot be read."""
     if isinstance(raw, dict) and len(raw) > _MOST_KEYS:
-        return [_made("unknown_key", pointer, f"{len(raw)} keys; no part of a flow has so many")]
+        message = f"{len(raw)} keys; no part of a flow has so many"
+        return None, [_made("unknown_key", pointer, message)]
     try:
-        model.model_validate(raw)
+        return model.model_validate(raw), []
     except ValidationError as error:
         found: dict[tuple[str, str], Problem] = {}
         for item in error.errors(include_url=False, include_context=False):
             problem = _problem(model, dict(item), pointer, hints)
             found.setdefault((problem.code, problem.pointer), problem)
-        return list(found.values())
-    return []
+        return None, list(found.values())
 
 
 def _problem(model: type[BaseModel], error: dict[str, Any], pointer: str, hints: Hints) -> Problem:

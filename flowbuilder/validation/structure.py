@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Container, Sequence
+
 from flowbuilder.errors import Fix, InvalidValue, Problem, Severity
 from flowbuilder.flow import Step, TriggerRule
-from flowbuilder.graph import cycles, needs
+from flowbuilder.graph import cycles
 from flowbuilder.references import step_ids, texts
-from flowbuilder.validation.hints import Hints
 from flowbuilder.validation.shape import Shape
 
 
@@ -18,17 +19,19 @@ def structure_problems(shape: Shape) -> list[Problem]:
     problems: list[Problem] = []
     graph: dict[str, list[str]] = {}
     for position, step in shape.known_steps():
-        problems += _dependency_problems(position, step, known, names, shape.hints)
-        before = sorted(needs(step) - {step.id}, key=lambda name: (places.get(name, 0), name))
+        problems += dependency_problems(position, step, shape, known, names)
+        others = shape.needs(position, step) - {step.id}
+        before = sorted(others, key=lambda name: (places.get(name, 0), name))
         graph.setdefault(step.id, before)
     for path in cycles(graph):
         problems.append(_cycle(path, places.get(path[0], 0)))
     return problems
 
 
-def _dependency_problems(
-    position: int, step: Step, known: list[str], names: set[str], hints: Hints
+def dependency_problems(
+    position: int, step: Step, shape: Shape, known: Sequence[str], names: Container[str]
 ) -> list[Problem]:
+    """Return the problems of what one step depends on; `names` are the `known` ids of steps."""
     problems = []
     seen: set[str] = set()
     for place, name in enumerate(step.depends_on):
@@ -41,7 +44,7 @@ def _dependency_problems(
                     code="unknown_dependency",
                     pointer=pointer,
                     message=f"there is no step {name!r}",
-                    hint=hints.meant(name, known),
+                    hint=shape.hints.meant(name, known),
                     fix=Fix.MODEL,
                 )
             )
@@ -56,7 +59,7 @@ def _dependency_problems(
                 )
             )
         seen.add(name)
-    before = needs(step)
+    before = shape.needs(position, step)
     if step.id in before and step.id not in seen:
         problems.append(_itself(step.id, f"/steps/{position}{_own_place(step)}"))
     if step.trigger_rule is not TriggerRule.ALL_SUCCESS and not before:

@@ -1,24 +1,33 @@
 -- Carry on mapped steps of which elements have just ended, one place for each of them: admit as
 -- many further elements, or complete the steps in which none remains. Returns the steps that ended.
+-- Where only the window bounds what is in the queue, further elements come a hundred at a time, when
+-- the hundredth has ended: one for one would cost as much as it takes to complete an element.
 create or replace function flowbuilder.advance_maps(p_elements flowbuilder.place[])
 returns flowbuilder.place[]
 language plpgsql set search_path = ''
 as $$
 declare
     v_map   record;
+    v_more  integer;
     v_ended flowbuilder.place[] := '{}';
 begin
     for v_map in
-        select e.run_id, e.position, count(*)::integer as n, min(s.remaining_tasks) as remaining
+        select e.run_id, e.position, count(*)::integer as n, min(s.remaining_tasks) as remaining,
+            min(s.task_count - s.remaining_tasks) as done, min(v.concurrency) as concurrency
         from unnest(p_elements) e
         join flowbuilder.run_steps s on s.run_id = e.run_id and s.position = e.position
+        join flowbuilder.version_steps v on v.id = s.node_id
         where s.status = 'running'
         group by e.run_id, e.position order by e.run_id, e.position
     loop
         if v_map.remaining = 0 then
             v_ended := v_ended || (v_map.run_id, v_map.position)::flowbuilder.place;
-        else
-            perform flowbuilder.admit((v_map.run_id, v_map.position)::flowbuilder.place, v_map.n);
+            continue;
+        end if;
+        v_more := case when v_map.concurrency < 1000 then v_map.n
+                  else 100 * (v_map.done / 100 - (v_map.done - v_map.n) / 100) end;
+        if v_more > 0 then
+            perform flowbuilder.admit((v_map.run_id, v_map.position)::flowbuilder.place, v_more);
         end if;
     end loop;
     perform flowbuilder.complete_steps(v_ended, '{}');

@@ -1,9 +1,8 @@
--- The worker's one round trip: report outcomes, lease more. One transaction; the answer is described
--- by executor/records.py. The runs that are reported about are locked first, in the order of their
--- ids; what is looked for after that skips whatever others have locked, so nothing is waited for.
--- `p_held` (see hold.sql) is given now and then, and after a reply was lost.
--- The settings keep plans on the indexes, and in their order: plans are made once, often over tables
--- that are empty; a bitmap would read the whole queue where its front is enough, and a merge all runs.
+-- The worker's one round trip: report outcomes, lease more. One transaction, answered as described by
+-- executor/records.py. The runs that are reported about are locked first, in the order of their ids;
+-- what is looked for then skips what others have locked, so nothing is waited for. `p_held` (hold.sql)
+-- is given now and then, and after a reply was lost. The settings keep plans on the indexes, and in their
+-- order: made once, often over empty tables, a bitmap would read the whole queue, and a merge all runs.
 create or replace function flowbuilder.exchange(
     p_worker uuid, p_held jsonb, p_outcomes json, p_free integer, p_lease_seconds double precision
 ) returns json
@@ -30,6 +29,8 @@ declare
     v_finish   uuid[];
     v_room     integer := p_free;
     v_denied   json;
+    v_head     timestamptz;
+    v_admitted boolean;
     v_lost     jsonb;
 begin
     if json_array_length(p_outcomes) > 0 then
@@ -38,13 +39,14 @@ begin
         perform flowbuilder.lock_runs(array(select o.run_id from unnest(v_outcomes) o));
     end if;
     v_now := flowbuilder.now();  -- nothing begins before what it waited for has ended
+    v_head := case when p_free > 0 then flowbuilder.queue_head(p_worker, v_tools, v_now) end;
     if v_outcomes is not null then
-        select * into v_closed, v_leased, v_events, v_ended, v_mapped, v_barred
-        from flowbuilder.report(p_worker, v_tools, v_outcomes, p_free, v_now, v_lease);
+        select * into v_closed, v_leased, v_events, v_ended, v_mapped, v_barred, v_admitted
+        from flowbuilder.report(p_worker, v_tools, v_outcomes, p_free, v_head, v_now, v_lease);
         v_room := p_free - coalesce(cardinality(v_leased), 0);
         perform flowbuilder.free_slots(v_closed);
     end if;
-    if v_room > 0 then
+    if v_room > 0 and (v_head is not null or v_admitted or flowbuilder.has_limits()) then
         select * into v_claimed, v_started, v_poisoned
         from flowbuilder.claim(p_worker, v_tools, v_room, v_lease);
         v_leased := v_leased || v_claimed;

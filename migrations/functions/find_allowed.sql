@@ -13,8 +13,8 @@ declare
     v_blocked bigint[];
     v_look    integer := p_limit;
 begin
-    perform flowbuilder.wake_slots(p_now, 100);
     for v_round in 1 .. 20 loop
+        perform flowbuilder.wake_slots(p_now, 100);
         select * into v_found, v_locked
         from flowbuilder.find_apart(p_worker, p_tools, v_look, p_now, coalesce(tasks, '{}'));
         exit when v_found is null;

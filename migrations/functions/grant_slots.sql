@@ -1,7 +1,9 @@
 -- Of the given queued tasks, first those that come first: up to `p_room` that may start, each with a
 -- place in every slot that it needs (tasks without limits need none). One for which a slot has no
 -- room is blocked by it: it waits in the table until wake_slots sends it again. What needs a slot, or
--- a run, that others have locked is left where it is.
+-- a run, that others have locked is left where it is. The place that a blocked task leaves free in a
+-- slot of more tasks than its own kind is told of, because others may wait for that place alone; those
+-- who wait in the narrower slot all need the wider one too.
 create or replace function flowbuilder.grant_slots(
     p_tasks bigint[], p_runs uuid[], p_room integer, p_now timestamptz,
     out granted bigint[], out blocked bigint[]
@@ -53,6 +55,14 @@ begin
     perform flowbuilder.take_slots(granted, v_demands, p_now);
     if blocked is not null then
         perform flowbuilder.block_tasks(blocked, v_slots, p_now);
+        insert into flowbuilder.slot_news (slot_id)
+        select distinct s.id from unnest(blocked, v_slots) b (task_id, slot)
+        join flowbuilder.limit_slots f on f.id = b.slot
+        join unnest(v_demands) d on d.task_id = b.task_id
+        join flowbuilder.limit_slots s on s.kind = d.kind and s.name = d.name and s.key = d.key
+        where s.id = any (v_locked) and s.waiting and s.kind = 'tool'
+          and (f.kind = 'step' or length(f.name) > length(s.name))
+          and (v_rooms ->> s.id::text)::integer > 0;
     end if;
 end
 $$;

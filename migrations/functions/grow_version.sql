@@ -1,7 +1,9 @@
 -- A version of a (locked) run's own: the one it executes and a step more, at the end. The steps that
 -- are there stay as they are, down to the tools that they are pinned to; those that the new one
 -- depends on know of it. `p_rows` are its row and, if there is one, its compensation's. The run and
--- its steps point to the new version from here on.
+-- its steps point to the new version from here on. The rows of the steps pass from one version of the
+-- run's own to the next, so that there are no more of them than steps; they are copied from a version
+-- that others use too.
 create or replace function flowbuilder.grow_version(
     p_run flowbuilder.runs, p_document json, p_hash text, p_rows json, p_owner uuid
 ) returns flowbuilder.flow_versions
@@ -10,6 +12,7 @@ as $$
 declare
     v_new      flowbuilder.flow_versions;
     v_position integer := (p_rows -> 0 ->> 'position')::integer;
+    v_own      boolean;
     v_before   integer[] := array(
         select d::integer from json_array_elements_text(p_rows -> 0 -> 'depends_on') d);
 begin
@@ -21,22 +24,24 @@ begin
         flowbuilder.now()
     from flowbuilder.flow_versions v where v.id = p_run.version_id
     returning * into v_new;
-    insert into flowbuilder.version_steps (version_id, position, step_id, tool, definition,
-        depends_on, dependents, refs, needs_input, for_each, has_when, trigger_rule, on_error,
-        max_attempts, concurrency, limits, owner_id)
-    select v_new.id, s.position, s.step_id, s.tool, s.definition, s.depends_on,
-        case when s.position = any (v_before) then s.dependents || v_position else s.dependents end,
-        s.refs, s.needs_input, s.for_each, s.has_when, s.trigger_rule, s.on_error, s.max_attempts,
-        s.concurrency, s.limits, s.owner_id
-    from flowbuilder.version_steps s where s.version_id = p_run.version_id;
+    select coalesce(v.run_id = p_run.id, false) and not exists (
+        select from flowbuilder.runs o
+        where o.version_id = v.id and o.grown_from is not null and o.retry_of is not null
+          and o.id <> p_run.id)
+    into v_own from flowbuilder.flow_versions v where v.id = p_run.version_id;
+    if v_own then
+        update flowbuilder.version_steps s
+        set version_id = v_new.id, dependents = case when s.position = any (v_before)
+            then s.dependents || v_position else s.dependents end
+        where s.version_id = p_run.version_id;
+    else
+        perform flowbuilder.copy_nodes(p_run, v_new.id, v_before, v_position);
+    end if;
     perform flowbuilder.register_steps(v_new.id, p_rows, p_owner);
     update flowbuilder.runs
     set version_id = v_new.id, grown_from = coalesce(grown_from, p_run.version_id),
         remaining_steps = remaining_steps + 1
     where id = p_run.id;
-    update flowbuilder.run_steps s set node_id = v.id
-    from flowbuilder.version_steps v
-    where s.run_id = p_run.id and v.version_id = v_new.id and v.position = s.position;
     return v_new;
 end
 $$;

@@ -13,11 +13,13 @@ declare
 begin
     perform flowbuilder.open_run(p_workspace, p_run, 'hold');
     v_now := flowbuilder.now();
+    v_new := not exists (
+        select from flowbuilder.run_holds h where h.run_id = p_run and h.owner = p_owner);
     insert into flowbuilder.run_holds as h (run_id, owner, reason, held_at, deadline_at)
     values (p_run, p_owner, p_reason, v_now, v_now + make_interval(secs => p_seconds))
     on conflict (run_id, owner) do update
     set reason = excluded.reason, deadline_at = excluded.deadline_at
-    returning h.held_at = v_now, h.deadline_at into v_new, v_at;
+    returning h.deadline_at into v_at;
     if v_new then
         update flowbuilder.runs set holds = holds + 1 where id = p_run;
         perform flowbuilder.withdraw_finish(p_run);

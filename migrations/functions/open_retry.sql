@@ -9,7 +9,7 @@ language plpgsql set search_path = ''
 as $$
 declare
     v_now    timestamptz := flowbuilder.now();
-    v_new    uuid := gen_random_uuid();
+    v_new    uuid := (flowbuilder.new_ids(1, flowbuilder.now()))[1];
     v_reused flowbuilder.place[];
     v_ready  flowbuilder.place[];
     v_mapped flowbuilder.place[];

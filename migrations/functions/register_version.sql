@@ -43,8 +43,10 @@ begin
         select coalesce(max(version), 0) + 1 into v_number from flowbuilder.flow_versions
         where workspace_id = p_workspace and slug = v_slug;
         update flowbuilder.flows
-        set head = v_number, draft = p_document, updated_at = flowbuilder.now()
+        set head = v_number, draft = p_document, revision = gen_random_uuid(),
+            updated_at = flowbuilder.now()
         where workspace_id = p_workspace and slug = v_slug;
+        delete from flowbuilder.draft_steps where workspace_id = p_workspace and slug = v_slug;
     end if;
     insert into flowbuilder.flow_versions (workspace_id, slug, version, content_hash, pins,
         document, output, origin, owner_id, step_count, created_at, registered_at)

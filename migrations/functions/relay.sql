@@ -21,6 +21,9 @@ begin
         perform flowbuilder.look_for_events(v_row.run_id, v_row.payload);
         return jsonb_build_object('touched', jsonb_build_array(v_row.run_id));
     end if;
+    if v_row.kind = 'emit_event' then
+        return jsonb_build_object('touched', flowbuilder.emit_held_event(v_row.payload));
+    end if;
     v_touched := flowbuilder.lock_runs(array[v_row.run_id]);
     if v_row.kind = 'cancel_child' then
         if not exists (select from flowbuilder.runs r  -- what it did is being undone: that goes on

@@ -48,7 +48,9 @@ begin
     elsif v_known.id is null and not p_dry then
         v_new := flowbuilder.open_retry(v_old, v_again, p_from,
             coalesce(make_interval(secs => p_deadline_seconds),
-                     v_old.deadline_at - v_old.created_at), p_actor, p_key);
+                     v_old.deadline_at - v_old.created_at  -- without its time for undoing
+                     - case when v_old.failure is null then interval '0'
+                       else interval '10 minutes' end), p_actor, p_key);
     end if;
     return (select jsonb_build_object(
         'run_id', coalesce(v_known.id, v_new), 'created', v_new is not null,

@@ -10,10 +10,14 @@ language plpgsql set search_path = ''
 as $$
 declare
     v_started json := flowbuilder.start_runs(p_workspace, p_version, array[p_input], array[p_key],
-        p_deadline_seconds, p_plan, p_actor, p_terms => p_terms) -> 'runs' -> 0;
+        p_deadline_seconds, p_plan, p_actor, p_terms => p_terms || '{"holds": 1}') -> 'runs' -> 0;
     v_run     uuid := v_started ->> 0;
+    v_now     timestamptz := flowbuilder.now();
 begin
-    if (v_started ->> 1)::boolean or not exists (
+    if (v_started ->> 1)::boolean then  -- counted already: a map of nothing ends while it starts
+        insert into flowbuilder.run_holds (run_id, owner, reason, held_at, deadline_at)
+        values (v_run, p_owner, p_reason, v_now, v_now + make_interval(secs => p_hold_seconds));
+    elsif not exists (
         select from flowbuilder.runs r where r.id = v_run and r.finished_at is not null) then
         perform flowbuilder.hold_run(p_workspace, v_run, p_owner, p_reason, p_hold_seconds);
     end if;

@@ -1,11 +1,10 @@
--- Start runs of one version, one for each input; `p_keys` are their idempotency keys or null. A key
--- that was used gives the run that it started; with another flow or input it is refused. Published
--- versions of one flow are the same flow, whatever is its head by now, unless the caller wants
--- exactly this version. `p_draft_at` is when the caller read that the version is what the flow's
--- draft says: refused when it is not so any more. `p_terms`: {priority, max_elements, max_tasks,
--- max_open_runs}, which a child has from its parent. Up to `p_free` of the first tasks are leased to
--- `p_worker` at once.
--- Answers `{runs: [[id, created], …] in the order of the inputs, at, deadline_at, tasks, queued}`.
+-- Start runs of one version, one for each input; `p_keys` are their idempotency keys. A key that was
+-- used gives the run that it started; with another flow or input it is refused. Published versions of
+-- one flow are the same flow, unless the caller wants exactly this one. `p_draft_at`: when the caller
+-- read that the version is what the draft says, refused when it is not so any more. `p_terms`:
+-- {priority, max_elements, max_tasks, max_open_runs}, which a child has from its parent, and for
+-- start_held_run `holds`. Up to `p_free` of the first tasks are leased to `p_worker` at once. Answers
+-- `{runs: [[id, created], …] in the order of the inputs, at, deadline_at, tasks, queued}`.
 create or replace function flowbuilder.start_runs(
     p_workspace uuid, p_version uuid, p_inputs json[], p_keys text[],
     p_deadline_seconds double precision, p_plan uuid default null, p_actor text default null,
@@ -25,14 +24,12 @@ declare
     v_terms    flowbuilder.runs := jsonb_populate_record(null::flowbuilder.runs, '{"priority": 0,
         "max_elements": 100000, "max_tasks": 200000, "max_open_runs": 100000}' || p_terms);
     v_deadline timestamptz := v_now + make_interval(secs => p_deadline_seconds);
-    v_tools    text[];
-    v_runs     uuid[] := array(select gen_random_uuid() from generate_series(1, cardinality(p_inputs)));
+    v_tools    text[] := case when p_free > 0 then flowbuilder.greet_worker(p_worker) end;
+    v_runs     uuid[] := flowbuilder.new_ids(cardinality(p_inputs), v_now);
     v_made     uuid[];
+    v_all      boolean;
     v_leased   bigint[];
 begin
-    if p_free > 0 then
-        v_tools := flowbuilder.greet_worker(p_worker);
-    end if;
     select * into v_version from flowbuilder.flow_versions
     where id = p_version and workspace_id = p_workspace;
     if not found then
@@ -52,18 +49,21 @@ begin
     with made as (
         insert into flowbuilder.runs (id, workspace_id, version_id, flow, version, status, input,
             remaining_steps, depth, idempotency_key, priority, max_elements, max_tasks,
-            max_open_runs, parent_run_id, parent_task_id, plan_id, actor, created_at, deadline_at)
+            max_open_runs, parent_run_id, parent_task_id, plan_id, actor, created_at, deadline_at,
+            holds)
         select g.id, p_workspace, p_version, v_version.slug, v_version.version, 'queued',
             flowbuilder.checked(g.input), v_version.step_count, coalesce(v_parent.depth + 1, 0),
             g.key, v_terms.priority, v_terms.max_elements, v_terms.max_tasks,
-            v_terms.max_open_runs, v_parent.id, p_parent.id, p_plan, p_actor, v_now, v_deadline
+            v_terms.max_open_runs, v_parent.id, p_parent.id, p_plan, p_actor, v_now, v_deadline,
+            case when p_parent.id is null then coalesce(v_terms.holds, 0) else 0 end
         from unnest(v_runs, p_inputs, p_keys) with ordinality as g (id, input, key, place)
         order by g.place
         on conflict (workspace_id, idempotency_key) where idempotency_key is not null do nothing
         returning id
     )
     select array_agg(m.id) into v_made from made m;
-    if coalesce(cardinality(v_made), 0) < cardinality(v_runs) then
+    v_all := coalesce(cardinality(v_made), 0) = cardinality(v_runs);
+    if not v_all then
         v_runs := flowbuilder.runs_of_keys(v_version, v_runs, p_inputs, p_keys, p_exact);
     end if;
     if v_made is not null then
@@ -72,7 +72,7 @@ begin
             make_interval(secs => p_lease_seconds));
     end if;
     return json_build_object(
-        'runs', (select json_agg(json_build_array(g.id, coalesce(g.id = any (v_made), false))
+        'runs', (select json_agg(json_build_array(g.id, v_all or coalesce(g.id = any (v_made), false))
                                  order by g.place)
                  from unnest(v_runs) with ordinality as g (id, place)),
         'at', v_now, 'deadline_at', v_deadline, 'tasks', flowbuilder.lease_payload(v_leased),

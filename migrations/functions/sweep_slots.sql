@@ -1,5 +1,5 @@
 -- The upkeep of limits: places whose task does not run any more, whatever has ended it; blocked tasks
--- whose slot has nobody left to give a place back; slots that nobody used for an hour. Then send what
+-- whose slot has a place that nobody was told of; slots that nobody used for an hour. Then send what
 -- may start. Returns the runs touched.
 create or replace function flowbuilder.sweep_slots(p_limit integer) returns uuid[]
 language plpgsql set search_path = ''
@@ -27,7 +27,8 @@ begin
     union
     select s.id from flowbuilder.limit_slots s
     where s.waiting and (s.wake_at is null or s.wake_at <= v_now)
-      and not exists (select from flowbuilder.slot_uses u where u.slot_id = s.id)
+      and (select count(*) from flowbuilder.slot_uses u where u.slot_id = s.id)
+          < coalesce(s.concurrency, 1000000)
     limit p_limit;
     with idle as (
         select s.id from flowbuilder.limit_slots s

@@ -4,24 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import random
+from collections.abc import Mapping
+from functools import partial
 
 from flowbuilder.executor.records import RunRow
-from flowbuilder.flow import Flow
 from flowbuilder.types import JsonObject, JsonValue
 from tests.faults.harness.arena import Arena, Worker, fan, flow, sized
+from tests.faults.harness.scripts import BAD_CHILD, GOOD_CHILD, event_key, events_of, scripted
 from tests.support.programs import INPUT, Program, expected, make
+from tests.support.undoing import check_undone, same
 
 #: Programs that are started at the same time.
 _TOGETHER = 4
-_GOOD_CHILD = flow(
-    "good-child",
-    [{"id": "pass", "tool": "fault.work", "args": {"value": {"child": "${{ input.value }}"}}}],
-    output="${{ steps.pass }}",
-)
-_BAD_CHILD = flow("bad-child", [
-    {"id": "fail", "tool": "fault.script",
-     "args": {"stumbles": [0], "succeeds": [False], "value": None}}
-])  # fmt: skip
+#: How the steps are called that undo others.
+_UNDOING = "compensate:"
 _CHILDREN = b"select count(*) as n from flowbuilder.runs where parent_run_id is not null"
 
 
@@ -74,11 +70,11 @@ async def test_f47_a_wide_map_with_failures_under_kills(arena: Arena) -> None:
 
 async def test_f48_f49_random_programs_with_workers_that_die(arena: Arena) -> None:
     """F48, F49: maps (empty ones, maps of maps and of parts), values through references, skips,
-    trigger rules, retries, child runs under kill -9 and crashes of the server: each program comes
-    to what the interpreter says."""
+    trigger rules, retries, child runs, waits for events and compensation under kill -9 and crashes
+    of the server: each program comes to what the interpreter says."""
     workers = [arena.worker(concurrency=8) for _ in range(3)]
     await arena.joined(*workers)
-    for child in (_GOOD_CHILD, _BAD_CHILD):
+    for child in (GOOD_CHILD, BAD_CHILD):
         await arena.store.register_version(child, arena.registry)
     programs: dict[str, Program] = {}
     for begin in range(0, sized(240, 10_000), _TOGETHER):
@@ -86,10 +82,13 @@ async def test_f48_f49_random_programs_with_workers_that_die(arena: Arena) -> No
             number: make(random.Random(arena.seed * 100_000 + number), woven=True)
             for number in range(begin, begin + _TOGETHER)
         }
+        await _emit(arena, made, when="early")
         started = await asyncio.gather(*(
-            arena.start(_scripted(one, number), INPUT, timeout=10**6, key=f"random {number}")
-            for number, one in made.items()
+            arena.start(
+                scripted(one, expected(one), number), INPUT, timeout=10**6, key=f"random {number}"
+            ) for number, one in made.items()
         ))  # fmt: skip
+        await _emit(arena, made, when="late")
         programs |= dict(zip(started, made.values(), strict=True))
         if begin % sized(40, 100) == 0:
             await _replace(arena, workers, concurrency=8)
@@ -98,27 +97,51 @@ async def test_f48_f49_random_programs_with_workers_that_die(arena: Arena) -> No
             arena.fired("crash of the server")
             await asyncio.to_thread(arena.server.start)
     runs = {run.id: run for run in await arena.ended(seconds=sized(60, 1800))}
+    undoing: dict[str, set[str]] = {}
+    for entry in arena.ledger.entries():
+        if entry.step.startswith(_UNDOING):
+            undoing.setdefault(entry.run, set()).add(entry.step.removeprefix(_UNDOING))
+    undone = 0
     for run_id, program in programs.items():
-        await _assert_as_interpreted(arena, runs[run_id], program)
+        undone += await _assert_as_interpreted(
+            arena, runs[run_id], program, undoing.pop(run_id, set())
+        )
+    assert not undoing and undone > 0
     children = await arena.database.fetch_one(_CHILDREN)
     assert children is not None and children["n"] > 0
-    arena.figure(programs=len(programs), children=children["n"])
+    arena.figure(programs=len(programs), children=children["n"], undone=undone)
     await arena.check(seconds=600)
 
 
-async def _assert_as_interpreted(arena: Arena, run: RunRow, program: Program) -> None:
+async def _emit(arena: Arena, made: Mapping[int, Program], *, when: str) -> None:
+    for number, program in made.items():
+        for name, payload in events_of(program, when=when).items():
+            await arena.persistently(partial(
+                arena.store.emit, "go", event_key(number, name), payload, keep_seconds=10**7
+            ))  # fmt: skip
+
+
+async def _assert_as_interpreted(
+    arena: Arena, run: RunRow, program: Program, undoing: set[str]
+) -> int:
+    """Assert that a run came to what its program comes to; returns how many steps were undone."""
     ending = expected(program)
-    told = f"seed {arena.seed}, run {run.id}: {program}"
+    told = f"seed {arena.seed}, run {run.id}, {run.error}: {program}"
     if ending.fatal:
         assert run.status.value == "failed" and run.error is not None, told
         assert run.error["step"] in ending.fatal, told
-        return
+        try:
+            return check_undone(program, ending, run.error, undoing)
+        except AssertionError as error:
+            raise AssertionError(f"{error}; undoing began for {undoing}; {told}") from error
     assert (run.status.value, run.error) == ("completed", None), told
-    assert run.output == ending.output, told
+    assert same(run.output, ending.output), told
     steps = await arena.store.run_steps(run.id)
     assert {one.step_id: one.status.value for one in steps} == ending.status, told
     outputs = {one.step_id: one.output for one in steps if one.status.value == "completed"}
-    assert outputs == ending.outputs, told
+    assert same(outputs, ending.outputs), told
+    assert not undoing, told
+    return 0
 
 
 async def _replace(arena: Arena, workers: list[Worker], *, concurrency: int) -> None:
@@ -127,31 +150,3 @@ async def _replace(arena: Arena, workers: list[Worker], *, concurrency: int) -> 
     victim.kill()
     workers.append(arena.worker(concurrency=concurrency))
     await victim.gone()
-
-
-def _scripted(program: Program, number: int) -> Flow:
-    """Return the program as a flow whose one tool follows the scripts by its arguments."""
-    steps: list[JsonObject] = []
-    for step in program.steps:
-        script = program.scripts[str(step["id"])]
-        value: JsonValue = script.value
-        if "for_each" in step:
-            value = ["${{ index }}", "${{ item }}"]
-        if script.carries:
-            references: JsonObject = {name: f"${{{{ steps.{name} }}}}" for name in script.carries}
-            value = {"own": value, "from": references}
-        args: JsonObject = {
-            "stumbles": list(script.stumbles),
-            "succeeds": list(script.succeeds),
-            "value": value,
-        }
-        if script.child:
-            flows = [_GOOD_CHILD if good else _BAD_CHILD for good in script.succeeds]
-            args = {"flows": [one.flow for one in flows], "value": {"value": value}}
-        tool = "fault.child" if script.child else "fault.script"
-        changed = {**step, "tool": tool, "args": args}
-        if "when" in step:
-            changed["when"] = "true" if script.condition else "false"
-        steps.append(changed)
-    output = {} if program.output is None else {"output": f"${{{{ steps.{program.output} }}}}"}
-    return Flow.model_validate({"flow": f"random-{number}", "steps": steps, **output})

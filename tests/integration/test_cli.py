@@ -215,7 +215,7 @@ def test_bad_arguments_of_own_tools_are_problems(
             "json_duplicate_key",
             "/steps/0",
         ),
-        (b"[]", "document_invalid", ""),
+        (b"[]", "document_not_object", ""),
         (b"{", "json_syntax", ""),
         (b'{"flow": "\xff"}', "encoding_invalid", ""),
     ],

@@ -340,7 +340,7 @@ async def test_states_have_to_be_known(fb: FlowBuilder) -> None:
 async def test_what_is_no_flow_is_refused(fb: FlowBuilder, subject: Any) -> None:
     with pytest.raises(DefinitionError) as caught:
         await fb.execute(subject)
-    assert [problem.code for problem in caught.value.problems] == ["document_invalid"]
+    assert [problem.code for problem in caught.value.problems] == ["document_not_object"]
 
 
 async def test_a_key_that_is_no_text_is_refused(fb: FlowBuilder) -> None:

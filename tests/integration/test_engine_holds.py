@@ -22,6 +22,7 @@ from flowbuilder import (
 from flowbuilder.executor.states import RunStatus
 from tests.support.engine import Engine, done, failed, flow_of
 from tests.support.growing import grow
+from tests.support.still_clock import STILL
 from tests.support.waiting import eventually
 
 
@@ -99,6 +100,34 @@ async def test_an_expired_hold_fails_the_run(engine: Engine) -> None:
     assert (row.error["code"], row.error["owner"]) == ("plan_abandoned", "planner")
     assert "planning on" in str(row.error["message"])
     assert (await engine.trace(run))[-1] == "workflow_failed"
+    await engine.at_rest()
+
+
+async def test_a_run_that_has_nothing_to_do_yet_is_held_from_its_start_on(engine: Engine) -> None:
+    flow = flow_of({"id": "a", "for_each": []})
+    version = await engine.store.register_version(flow, engine.registry)
+    run, created = await engine.store.start_held_run(
+        version.id, None, owner="one", hold_seconds=60, timeout_seconds=100
+    )
+    assert created
+    assert (await engine.run(run)).status is RunStatus.RUNNING
+    await engine.consistent()
+    await grow(engine, run, {"id": "b", "depends_on": ["a"]})
+    await engine.drain(done)
+    assert await engine.store.release_hold(run, owner="one")
+    assert (await engine.run(run)).output == {"b": None}
+    await engine.at_rest()
+
+
+async def test_a_hold_renewed_within_one_moment_counts_once(engine: Engine) -> None:
+    await engine.database.execute(STILL.encode())
+    run = await engine.start(flow_of({"id": "a"}))
+    for _ in range(2):
+        await engine.store.hold_run(run, owner="one", seconds=60)
+    await engine.consistent()
+    await engine.drain(done)
+    assert await engine.store.release_hold(run, owner="one")
+    assert (await engine.run(run)).status is RunStatus.COMPLETED
     await engine.at_rest()
 
 

@@ -70,6 +70,37 @@ async def test_a_ready_step_of_a_limited_tool_is_not_kept_past_its_limit(engine:
     await engine.at_rest()
 
 
+async def test_what_another_limit_keeps_back_leaves_its_place_to_others(engine: Engine) -> None:
+    await limit(engine, "work", concurrency=2)
+    one: JsonObject = {"id": "one", "limit": {"concurrency": 1}}
+    a: JsonObject = {"id": "a"}
+    b: JsonObject = {"id": "b"}
+    for step in (one, a):
+        await engine.start(flow_of(step, slug=str(step["id"])))
+    first, second = await take(engine)
+    for step in (one, b):
+        await engine.start(flow_of(step, slug=str(step["id"])))
+    assert await take(engine) == []
+    taken = await take(engine, [done(second)])  # the one before it waits for the first
+    assert [task.step_id for task in taken] == ["b"]
+    await recount(engine)
+    taken = await take(engine, [done(first)])
+    assert [task.step_id for task in taken] == ["one"]
+    await engine.consistent()
+
+
+async def test_upkeep_finds_a_place_that_nobody_was_told_of(engine: Engine) -> None:
+    await limit(engine, "work", concurrency=2)
+    await engine.start(flow_of(many(3)))
+    first, _ = await take(engine)
+    assert await take(engine) == []
+    await exchange(engine, [done(first)], free=0)
+    await engine.database.execute(b"delete from flowbuilder.slot_news")
+    await engine.store.tick()
+    assert [task.index for task in await take(engine)] == [2]
+    await recount(engine)
+
+
 async def test_patterns_count_together_and_every_one_that_fits_holds(engine: Engine) -> None:
     await limit(engine, "http.*", concurrency=3)
     await limit(engine, "http.post", concurrency=1)

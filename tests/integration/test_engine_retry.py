@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from datetime import timedelta
 
 import pytest
 
@@ -12,7 +13,7 @@ from flowbuilder.executor.database import Database
 from flowbuilder.executor.records import LeasedTask, Outcome
 from flowbuilder.executor.retrying import Retried
 from flowbuilder.executor.states import RunStatus, StepStatus
-from flowbuilder.types import JsonValue
+from flowbuilder.types import JsonObject, JsonValue
 from tests.support.engine import (
     Decide,
     Engine,
@@ -23,6 +24,7 @@ from tests.support.engine import (
     skipped,
     waiting,
 )
+from tests.support.still_clock import STILL
 
 
 def failing(*steps: str) -> Decide:
@@ -124,6 +126,18 @@ async def test_a_retry_of_a_retry_takes_over_from_both(engine: Engine) -> None:
     assert [(s.step, s.started) for s in again.again] == [("a", True), ("b", True), ("c", True)]
     await engine.drain(failing())
     await engine.at_rest()
+
+
+async def test_a_retry_has_as_long_as_the_old_run_had_without_its_time_for_undoing(
+    engine: Engine,
+) -> None:
+    await engine.database.execute(STILL.encode())
+    step: JsonObject = {"id": "a", "compensate": {"tool": "other"}}
+    run = await engine.start(flow_of(step, {"id": "b", "depends_on": ["a"]}), timeout_seconds=100)
+    await engine.drain(lambda task: failed(task) if task.step_id == "b" else done(task))
+    await engine.jump(50)
+    again = await engine.run(str((await retried(engine, run)).run_id))
+    assert again.deadline_at - again.created_at == timedelta(seconds=100)
 
 
 async def test_a_cancelled_run_knows_what_it_had_started(engine: Engine) -> None:

@@ -1,29 +1,32 @@
-"""The calls of the engine as they change the mirror."""
+"""What workers say, as it changes the mirror."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 
-from flowbuilder.types import JsonValue
-from tests.model.mirror import (
+from tests.model.growing import Growing
+from tests.model.rows import (
     DECISION_SECONDS,
+    EVENT_SECONDS,
     LEASE,
     MAX_CLAIMS,
     NAP_SECONDS,
     RETRY_SECONDS,
     Approval,
-    Mirror,
     Report,
     Run,
     Task,
     Verdict,
     Worker,
 )
+from tests.model.slots import Slots
 
 #: Deeds that give a task back, that let it wait, and that end it: done in this order.
 RETURNS = ("retry", "retry later", "release")
-WAITS = ("nap", "gate", "question", "child")
+WAITS = ("nap", "gate", "question", "child", "hear a", "hear b", "hear b or not")
+#: Deeds that wait for an event: its key, and whether the wait may end without it.
+LISTENS = {"hear a": ("a", False), "hear b": ("b", False), "hear b or not": ("b", True)}
 #: As in the architecture: a lease is extended once more than a third of it is used up.
 _FRESH = LEASE * 0.67
 
@@ -41,8 +44,12 @@ class Turn:
     """Whether more could be claimed."""
 
 
-class World(Mirror):
-    """A mirror that everything can be done to."""
+class Work(Growing):
+    """A mirror that workers talk to."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.slots = Slots(self)
 
     # -- workers ------------------------------------------------------------------------------
 
@@ -63,8 +70,8 @@ class World(Mirror):
     def all_tasks(self) -> Iterable[Task]:
         return (task for run in self.runs for task in run.tasks)
 
-    def progress(self, worker: str, task: Task, fence: int) -> bool:
-        if not _holds(worker, task, fence):
+    def progress(self, worker: str, task: Task | None, fence: int) -> bool:
+        if task is None or not _holds(worker, task, fence):
             return False
         task.run.tell("task_progress")
         return True
@@ -79,8 +86,10 @@ class World(Mirror):
         *,
         free: int,
         fence_of: Callable[[Task], int],
+        blocked: Callable[[Task], bool],
     ) -> Turn:
-        """Do an exchange; the fences afterwards say what was claimed in it."""
+        """Do an exchange; the fences afterwards say what was claimed in it, and what a limit keeps
+        from the queue."""
         plain = [r for r in reports if r.deed == "complete" and _is_plain(worker, r)]
         self._complete(plain)
         runs = list(dict.fromkeys(r.task.run for r in plain if r.task is not None))
@@ -99,7 +108,7 @@ class World(Mirror):
             for task in claimed if task.claims > MAX_CLAIMS and not task.over
         ])  # fmt: skip
         handed, lost = self._hold(worker, held, claimed)
-        ready = any(_claimable(task) for task in self.all_tasks())
+        ready = any(_claimable(task) and not blocked(task) for task in self.all_tasks())
         return Turn(verdicts=verdicts, handed=handed, lost=lost, ready=ready)
 
     def _complete(self, plain: Sequence[Report]) -> None:
@@ -128,8 +137,8 @@ class World(Mirror):
             self.conclude(run)
         claimed += self._take(worker, fence_of)  # finishing tasks
         left = [
-            task for task in self.all_tasks()
-            if _claimable(task) and (suspects < one or not _is_suspect(task))
+            t for t in self.all_tasks()
+            if _claimable(t) and self.slots.has_room(t) and (suspects < one or not _is_suspect(t))
         ]  # fmt: skip
         assert len(claimed) <= free, f"{len(claimed)} tasks claimed, room was for {free}"
         assert len(claimed) == free or not left, (
@@ -148,9 +157,10 @@ class World(Mirror):
                 task.attempt + 1,
             )
             task.status, task.worker, task.lease = "running", worker, self.now + LEASE
-            task.sent, task.due = False, None
-            if task.kind == "step" and task.claims <= MAX_CLAIMS:
+            task.sent, task.due, task.started = False, None, self.now
+            if task.does and task.claims <= MAX_CLAIMS:
                 task.run.tell("task_started")
+        self.slots.take(taken)
         return taken
 
     def _apply(self, reports: Sequence[Report]) -> None:
@@ -160,6 +170,7 @@ class World(Mirror):
         for report in reports:
             if report.deed in WAITS and report.task is not None:
                 self._suspend(report.task, report.deed)
+        self._listen([r.task for r in reports if r.task is not None and r.deed in LISTENS])
         self.finish([
             (r.task, *_ENDINGS[r.deed], r.value)
             for r in reports if r.task is not None and r.deed in _ENDINGS
@@ -172,7 +183,7 @@ class World(Mirror):
         task.claims = 0
         if report.deed == "release":
             task.attempt -= 1
-        elif task.kind == "step":
+        elif task.does:
             task.run.tell("task_retrying")
 
     def _suspend(self, task: Task, deed: str) -> None:
@@ -183,12 +194,32 @@ class World(Mirror):
         elif deed == "child":
             task.due = None
             self.outbox.append(("start_child", task.run, task))
+        elif deed in LISTENS:
+            task.due = self.now + EVENT_SECONDS
         else:
             task.due = self.now + DECISION_SECONDS
             task.run.tell("approval_requested")
             self.approvals.append(Approval(
                 task=task, kind=deed, granted_by_silence=deed == "question", end=task.due,
             ))  # fmt: skip
+
+    def _listen(self, tasks: Sequence[Task]) -> None:
+        """Let waits that have begun look for their events, twice if they find nothing."""
+        self.hear(tasks)
+        still = [task.run for task in tasks if task.status == "waiting"]
+        self.outbox += [("await_event", run, None) for run in dict.fromkeys(still)]
+
+    def hear(self, tasks: Iterable[Task]) -> int:
+        """Complete those of the tasks whose event is there; how many."""
+        heard = []
+        for task in tasks:
+            if task.status != "waiting" or task.wait not in LISTENS or task.due is None:
+                continue
+            found = self.emitted.get(LISTENS[task.wait][0])
+            if found and found.at < task.due and found.until > task.started:
+                heard.append((task, "completed", None, found.payload))
+        self.finish(heard)
+        return len(heard)
 
     def _hold(
         self, worker: str, held: Sequence[tuple[Task | None, int]], claimed: Sequence[Task]
@@ -208,114 +239,10 @@ class World(Mirror):
             assert task.lease is not None
             if task.lease < self.now + _FRESH:
                 task.lease = self.now + LEASE
-        self.workers[worker].heard = self.now
+        if self.workers[worker].heard < self.now - 1:  # written down once a second
+            self.workers[worker].heard = self.now
         handed = {id(task) for task in [*fresh, *unheard] if task.status == "running"}
         return handed, lost
-
-    # -- people -----------------------------------------------------------------------------------
-
-    def cancel(self, run: Run) -> bool:
-        if run.over:
-            return False
-        self.end(run, "cancelled")
-        return True
-
-    def pause(self, run: Run) -> bool:
-        if run.status not in ("queued", "running"):
-            return False
-        run.tell("workflow_paused")
-        run.status = "paused"
-        return True
-
-    def resume(self, run: Run) -> bool:
-        if run.status != "paused":
-            return False
-        run.status = "running"
-        run.tell("workflow_resumed")
-        self.conclude(run)
-        return True
-
-    def decide(self, approval: Approval, *, approve: bool) -> bool:
-        if approval.status != "pending" or approval.end <= self.now:
-            return False
-        self._close(approval, "approved" if approve else "rejected", "user:ada")
-        return True
-
-    def _close(self, approval: Approval, status: str, by: str | None) -> None:
-        granted = status == "approved" or (status == "expired" and approval.granted_by_silence)
-        approval.status, task = status, approval.task
-        task.run.tell("approval_expired" if status == "expired" else "approval_decided")
-        if not granted:
-            self.finish([(task, "failed", f"approval_{status}", None)])
-        elif approval.kind == "gate":
-            task.queue()
-            task.approved, task.attempt = True, max(task.attempt - 1, 0)
-        else:
-            answer: JsonValue = {"approved": True, "by": by, "comment": None, "value": None}
-            self.finish([(task, "completed", None, answer)])
-
-    # -- time -----------------------------------------------------------------------------------
-
-    def tick(self) -> None:
-        """Do a round of upkeep, and let runs hear of each other."""
-        self._bury()
-        for run in self.runs:
-            if not run.over and run.deadline <= self.now:
-                self.end(run, "failed", error="deadline_exceeded")
-        for task in self.all_tasks():
-            if task.status == "running" and task.lease is not None and task.lease <= self.now:
-                self.requeue(task)
-        for run in list(self.runs):
-            self._wake(run)
-        while self.outbox:
-            self._relay(*self.outbox.pop(0))
-
-    def _bury(self) -> None:
-        dead = []
-        for name, worker in self.workers.items():
-            if worker.status != "live":
-                continue
-            if worker.locked:
-                worker.lock_seen, worker.suspect = True, None
-            elif worker.lock_seen and worker.suspect is None:
-                worker.suspect = self.now
-            elif (worker.suspect is not None and worker.suspect <= self.now - 1) or (
-                not worker.lock_seen and worker.heard < self.now - 60
-            ):
-                dead.append(name)
-        self._retire(dead, "dead")
-
-    def _wake(self, run: Run) -> None:
-        due = [task for task in run.tasks if task.due is not None and task.due <= self.now]
-        for task in due:
-            if task.status == "queued":
-                task.queue()
-        self.finish([
-            (task, "completed", None, {"woke_at": ""}) for task in due if task.wait == "nap"
-        ])  # fmt: skip
-        for approval in self.approvals:
-            if (
-                approval.task.run is run
-                and approval.status == "pending"
-                and approval.end <= self.now
-            ):
-                self._close(approval, "expired", None)
-
-    def _relay(self, what: str, run: Run, task: Task | None) -> None:
-        if what == "cancel_child":
-            if not run.over:
-                self.end(run, "cancelled")
-        elif task is None or task.status != "waiting":
-            return
-        elif what == "start_child":
-            assert self.child is not None
-            plans, named = self.child
-            self.start(plans, named_output=named, parent=task)
-            task.run.tell("task_progress")
-        elif run.status == "completed":
-            self.finish([(task, "completed", None, run.output)])
-        else:
-            self.finish([(task, "failed", f"child_{run.status}", None)])
 
 
 _ENDINGS = {
@@ -360,7 +287,6 @@ def _spent(report: Report) -> Report:
     """A retry of the last try is a failure."""
     task = report.task
     assert task is not None
-    limit = 3 if task.plan is None else task.plan.max_attempts
-    if report.deed in ("retry", "retry later") and task.attempt >= limit:
+    if report.deed in ("retry", "retry later") and task.attempt >= task.tries:
         return Report(task=task, fence=report.fence, deed="exhaust")
     return report

@@ -15,25 +15,13 @@ from hypothesis.stateful import (
 )
 
 from flowbuilder.errors import Conflict, InvalidTransition, StaleTask
-from flowbuilder.executor.records import LeasedTask, Outcome, OutcomeKind, TaskKind
+from flowbuilder.executor.records import LeasedTask, TaskKind
 from flowbuilder.executor.session_lock import lock_key
 from flowbuilder.executor.terms import Terms
 from flowbuilder.limits import Priority
-from flowbuilder.types import JsonObject, JsonValue
-from tests.model.deeds import World
+from flowbuilder.types import JsonValue
 from tests.model.flows import Sketch, sketches
-from tests.model.mirror import (
-    DECISION_SECONDS,
-    LEASE,
-    MAX_CLAIMS,
-    NAP_SECONDS,
-    RETRY_SECONDS,
-    RUN_SECONDS,
-    Plan,
-    Report,
-    Task,
-    Worker,
-)
+from tests.model.outcomes import DEEDS, outcome_of, possible
 from tests.model.picture import (
     Picture,
     differences,
@@ -44,19 +32,24 @@ from tests.model.picture import (
     out_of_order,
     tasks_of,
 )
-from tests.model.stage import Stage
-from tests.support.engine import done, failed, retry, skipped, waiting
+from tests.model.rows import (
+    DECISION_SECONDS,
+    HOLD_SECONDS,
+    LEASE,
+    MAX_CLAIMS,
+    NAP_SECONDS,
+    RETRY_SECONDS,
+    RUN_SECONDS,
+    UNDOING_SECONDS,
+    Report,
+    Task,
+    Worker,
+)
+from tests.model.stage import CHILD, Stage
+from tests.model.world import World
 
 MOST_RUNS, MOST_WORKERS = 4, 3
 
-_CHILD = Plan(
-    name="x", before=(), rule="all_success", on_error="fail", max_attempts=2, when=False,
-    elements=None, window=None,
-)  # fmt: skip
-DEEDS = (
-    "keep", "complete", "complete", "complete", "fail", "retry", "retry later", "release", "skip",
-    "nap", "gate", "question", "child",
-)  # fmt: skip
 JUMPS = (0, 0, 1, RETRY_SECONDS, NAP_SECONDS, LEASE // 2, LEASE, DECISION_SECONDS, 61)
 VERBS = ("pause", "pause", "resume", "resume", "resume", "cancel")
 VALUES: tuple[JsonValue, ...] = (0, [], [1, None], None, False, {"a": ""})
@@ -66,10 +59,10 @@ Shift: TypeAlias = tuple[int, list[tuple[str, JsonValue]], int, bool]
 SHIFTS: st.SearchStrategy[Shift] = st.tuples(
     PLACE,
     st.lists(st.tuples(st.sampled_from(DEEDS), st.sampled_from(VALUES)), min_size=3, max_size=4),
-    st.integers(0, 5),
+    st.sampled_from([3, 5, 1, 8, 2, 0]),
     st.sampled_from([True, True, True, False]),
 )
-SOME = st.lists(SHIFTS, min_size=2, max_size=4)
+SOME = st.lists(SHIFTS, min_size=3, max_size=5)
 
 
 class Hand:
@@ -89,7 +82,7 @@ class EngineMachine(RuleBasedStateMachine):
         super().__init__()
         self.stage.clear()
         self.world = World()
-        self.world.child = ([_CHILD], False)
+        self.world.child = CHILD
         self.ids: dict[int, str] = {}
         """Of runs, by `id()` of those of the mirror."""
         self.asked: dict[int, str] = {}
@@ -98,13 +91,15 @@ class EngineMachine(RuleBasedStateMachine):
         self.leases: list[tuple[Hand, LeasedTask]] = []
         """All that were ever handed out."""
         self.agreed = True
+        self.known: dict[int, Task] = {}
+        """The tasks of the mirror by the ids of their rows."""
         self.seen: Picture = {}
         self.store, self.run_ = self.stage.engine.store, self.stage.run
         self.join()
 
     @initialize(sketch=sketches())
     def begin(self, sketch: Sketch) -> None:
-        self.start(sketch, Priority.NORMAL)
+        self.start(sketch, Priority.NORMAL, held=False)
 
     # -- the rules ----------------------------------------------------------------------------
 
@@ -118,15 +113,25 @@ class EngineMachine(RuleBasedStateMachine):
         self.hands.append(Hand(name))
 
     @precondition(lambda self: len(self.world.runs) < MOST_RUNS)
-    @rule(sketch=sketches(), priority=st.sampled_from(Priority))
-    def start(self, sketch: Sketch, priority: Priority) -> None:
-        run_id = self.run_(self.stage.engine.start(
-            sketch.flow("model"), timeout_seconds=RUN_SECONDS,
-            terms=Terms(priority=priority),
-        ))  # fmt: skip
+    @rule(
+        sketch=sketches(), priority=st.sampled_from(Priority), held=st.sampled_from([False, True])
+    )
+    def start(self, sketch: Sketch, priority: Priority, held: bool) -> None:
+        terms, flow = Terms(priority=priority), sketch.flow("model")
+        if held:
+            version = self.run_(self.store.register_version(flow, self.stage.engine.registry))
+            run_id, _ = self.run_(self.store.start_held_run(
+                version.id, None, owner="ann", hold_seconds=HOLD_SECONDS,
+                timeout_seconds=RUN_SECONDS, terms=terms,
+            ))  # fmt: skip
+        else:
+            run_id = self.run_(
+                self.stage.engine.start(flow, timeout_seconds=RUN_SECONDS, terms=terms)
+            )
         run = self.world.start(
-            sketch.plans, named_output=sketch.output is not None, priority=priority.rank
-        )
+            sketch.plans, named_output=sketch.output is not None, priority=priority.rank,
+            holds={"ann": self.world.now + HOLD_SECONDS} if held else None,
+        )  # fmt: skip
         self.ids[id(run)] = run_id
         self.agree()
 
@@ -143,6 +148,15 @@ class EngineMachine(RuleBasedStateMachine):
     def work_more(self, shifts: list[Shift]) -> None:
         self._work(shifts)
 
+    @rule(shifts=SOME)
+    def work_again(self, shifts: list[Shift]) -> None:
+        self._work(shifts)
+
+    @rule(shifts=SOME, seconds=st.sampled_from(JUMPS))
+    def work_later(self, shifts: list[Shift], seconds: int) -> None:
+        self.wait(seconds, 2)
+        self._work(shifts)
+
     def _work(self, shifts: list[Shift]) -> None:
         if not self.live():
             self.join()
@@ -152,7 +166,7 @@ class EngineMachine(RuleBasedStateMachine):
             keep: list[LeasedTask] = []
             for number, task in enumerate(hand.held):
                 deed, value = deeds[number % len(deeds)]
-                deed = _possible(task, deed, self.mirrored(task))
+                deed = possible(task, deed, self.mirrored(task))
                 if deed == "keep":
                     keep.append(task)
                 else:
@@ -169,7 +183,7 @@ class EngineMachine(RuleBasedStateMachine):
         """Report an attempt of long ago, or somebody else's."""
         owner, task = self.leases[which % len(self.leases)]
         hand = owner if who is None else self.hand(who)
-        deed = _possible(task, deed, self.mirrored(task))
+        deed = possible(task, deed, self.mirrored(task))
         if self.world.workers[hand.name].status != "live":
             with pytest.raises(StaleTask):
                 self.run_(self.say(hand, [(task, deed, 0)], [], free=3))
@@ -202,6 +216,8 @@ class EngineMachine(RuleBasedStateMachine):
             self.run_(self.store.tick())
             self.world.tick()
             self.agree()
+            assert self.seen["stale"] == 0, "a place that nobody uses is taken"
+            self.run_(self.stage.engine.consistent())
 
     @precondition(lambda self: bool(self.world.runs))
     @rule(which=PLACE, verb=st.sampled_from(VERBS))
@@ -235,18 +251,19 @@ class EngineMachine(RuleBasedStateMachine):
             return
         hand, task = leases[which % len(leases)]
         written = self.run_(self.store.progress(hand.name, task.task_id, task.fence, {}))
-        mirrored = self.mirrored(task)
-        assert written == self.world.progress(hand.name, mirrored, task.fence)
+        assert written == self.world.progress(hand.name, self.mirrored(task), task.fence)
         self.agree()
 
     def teardown(self) -> None:
         """Nobody comes any more: every run ends by its deadline (I1), and nothing is left (I6)."""
         if not self.agreed:
             return
-        self.wait(RUN_SECONDS + 1, 2)
+        for seconds in (RUN_SECONDS, 2 * UNDOING_SECONDS, 2 * UNDOING_SECONDS):
+            self.wait(seconds + 1, 2)  # some are undone first, and children had their time too
         assert all(run.over for run in self.world.runs)
         picture = of_database(self.seen)
         assert (picture["messages"], picture["outbox"]) == (0, [])
+        assert (self.seen["uses"], self.seen["waiting"]) == (0, 0), "a place was leaked"
         self.run_(self.stage.engine.at_rest())
         super().teardown()
 
@@ -262,14 +279,11 @@ class EngineMachine(RuleBasedStateMachine):
         ]  # fmt: skip
         return hands[place % len(hands)]
 
-    def mirrored(self, task: LeasedTask) -> Task:
-        (found,) = (
-            one for run in self.world.runs if self.ids[id(run)] == task.run_id
-            for one in run.tasks
-            if (name_of(one), one.element) == (
-                f"{task.kind.value} {task.step_id}", -1 if task.index is None else task.index)
-        )  # fmt: skip
-        return found
+    def mirrored(self, task: LeasedTask) -> Task | None:
+        """Return a task of the mirror; None: it was withdrawn, or pruned with its run."""
+        found = self.known[task.task_id]
+        here = any(found.run is run for run in self.world.runs)
+        return found if here and any(found is one for one in found.run.tasks) else None
 
     def row_of(self, task: Task) -> int:
         place = (self.ids[id(task.run)], name_of(task), task.element)
@@ -284,7 +298,7 @@ class EngineMachine(RuleBasedStateMachine):
         free: int,
     ) -> Any:
         self.stage.engine.worker = hand.name
-        outcomes = [_outcome(task, deed, value, self.stage.child.id)
+        outcomes = [outcome_of(task, deed, value, self.stage.child.id)
                     for task, deed, value in reports]  # fmt: skip
         return await self.stage.engine.exchange(outcomes, held=keep, free=free, lease=LEASE)
 
@@ -307,18 +321,23 @@ class EngineMachine(RuleBasedStateMachine):
             place = (self.ids[id(task.run)], name_of(task), task.element)
             return int(rows[place]["fence"]) if place in rows else task.fence
 
+        def blocked(task: Task) -> bool:
+            place = (self.ids[id(task.run)], name_of(task), task.element)
+            return place in rows and bool(rows[place]["blocked"])
+
         said = [Report(task=self.mirrored(task), fence=task.fence, deed=deed, value=value)
                 for task, deed, value in reports]  # fmt: skip
         turn = self.world.exchange(
             hand.name, said, [(self.mirrored(task), task.fence) for task in keep],
-            free=free, fence_of=fence_of,
+            free=free, fence_of=fence_of, blocked=blocked,
         )  # fmt: skip
         self.agree(look_again=False)
         verdicts = [answer.verdicts[task.key].value for task, _, _ in reports]
         assert verdicts == turn.verdicts
         assert {id(self.mirrored(task)) for task in answer.tasks} == turn.handed
         assert sorted(answer.lost) == sorted(keep[place].key for place in turn.lost)
-        assert answer.ready == turn.ready
+        # Where a place was given back, it is worth looking whether somebody waits for it.
+        assert answer.ready == turn.ready or (answer.ready and self.world.slots.used)
         self.stage.told.update(verdicts)
         self.stage.told.update(f"said {deed}" for _, deed, _ in reports)
         self.stage.told["lost"] += len(answer.lost)
@@ -343,9 +362,15 @@ class EngineMachine(RuleBasedStateMachine):
         assert not missing, f"tasks that should be there: {[task.place for task in missing]}"
         self._name_approvals()
         ids = {id(task): self.row_of(task) for task in self.world.all_tasks()}
-        wrong = differences(of_database(self.seen), of_mirror(self.world, self.ids, ids))
+        for task in self.world.all_tasks():
+            task.row = ids[id(task)]
+            self.known[task.row] = task
+        blocked = {task["id"] for task in self.seen["tasks"] if task["blocked"]}
+        self.stage.told["blocked"] += len(blocked)
+        wrong = differences(of_database(self.seen), of_mirror(self.world, self.ids, ids, blocked))
         assert not wrong, "\n".join(wrong)
         self.stage.told.update(run.status for run in self.world.runs if run.over)
+        self.stage.told["undone"] += sum(run.undone is not None for run in self.world.runs)
         self.agreed = True
 
     def _name_approvals(self) -> None:
@@ -362,40 +387,3 @@ class EngineMachine(RuleBasedStateMachine):
             if id(run) not in self.ids:
                 assert run.parent is not None
                 self.ids[id(run)] = by_parent[self.row_of(run.parent)]
-
-
-def _possible(task: LeasedTask, deed: str, mirrored: Task) -> str:
-    """Only a whole step has a condition, and only its work waits; a child has no child."""
-    if deed == "skip":
-        conditional = mirrored.plan is not None and mirrored.plan.when and task.index is None
-        return deed if conditional else "complete"
-    if task.kind.value != "step" and deed in ("nap", "gate", "question", "child"):
-        return "complete"
-    if deed == "gate" and task.approved:
-        return "complete"
-    if deed == "child" and mirrored.run.parent is not None:
-        return "complete"
-    return deed
-
-
-def _outcome(task: LeasedTask, deed: str, value: JsonValue, child: str) -> Outcome:
-    if deed == "complete":
-        return done(task, True if task.kind.value == "expand" else value)
-    if deed == "fail":
-        return failed(task)
-    if deed in ("retry", "retry later"):
-        return retry(task, delay=RETRY_SECONDS if deed == "retry later" else 0)
-    if deed == "release":
-        return task.outcome(OutcomeKind.RELEASED)
-    if deed == "skip":
-        return skipped(task)
-    wait: JsonObject = {"kind": "time", "seconds": NAP_SECONDS}
-    if deed == "child":
-        wait = {"kind": "run", "version_id": child, "flow": "child", "input": None}
-    elif deed != "nap":
-        wait = {
-            "kind": "approval", "approval_kind": "gate" if deed == "gate" else "decision",
-            "args": {}, "args_hash": "x", "deadline_seconds": DECISION_SECONDS,
-            "on_deadline": "reject" if deed == "gate" else "approve",
-        }  # fmt: skip
-    return waiting(task, **wait)

@@ -7,161 +7,20 @@ which of the tasks that may be claimed a worker gets; that is read off the fence
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
-from typing import Literal
 
 from flowbuilder.types import JsonValue
-
-LEASE = 30
-DECISION_SECONDS = 40
-NAP_SECONDS = 12
-RETRY_SECONDS = 5
-MAX_CLAIMS = 3
-RUN_SECONDS = 400
-CLASS = 3600
-"""The seconds in the queue that a class of priority is worth."""
-
-Verdict = Literal["accepted", "already", "fenced"]
-
-
-@dataclass(kw_only=True)
-class Plan:
-    """A step as its flow has it."""
-
-    name: str
-    before: tuple[str, ...]
-    rule: str
-    on_error: str
-    max_attempts: int
-    when: bool
-    elements: list[JsonValue] | str | None
-    """Mapped over this list, or over the output of the step of this name."""
-    window: int | None
-
-    @property
-    def tasked(self) -> bool:
-        """Whether it begins with a task of its own, and not with elements."""
-        return self.elements is None or self.when
-
-
-@dataclass(kw_only=True)
-class Task:
-    """A task; `due` while it waits in the table for a time, `sent` while it has a message."""
-
-    run: Run
-    plan: Plan | None
-    element: int = -1
-    kind: str = "step"
-    status: str = "queued"
-    fence: int = 0
-    attempt: int = 0
-    claims: int = 0
-    worker: str | None = None
-    lease: int | None = None
-    due: int | None = None
-    sent: bool = False
-    approved: bool = False
-    wait: str | None = None
-    output: JsonValue = None
-
-    @property
-    def over(self) -> bool:
-        return self.status in ("completed", "failed", "skipped", "cancelled")
-
-    @property
-    def place(self) -> tuple[str | None, int]:
-        return (self.plan.name if self.plan else None, self.element)
-
-    def queue(self, *, due: int | None = None) -> None:
-        self.status, self.lease, self.wait = "queued", None, None
-        self.due, self.sent = due, due is None
-
-    def end(self, status: str, output: JsonValue = None) -> None:
-        assert not self.over, "a terminal state is left"
-        self.status, self.output = status, output
-        self.lease, self.due, self.sent, self.wait = None, None, False, None
-
-
-@dataclass(kw_only=True)
-class Step:
-    """A step of a run."""
-
-    plan: Plan
-    status: str = "pending"
-    tasks: list[Task] = field(default_factory=list)
-    """Its elements, or the one task of an unmapped step."""
-    output: JsonValue = None
-    forgiven: bool = False
-    reason: str | None = None
-
-    @property
-    def over(self) -> bool:
-        return self.status in ("completed", "failed", "skipped", "cancelled")
-
-
-@dataclass(kw_only=True)
-class Approval:
-    """A question to a person; `end` by the clock."""
-
-    task: Task
-    kind: str
-    granted_by_silence: bool
-    end: int
-    status: str = "pending"
-
-
-@dataclass(kw_only=True, eq=False)
-class Run:
-    """A run with all that is in it."""
-
-    steps: dict[str, Step]
-    deadline: int
-    named_output: bool
-    parent: Task | None = None
-    priority: int = 0
-    status: str = "queued"
-    tasks: list[Task] = field(default_factory=list)
-    events: Counter[str] = field(default_factory=Counter)
-    error: str | None = None
-    output: JsonValue = None
-
-    @property
-    def over(self) -> bool:
-        return self.status in ("completed", "failed", "cancelled")
-
-    def tell(self, what: str, *, begins: bool = True) -> None:
-        """Write an event; the first one begins the run."""
-        if begins and self.status == "queued":
-            self.status = "running"
-            self.events["workflow_started"] += 1
-        self.events[what] += 1
-
-    def open_tasks(self) -> list[Task]:
-        return [task for task in self.tasks if not task.over]
-
-
-@dataclass(kw_only=True)
-class Worker:
-    """A worker: alive by its lock, known as alive or not."""
-
-    status: str = "live"
-    locked: bool = True
-    lock_seen: bool = False
-    suspect: int | None = None
-    heard: int = 0
-
-
-@dataclass(frozen=True, kw_only=True)
-class Report:
-    """What a worker says of an attempt: a deed of the machine's."""
-
-    task: Task | None
-    """None: the task is not there any more."""
-    fence: int
-    deed: str
-    value: JsonValue = None
+from tests.model.rows import (
+    RUN_SECONDS,
+    UNDOING_SECONDS,
+    Approval,
+    Emission,
+    Plan,
+    Run,
+    Step,
+    Task,
+    Worker,
+)
 
 
 class Mirror:
@@ -172,8 +31,10 @@ class Mirror:
         self.runs: list[Run] = []
         self.workers: dict[str, Worker] = {}
         self.approvals: list[Approval] = []
+        self.emitted: dict[str, Emission] = {}
+        """Events by key."""
         self.outbox: list[tuple[str, Run, Task | None]] = []
-        self.child: tuple[list[Plan], bool] | None = None
+        self.child: list[Plan] = []
 
     # -- runs and steps -----------------------------------------------------------------------
 
@@ -184,16 +45,18 @@ class Mirror:
         named_output: bool,
         parent: Task | None = None,
         priority: int = 0,
+        holds: dict[str, int] | None = None,
     ) -> Run:
-        deadline = self.now + RUN_SECONDS
-        if parent is not None:
-            deadline = min(deadline, parent.run.deadline)
+        deadline = self.now + RUN_SECONDS if parent is None else parent.run.deadline
         run = Run(
             steps={plan.name: Step(plan=plan) for plan in plans},
             deadline=deadline,
             named_output=named_output,
             parent=parent,
             priority=priority if parent is None else parent.run.priority,
+            flow="model" if parent is None else "child",
+            created=self.now,
+            holds={} if holds is None else dict(holds),
         )
         self.runs.append(run)
         self.release(run, tasked_only=True)
@@ -231,7 +94,7 @@ class Mirror:
 
     def conclude(self, run: Run) -> None:
         """End a run in which every step has ended, or ask for its output."""
-        if run.status not in ("queued", "running"):
+        if run.status not in ("queued", "running") or run.holds or run.failing is not None:
             return
         if not all(step.over for step in run.steps.values()):
             return
@@ -243,8 +106,10 @@ class Mirror:
         elif not any(task.kind == "finish" for task in run.tasks):
             self._task(run, None, kind="finish")
 
-    def _task(self, run: Run, plan: Plan | None, *, kind: str, element: int = -1) -> Task:
-        task = Task(run=run, plan=plan, kind=kind, element=element, sent=True)
+    def _task(
+        self, run: Run, plan: Plan | None, *, kind: str, element: int = -1, item: JsonValue = None
+    ) -> Task:
+        task = Task(run=run, plan=plan, kind=kind, element=element, sent=True, item=item)
         run.tasks.append(task)
         return task
 
@@ -261,14 +126,15 @@ class Mirror:
             self.fail(run, step, "for_each_not_array")
             return
         step.tasks = [
-            self._task(run, step.plan, kind="step", element=place)
-            for place, _ in enumerate(elements)
+            self._task(run, step.plan, kind="step", element=place, item=item)
+            for place, item in enumerate(elements)
         ]
         for task in step.tasks:
             task.status, task.sent = "pending", False
         self.admit(step, len(elements) if step.plan.window is None else step.plan.window)
         if not elements:
-            step.status, step.output = "completed", []
+            step.close("completed", self.now)
+            step.output = []
             run.tell("task_completed")
 
     def admit(self, step: Step, count: int) -> None:
@@ -289,7 +155,7 @@ class Mirror:
             if not all(task.over for task in step.tasks):
                 self.admit(step, len(ended))
                 continue
-            step.status = "completed"
+            step.close("completed", self.now)
             step.output = (
                 step.tasks[0].output
                 if step.plan.elements is None
@@ -297,44 +163,90 @@ class Mirror:
             )
 
     def skip(self, run: Run, step: Step, reason: str) -> None:
-        step.status, step.reason = "skipped", reason
+        step.close("skipped", self.now)
+        step.reason = reason
         run.tell("task_skipped")
 
     def fail(self, run: Run, step: Step, code: str) -> None:
         if step.plan.on_error == "fail":
-            step.status = "failed"
+            step.close("failed", self.now)
             self.end(run, "failed", error=code)
         elif step.plan.on_error == "skip":
             self.skip(run, step, "error")
         else:
-            step.status, step.output, step.forgiven = "completed", None, True
+            step.close("completed", self.now)
+            step.output, step.forgiven = None, True
 
     def end(
         self, run: Run, status: str, *, output: JsonValue = None, error: str | None = None
     ) -> None:
+        """End a run, or, where it fails and has done what can be undone, begin to undo that."""
         assert not run.over, "a terminal state is left"
-        if status == "failed" and run.status == "queued":
-            run.status = "running"
-            run.events["workflow_started"] += 1
-        run.status, run.output, run.error = status, output, error
+        if status == "failed":
+            run.begin()
+            if run.failing is None:
+                if self._begin_undoing(run, error or ""):
+                    return
+            else:
+                error, run.undone = run.failing, self._report(run)
+        run.status, run.output, run.error, run.ended = status, output, error, self.now
+        run.holds = {}
+        self._abandon(run)
+        run.events[f"workflow_{status}"] += 1
+        if run.parent is not None:
+            self.outbox.append(("child_ended", run, run.parent))
+        self._cancel_children(run)
+
+    def _abandon(self, run: Run) -> None:
         for task in run.open_tasks():
-            if task.kind == "step" and task.status in ("running", "waiting"):
+            if task.does and task.status in ("running", "waiting"):
                 run.events["task_cancelled"] += 1
             task.end("cancelled")
         for step in run.steps.values():
             if not step.over:
-                step.status = "cancelled"
+                step.close("cancelled", self.now)
         for approval in self.approvals:
             if approval.task.run is run and approval.status == "pending":
                 approval.status = "cancelled"
-        run.events[f"workflow_{status}"] += 1
-        if run.parent is not None:
-            self.outbox.append(("child_ended", run, run.parent))
+
+    def _cancel_children(self, run: Run) -> None:
         self.outbox += [
             ("cancel_child", child, None)
             for child in self.runs
             if child.parent is not None and child.parent.run is run and not child.over
         ]
+
+    # -- what is undone ---------------------------------------------------------------------------
+
+    def _begin_undoing(self, run: Run, error: str) -> bool:
+        done = [
+            (step.finished, place, step.plan.name)
+            for place, step in enumerate(run.steps.values())
+            if step.status == "completed" and not step.forgiven and step.plan.undo is not None
+        ]
+        if not done:
+            return False
+        run.failing, run.undoing = error, [name for _, _, name in sorted(done, reverse=True)]
+        run.holds = {}
+        run.deadline = max(run.deadline, self.now) + UNDOING_SECONDS
+        self._abandon(run)
+        run.tell("workflow_compensating")
+        self._cancel_children(run)
+        self.undo_next(run)
+        return True
+
+    def undo_next(self, run: Run) -> None:
+        """Begin to undo the next step; after the last one the run ends."""
+        for name in run.undoing:
+            if run.undoer(name) is None:
+                self._task(run, run.steps[name].plan, kind="compensate")
+                return
+        self.end(run, "failed")
+
+    def _report(self, run: Run) -> tuple[list[str], list[str]]:
+        undoers = {name: run.undoer(name) for name in run.undoing}
+        good = [name for name, task in undoers.items() if task and task.status == "completed"]
+        return good, [name for name in undoers if name not in good]
 
     # -- what tasks end with --------------------------------------------------------------------
 
@@ -343,7 +255,7 @@ class Mirror:
         closed = [result for result in results if not result[0].over]
         for task, status, _, output in closed:
             task.end(status, output if status == "completed" else None)
-            if (task.kind == "step" and status == "completed") or (
+            if (task.does and status == "completed") or (
                 task.kind != "finish" and status == "failed"
             ):
                 task.run.tell(f"task_{status}")
@@ -361,6 +273,11 @@ class Mirror:
     def _follow(self, task: Task, status: str, code: str | None, output: JsonValue) -> None:
         """Do what an ending means beyond the counting."""
         run = task.run
+        if task.kind == "compensate":
+            self.undo_next(run)
+            return
+        if run.failing is not None:
+            return
         if task.plan is None:
             good = status == "completed"
             self.end(run, status, output=output if good else None, error=None if good else code)
@@ -378,7 +295,7 @@ class Mirror:
         """Take a task away from a worker that is lost; the try costs nothing."""
         task.queue()
         task.worker, task.attempt = None, max(task.attempt - 1, 0)
-        if task.kind == "step":
+        if task.does:
             task.run.tell("task_retrying")
 
 

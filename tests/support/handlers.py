@@ -31,6 +31,21 @@ class Recursive(Exception):
         self.problems = [self]
 
 
+class HalfMade(Retry):
+    """A wish for another attempt that forgot to say when."""
+
+    def __init__(self) -> None:
+        """Leave everything out."""
+
+
+class Odd(Retry):
+    """A wish for another attempt at no time."""
+
+    def __init__(self) -> None:
+        super().__init__("odd")
+        self.after = "soon"  # type: ignore[assignment]
+
+
 @tool("echo.value")
 async def echo(value: Any) -> Any:
     """Give back what came in."""
@@ -68,6 +83,13 @@ _RAISED: dict[str, Any] = {
     "nul": lambda: ValueError("a\0b\ud800"),
     "fail": lambda: Fail("never", code="wrong_account"),
     "retry": lambda: Retry("later", after=7),
+    "at once": lambda: Retry("now", after=0),
+    "in words": lambda: Retry("soon", after="1m30s"),
+    "in the past": lambda: Retry("now", after=-5),
+    "no time": lambda: Retry("some day", after="some day"),
+    "too late": lambda: Retry("some day", after=1e300),
+    "half made": HalfMade,
+    "odd": Odd,
     "invalid": lambda: InvalidValue("no such colour", pointer="/colour", code="colour_unknown"),
     "model": lambda: ModelError("overloaded", retryable=True),
     "model_final": lambda: ModelError("no such model", retryable=False),

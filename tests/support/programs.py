@@ -36,6 +36,16 @@ class Script:
     """Steps whose outputs come along with the value, by references."""
     child: bool = False
     """The work is done by a child run, which succeeds or fails at once."""
+    listens: str = ""
+    """When the event comes whose payload is the output: `early` (before the run starts), `late`,
+    `never` (the wait fails at its deadline), `forgiven` (then it gives null instead)."""
+    undo: str = ""
+    """How the step is undone if it must be: `good`, `stumbling` at first, `stubborn` (never)."""
+
+    def works(self, index: int | None, max_attempts: int) -> bool:
+        """Whether the task of this index completes."""
+        stumbles = 0 if self.child else self.stumbles_of(index)
+        return stumbles < max_attempts and self.succeeds_of(index) and self.listens != "never"
 
     def stumbles_of(self, index: int | None) -> int:
         return self.stumbles[(index or 0) % len(self.stumbles)]
@@ -48,6 +58,8 @@ class Script:
 
     def woven(self, result: JsonValue, outputs: Mapping[str, JsonValue]) -> JsonValue:
         """Return a result with what it carries; what has no output of its own gives null."""
+        if self.listens:
+            return None if self.listens == "forgiven" else self.value
         if self.carries:
             result = {"own": result, "from": {name: outputs.get(name) for name in self.carries}}
         return {"child": result} if self.child else result
@@ -93,8 +105,8 @@ class Program:
 def make(dice: random.Random, *, woven: bool = False) -> Program:
     """Invent a program of one to eight steps.
 
-    `woven`: values pass through references and child runs too, so that only a worker that
-    resolves references can work it off.
+    `woven`: values pass through references, child runs and events too, so that only a worker that
+    resolves references can work it off; and steps may say how they are undone.
     """
     program = Program(steps=[], scripts={}, before={})
     harsh = dice.random() < 0.4
@@ -131,7 +143,13 @@ def _weave(dice: random.Random, step: JsonObject, program: Program) -> None:
             one for one in ended if dice.random() < 0.5 and not _carries_much(one, program)
         ),
         child=dice.random() < 0.2,
+        undo=dice.choice(["", "", "", "good", "good", "stumbling", "stubborn"]),
     )
+    if dice.random() < 0.15:
+        listens = dice.choice(["early", "late", "late", "never", "forgiven"])
+        program.scripts[name] = replace(
+            program.scripts[name], carries=(), child=False, listens=listens
+        )
     mapped = {str(one["id"]) for one in program.steps if "for_each" in one}
     for origin in _mapped_from(step):
         source = program.scripts[origin]
@@ -258,8 +276,7 @@ def _perform(step: JsonObject, script: Script, ending: Ending) -> None:
     limit = int(str(retries["max_attempts"]))
 
     def works(index: int | None) -> bool:
-        stumbles = 0 if script.child else script.stumbles_of(index)
-        return stumbles < limit and script.succeeds_of(index)
+        return script.works(index, limit)
 
     def result(index: int | None, item: JsonValue) -> JsonValue:
         return script.woven(script.result(index, item), ending.outputs)

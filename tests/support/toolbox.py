@@ -31,10 +31,16 @@ class TaskContext:
         self.secrets = NoSecrets()
         self.model = model
         self.reports: list[tuple[float | None, str | None]] = []
+        self.emitted: list[tuple[str, str, Any, Any]] = []
 
     @property
     def connection(self) -> Any:
         raise AssertionError("nobody should write here")
+
+    async def emit(
+        self, name: str, key: str = "", payload: Any = None, *, keep: Any = None
+    ) -> None:
+        self.emitted.append((name, key, payload, keep))
 
     def progress(self, fraction: float | None = None, message: str | None = None) -> None:
         self.reports.append((fraction, message))

@@ -12,7 +12,7 @@ from flowbuilder.executor import events, records
 #: Answer, row, and what of the row stays inside.
 PAIRS: list[tuple[type[schemas.Out], type, set[str]]] = [
     (schemas.PlanSummary, records.PlanRow, {"document"}),
-    (schemas.FlowOut, records.FlowRow, set()),
+    (schemas.FlowOut, records.FlowRow, {"revision"}),
     (schemas.VersionOut, records.VersionRow, set()),
     (schemas.RunOut, records.RunRow, {"version_id"}),
     (schemas.StepOut, records.StepRow, {"run_id"}),

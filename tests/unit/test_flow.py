@@ -9,7 +9,7 @@ import pytest
 from jsonschema import Draft202012Validator
 from pydantic import ValidationError
 
-from flowbuilder.flow import Flow, Step, flow_json_schema
+from flowbuilder.flow import ApprovalPolicy, Flow, Step, flow_json_schema
 from flowbuilder.strictjson import load_document
 
 EXAMPLES = sorted((Path(__file__).parents[2] / "examples").glob("*.yaml"))
@@ -183,3 +183,18 @@ def test_schema_and_model_refuse_the_same(document: dict[str, Any]) -> None:
 def test_schema_and_model_take_the_same(document: dict[str, Any]) -> None:
     assert SCHEMA.is_valid(document)
     assert Flow.model_validate(document).slug == "x"
+
+
+@pytest.mark.parametrize(
+    "name", ["role:", "user:", "role: ", "user: ada", " ada", "a\nb", "role:user:"]
+)
+def test_an_approval_is_asked_of_somebody(name: str) -> None:
+    with pytest.raises(ValidationError):
+        ApprovalPolicy.model_validate({"by": [name]})
+
+
+@pytest.mark.parametrize(
+    "name", ["role:approver", "user:ada", "ada", "user:Ada Lovelace", "a@x.org"]
+)
+def test_an_approver_is_a_role_or_a_person(name: str) -> None:
+    assert ApprovalPolicy.model_validate({"by": [name]}).by == [name]

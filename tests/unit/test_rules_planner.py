@@ -46,6 +46,11 @@ class Bench:
     def connection(self) -> Any:
         """Nobody writes."""
 
+    async def emit(
+        self, name: str, key: str = "", payload: Any = None, *, keep: Any = None
+    ) -> None:
+        """Nobody waits."""
+
     def progress(self, fraction: float | None = None, message: str | None = None) -> None:
         """Nobody listens."""
 

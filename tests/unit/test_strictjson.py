@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import datetime
 import decimal
 import enum
@@ -9,6 +10,7 @@ import math
 import uuid
 from typing import Any
 
+import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -41,6 +43,16 @@ _ANYTHING = st.recursive(
     ),
     max_leaves=20,
 )
+
+
+class _Size(enum.Enum):
+    SMALL = 1
+
+
+@dataclasses.dataclass
+class _Point:
+    x: int
+    y: int
 
 
 class _Colour(enum.StrEnum):
@@ -158,6 +170,9 @@ def test_the_limits_are_exact() -> None:
         {1, 2},
         object(),
         {1: "a key that is no text"},
+        _Point(1, 2),
+        _Size.SMALL,
+        orjson.Fragment(b"1"),
     ],
 )
 def test_what_is_no_json_type_is_refused_with_its_place(value: object) -> None:
@@ -292,7 +307,16 @@ def test_characters_that_yaml_does_not_know_are_named(text: str, code: str) -> N
     assert caught.value.code == code
 
 
-def test_one_large_text_many_times_is_refused_before_it_is_written() -> None:
+@pytest.mark.parametrize("times", [5_000, 1_000_000])
+def test_one_large_text_many_times_is_refused_before_it_is_written(times: int) -> None:
     with pytest.raises(InvalidValue) as caught:
-        check(["a" * 1_000_000] * 1_000_000)
+        check(["a" * 1_000_000] * times)
     assert caught.value.code == "json_size"
+
+
+def test_a_long_text_that_is_held_over_and_over_is_refused_before_it_is_written_out() -> None:
+    text = "a" * 1_000_000
+    with pytest.raises(InvalidValue) as refused:
+        check([text] * 5_000)
+    assert refused.value.code == "json_size"
+    assert check([text[:1000]] * 1_000) == [text[:1000]] * 1_000

@@ -16,9 +16,9 @@ from flowbuilder.toolkit import load_registry, starter_tools
 from flowbuilder.toolkit.control import flow_run, time_sleep
 from flowbuilder.toolkit.human import human_approve, human_input
 from flowbuilder.toolkit.llm import llm_extract, llm_generate
-from flowbuilder.toolkit.waiting import event_wait
+from flowbuilder.toolkit.waiting import event_emit, event_wait
 from flowbuilder.tools import Effects, Fail, Retry, Tool, Wait, bind
-from tests.support.toolbox import acall, context
+from tests.support.toolbox import TaskContext, acall, context
 
 NAMES = [
     "csv.parse",
@@ -28,6 +28,7 @@ NAMES = [
     "data.join",
     "data.select",
     "data.sort",
+    "event.emit",
     "event.wait",
     "file.read",
     "file.write",
@@ -195,6 +196,17 @@ def test_every_tool_describes_itself(item: Tool) -> None:
         assert schema.get("description"), f"{item.name}: {name}"
     for name, schema in item.output_schema.get("properties", {}).items():
         assert schema.get("description") or "$ref" in schema, f"{item.name}: {name}"
+
+
+async def test_an_event_is_emitted_as_it_is_given() -> None:
+    task = TaskContext(Settings())
+    args = {"name": "order.paid", "key": "7", "payload": [0], "keep": "2h"}
+    assert await acall(event_emit, args, task) == {"name": "order.paid", "key": "7"}
+    assert await acall(event_emit, {"name": "x"}, task) == {"name": "x", "key": ""}
+    assert task.emitted == [
+        ("order.paid", "7", [0], timedelta(hours=2)),
+        ("x", "", None, None),
+    ]
 
 
 def test_effects() -> None:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import ctypes
+import json
 import os
 import signal
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import psycopg
 
@@ -41,8 +42,9 @@ class Twisted(Exception):
 
 def fault_registry(ledger: Ledger, dsn: str = "") -> ToolRegistry:
     """Return the tools, writing to this ledger; `dsn` is where effects go."""
-    made = [*_working(ledger), *_transactional(ledger), *_slow(ledger), *_breaking(ledger, dsn)]
-    return ToolRegistry(made)
+    groups = (_working, _transactional, _slow, _scripted)
+    made = [one for group in groups for one in group(ledger)]
+    return ToolRegistry([*made, *_breaking(ledger, dsn)])
 
 
 def _transactional(ledger: Ledger) -> list[Tool]:
@@ -188,19 +190,51 @@ def _breaking(ledger: Ledger, dsn: str) -> list[Tool]:
             "object": object(),
         }[kind]
 
+    return [die, effect, raise_, output]
+
+
+def _scripted(ledger: Ledger) -> list[Tool]:
     @tool("fault.script")
     async def script(
         context: Context, stumbles: list[int], succeeds: list[bool], value: Any
     ) -> Any:
         """Do what a random program says, in the middle of an async sleep or at once."""
         ledger.write("enter", context)
-        place = context.index or 0
-        await asyncio.sleep(0.002 * (place % 4))
-        if context.attempt <= stumbles[place % len(stumbles)]:
-            raise Retry("as written", after=0.01)
-        if not succeeds[place % len(succeeds)]:
-            raise Fail("as written")
+        await _perform(context, stumbles, succeeds)
         ledger.write("exit", context)
         return value
 
-    return [die, effect, raise_, output, script]
+    @tool("fault.await")
+    async def await_(
+        context: Context, stumbles: list[int], succeeds: list[bool], key: str, timeout: float,
+        on_timeout: Literal["fail", "null"],
+    ) -> Wait:  # fmt: skip
+        """Do the same, then wait for an event instead of returning something."""
+        ledger.write("enter", context)
+        await _perform(context, stumbles, succeeds)
+        return Wait.for_event("go", key, timeout=timeout, on_timeout=on_timeout)
+
+    @tool("fault.undo")
+    async def undo(
+        context: Context, stumbles: int, succeeds: bool, value: Any, wanted: Any
+    ) -> None:
+        """Undo a step whose output must be as wanted."""
+        ledger.write("enter", context)
+        if context.attempt <= stumbles:
+            raise Retry("as written", after=0.01)
+        if not succeeds:
+            raise Fail("as written")
+        if json.dumps(value, sort_keys=True) != json.dumps(wanted, sort_keys=True):
+            raise Fail(f"the output was {wanted}, and came as {value}")
+        ledger.write("exit", context)
+
+    return [script, await_, undo]
+
+
+async def _perform(context: Context, stumbles: list[int], succeeds: list[bool]) -> None:
+    place = context.index or 0
+    await asyncio.sleep(0.002 * (place % 4))
+    if context.attempt <= stumbles[place % len(stumbles)]:
+        raise Retry("as written", after=0.01)
+    if not succeeds[place % len(succeeds)]:
+        raise Fail("as written")

@@ -1,0 +1,78 @@
+"""What answers look like that are about limits on tools, and about queues of other systems."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from flowbuilder.api.schemas import Out, Time
+from flowbuilder.executor.terms import LimitRow
+
+
+class LimitOut(Out):
+    """A limit on tools, and what is under it now."""
+
+    pattern: str
+    """A tool's name, the beginning of names as in `http.*`, or `*`."""
+    source: Literal["tool", "administrator"]
+    """Who said it; an administrator's word counts instead of the tool's own."""
+    concurrency: int | None
+    """Calls at once."""
+    rate: str | None
+    """Starts in a span of time, such as `10/1s`."""
+    running: int
+    waiting: int
+    """Tasks that it keeps back."""
+    next_at: Time | None
+    """When its rate lets the next task start; null: at once."""
+    updated_at: Time
+    updated_by: str | None
+
+    @classmethod
+    def of(cls, row: LimitRow) -> LimitOut:
+        """Return the answer for a row."""
+        rate = None if row.rate is None else str(row.rate)
+        shown = {name: getattr(row, name) for name in cls.model_fields}
+        return cls.model_validate({**shown, "rate": rate})
+
+
+class LimitList(Out):
+    """Limits on tools, set and declared, by pattern."""
+
+    items: list[LimitOut]
+
+
+class SubscriptionOut(Out):
+    """A queue that gets events, and how far it is behind."""
+
+    queue: str
+    pattern: str
+    """Topics that the queue gets, such as `task_events.*`."""
+    workspace_id: str | None
+    """Null: bound by pgmq alone, so it gets the events of all workspaces."""
+    bound_at: str
+    largest: int
+    """No more is put into the queue while it holds so many messages."""
+    messages: int | None
+    """In the queue, read or not, counted up to 100,000; null: the queue cannot be read."""
+    pending: int
+    """Events that the queue is still to get, counted up to 100,000."""
+    oldest_seconds: float | None
+    """The age of the oldest message."""
+    error: str | None
+    """Why the queue takes nothing, if it does not."""
+
+
+class SubscriptionList(Out):
+    """Subscriptions by queue and pattern."""
+
+    items: list[SubscriptionOut]
+
+
+class UnsubscribedOut(Out):
+    """What a queue does not get any more."""
+
+    queue: str
+    patterns: list[str]
+    """The patterns that were bound."""
+    dropped: bool
+    """Whether the queue was deleted, too."""
