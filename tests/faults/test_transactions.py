@@ -31,9 +31,11 @@ async def test_f5_workers_are_killed_around_their_commits(arena: Arena) -> None:
     width, kills = sized(120, 2000), sized(6, 60)
     workers = [arena.worker() for _ in range(2)]
     await arena.joined(*workers)
-    await arena.start(fan(width, tool="fault.within", ms=sized(20, 40)))
+    run_id = await arena.start(fan(width, tool="fault.within", ms=sized(20, 40)))
     for number in range(kills):
         mark = arena.ledger.count()
+        run = await arena.store.get_run(run_id)
+        assert run.error is None, run.error
         await arena.hold(lambda: arena.ledger.count() >= min(mark + 3, width), what="no progress")  # noqa: B023
         await asyncio.sleep(arena.dice.uniform(0, 0.03))
         victim = workers.pop(0)
