@@ -103,6 +103,7 @@ EVENTS: Final = b"""
     select * from flowbuilder.events
     where workspace_id = %s and stream = %s::uuid and seq > %s order by seq limit %s"""
 APPEND_PLAN_EVENT: Final = b"select * from flowbuilder.append_plan_event(%s, %s::uuid, %s, %s)"
+TOOLS_TOGETHER: Final = b"select tools from flowbuilder.tools_together(%s, %s)"
 
 _APPROVAL: Final = b"""
     select a.*, r.flow from flowbuilder.approvals a

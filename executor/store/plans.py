@@ -87,6 +87,14 @@ class PlanStore(StoreBase):
         )
         return rows.read(EventRow, _first(found, plan_id))
 
+    async def tools_together(self, *, runs: int = 1000) -> list[list[str]]:
+        """Read the tools (`name@version`) of each graph that the newest runs carried to the end.
+
+        A graph counts once, however often it ran; one with a single tool not at all.
+        """
+        found = await self._all(queries.TOOLS_TOGETHER, self.workspace, runs)
+        return [list(row["tools"]) for row in found]
+
 
 def _first(found: Sequence[rows.Row], plan_id: object) -> rows.Row:
     if not found:

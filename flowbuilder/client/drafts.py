@@ -10,6 +10,7 @@ from flowbuilder.client.checking import Document, check_document
 from flowbuilder.client.session import Session
 from flowbuilder.errors import Conflict, DefinitionError, Problem, Severity
 from flowbuilder.executor.records import FlowRow, VersionRow
+from flowbuilder.executor.store.base import as_name
 from flowbuilder.flow import (
     ApprovalPolicy,
     Compensation,
@@ -126,8 +127,9 @@ async def _change_once(session: Session, slug: str, apply: Change) -> FlowRow:
 
 async def add_step(session: Session, slug: str, step: JsonObject) -> FlowRow:
     """Add a step at the end of a draft."""
-    async with session.draft_lock(str(slug)):
-        row = await appending.append(session, slug, step) if isinstance(slug, str) else None
+    name = as_name(slug)
+    async with session.draft_lock(name):
+        row = await appending.append(session, name, step)
     if row is not None:
         return row
     return await change(session, slug, lambda document: _with_step(document, step))

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Sequence
 from typing import Any, cast
 
 from flowbuilder.client.checking import limits_of
+from flowbuilder.client.couse import learn_co_use
 from flowbuilder.client.session import Session
 from flowbuilder.errors import DefinitionError, Fix, InvalidValue, PlanningError, Problem, Severity
 from flowbuilder.flow import Flow
@@ -39,10 +40,12 @@ async def stream_plan(
     *,
     input: JsonValue = None,
     input_schema: JsonSchema | None = None,
+    pinned: Sequence[str] = (),
 ) -> AsyncIterator[PlanEvent]:
     """Plan and yield each event; plan and events are stored before the last one is yielded.
 
     Raises:
+        NotFound: `tool_unknown`: there is no tool of a pinned name.
         PlanningError, ModelError: No plan came out; nothing is stored.
         InvalidValue: The input is no JSON value, or its schema none (schema_invalid).
     """
@@ -53,6 +56,8 @@ async def stream_plan(
         input=check(input, limits=limits_of(session.settings), pointer="/input"),
         input_schema=_checked_schema(input_schema),
         flows=tuple(row.slug for row in await session.store.list_flows()),
+        pinned=tuple(session.registry.require(name).name for name in pinned),
+        co_use=await learn_co_use(session),
     )
     seen: list[PlanEvent] = []
     async for event in planner.stream(request):

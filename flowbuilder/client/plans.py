@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 
 from flowbuilder.client import execution, planning
 from flowbuilder.client.arguments import check_page
@@ -28,24 +28,43 @@ class Plans(Connected):
         return self._planner
 
     async def plan(
-        self, goal: str, *, input: JsonValue = None, input_schema: JsonSchema | None = None
+        self,
+        goal: str,
+        *,
+        input: JsonValue = None,
+        input_schema: JsonSchema | None = None,
+        pinned: Sequence[str] = (),
     ) -> Plan:
         """Turn a goal into a stored plan; it may carry problems or questions.
 
+        Of a large catalogue the planner looks at the tools that fit the goal; those `pinned` by
+        name are always among them.
+
         Raises:
+            NotFound: There is no tool of a pinned name (tool_unknown).
             PlanningError: No plan came out (NoFittingTool: no tool does a part of it).
             ModelError: The model's provider failed. Nothing is stored then.
         """
         return await planning.make_plan(
-            self.plan_stream(goal, input=input, input_schema=input_schema)
+            self.plan_stream(goal, input=input, input_schema=input_schema, pinned=pinned)
         )
 
     def plan_stream(
-        self, goal: str, *, input: JsonValue = None, input_schema: JsonSchema | None = None
+        self,
+        goal: str,
+        *,
+        input: JsonValue = None,
+        input_schema: JsonSchema | None = None,
+        pinned: Sequence[str] = (),
     ) -> AsyncIterator[PlanEvent]:
         """Plan like `plan`, event by event; everything is stored before `plan_completed`."""
         return planning.stream_plan(
-            self._session, self.planner, goal, input=input, input_schema=input_schema
+            self._session,
+            self.planner,
+            goal,
+            input=input,
+            input_schema=input_schema,
+            pinned=pinned,
         )
 
     async def get_plan(self, plan_id: str) -> Plan:

@@ -8,6 +8,7 @@ from enum import StrEnum
 from typing import Protocol
 
 from flowbuilder.plan import Plan
+from flowbuilder.planner.retrieval import CoUse
 from flowbuilder.tools import ToolRegistry
 from flowbuilder.types import JsonObject, JsonSchema, JsonValue
 
@@ -48,6 +49,12 @@ class PlanRequest:
     input_schema: JsonSchema | None = None
     flows: tuple[str, ...] = ()
     """Slugs of registered flows that `flow.run` may call."""
+    pinned: tuple[str, ...] = ()
+    """Names of tools to be shown whatever the goal says."""
+    co_use: CoUse = field(default_factory=CoUse)
+    """Which tools went together in plans of before."""
+    catalogue: ToolRegistry | None = None
+    """The whole catalogue, where `registry` holds only what the goal could need of it."""
 
 
 class Planner(Protocol):

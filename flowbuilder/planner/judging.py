@@ -33,6 +33,7 @@ from flowbuilder.planner.remedies import remedied
 from flowbuilder.planner.second_opinion import Opinion, borrow, disagreement, is_meant
 from flowbuilder.planner.sources import unread_problems
 from flowbuilder.planner.surplus import claimed_results
+from flowbuilder.planner.unsupported import unsupported_values
 from flowbuilder.planner.wire import Draft, draft, read_answer, to_answer
 from flowbuilder.planner.wording import write_out
 from flowbuilder.tools import HARMLESS, Effects, Tool
@@ -298,22 +299,43 @@ def question_invented(judgement: Judgement) -> Judgement:
     invented = [item for item in judgement.problems if item.code == "literal_invented"]
     if not invented or judgement.document is None or judgement.flow is None:
         return judgement
-    document: dict[str, Any] = judgement.flow.document()
-    questions = list(judgement.questions)
+    questions = []
     for item in invented:
         _, _, index, _, name = item.pointer.split("/", 4)
-        name = name.replace("~1", "/").replace("~0", "~")
-        step = document["steps"][int(index)]
-        step["args"].pop(name, None)
-        text = f"Which {name} should {step['id']} use? The goal names none."
-        questions.append(Question(id=f"{step['id']}.{name}", text=text, pointer=item.pointer))
+        name = _unescaped(name)
+        step = judgement.flow.steps[int(index)].id
+        text = f"Which {name} should {step} use? The goal names none."
+        questions.append(Question(id=f"{step}.{name}", text=text, pointer=item.pointer))
+    asked = _asking_instead(judgement, questions)
+    left = tuple(item for item in judgement.problems if item not in invented)
+    return replace(asked, problems=left)
+
+
+def question_unsupported(judgement: Judgement, request: PlanRequest) -> Judgement:
+    """Turn required values that nobody stated into questions."""
+    if judgement.document is None or judgement.flow is None:
+        return judgement
+    found = list(unsupported_values(judgement.document, request))
+    return _asking_instead(judgement, found) if found else judgement
+
+
+def _asking_instead(judgement: Judgement, questions: Sequence[Question]) -> Judgement:
+    """Take arguments out of a plan and put questions in their place."""
+    assert judgement.flow is not None
+    document: dict[str, Any] = judgement.flow.document()
+    for question in questions:
+        _, _, index, _, name = question.pointer.split("/", 4)
+        document["steps"][int(index)]["args"].pop(_unescaped(name), None)
     return replace(
         judgement,
         document=document,
         flow=_shape_of(document),
-        problems=tuple(item for item in judgement.problems if item not in invented),
-        questions=tuple(questions),
+        questions=(*judgement.questions, *questions),
     )
+
+
+def _unescaped(name: str) -> str:
+    return name.replace("~1", "/").replace("~0", "~")
 
 
 def _shape_of(document: JsonObject) -> Flow | None:

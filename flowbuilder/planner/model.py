@@ -24,14 +24,15 @@ from flowbuilder.planner.base import PlanEvent, PlanEventType, PlanRequest
 from flowbuilder.planner.columns import columns_schema, supposed
 from flowbuilder.planner.eligibility import eligible
 from flowbuilder.planner.grounding import Ground
-from flowbuilder.planner.judging import Judgement, judge, missing_tools, question_invented
-from flowbuilder.planner.literals import literals
-from flowbuilder.planner.losses import (
-    field_finders,
-    shorteners,
-    source_readers,
-    translators,
+from flowbuilder.planner.judging import (
+    Judgement,
+    judge,
+    missing_tools,
+    question_invented,
+    question_unsupported,
 )
+from flowbuilder.planner.literals import literals
+from flowbuilder.planner.losses import field_finders, shorteners, source_readers, translators
 from flowbuilder.planner.narrowing import own_tools_first
 from flowbuilder.planner.relevance import likely_steps, unspoken_changes
 from flowbuilder.planner.schema import (
@@ -42,6 +43,7 @@ from flowbuilder.planner.schema import (
     sequence_schema,
 )
 from flowbuilder.planner.second_opinion import second_opinion
+from flowbuilder.planner.shortlist import narrowed
 from flowbuilder.planner.surplus import inquires, tell_result
 from flowbuilder.planner.telling import (
     completed,
@@ -83,6 +85,7 @@ class ModelPlanner:
         told: JsonObject = {"goal": request.goal, "planner": self.name, "model": self._model.name}
         yield PlanEvent(type=PlanEventType.STARTED, data=told)
         try:
+            request = await narrowed(request)
             plans = own_tools_first(self._plan, request, self._settings) if self._own else None
             async for event in plans or self._plan(request, Usage()):
                 yield event
@@ -354,7 +357,7 @@ class ModelPlanner:
             )
         if best.document is None:
             raise no_answer(best, self._model.name)
-        best = question_invented(best)
+        best = question_unsupported(question_invented(best), work.request)
         if best.flow is None or best.errors:
             raise PlanningError(
                 f"the model's plan still has {len(best.errors)} problems "

@@ -24,6 +24,7 @@ from flowbuilder.planner.relevance import Relevance
 from flowbuilder.planner.rules.lexicon import stems as word_stems
 from flowbuilder.planner.rules.literals import Kind, find_literals
 from flowbuilder.planner.surplus import asks, claimed_results
+from flowbuilder.planner.unsupported import asks_incompletely
 from flowbuilder.tools import HARMLESS, Tool, ToolRegistry
 from flowbuilder.types import JsonObject, JsonValue
 
@@ -62,7 +63,7 @@ def leave_out_steps(
         if tool is None or len(kept) < 2 or step.get("id") in kept_ids or _is_taken(step, kept):
             continue
         case = _Case(step, tool, document, request, relevance, though_named=though_named)
-        if case.is_needed_by_nobody:
+        if case.is_needed_by_nobody and not asks_incompletely(step, tool, request):
             document["steps"] = [not_after(item, step) for item in kept if item is not step]
             left_out.append(step)
     return left_out

@@ -19,15 +19,13 @@ from flowbuilder.models.base import Message
 from flowbuilder.planner.base import PlanRequest
 from flowbuilder.planner.demonstration import demonstrations
 from flowbuilder.planner.literals import literals
+from flowbuilder.planner.shortlist import fitting_tools
 from flowbuilder.toolkit import is_starter
 from flowbuilder.tools import Tool, ToolRegistry
 from flowbuilder.types import JsonSchema, JsonValue
 
 _FOLDER = Path(__file__).resolve().parent.parent / "prompts"
 _LINKED = Path(__file__).resolve().parent.parent.parent / "prompts"
-#: A catalogue up to this size is shown whole; of a larger one only what fits the goal.
-WHOLE_CATALOGUE = 30
-SHORTLIST = 24
 _DEPTH = 3
 _LONGEST_DESCRIPTION = 80
 _WEB = (
@@ -98,17 +96,17 @@ def dump(answer: JsonValue | dict[str, Any]) -> str:
 
 def select_tools(request: PlanRequest) -> list[Tool]:
     """Return the tools to show for a goal: all of a small catalogue, else what fits best."""
-    goal = request.goal.lower()
-    tools = list(request.registry)
-    if len(tools) > WHOLE_CATALOGUE:
-        named = [tool for tool in tools if tool.name.lower() in goal]
-        found = request.registry.search(request.goal, SHORTLIST)
-        keep = {tool.name for tool in (*named, *found)}
-        tools = [tool for tool in tools if tool.name in keep] or tools[:SHORTLIST]
-    occasional = [tool for tool in tools if tool.name in _OCCASIONAL]
-    told = f"{goal} {_given(request)}"
-    serving = [tool for tool in occasional if _serves(tool, told, request.flows)]
-    return [tool for tool in tools if tool.name not in _OCCASIONAL] + serving
+    told = f"{request.goal.lower()} {_given(request)}"
+    tools = [
+        tool
+        for tool in request.registry
+        if tool.name not in _OCCASIONAL
+        or _serves(tool, told, request.flows)
+        or tool.name in request.pinned
+    ]
+    shown = fitting_tools(request, tools, tool_line)
+    occasional = [tool for tool in shown if tool.name in _OCCASIONAL]
+    return [tool for tool in shown if tool.name not in _OCCASIONAL] + occasional
 
 
 def _given(request: PlanRequest) -> str:

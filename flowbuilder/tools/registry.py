@@ -24,6 +24,7 @@ class ToolRegistry:
     def __init__(self, tools: Mapping[str, Tool] | Iterable[Tool] = ()) -> None:
         self._tools: dict[str, dict[int, Tool]] = {}
         self._ranking: Ranking | None = None
+        self._revision = 0
         for item in tools.values() if isinstance(tools, Mapping) else tools:
             self.add(item)
 
@@ -53,9 +54,16 @@ class ToolRegistry:
                 code="tool_exists",
                 hint="Give one of them another name or a higher version.",
             )
-        versions[item.version] = present or item
-        self._ranking = None
+        if present is None:
+            versions[item.version] = item
+            self._ranking = None
+            self._revision += 1
         return versions[item.version]
+
+    @property
+    def revision(self) -> int:
+        """How often a tool was taken in: who keeps an index of the tools sees that it is old."""
+        return self._revision
 
     def get(self, name: str) -> Tool | None:
         """Return the tool of a name or a `name@version`, or None."""

@@ -24,6 +24,7 @@ from flowbuilder.planner.base import PlanEvent, PlanEventType, PlanRequest
 from flowbuilder.planner.literals import literals, lost_literals
 from flowbuilder.planner.model import ModelPlanner
 from flowbuilder.planner.schema import answer_schema
+from flowbuilder.planner.shortlist import SHORTLIST
 from flowbuilder.planner.wire import read_answer, slug
 from flowbuilder.settings import Settings
 from flowbuilder.tools import ToolRegistry, tool
@@ -409,7 +410,7 @@ def test_a_large_catalogue_is_shortlisted() -> None:
 
     many = [tool(f"filler.number{n}")(handler) for n in range(60)]
     shown = prompting.select_tools(request(registry=ToolRegistry([*many, *REGISTRY])))
-    assert len(shown) <= prompting.SHORTLIST + 1
+    assert len(shown) <= SHORTLIST + 1
     assert {"tide.read", "letter.send"} <= {item.name for item in shown}
 
 

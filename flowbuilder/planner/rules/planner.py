@@ -23,6 +23,7 @@ from flowbuilder.planner.rules.literals import find_literals
 from flowbuilder.planner.rules.matching import ToolIndex
 from flowbuilder.planner.rules.mending import ask_instead
 from flowbuilder.planner.rules.outputs import StepDraft
+from flowbuilder.planner.shortlist import SHORTLIST_FOR_RULES, WHOLE_FOR_RULES, narrowed
 from flowbuilder.policy import apply_policy
 from flowbuilder.settings import Settings
 from flowbuilder.types import JsonObject
@@ -53,6 +54,7 @@ class RulePlanner:
         started: JsonObject = {"goal": request.goal, "planner": self.name, "model": None}
         yield PlanEvent(type=PlanEventType.STARTED, data=started)
         try:
+            request = await narrowed(request, whole=WHOLE_FOR_RULES, shown=SHORTLIST_FOR_RULES)
             if (own := self._by_own_tools(request)) is not None:
                 composition, plan = own
                 told = 0
