@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import Any, TypeAlias
@@ -16,7 +17,7 @@ Pool: TypeAlias = AsyncConnectionPool[AsyncConnection[DictRow]]
 
 #: A pool tries at growing intervals and then gives up. It begins anew so soon: else it would sit
 #: out a pause as long as the outage, when the server has long been back.
-_TRYING_SECONDS = 2.0
+_TRYING_SECONDS = 0.5
 _knocking: set[asyncio.Task[None]] = set()
 
 
@@ -40,7 +41,7 @@ def make_pool(
         configure=configure,
         check=check,
         timeout=wait,
-        reconnect_timeout=_TRYING_SECONDS,
+        reconnect_timeout=_TRYING_SECONDS * random.uniform(0.8, 1.2),
         reconnect_failed=_knock,
         name=name,
     )
@@ -51,7 +52,7 @@ def _knock(pool: Pool) -> None:
 
     async def ask() -> None:
         with suppress(psycopg.Error):
-            async with pool.connection(timeout=2 * _TRYING_SECONDS):
+            async with pool.connection(timeout=4 * _TRYING_SECONDS):
                 pass
 
     task = asyncio.create_task(ask(), name="flowbuilder-knock")
