@@ -43,5 +43,8 @@ async def open_scratch(settings: Settings) -> AsyncIterator[Scratch]:
     ):
         own = settings.model_copy(update={"data_dir": folder / SERVER})
         server = await reach_database(stack, own)
-        dsn = SecretStr(server.dsn)
-        yield Scratch(settings=settings.model_copy(update={"database_url": dsn}), folder=folder)
+        where = {
+            "database_url": SecretStr(server.dsn),
+            "database_direct_url": None if server.direct is None else SecretStr(server.direct),
+        }
+        yield Scratch(settings=settings.model_copy(update=where), folder=folder)

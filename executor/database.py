@@ -22,6 +22,7 @@ from psycopg.types.json import set_json_dumps, set_json_loads
 from psycopg_pool import AsyncConnectionPool
 
 from flowbuilder.errors import DatabaseError, DatabaseUnavailable, InvalidValue
+from flowbuilder.executor.pool import make_pool
 from flowbuilder.executor.sqlstates import (
     UNREACHABLE_HINT,
     is_about_preparing,
@@ -58,6 +59,10 @@ select set_config('statement_timeout', '60s', false),
        set_config('timezone', 'UTC', false),
        set_config('jit', 'off', false)
 """
+_PLACE = b"""
+select oid, pg_postmaster_start_time() as up_since
+from pg_database where datname = current_database()
+"""
 
 
 class Database:
@@ -75,8 +80,10 @@ class Database:
         *,
         size: int,
         make: Callable[[], AsyncConnectionPool[Connection]],
+        direct: str | None = None,
     ) -> None:
         self._dsn = dsn
+        self._direct = direct or dsn
         self._pool = pool
         self._wait = wait
         self._size = size
@@ -92,34 +99,39 @@ class Database:
         size: int = 8,
         application_name: str = "flowbuilder",
         wait: float = 30.0,
+        direct: str | None = None,
     ) -> Database:
         """Connect, and keep up to `size` connections.
 
-        `wait`: seconds that a caller may wait for a free connection.
+        `wait`: seconds that a caller may wait for a free connection. `direct`: a DSN past a pooler,
+        for `dedicated` connections.
 
         Raises:
             DatabaseUnavailable: The server cannot be reached or refuses this user.
-            DatabaseError: It can, but is too old or not in UTF-8.
+            DatabaseError: It can, but is too old or not in UTF-8, or `direct` leads to another
+                database (`database_direct_url_differs`).
         """
         # A pool only logs why it cannot connect; one connection by hand says it.
-        first = await connect(dsn, application_name=application_name)
-        await first.close()
+        first = await _place(dsn, application_name)
+        if direct is not None and first != await _place(direct, application_name):
+            raise DatabaseError(
+                "The direct database URL leads to another database.",
+                code="database_direct_url_differs",
+                hint="Let FLOWBUILDER_DATABASE_DIRECT_URL and FLOWBUILDER_DATABASE_URL name one "
+                "database: the first without, the second through the pooler.",
+            )
         # Lost connections are replaced and reported to who used them: no warnings besides.
         if (logger := logging.getLogger("psycopg.pool")).level == logging.NOTSET:
             logger.setLevel(logging.ERROR)
 
         def make() -> AsyncConnectionPool[Connection]:
-            return AsyncConnectionPool(
+            return make_pool(
                 _conninfo(dsn, application_name),
-                connection_class=AsyncConnection,
-                kwargs={"autocommit": True, "row_factory": dict_row},
-                min_size=1,
-                max_size=size,
-                open=False,
+                name=application_name,
+                size=size,
+                wait=wait,
                 configure=configure,
                 check=_check,
-                timeout=wait,
-                name=application_name,
             )
 
         pool = make()
@@ -130,7 +142,7 @@ class Database:
         except psycopg.Error as error:
             await pool.close()
             raise map_error(error, secret=password_of(dsn)) from error
-        return cls(dsn, pool, wait, size=size, make=make)
+        return cls(dsn, pool, wait, size=size, make=make, direct=direct)
 
     async def close(self) -> None:
         """Close every connection; those in use are closed when they come back."""
@@ -246,7 +258,14 @@ class Database:
         Raises:
             DatabaseUnavailable: The server cannot be reached.
         """
-        return await connect(self._dsn, application_name=application_name)
+        return await connect(self._direct, application_name=application_name)
+
+
+async def _place(dsn: str, application_name: str) -> DictRow | None:
+    """Return which database of which server this is, as long as that one is up."""
+    connection = await connect(dsn, application_name=application_name)
+    async with connection:
+        return await (await connection.execute(_PLACE)).fetchone()
 
 
 async def _quietly(work: Awaitable[object]) -> None:

@@ -162,7 +162,10 @@ def _workers_busy(reason: Reason, details: dict[str, Any], at: datetime) -> str:
 
 
 def _queued(reason: Reason, details: dict[str, Any], at: datetime) -> str:
-    return f"{_subject(reason)} is queued{_ago(reason, at, 'for')}{_ahead(details)}."
+    text = f"{_subject(reason)} is queued{_ago(reason, at, 'for')}{_ahead(details)}."
+    if lost := details.get("lost"):
+        text += f" It was lost with {lost} workers: each tries one such task at a time."
+    return text
 
 
 def _leased(reason: Reason, details: dict[str, Any], at: datetime) -> str:

@@ -151,7 +151,9 @@ async def _database(settings: Settings) -> list[Check]:
     try:
         async with AsyncExitStack() as stack:
             server = await reach_database(stack, settings)
-            database = await stack.enter_async_context(await Database.open(server.dsn, size=2))
+            database = await stack.enter_async_context(
+                await Database.open(server.dsn, size=2, direct=server.direct)
+            )
             checks.append(await _server(database, embedded=server.embedded))
             checks.append(await _schema(database, embedded=server.embedded))
             if checks[-1].state is State.OK:

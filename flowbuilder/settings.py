@@ -26,6 +26,10 @@ class Settings(BaseSettings):
     # -- database ---------------------------------------------------------------------------
     database_url: SecretStr | None = None
     """DSN of an existing PostgreSQL; without it an embedded server is started."""
+    database_direct_url: SecretStr | None = None
+    """DSN of the same database past a pooler in transaction mode, for what needs a session: to hear
+    of work at once, and to be seen dead within two seconds. Without it there is polling and the
+    lease."""
     data_dir: Path = Path(".flowbuilder")
     """Where the embedded server, fetched models and the workspace folder live."""
     database_start_timeout: Duration = timedelta(seconds=120)
@@ -99,7 +103,7 @@ class Settings(BaseSettings):
             return [part.strip() for part in value.split(",") if part.strip()]
         return value
 
-    @field_validator("database_url", mode="before")
+    @field_validator("database_url", "database_direct_url", mode="before")
     @classmethod
     def _nothing(cls, value: object) -> object:
         # compose files and shells set what they do not know to an empty text

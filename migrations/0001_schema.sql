@@ -248,6 +248,13 @@ create table flowbuilder.leases (
 ) with (fillfactor = 70);
 create index leases_worker on flowbuilder.leases (worker_id, id);
 
+-- Tasks that were lost with their worker so often that they may have been what took it down: a worker
+-- holds one of them at most (find_apart.sql), so that they do not take others with them for ever.
+create table flowbuilder.suspects (
+    task_id bigint primary key,
+    claims  integer not null  -- until it has ended, or an outcome has set its claims back
+);
+
 create table flowbuilder.approvals (
     id           uuid primary key default gen_random_uuid(),
     workspace_id uuid not null references flowbuilder.workspaces,

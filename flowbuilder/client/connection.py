@@ -31,6 +31,8 @@ class Server:
     embedded: bool
     answers: Callable[[], bool] = lambda: True
     """False: it is dead and does not come back. Blocks for some seconds then."""
+    direct: str | None = None
+    """Past a pooler, where `dsn` goes through one."""
 
 
 async def reach_database(stack: AsyncExitStack, settings: Settings) -> Server:
@@ -40,7 +42,12 @@ async def reach_database(stack: AsyncExitStack, settings: Settings) -> Server:
         EmbeddedServerError: It does not start.
     """
     if settings.database_url is not None:
-        return Server(dsn=settings.database_url.get_secret_value(), embedded=False)
+        direct = settings.database_direct_url
+        return Server(
+            dsn=settings.database_url.get_secret_value(),
+            embedded=False,
+            direct=None if direct is None else direct.get_secret_value(),
+        )
     from flowbuilder.executor import embedded
 
     limit = settings.database_start_timeout.total_seconds()
@@ -70,7 +77,7 @@ async def open_session(
     found = with_own_tools(registry, own)
     server = await reach_database(stack, settings)
     database = await stack.enter_async_context(
-        await Database.open(server.dsn, size=settings.pool_size)
+        await Database.open(server.dsn, size=settings.pool_size, direct=server.direct)
     )
     await migrate(database)
     notifications = await stack.enter_async_context(

@@ -17,6 +17,9 @@ begin
     if flowbuilder.has_limits() then
         select * into v_front, v_runs
         from flowbuilder.find_allowed(p_worker, p_tools, p_limit, v_now);
+    elsif exists (select from flowbuilder.suspects) then
+        select * into v_front, v_runs
+        from flowbuilder.find_apart(p_worker, p_tools, p_limit, v_now, '{}');
     else
         select * into v_front, v_runs
         from flowbuilder.find_work(p_worker, p_tools, p_limit, v_now, '{}');

@@ -16,7 +16,7 @@ begin
     for v_round in 1 .. 20 loop
         perform flowbuilder.wake_slots(p_now, 100);
         select * into v_found, v_locked
-        from flowbuilder.find_work(p_worker, p_tools, v_look, p_now, coalesce(tasks, '{}'));
+        from flowbuilder.find_apart(p_worker, p_tools, v_look, p_now, coalesce(tasks, '{}'));
         exit when v_found is null;
         select * into v_granted, v_blocked from flowbuilder.grant_slots(
             v_found, v_locked, p_limit - coalesce(cardinality(tasks), 0), p_now);

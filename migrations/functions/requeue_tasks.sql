@@ -8,6 +8,7 @@ declare
     v_back   bigint[];
     v_events flowbuilder.event_draft[];
 begin
+    perform flowbuilder.suspect_tasks(p_tasks);
     with back as (
         update flowbuilder.tasks t
         set status = 'queued', worker_id = null, lease_until = null,

@@ -1,6 +1,7 @@
 -- What the parent and the children of ended runs hear of it: rows of the outbox, because their own
--- rows are locked in a transaction of its own. `is true` keeps the planner off the index of open
--- runs, which it would read whole.
+-- rows are locked in a transaction of its own. Children that are at work are told last: the slots that
+-- this frees are not for those that would be told next. `is true` keeps the planner off the index of
+-- open runs, which it would read whole.
 create or replace function flowbuilder.tell_family(p_runs uuid[]) returns void
 language plpgsql set search_path = ''
 as $$
@@ -13,6 +14,10 @@ begin
     union all
     select 'cancel_child', c.id, null, json_build_object('reason', 'its parent run ended'),
            flowbuilder.now()
-    from flowbuilder.runs c where c.parent_run_id = any (p_runs) and (c.finished_at is null) is true;
+    from (
+        select r.id from flowbuilder.runs r
+        where r.parent_run_id = any (p_runs) and (r.finished_at is null) is true
+        order by exists (select from flowbuilder.tasks t
+                         where t.run_id = r.id and (t.status = 'running') is true), r.id) c;
 end
 $$;

@@ -67,8 +67,8 @@ as $$
             when n.code = 'no_worker_with_tool' then jsonb_build_object('live', (
                 select coalesce(jsonb_agg(c.name order by c.name), '[]') from crew c where c.alive))
             else jsonb_build_object('running', n.running, 'slots', n.slots,
-                'ahead', flowbuilder.why_behind(n.message_id, p_now),
-                'outranked', k.outranked) end
+                'ahead', flowbuilder.why_behind(n.message_id, p_now), 'outranked', k.outranked,
+                'lost', (select s.claims from flowbuilder.suspects s where s.task_id = n.id)) end
     from nearest n
     cross join lateral (select case when n.code in ('workers_busy', 'queued')
         then flowbuilder.why_outranked(n.message_id, p_now) end as outranked) k

@@ -17,12 +17,15 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import FAST_FOLDER
-from tests.faults.harness.arena import LONG, Arena
+from tests.faults.harness.arena import LONG, Arena, sized
 from tests.faults.harness.nursery import Nursery
 from tests.faults.harness.server import FaultServer, is_alive
+from tests.faults.harness.watchdog import deadline
 
 _HERE = Path(__file__).parent
 _DEFAULT_SEED = 7
+#: Seconds that no test takes, however slow the machine: one that does hangs.
+_LONGEST = sized(600, 7200)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -96,7 +99,8 @@ async def arena(
     opened = Arena(fault_server, nursery, tmp_path, seed=seed)
     try:
         await opened.open()
-        yield opened
+        async with deadline(_LONGEST, request.node.originalname, opened.state):
+            yield opened
     finally:
         told = {"seed": seed, **opened.faults, **opened.figures}
         request.node.user_properties += list(told.items())

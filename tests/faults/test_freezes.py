@@ -11,17 +11,19 @@ from tests.faults.harness.invariants import all_events
 
 
 async def test_f8_a_worker_frozen_beyond_its_lease(arena: Arena) -> None:
-    """F8: SIGSTOP for longer than the lease, SIGCONT later: what it then reports is fenced."""
+    """F8: SIGSTOP for longer than the lease, SIGCONT later: not a row is touched by what it then
+    reports, extends or says of its progress."""
     frozen = arena.worker(lease=1.0)
     await arena.joined(frozen)
     gate = arena.folder / "gate"
-    run_id = await arena.start(fan(4, tool="fault.hold", args={"gate": str(gate)}))
+    args: JsonObject = {"gate": str(gate), "value": "${{ item }}", "told": True}
+    run_id = await arena.start(fan(4, tool="fault.hold", args=args))
     await arena.hold(lambda: arena.ledger.count() == 4, what="it does not begin")
     frozen.freeze()
     gate.touch()
     other = arena.worker(lease=1.0)
     await arena.outputs()
-    before = await arena.store.get_run(run_id), await all_events(arena.store, run_id)
+    before = await arena.rows(run_id)
     assert len(arena.ledger.interrupted(frozen.pid)) == 4
     frozen.thaw()
     await arena.hold(lambda: not arena.ledger.interrupted(frozen.pid), what="it does not go on")
@@ -30,7 +32,7 @@ async def test_f8_a_worker_frozen_beyond_its_lease(arena: Arena) -> None:
     # By ending this it shows that what it had to report about the other run was heard.
     await arena.start(chain(2), 1)
     await arena.check()
-    assert before == (await arena.store.get_run(run_id), await all_events(arena.store, run_id))
+    assert before == await arena.rows(run_id)
     arena.assert_extra_entries(at_most=4)
 
 

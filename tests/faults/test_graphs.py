@@ -70,8 +70,8 @@ async def test_f47_a_wide_map_with_failures_under_kills(arena: Arena) -> None:
 
 async def test_f48_f49_random_programs_with_workers_that_die(arena: Arena) -> None:
     """F48, F49: maps (empty ones, maps of maps and of parts), values through references, skips,
-    trigger rules, retries, child runs, waits for events and compensation under kill -9: each
-    program comes to what the interpreter says."""
+    trigger rules, retries, child runs, waits for events and compensation under kill -9 and crashes
+    of the server: each program comes to what the interpreter says."""
     workers = [arena.worker(concurrency=8) for _ in range(3)]
     await arena.joined(*workers)
     for child in (GOOD_CHILD, BAD_CHILD):
@@ -92,6 +92,10 @@ async def test_f48_f49_random_programs_with_workers_that_die(arena: Arena) -> No
         programs |= dict(zip(started, made.values(), strict=True))
         if begin % sized(40, 100) == 0:
             await _replace(arena, workers, concurrency=8)
+        if begin % sized(120, 1000) == sized(60, 500):
+            await asyncio.to_thread(arena.server.stop, "immediate")
+            arena.fired("crash of the server")
+            await asyncio.to_thread(arena.server.start)
     runs = {run.id: run for run in await arena.ended(seconds=sized(60, 1800))}
     undoing: dict[str, set[str]] = {}
     for entry in arena.ledger.entries():

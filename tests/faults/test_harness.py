@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import psycopg
 import pytest
 
@@ -10,6 +12,7 @@ from tests.faults.harness.invariants import assert_invariants
 from tests.faults.harness.ledger import quantile
 from tests.faults.harness.proxy import Rule
 from tests.faults.harness.server import through
+from tests.faults.harness.watchdog import deadline
 
 _BROKEN = {
     "I1": "update flowbuilder.runs set status = 'running', finished_at = null, output = null",
@@ -73,6 +76,16 @@ async def test_the_watchdog_tells_where_everybody_stands(arena: Arena) -> None:
     assert "flowbuilder-leases" in text or "lease.py" in text, "no stacks of the worker"
     gate.touch()
     await arena.ended()
+
+
+async def test_the_watchdog_ends_a_test_that_hangs(arena: Arena) -> None:
+    async def hangs() -> None:
+        async with deadline(0.2, "hangs", arena.state):
+            await asyncio.Event().wait()
+
+    with pytest.raises(AssertionError, match="hangs took longer than") as told:
+        await asyncio.create_task(hangs())
+    assert "== workers" in str(told.value)
 
 
 async def test_the_ledger_knows_what_a_kill_has_interrupted(arena: Arena) -> None:

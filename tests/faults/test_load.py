@@ -8,7 +8,7 @@ import time
 from tests.faults.harness.arena import LONG, Arena, chain, fan, sized
 from tests.faults.harness.history import History, remember
 from tests.faults.harness.lunch import at_lunch
-from tests.faults.harness.pace import Pace, minutes
+from tests.faults.harness.pace import Pace, assert_all_completed, minutes
 
 #: Steps a second, as much as the machine of a small user has.
 RATE = sized(100, 200)
@@ -43,14 +43,7 @@ async def test_f39_a_transaction_stays_open_while_work_goes_on(arena: Arena) -> 
     if LONG:
         assert ratio >= 0.9
     await arena.check()
-    await _assert_all_completed(arena, pace.started)
-
-
-async def _assert_all_completed(arena: Arena, count: int) -> None:
-    row = await arena.database.fetch_one(
-        b"select count(*) as n from flowbuilder.runs where status = 'completed'"
-    )
-    assert row == {"n": count}
+    await assert_all_completed(arena, pace.started)
 
 
 async def test_f63_many_steps_of_one_run_end_at_once(arena: Arena) -> None:

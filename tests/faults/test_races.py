@@ -3,18 +3,33 @@
 from __future__ import annotations
 
 import asyncio
+import random
+import time
 from collections import Counter
 from collections.abc import Coroutine
 from typing import Any
 
-from flowbuilder.errors import InvalidTransition
+import pytest
+
+from flowbuilder.errors import InvalidTransition, StaleTask
+from flowbuilder.executor.database import Database
 from flowbuilder.executor.records import Exchange, LeasedTask, Outcome, Verdict
+from flowbuilder.flow import Flow
 from flowbuilder.types import JsonObject
 from tests.faults.harness.arena import Arena, sized
 from tests.faults.harness.invariants import all_events
-from tests.support.engine import Engine, done, failed, flow_of, plain_registry
+from tests.support.engine import (
+    Engine,
+    done,
+    failed,
+    flow_of,
+    plain_registry,
+    retry,
+    waiting,
+)
 
 LEASE = 30.0
+_LOCK_TASK = b"select from flowbuilder.tasks where id = %s for update"
 
 
 class Pair:
@@ -97,6 +112,49 @@ async def test_f13_a_late_completion_races_the_next_claim(arena: Arena) -> None:
     await arena.check()
 
 
+@pytest.mark.parametrize("parked", ["completion", "sweep"])
+async def test_f13_who_is_held_up_midway_does_not_act_on_an_old_look(
+    arena: Arena, parked: str
+) -> None:
+    """F13: the one has looked and is held up before it writes, the other comes in between."""
+    rounds = sized(5, 100)
+    for _ in range(rounds):
+        pair = Pair(arena)
+        await pair.claim()
+        complete: Coroutine[Any, Any, Any] = pair.first.exchange([done(pair.old, 1)], free=0)
+        sweep: Coroutine[Any, Any, Any] = pair.second.store.tick()
+        first, other = (complete, sweep) if parked == "completion" else (sweep, complete)
+        async with arena.database.transaction() as obstacle:
+            await obstacle.execute(_LOCK_TASK, (pair.old.task_id,))
+            held_up = asyncio.ensure_future(first)
+            await arena.hold(pair.first.somebody_waits, what=f"the {parked} is not held up")
+            later = asyncio.ensure_future(other)
+            if parked == "completion":
+                await later  # it leaves alone what somebody else is just busy with
+            else:
+                await arena.hold(lambda: _waiting(arena, 2), what="the completion does not wait")
+        answers = await asyncio.gather(held_up, later)
+        answer = answers[0 if parked == "completion" else 1]
+        wanted = Verdict.ACCEPTED if parked == "completion" else Verdict.FENCED
+        assert answer.verdicts[pair.old.key] is wanted
+        tasks = (await pair.take_over()).tasks
+        assert len(tasks) == (parked == "sweep")
+        for task in tasks:
+            assert await _verdict(pair.second, done(task, 2)) is Verdict.ACCEPTED
+        types = await pair.types()
+        assert (types["task_completed"], types["workflow_completed"]) == (1, 1)
+    arena.fired(f"{parked} held up", rounds)
+    await arena.check()
+
+
+async def _waiting(arena: Arena, count: int) -> bool:
+    rows = await arena.database.fetch_all(
+        b"select 1 from pg_stat_activity where wait_event_type = 'Lock'"
+        b" and datname = current_database()"
+    )
+    return len(rows) >= count
+
+
 async def test_f14_a_late_failure_races_the_completion(arena: Arena) -> None:
     """F14: from two owners at once; only the present one counts, and the counters count once."""
     rounds = sized(25, 300)
@@ -145,6 +203,76 @@ async def test_f51_everything_at_once_on_one_run(arena: Arena) -> None:
     log = arena.server.cluster.log.read_text(encoding="utf-8", errors="replace")
     assert "deadlock detected" not in log
     await arena.check()
+
+
+async def test_f51_eight_clients_meet_on_a_few_runs(arena: Arena) -> None:
+    """F51: completions, failures, retries, waits, events, progress, cancels, pauses and upkeep of
+    eight clients at once; long: for a minute. Nobody meets a deadlock."""
+    document = flow_of(
+        {"id": "m", "for_each": list(range(6)), "on_error": "continue"},
+        {"id": "w", "retry": {"max_attempts": 3}},
+        {"id": "z", "depends_on": ["m", "w"], "trigger_rule": "all_done"},
+    )
+    end = time.monotonic() + sized(3, 60)
+    deeds: Counter[str] = Counter()
+
+    async def client(database: Database) -> None:
+        dice, engine = random.Random(arena.dice.random()), Engine(database, plain_registry())
+        await engine.join()
+        while time.monotonic() < end:
+            deed = dice.choice(["start", *["exchange"] * 4, "tick", "emit", "cancel", "pause"])
+            deeds[deed] += await _do(arena, engine, dice, deed, document)
+
+    async with await Database.open(arena.dsn, application_name="faults", size=8) as database:
+        await asyncio.gather(*(client(database) for _ in range(8)))
+    assert len(deeds) == 6
+    arena.fired("deed", deeds.total())
+    arena.figure(**deeds)
+    log = arena.server.cluster.log.read_text(encoding="utf-8", errors="replace")
+    assert "deadlock detected" not in log
+    await Engine(arena.database, plain_registry()).finish_everything()
+    await arena.check(seconds=120)
+
+
+async def _do(arena: Arena, engine: Engine, dice: random.Random, deed: str, document: Flow) -> bool:
+    """Do it to one of the open runs; False: somebody was faster."""
+    store = engine.store
+    open_runs = [one.id for one in await store.list_runs(limit=6) if not one.status.terminal]
+    if deed == "start" or not open_runs:
+        if len(open_runs) < 4:
+            arena.acknowledged.append(await engine.start(document, timeout_seconds=10**9))
+        return len(open_runs) < 4
+    try:
+        if deed == "exchange":
+            tasks = (await engine.exchange(free=3, lease=dice.choice([0.05, 30]))).tasks
+            await engine.exchange([_outcome(dice, task) for task in tasks], free=0)
+        elif deed == "tick":
+            await store.tick()
+        elif deed == "emit":
+            await store.emit("go", str(dice.randrange(3)), 0, keep_seconds=dice.choice([0.01, 9]))
+        elif deed == "cancel" and dice.random() < 0.3:
+            await store.cancel_run(dice.choice(open_runs))
+        else:
+            run_id = dice.choice(open_runs)
+            await store.pause_run(run_id)
+            await store.resume_run(run_id)
+    except (InvalidTransition, StaleTask):
+        return False
+    return True
+
+
+def _outcome(dice: random.Random, task: LeasedTask) -> Outcome:
+    roll = dice.random()
+    if roll < 0.2:
+        return retry(task, delay=0.01)
+    if roll < 0.35:
+        return failed(task)
+    if roll < 0.6 and task.kind == "step":
+        key = str(dice.randrange(3))
+        return waiting(
+            task, kind="event", name="go", key=key, timeout_seconds=20, on_timeout="null"
+        )
+    return done(task, task.index)
 
 
 async def _verdict(engine: Engine, outcome: Outcome) -> Verdict:

@@ -12,6 +12,8 @@ from flowbuilder.executor.events import EventRow
 from flowbuilder.executor.notifications import Notifications
 from tests.faults.harness.arena import LONG, Arena, chain, fan, sized
 from tests.faults.harness.invariants import all_events
+from tests.faults.harness.pace import Pace, assert_all_completed
+from tests.faults.harness.proxy import Rule
 from tests.faults.harness.server import through
 
 _TERMINATE_ONE = b"""
@@ -21,9 +23,12 @@ order by random() limit 1"""
 
 
 async def test_f17_the_server_is_killed_under_load(arena: Arena) -> None:
-    """F17: kill -9 of the postmaster and every backend: what was committed stays, runs go on."""
+    """F17: kill -9 of the postmaster and every backend: what was committed stays, runs go on, and
+    afterwards they go on as fast as before."""
     workers = [arena.worker() for _ in range(2)]
     await arena.joined(*workers)
+    pace, seconds = await Pace.of(arena, fan(4, ms=10), rate=20), sized(1, 12)
+    before = await pace.keep(seconds)
     starting = asyncio.create_task(_keep_starting(arena, sized(6, 60)))
     for _ in range(sized(1, 5)):
         mark = arena.ledger.count()
@@ -33,6 +38,10 @@ async def test_f17_the_server_is_killed_under_load(arena: Arena) -> None:
         await asyncio.to_thread(arena.server.start)
     await starting
     await arena.outputs(seconds=120)
+    after = await pace.keep(seconds)
+    arena.figure(rates=f"{before.rate:.1f} {after.rate:.1f}")
+    if LONG:
+        assert after.rate >= 0.95 * before.rate
     await arena.check()
     unlogged = await arena.database.fetch_all(
         b"select relname from pg_class where relpersistence = 'u'"
@@ -42,7 +51,7 @@ async def test_f17_the_server_is_killed_under_load(arena: Arena) -> None:
 
 
 async def test_f18_the_server_crashes_again_and_again(arena: Arena) -> None:
-    """F18: immediate stops with some time down, at random; long: twenty times."""
+    """F18: immediate stops with some time down, at random; long: twenty times, up to 30 s."""
     workers = [arena.worker() for _ in range(2)]
     await arena.joined(*workers)
     crashes = sized(2, 20)
@@ -51,7 +60,8 @@ async def test_f18_the_server_crashes_again_and_again(arena: Arena) -> None:
         await asyncio.sleep(arena.dice.uniform(0.1, 0.5) if not LONG else arena.dice.uniform(1, 5))
         await asyncio.to_thread(arena.server.stop, "immediate")
         arena.fired("crash of the server")
-        await asyncio.sleep(arena.dice.uniform(0, 0.3) if not LONG else arena.dice.uniform(0, 8))
+        down = arena.dice.choice([0.0, arena.dice.uniform(0, 3), arena.dice.uniform(0, 30)])
+        await asyncio.sleep(down / (1 if LONG else 100))
         await asyncio.to_thread(arena.server.start)
     await starting
     await arena.outputs(seconds=300)
@@ -66,7 +76,7 @@ async def test_f18_an_outage_is_over_when_the_server_is_back(arena: Arena) -> No
     await arena.ended()
     await asyncio.to_thread(arena.server.stop, "fast")
     arena.fired("outage")
-    await asyncio.sleep(sized(2, 25))
+    await asyncio.sleep(sized(2, 60))
     await asyncio.to_thread(arena.server.start)
     began = time.monotonic()
     await arena.connect()
@@ -74,7 +84,7 @@ async def test_f18_an_outage_is_over_when_the_server_is_back(arena: Arena) -> No
     await arena.hold(lambda: arena.ledger.count() > 2, seconds=90, what="nobody comes back")
     arena.figure(back_after=round(time.monotonic() - began, 2))
     if LONG:
-        assert time.monotonic() - began < 6.0
+        assert time.monotonic() - began < 6.0  # a listener may sit out a pause of five
     await arena.check()
 
 
@@ -87,22 +97,51 @@ async def _keep_starting(arena: Arena, count: int) -> None:
 
 
 async def test_f19_a_restart_while_workers_listen(arena: Arena) -> None:
-    """F19: they listen again: only a notification can wake them before their next poll."""
+    """F19: they listen again: only a notification can wake them before their next poll. Long: a run
+    that comes then takes at most a second longer than one before."""
     worker = arena.worker(poll=60.0)
     await arena.joined(worker)
+    await arena.hold(lambda: _listening(arena), what="nobody listens")
+    before = await _announced(arena)
     await asyncio.to_thread(arena.server.stop, "fast")
     await asyncio.to_thread(arena.server.start)
     arena.fired("restart")
     await arena.persistently(lambda: arena.database.fetch_all(b"select 1"))
-    await arena.hold(lambda: _listening(arena), what="nobody listens")
+    await arena.hold(lambda: _listening(arena), what="nobody listens again")
+    after = await _announced(arena)
+    arena.figure(before=round(before, 3), after=round(after, 3))
+    if LONG:
+        assert after < before + 1.0
+    await arena.check()
+
+
+async def _announced(arena: Arena) -> float:
+    """Start a run and say so; returns the seconds until it has ended."""
     async with Notifications(arena.database) as notifications:
         began = time.monotonic()
         run_id = await arena.start(chain(2), 1)
         await notifications.announce([run_id], ready=True)
         await arena.outputs(seconds=30)
-    arena.figure(after_restart=round(time.monotonic() - began, 3))
-    if LONG:
-        assert time.monotonic() - began < 1.0
+    return time.monotonic() - began
+
+
+async def test_f19_whoever_listens_again_looks_for_what_it_has_missed(arena: Arena) -> None:
+    """F19: nobody tells of a run that came while nobody listened; the next poll is far away."""
+    proxy = await arena.proxy()
+    worker = arena.worker(proxy=proxy, poll=60.0)
+    await arena.joined(worker)
+    await arena.hold(lambda: _listening(arena), what="nobody listens")
+    rule = Rule(b"listen", "cut_before", times=1_000_000, application="flowbuilder-listen")
+    proxy.rules.append(rule)
+    assert proxy.cut(application="flowbuilder-listen") == 1
+    await arena.start(chain(2), 1)
+    await arena.hold(lambda: rule.fired > 0, what="it does not try to listen again")
+    assert arena.ledger.count() == 0
+    arena.fired("listener cut off", rule.fired)
+    proxy.rules.remove(rule)
+    began = time.monotonic()
+    await arena.outputs(seconds=30)
+    arena.figure(after_listening_again=round(time.monotonic() - began, 2))
     await arena.check()
 
 
@@ -137,41 +176,27 @@ async def test_f20_a_restart_while_a_killed_workers_tasks_are_recovered(arena: A
 
 async def test_f21_a_storm_of_terminated_backends(arena: Arena) -> None:
     """F21: five times a second some backend of ours is thrown out; long: for 60 s, and the rate
-    of five seconds after it is at least 95 % of the rate before. No task counts as poison."""
+    from five seconds after it on is at least 95 % of the rate before. No task counts as poison."""
     workers = [arena.worker(concurrency=8, max_claims=3) for _ in range(2)]
     await arena.joined(*workers)
-    before, after = (10.0, 10.0) if LONG else (0.5, 0.5)
-    producing = asyncio.create_task(_produce(arena, seconds=before + after + sized(2, 70)))
-    await asyncio.sleep(before)
-    rate_before = _rate(arena, before)
-    thrown, end = 0, time.monotonic() + sized(2, 60)
-    while time.monotonic() < end:
+    pace = await Pace.of(arena, fan(8, ms=10), rate=10)
+    before = await pace.keep(sized(1, 12))
+    storm = asyncio.create_task(pace.keep(sized(2, 60)))
+    thrown = 0
+    while not storm.done():
         thrown += len(await arena.database.fetch_all(_TERMINATE_ONE))
         await asyncio.sleep(0.2)
+    during = await storm
     arena.fired("terminated backend", thrown)
-    await asyncio.sleep(sized(0, 5) + after)
-    rate_after = _rate(arena, after)
-    await producing
+    await pace.keep(sized(1, 5))
+    after = await pace.keep(sized(1, 12))
     runs = await arena.ended(seconds=120)
     assert {run.status.value for run in runs} == {"completed"}
     await arena.check()
-    arena.figure(rate_before=round(rate_before), rate_after=round(rate_after))
+    await assert_all_completed(arena, pace.started)
+    arena.figure(rates=" ".join(f"{one.rate:.1f}" for one in (before, during, after)))
     if LONG:
-        assert rate_after >= 0.95 * rate_before
-
-
-async def _produce(arena: Arena, *, seconds: float) -> None:
-    """Start ten small runs a second."""
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        await arena.start(fan(8, ms=10))
-        await asyncio.sleep(0.1)
-
-
-def _rate(arena: Arena, seconds: float) -> float:
-    """Return how many handlers a second have come to their end lately."""
-    since = time.monotonic() - seconds
-    return sum(e.what == "exit" and e.at >= since for e in arena.ledger.read()) / seconds
+        assert after.rate >= 0.95 * before.rate
 
 
 async def test_f55_one_key_from_fifty_clients_during_a_restart(arena: Arena) -> None:

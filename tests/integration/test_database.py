@@ -236,3 +236,20 @@ async def test_a_database_in_another_encoding_is_refused(empty_dsn: str) -> None
     with pytest.raises(DatabaseError) as caught:
         await Database.open(make_conninfo(empty_dsn, dbname="latin"))
     assert caught.value.code == "database_encoding"
+
+
+async def test_a_direct_url_is_for_connections_outside_the_pool(dsn: str) -> None:
+    direct = make_conninfo(dsn, options="-csearch_path=direct")
+    async with await Database.open(dsn, direct=direct) as database:
+        connection = await database.dedicated()
+        async with connection:
+            row = await (await connection.execute("show search_path")).fetchone()
+        assert row == {"search_path": "direct"}
+        assert await database.fetch_one(b"show search_path") != row
+
+
+async def test_a_direct_url_to_another_database_is_refused(dsn: str, server_dsn: str) -> None:
+    with pytest.raises(DatabaseError) as refused:
+        await Database.open(dsn, direct=server_dsn)
+    assert refused.value.code == "database_direct_url_differs"
+    assert "FLOWBUILDER_DATABASE_DIRECT_URL" in str(refused.value.hint)

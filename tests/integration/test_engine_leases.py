@@ -278,3 +278,57 @@ async def _passed(engine: Engine) -> int:
     )
     assert row is not None
     return int(row["n"])
+
+
+async def lose_all(engine: Engine) -> set[str | None]:
+    """Claim as much as there is room for, and be gone; returns which steps went with the worker."""
+    await engine.join(max_claims=4)
+    tasks = (await engine.exchange(free=4, lease=5)).tasks
+    await engine.jump(6)
+    await engine.store.tick()
+    return {task.step_id for task in tasks}
+
+
+async def test_what_was_lost_with_its_worker_again_and_again_is_claimed_alone(
+    engine: Engine,
+) -> None:
+    run = await engine.start(flow_of({"id": "a"}, {"id": "b"}, {"id": "c"}))
+    assert [await lose_all(engine) for _ in range(2)] == [{"a", "b", "c"}] * 2
+    fresh = await engine.start(flow_of({"id": "d"}, {"id": "e"}))
+    await engine.join(max_claims=4)
+    first = (await engine.exchange(free=4)).tasks
+    assert len(first) == 3 and {"d", "e"} < {task.step_id for task in first}
+    held = [task for task in first if task.step_id not in ("d", "e")]
+    reports = [done(task) for task in first if task not in held]
+    assert (await engine.exchange(reports, held=held, free=4)).tasks == []
+    (waits, _, _) = (await engine.store.why(run)).reasons
+    assert waits.code == "queued" and "lost with 2 workers" in waits.message
+    await engine.join(max_claims=4)
+    second = (await engine.exchange(free=4)).tasks
+    assert len(second) == 1 and second[0].step_id != held[0].step_id
+    # Whoever came through is no suspect any more.
+    third = (await engine.exchange([done(second[0])], free=4)).tasks
+    assert len(third) == 1 and third[0].step_id not in (held[0].step_id, second[0].step_id)
+    await engine.exchange([done(third[0])])
+    await engine.jump(60)
+    await engine.finish_everything()
+    for one in (run, fresh):
+        assert (await engine.run(one)).status is RunStatus.COMPLETED
+    await engine.store.tick()
+    assert await engine.database.fetch_all(b"select * from flowbuilder.suspects") == []
+    await engine.at_rest()
+
+
+async def test_what_is_claimed_alone_keeps_to_the_limits_too(engine: Engine) -> None:
+    await engine.store.set_limit("work", concurrency=3, rate=None)
+    await engine.start(flow_of({"id": "a"}, {"id": "b"}, {"id": "c"}))
+    for _ in range(2):
+        assert await lose_all(engine) == {"a", "b", "c"}
+    await engine.join(max_claims=4)
+    seen = set()
+    while tasks := (await engine.exchange(free=4)).tasks:
+        assert len(tasks) == 1
+        seen.add(tasks[0].step_id)
+        await engine.exchange([done(tasks[0])], free=0)
+    assert seen == {"a", "b", "c"}
+    await engine.at_rest()

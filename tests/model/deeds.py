@@ -125,12 +125,21 @@ class Work(Growing):
     def _claim(
         self, worker: str, free: int, fence_of: Callable[[Task], int], ended: Sequence[Run]
     ) -> list[Task]:
-        """Take what the fences say was claimed: only what may be, and as much as there is room."""
+        """Take what the fences say was claimed: only what may be, and as much as there is room.
+
+        Of what may take its worker down, a worker gets one when it holds none.
+        """
+        one = int(not any(t.worker == worker and _is_suspect(t) for t in self.all_tasks()))
         claimed = self._take(worker, fence_of)
+        suspects = sum(map(_is_suspect, claimed))
+        assert suspects <= one, f"{suspects} suspects at once"
         for run in ended:
             self.conclude(run)
         claimed += self._take(worker, fence_of)  # finishing tasks
-        left = [t for t in self.all_tasks() if _claimable(t) and self.slots.has_room(t)]
+        left = [
+            t for t in self.all_tasks()
+            if _claimable(t) and self.slots.has_room(t) and (suspects < one or not _is_suspect(t))
+        ]  # fmt: skip
         assert len(claimed) <= free, f"{len(claimed)} tasks claimed, room was for {free}"
         assert len(claimed) == free or not left, (
             f"room for {free}, {len(claimed)} claimed, but there are {[t.place for t in left]}"
@@ -246,6 +255,12 @@ _ENDINGS = {
 
 def _claimable(task: Task) -> bool:
     return task.status == "queued" and task.sent and task.run.status in ("queued", "running")
+
+
+def _is_suspect(task: Task) -> bool:
+    """Whether it was lost with so many workers that it may be why."""
+    lost = task.claims - (task.status == "running")
+    return task.status in ("queued", "running") and lost * 2 >= MAX_CLAIMS
 
 
 def _holds(worker: str, task: Task, fence: int) -> bool:

@@ -36,6 +36,18 @@ T = TypeVar("T")
 
 #: Long forms are asked for by `make faults`.
 LONG = os.environ.get("FLOWBUILDER_TEST_FAULTS") == "long"
+#: All rows of a run, and the transaction that wrote each: nothing is written without a trace.
+_ROWS = b"""
+select r.xmin::text as written_by, to_json(r)::text as row from flowbuilder.runs r
+where r.id = %(run)s::uuid
+union all select s.xmin::text, to_json(s)::text from flowbuilder.run_steps s
+where s.run_id = %(run)s::uuid
+union all select t.xmin::text, to_json(t)::text from flowbuilder.tasks t
+where t.run_id = %(run)s::uuid
+union all select e.xmin::text, to_json(e)::text from flowbuilder.events e
+where e.stream = %(run)s::uuid
+order by 2
+"""
 _UNFINISHED = b"select 1 from flowbuilder.runs where finished_at is null limit 1"
 
 
@@ -215,10 +227,18 @@ class Arena:
         try:
             await eventually(condition, seconds=seconds, what=what)
         except AssertionError as error:
-            alive = [worker.pid for worker in self.workers if worker.alive]
-            state = await dump(self.dsn, self.folder, alive)
+            state = await self.state()
             text = state.read_text(encoding="utf-8")[:6000]
             raise AssertionError(f"{error}; seed {self.seed}; {state}:\n{text}") from None
+
+    async def rows(self, run_id: str) -> list[dict[str, Any]]:
+        """Return all rows of a run; equal ones at two times: nobody wrote in between."""
+        return await self.database.fetch_all(_ROWS, {"run": run_id})
+
+    async def state(self) -> Path:
+        """Write down where everybody stands; returns the file."""
+        alive = [worker.pid for worker in self.workers if worker.alive]
+        return await dump(self.dsn, self.folder, alive)
 
     async def persistently(self, call: Callable[[], Awaitable[T]], *, seconds: float = 150) -> T:
         """Call until the database answers."""

@@ -17,10 +17,10 @@ _BATCHES_PER_SECOND = 10
 _WINDOW = b"""
 select count(*) as runs,
     coalesce(percentile_cont(0.99) within group (
-        order by extract(epoch from finished_at - created_at)), 0)::float8 as p99
+        order by extract(epoch from finished_at - created_at)
+    ) filter (where created_at > flowbuilder.now() - make_interval(secs => %s)), 0)::float8 as p99
 from flowbuilder.runs
 where finished_at > flowbuilder.now() - make_interval(secs => %s) and status = 'completed'
-  and created_at > flowbuilder.now() - make_interval(secs => %s)
 """
 _DEAD = b"""
 select coalesce(sum(n_dead_tup), 0)::bigint as dead, coalesce(sum(n_live_tup), 0)::bigint as live
@@ -38,9 +38,10 @@ class Stretch:
     """A stretch of time under load."""
 
     rate: float
-    """Runs completed in a second."""
+    """Runs completed in a second, at most as many as were started: what was left over from before
+    does not count."""
     p99: float
-    """Seconds from start to end."""
+    """Seconds from start to end, of those that began in it, too."""
     dead: int
     """Dead rows of all tables, as far as the server knows."""
 
@@ -82,4 +83,13 @@ class Pace:
         row = await self._arena.database.fetch_one(_WINDOW, (seconds, seconds))
         dead = await self._arena.database.fetch_one(_DEAD)
         assert row is not None and dead is not None
-        return Stretch(rate=row["runs"] / seconds, p99=row["p99"], dead=dead["dead"])
+        rate = min(row["runs"] / seconds, self._batch * _BATCHES_PER_SECOND)
+        return Stretch(rate=rate, p99=row["p99"], dead=dead["dead"])
+
+
+async def assert_all_completed(arena: Arena, count: int) -> None:
+    """Assert that so many runs have completed, and no fewer."""
+    row = await arena.database.fetch_one(
+        b"select count(*) as n from flowbuilder.runs where status = 'completed'"
+    )
+    assert row == {"n": count}

@@ -151,6 +151,8 @@ class Link:
             query = body
         if query is None:
             return None
+        for pattern in self.proxy.executed:
+            self.proxy.executed[pattern] += pattern in query
         return next((rule for rule in self.proxy.rules if rule.meets(query, body, self)), None)
 
     async def _downwards(self, server: asyncio.StreamReader) -> None:
@@ -193,6 +195,8 @@ class Proxy:
         """How many messages and answers were held back."""
         self.swallowed = 0
         """How many messages and answers a black hole has swallowed or is holding."""
+        self.executed: dict[bytes, int] = {}
+        """How often statements that hold one of these texts were executed."""
         self.opened = 0
         """How many connections clients have opened."""
         self._refusing = False

@@ -8,6 +8,7 @@ import json
 import os
 import signal
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal
 
@@ -20,6 +21,12 @@ from tests.support.waiting import eventually
 #: Effects of handlers, without a unique key, so that what happens twice can be seen.
 EFFECTS = "create table if not exists public.effects (key text, attempt integer, pid integer)"
 _EFFECT = b"insert into public.effects values (%s, %s, %s)"
+#: As a kill for want of memory, a bad pointer, and a library that thinks it is a program.
+_DEATHS: dict[str, Callable[[], object]] = {
+    "kill": lambda: os.kill(os.getpid(), signal.SIGKILL),
+    "segfault": lambda: ctypes.string_at(0),
+    "exit": lambda: os._exit(1),
+}
 
 
 class Twisted(Exception):
@@ -63,10 +70,10 @@ def _working(ledger: Ledger) -> list[Tool]:
         return value
 
     @tool("fault.hold")
-    async def hold(context: Context, gate: str, value: Any = None) -> Any:
-        """Wait until the test makes a file."""
+    async def hold(context: Context, gate: str, value: Any = None, told: bool = False) -> Any:
+        """Wait until the test makes a file; `told`: report progress then."""
         ledger.write("enter", context)
-        await eventually(Path(gate).exists, seconds=600)
+        await _opened(gate, context if told else None)
         ledger.write("exit", context)
         return value
 
@@ -107,6 +114,13 @@ def _working(ledger: Ledger) -> list[Tool]:
     return [work, hold, stumble, nap, listen, child, progress]
 
 
+async def _opened(gate: str, told: Context | None) -> None:
+    """Wait until there is a file; whoever is told hears of it."""
+    await eventually(Path(gate).exists, seconds=600)
+    if told is not None:
+        told.progress(1.0, "the gate is open")
+
+
 def _slow(ledger: Ledger) -> list[Tool]:
     @tool("fault.plain")
     def plain(context: Context, ms: float, value: Any = None) -> Any:
@@ -135,10 +149,10 @@ def _slow(ledger: Ledger) -> list[Tool]:
 
 def _breaking(ledger: Ledger, dsn: str) -> list[Tool]:
     @tool("fault.die")
-    async def die(context: Context) -> None:
+    async def die(context: Context, death: str) -> None:
         """Take the worker down, every time."""
         ledger.write("enter", context)
-        os.kill(os.getpid(), signal.SIGKILL)
+        _DEATHS[death]()
 
     @tool("fault.effect")
     async def effect(context: Context, die_first: bool = False, value: Any = None) -> Any:

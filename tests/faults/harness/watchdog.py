@@ -1,4 +1,4 @@
-"""Waits for runs to end; when they do not, writes down everything there is to know."""
+"""When a test does not get on, writes down everything there is to know, and ends it."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import asyncio
 import json
 import os
 import signal
-from collections.abc import Iterable
-from contextlib import suppress
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 import psycopg
@@ -35,6 +35,35 @@ _STATE = {
     "locks": """select l.pid, l.locktype, l.mode, l.granted, l.relation::regclass::text
         from pg_locks l where not l.granted or l.locktype = 'advisory'""",
 }
+
+
+@asynccontextmanager
+async def deadline(
+    seconds: float, name: str, state: Callable[[], Awaitable[Path]]
+) -> AsyncIterator[None]:
+    """End the test of this name when it takes longer, whatever it is waiting for.
+
+    Raises:
+        AssertionError: At the end, with the state that `state` has written down meanwhile.
+    """
+    written: list[Path] = []
+
+    async def watch() -> None:
+        await asyncio.sleep(seconds)
+        written.append(await state())
+        for task in asyncio.all_tasks():
+            if getattr(task.get_coro(), "__name__", "") == name:
+                task.cancel(f"{name} took longer than {seconds:g} seconds")
+
+    watching = asyncio.create_task(watch(), name="watchdog")
+    try:
+        yield
+    finally:
+        watching.cancel()
+        await asyncio.gather(watching, return_exceptions=True)
+        for one in written:
+            text = one.read_text(encoding="utf-8")[:6000]
+            raise AssertionError(f"{name} took longer than {seconds:g} seconds; {one}:\n{text}")
 
 
 async def dump(dsn: str, folder: Path, pids: Iterable[int]) -> Path:

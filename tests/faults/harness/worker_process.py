@@ -49,6 +49,8 @@ class Orders:
     max_claims: int = 10
     pool_size: int = 4
     pool_wait: float = 30.0
+    direct: str | None = None
+    """Past the pooler, for what needs a session."""
     crash: str | None = None
     """Where to die by kill -9, once for all workers with this order: `after_claim` (tasks have
     come, no handler has begun), `before_report` (handlers have ended), `after_report` (the
@@ -159,7 +161,9 @@ async def _open(orders: Orders) -> Database:
     failures = 0
     while True:
         try:
-            return await Database.open(orders.dsn, size=orders.pool_size, wait=orders.pool_wait)
+            return await Database.open(
+                orders.dsn, size=orders.pool_size, wait=orders.pool_wait, direct=orders.direct
+            )
         except DatabaseUnavailable:
             failures += 1
             await asyncio.sleep(pause(min(failures, 3)))
