@@ -7,24 +7,29 @@ from flowbuilder.flow import Step
 from flowbuilder.graph import needs
 from flowbuilder.references import Found
 from flowbuilder.validation.arguments import argument_problems
-from flowbuilder.validation.dataflow import references_in, unknown_tool
+from flowbuilder.validation.dataflow import reference_problems, unknown_tool
+from flowbuilder.validation.reading import StepReading, read_value
 from flowbuilder.validation.scope import DataScope
 
 
-def compensation_problems(position: int, step: Step, scope: DataScope) -> list[Problem]:
+def compensation_problems(reading: StepReading, scope: DataScope) -> list[Problem]:
     """Return everything that is wrong with a step's compensation."""
+    step = reading.step
     if step.compensate is None:
         return []
-    pointer = f"/steps/{position}/compensate"
+    pointer = f"{reading.pointer}/compensate"
     undoing = step.compensate.as_step(step.id)
-    problems, references = references_in(undoing.args, f"{pointer}/args", undoing, scope)
+    args = read_value(undoing.args, f"{pointer}/args")
+    problems = reference_problems(args, undoing, scope)
     bad = {problem.pointer for problem in problems}
-    problems += _out_of_sight(step, [item for item in references if item.pointer not in bad], scope)
-    tool = scope.tool(undoing)
-    if tool is None:
+    problems += _out_of_sight(
+        step, [item for item in args.found() if item.pointer not in bad], scope
+    )
+    facts = scope.facts(undoing.tool)
+    if facts is None:
         return [*problems, unknown_tool(undoing, pointer, scope)]
     bad = {problem.pointer for problem in problems}
-    problems += argument_problems(undoing, tool, references, scope, f"{pointer}/args", bad)
+    problems += argument_problems(undoing, args, facts, scope, f"{pointer}/args", bad)
     return problems
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
@@ -56,17 +56,19 @@ _PATTERNS = {
 
 @dataclass(slots=True)
 class Shape:
-    """What could be read of a document. `steps` is None when there are none to look at."""
+    """What could be read of a document, and of its steps as they are added."""
 
     document: JsonObject = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
     steps: list[Step | None] | None = None
-    """The steps in order, None in the place of one whose shape is wrong."""
+    """The steps in order, None in the place of one whose shape is wrong; None before the first."""
+    raw: Sequence[JsonValue] = ()
+    """The steps as they stand, for `add`; none when they are not to be looked at."""
     input_usable: bool = True
     """Whether the input schema is one; nothing is judged by a broken one."""
     hints: Hints = field(default_factory=Hints)
-    raw_ids: list[str | None] = field(default_factory=list)
-    """The ids as they stand, also of steps whose shape is wrong."""
+    _first: dict[str, int] = field(default_factory=dict)
+    """Where each id stands first."""
 
     @property
     def input(self) -> dict[str, Any]:
@@ -87,7 +89,23 @@ class Shape:
 
     def flow(self) -> Flow:
         """Return the flow; only for a document without errors."""
-        return Flow.model_validate(self.document)
+        return Flow.model_validate({**self.document, "steps": self.steps})
+
+    def add(self, raw: JsonValue) -> tuple[str | None, Step | None, list[Problem]]:
+        """Read one step more: its id as it stands, the step if it is one, and what is wrong."""
+        if self.steps is None:
+            self.steps = []
+        position = len(self.steps)
+        pointer = f"/steps/{position}"
+        step, problems = _read(Step, raw, pointer, self.hints)
+        self.steps.append(step)
+        identity = raw.get("id") if isinstance(raw, dict) else None
+        if not isinstance(identity, str):
+            return None, step, problems
+        if identity in self._first:
+            problems.append(_duplicate(identity, pointer, self._first[identity]))
+        self._first.setdefault(identity, position)
+        return identity, step, problems
 
 
 def read_shape(document: JsonValue, *, max_steps: int) -> Shape:
@@ -129,29 +147,13 @@ def read_shape(document: JsonValue, *, max_steps: int) -> Shape:
             )
         )
     else:
-        _read_steps(shape, listed)
+        shape.raw = listed
     return shape
 
 
 def _head_problems(document: JsonObject, hints: Hints) -> list[Problem]:
     head = {key: value for key, value in document.items() if key not in ("steps", "input")}
-    return _problems_of(Flow, {**head, "steps": []}, "", hints)
-
-
-def _read_steps(shape: Shape, listed: Sequence[JsonValue]) -> None:
-    shape.steps = []
-    first: dict[str, int] = {}
-    for position, raw in enumerate(listed):
-        pointer = f"/steps/{position}"
-        identity = raw.get("id") if isinstance(raw, dict) else None
-        shape.raw_ids.append(identity if isinstance(identity, str) else None)
-        found = _problems_of(Step, raw, pointer, shape.hints)
-        shape.problems += found
-        shape.steps.append(None if found else Step.model_validate(raw))
-        if isinstance(identity, str):
-            if identity in first:
-                shape.problems.append(_duplicate(identity, pointer, first[identity]))
-            first.setdefault(identity, position)
+    return _read(Flow, {**head, "steps": []}, "", hints)[1]
 
 
 def _duplicate(identity: str, pointer: str, first: int) -> Problem:
@@ -164,18 +166,23 @@ def _duplicate(identity: str, pointer: str, first: int) -> Problem:
     )
 
 
-def _problems_of(model: type[BaseModel], raw: object, pointer: str, hints: Hints) -> list[Problem]:
+_M = TypeVar("_M", bound=BaseModel)
+
+
+def _read(
+    model: type[_M], raw: object, pointer: str, hints: Hints
+) -> tuple[_M | None, list[Problem]]:
     if isinstance(raw, dict) and len(raw) > _MOST_KEYS:
-        return [_made("unknown_key", pointer, f"{len(raw)} keys; no part of a flow has so many")]
+        message = f"{len(raw)} keys; no part of a flow has so many"
+        return None, [_made("unknown_key", pointer, message)]
     try:
-        model.model_validate(raw)
+        return model.model_validate(raw), []
     except ValidationError as error:
         found: dict[tuple[str, str], Problem] = {}
         for item in error.errors(include_url=False, include_context=False):
             problem = _problem(model, dict(item), pointer, hints)
             found.setdefault((problem.code, problem.pointer), problem)
-        return list(found.values())
-    return []
+        return None, list(found.values())
 
 
 def _problem(model: type[BaseModel], error: dict[str, Any], pointer: str, hints: Hints) -> Problem:
