@@ -31,7 +31,7 @@ _MOST_VALUES = 100
 #: Formats of which no text has two.
 _APART = frozenset({"date", "time", "date-time", "email", "uri", "ipv4", "ipv6", "uuid"})
 #: Formats that name what a file or address leads to.
-_MEDIA = frozenset({"image", "audio", "video", "text"})
+_MEDIA = frozenset({"image", "audio", "video", "text", "url"})
 #: Lower and upper bounds that contradict each other.
 _BOUNDS = (("minimum", "maximum"), ("minLength", "maxLength"), ("minItems", "maxItems"))
 

@@ -6,10 +6,12 @@ kind: a hint of its own, or that it can be mended without asking where the usual
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from flowbuilder.errors import Fix, Problem, Severity
+from flowbuilder.likeness import like
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,7 +179,8 @@ ADVICE = frozenset(
 _NAMES = frozenset(
     code for code in DEFECTS if code.startswith("unknown_") and code != "unknown_flow"
 )
-_NEAR = "Did you mean "
+_NEAR = re.compile(r"Did you mean '?([^' ]+)'?\?")
+_QUOTED = re.compile(r"'([^']+)'")
 
 
 def completed(problems: Iterable[Problem]) -> list[Problem]:
@@ -192,7 +195,9 @@ def _completed(problem: Problem) -> Problem:
     if problem.hint is None:
         known = DEFECTS.get(problem.code)
         return problem if known is None else replace(problem, hint=known.hint)
-    if problem.code in _NAMES and problem.hint.startswith(_NEAR) and " or " not in problem.hint:
+    near = _NEAR.fullmatch(problem.hint) if problem.code in _NAMES else None
+    wrong = _QUOTED.findall(problem.message) if near is not None else []
+    if near is not None and wrong and like(wrong[-1], [near[1]]) is not None:
         return replace(problem, fix=Fix.AUTO)
     return problem
 
