@@ -9,7 +9,6 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Sequence
-from itertools import zip_longest
 
 _WORD = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])|\d+")
 _LONGEST = 200
@@ -44,10 +43,10 @@ def is_alike(name: str, other: str) -> bool:
     bare, meant = plain(name), plain(other)
     if not bare or not meant or abs(len(bare) - len(meant)) > max(3, len(meant) // 4):
         return False
-    if _one_slip(bare, meant):
-        return True
-    pairs = list(zip_longest(words(name), words(other), fillvalue=""))
-    return all(_same_word(one, two) for one, two in pairs)
+    told, known = words(name), words(other)
+    if len(told) != len(known):
+        return _one_slip(bare, meant)  # a sign between words was lost, perhaps
+    return all(_same_word(one, two) for one, two in zip(told, known, strict=True))
 
 
 def _same_word(one: str, two: str) -> bool:

@@ -69,21 +69,25 @@ def doubt(source: Hit, target: Hit) -> Doubt | None:
     want = type_names(target.schema, target.root)
     if have is None or want is None:
         return None
+    allowed, given = _values(target), _values(source)
+    if given is None or allowed is None:
+        return _other_types(have, want) or (
+            Doubt("value", f"it may be any value, but only {_shown(allowed)} will do")
+            if allowed is not None and "null" not in want
+            else None
+        )
+    more = {key: given[key] for key in given if key not in allowed}
+    if more:
+        return Doubt("value", f"it may be {_shown(more)}, but only {_shown(allowed)} will do")
+    return None
+
+
+def _other_types(have: frozenset[str], want: frozenset[str]) -> Doubt | None:
     left = have - want - ({"integer"} if "number" in want else set())
     if "null" in left:
         return Doubt("null", f"it may be null, but {listed(want)} is needed")
     if left:
         return Doubt("type", f"it may be {listed(left)}, but {listed(want)} is needed")
-    allowed = _values(target)
-    if allowed is None or "null" in want:
-        return None
-    given = _values(source)
-    if given is None:
-        return Doubt("value", f"it may be any value, but only {_shown(allowed)} will do")
-    more = given.keys() - allowed.keys()
-    if more:
-        extra = {key: given[key] for key in given if key in more}
-        return Doubt("value", f"it may be {_shown(extra)}, but only {_shown(allowed)} will do")
     return None
 
 

@@ -7,21 +7,24 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from math import log
+from weakref import WeakKeyDictionary
 
-from flowbuilder.likeness import plain
+from flowbuilder.likeness import like, plain
 from flowbuilder.tools import HARMLESS, Tool, ToolRegistry
 
 _WORD = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])|\d+")
 #: How much of what a name says a tool must speak of.
 _COVERED = 0.72
-_ENDINGS = ("isation", "ization", "izers", "isers", "izer", "iser", "ize", "ise", "ations", "ation", "ings", "ing", "ers", "ors", "ions", "ion",
-            "ies", "ment", "ed", "er", "or", "es", "s", "al", "e")  # fmt: skip
+_ENDINGS = ("isation", "ization", "izers", "isers", "izer", "iser", "ize", "ise", "ations",
+            "ation", "ings", "ing", "ers", "ors", "ions", "ion", "ies", "ment", "ed", "er", "or",
+            "es", "s", "al", "e")  # fmt: skip
 _FILLERS = frozenset({"a", "an", "and", "by", "for", "from", "in", "of", "on", "or", "the", "to",
                       "tool", "with", "model", "step", "task"})  # fmt: skip
 #: What a word counts that only the description has.
 _TEXT_WEIGHT = 0.8
 #: Words of a name that say more than what it converts from and to.
 _MANY = 3
+_MOST_REMEMBERED = 256
 _CONVERTS = frozenset({"to", "2"})
 
 
@@ -38,10 +41,12 @@ class _Profile:
 class Likeness:
     """Finds the tools that an invented name may mean.
 
-    None of them does anything to the world: an effect is never guessed.
+    None of them does anything to the world, misspelt ones excepted: an effect is never guessed.
     """
 
     def __init__(self, registry: ToolRegistry) -> None:
+        self._names = registry.names()
+        self._found: dict[str, list[str]] = {}
         harmless = (tool for tool in registry if tool.effects in HARMLESS)
         self._tools = {tool.name: _profile(tool) for tool in harmless}
         counts: Counter[str] = Counter()
@@ -51,8 +56,28 @@ class Likeness:
         self._rarity = {word: log(1 + total / count) for word, count in counts.items()}
         self._unknown = log(1 + total)
 
-    def tools(self, name: str, most: int = 4) -> list[str]:
-        """Return the tools that say all that a name says, and nothing against it; best first."""
+    @classmethod
+    def among(cls, registry: ToolRegistry) -> Likeness:
+        """Return the likeness of a registry's tools, kept until the tools are others."""
+        present = tuple([id(tool) for tool in registry])
+        known = _KNOWN.get(registry)
+        if known is None or known[0] != present:
+            known = _KNOWN[registry] = (present, cls(registry))
+        return known[1]
+
+    def tools(self, name: str) -> list[str]:
+        """Return the tools that say all that a name says, and nothing against it; best first.
+
+        A misspelt name has one alone, whatever it does.
+        """
+        if name not in self._found:
+            if len(self._found) >= _MOST_REMEMBERED:
+                self._found.clear()
+            near = name if name in self._names else like(name, self._names)
+            self._found[name] = [near] if near is not None else self._telling(name)
+        return self._found[name]
+
+    def _telling(self, name: str, most: int = 4) -> list[str]:
         scored = [(self._score(name, item), other) for other, item in self._tools.items()]
         good = sorted((-score, other) for score, other in scored if score >= _COVERED)
         return [other for score, other in good[:most] if score <= good[0][0] + 0.25]
@@ -76,6 +101,10 @@ class Likeness:
 
     def _sum(self, stems: Iterable[str]) -> float:
         return sum(self._rarity.get(stem, self._unknown) for stem in stems)
+
+
+#: By registry, with the tools that it had.
+_KNOWN: WeakKeyDictionary[ToolRegistry, tuple[tuple[int, ...], Likeness]] = WeakKeyDictionary()
 
 
 def words(text: str) -> list[str]:

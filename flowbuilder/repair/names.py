@@ -17,20 +17,11 @@ _EMPTY: tuple[Any, ...] = (None, "", [], {})
 
 def mend_tools(desk: Desk) -> Iterator[Mending]:
     """Put a known tool in the place of one that is not there, if it speaks of the same."""
-    names = desk.registry.names()
-    likeness: Likeness | None = None
     for problem, path, value in desk.of("unknown_tool", "bad_tool_name"):
-        if not isinstance(value, str):
-            continue
-        bare = value.partition("@")[0]
-        near = bare if bare in names else like(bare, names)
-        if near is not None:
-            found = [near]
-        else:
-            likeness = likeness or Likeness(desk.registry)
-            found = likeness.tools(bare)
-        if found:
-            yield Mending(problem.code, tuple((Edit(path, name),) for name in found))
+        if isinstance(value, str):
+            found = Likeness.among(desk.registry).tools(value.partition("@")[0])
+            if found:
+                yield Mending(problem.code, tuple((Edit(path, name),) for name in found))
 
 
 def mend_arguments(desk: Desk) -> Iterator[Mending]:

@@ -170,11 +170,13 @@ def _apart(mendings: Sequence[Mending]) -> Way:
 
 
 def _weight(found: Validation) -> tuple[int, ...]:
-    counts = [0] * (len(_LAYERS) + 1)
+    """Return how many errors there are of each layer, of the head before those of the steps."""
+    counts = [0] * (2 * len(_LAYERS) + 2)
     for problem in found.problems:
         if problem.severity is Severity.ERROR:
-            layer = next((n for n, codes in enumerate(_LAYERS) if problem.code in codes), -1)
-            counts[layer] += 1
+            layers = (n for n, codes in enumerate(_LAYERS) if problem.code in codes)
+            of_step = problem.pointer.startswith("/steps/")
+            counts[2 * next(layers, len(_LAYERS)) + of_step] += 1
     return tuple(counts)
 
 

@@ -22,7 +22,7 @@ _TEXTS = st.builds(
     _IDS,
     st.sampled_from(["", ".body", ".body.items", ".body.title", ".status", "[0]", ".nothing"]),
 )
-_VALUES = st.one_of(
+_VALUES: st.SearchStrategy[Any] = st.one_of(
     _TEXTS,
     st.sampled_from(["x", 1, None, [], "${{ item.text }}", "${{ input.q }}", "{{ steps.a.body }}"]),
     st.builds(lambda text: f"so {text}", _TEXTS),
