@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from random import Random
 
 from flowbuilder.errors import Problem
-from flowbuilder.evals import mutants_data, mutants_order, mutants_shape
+from flowbuilder.evals import mutants_data, mutants_order, mutants_shape, mutants_tools
 from flowbuilder.evals.mutants_bench import Bench, Mutation
 from flowbuilder.tools import ToolRegistry
 from flowbuilder.types import JsonObject
@@ -22,7 +22,12 @@ from flowbuilder.validation import validate
 #: Every kind of defect by name.
 MUTATIONS: Mapping[str, Mutation] = {
     item.name: item
-    for item in (*mutants_shape.MUTATIONS, *mutants_order.MUTATIONS, *mutants_data.MUTATIONS)
+    for item in (
+        *mutants_shape.MUTATIONS,
+        *mutants_order.MUTATIONS,
+        *mutants_tools.MUTATIONS,
+        *mutants_data.MUTATIONS,
+    )
 }
 
 

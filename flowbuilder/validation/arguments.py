@@ -60,7 +60,10 @@ def argument_problems(
     pointer: str,
     bad: Collection[str],
 ) -> list[Problem]:
-    """Return the problems of a step's arguments; `bad` are pointers that have one already."""
+    """Return the problems of the arguments of what stands at `pointer`.
+
+    `bad` are pointers that have a problem already.
+    """
     problems = literal_problems(step, reading, facts, scope, pointer)
     for hole in reading.holes:
         if hole.pointer not in bad:
@@ -76,7 +79,7 @@ def literal_problems(
     """Return the problems of arguments whatever their references bring."""
     if not facts.takes or _surely_fit(step.args, reading, facts):
         return []
-    return _literal_problems(step, reading, facts, scope, pointer)
+    return _literal_problems(step, reading, facts, scope, f"{pointer}/args")
 
 
 def _surely_fit(args: JsonObject, reading: Reading, facts: ToolFacts) -> bool:
@@ -254,11 +257,11 @@ def _names(pointer: str) -> list[str]:
 def misfit(hole: Hole, step: Step, facts: ToolFacts, scope: DataScope) -> Problem | None:
     """Return why what a text's references bring cannot fit, None when it may."""
     exact = hole.exact
-    source = scope.source(exact.reference, step) if exact is not None else TEXT
+    source = scope.source(exact, step) if exact is not None else TEXT
     why = facts.fit(source, hole.path).wrong
     if why is None:
         return None
-    name = str(exact.reference) if exact is not None else "a text with references"
+    name = str(exact) if exact is not None else "a text with references"
     return Problem(
         code="argument_type",
         pointer=hole.pointer,

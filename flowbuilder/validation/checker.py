@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass, replace
 
 from flowbuilder.errors import Fix, InvalidValue, Problem, Severity
-from flowbuilder.flow import Flow
+from flowbuilder.flow import Flow, TriggerRule
 from flowbuilder.strictjson import DEFAULT_LIMITS, DOCUMENT_LIMITS, Limits, check
 from flowbuilder.tools import HARMLESS, ToolRegistry
 from flowbuilder.types import JsonObject, JsonValue
@@ -20,6 +20,7 @@ from flowbuilder.validation.compensation import compensation_problems
 from flowbuilder.validation.dataflow import output_problems, step_problems
 from flowbuilder.validation.lineage import Lineage, lineage_of
 from flowbuilder.validation.reading import StepReading, read_step, read_value
+from flowbuilder.validation.running import unreached
 from flowbuilder.validation.scope import DataScope
 from flowbuilder.validation.shape import Shape, read_shape
 from flowbuilder.validation.structure import cycle_problems, dependency_problems
@@ -105,7 +106,11 @@ class Judge:
         if len(self.problems) > MAX_PROBLEMS:
             return []
         scope, known = self._scope, self._known
-        problems = dependency_problems(reading, scope, known)
+        problems: list[Problem] = []
+        if reading.needs or reading.step.trigger_rule is not TriggerRule.ALL_SUCCESS:
+            problems += dependency_problems(reading, scope, known)
+            if (gone := unreached(reading, known)) is not None:
+                problems.append(gone)
         if reading.step.args:
             problems += size_problems(reading, self._value_bytes)
         problems += step_problems(reading, scope, known, self._flows)

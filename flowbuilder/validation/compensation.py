@@ -29,7 +29,7 @@ def compensation_problems(reading: StepReading, scope: DataScope) -> list[Proble
     if facts is None:
         return [*problems, unknown_tool(undoing, pointer, scope)]
     bad = {problem.pointer for problem in problems}
-    problems += argument_problems(undoing, args, facts, scope, f"{pointer}/args", bad)
+    problems += argument_problems(undoing, args, facts, scope, pointer, bad)
     return problems
 
 

@@ -7,10 +7,11 @@ from collections.abc import Collection, Iterator, Mapping
 
 from flowbuilder.errors import Fix, InvalidValue, Problem
 from flowbuilder.expressions import Expression, compile_expression, root_paths, step_paths
-from flowbuilder.flow import LimitPolicy, Step
-from flowbuilder.references import OPEN, Found, Reference
+from flowbuilder.flow import LimitPolicy, Step, TriggerRule
+from flowbuilder.references import OPEN, Reference
 from flowbuilder.schemapaths import listed
 from flowbuilder.schemas import Missing
+from flowbuilder.tools import HARMLESS
 from flowbuilder.types import JsonValue
 from flowbuilder.validation.arguments import literal_problems, misfit
 from flowbuilder.validation.doubts import doubts_about, element_doubts
@@ -18,8 +19,15 @@ from flowbuilder.validation.effects import effect_problems
 from flowbuilder.validation.facts import ToolFacts
 from flowbuilder.validation.hints import shorten
 from flowbuilder.validation.lineage import Lineage
-from flowbuilder.validation.reading import Reading, StepReading, problem_of, read_value
-from flowbuilder.validation.running import running_problems
+from flowbuilder.validation.reading import (
+    NOTHING,
+    Hole,
+    Reading,
+    StepReading,
+    problem_of,
+    read_value,
+)
+from flowbuilder.validation.running import setting_problems
 from flowbuilder.validation.scope import DataScope
 
 #: What the database itself can follow to a limit's key.
@@ -44,11 +52,13 @@ def step_problems(
         problems += _condition(step, pointer, scope)
     if step.limit is not None:
         problems += _limit(step.limit, reading.key, f"{pointer}/limit", step, scope)
-    problems += running_problems(reading, known)
+    if step.for_each is not None or step.when is not None or step.concurrency is not None:
+        problems += setting_problems(reading)
     if facts is None:
         problems.append(unknown_tool(step, pointer, scope))
         return problems
-    problems += effect_problems(reading, facts, scope, known)
+    if facts.tool.effects not in HARMLESS:
+        problems += effect_problems(reading, facts, scope, known)
     if flows is not None and facts.tool.name == "flow.run":
         problems += _child(step, pointer, flows)
     return problems
@@ -58,21 +68,30 @@ def _arguments(
     reading: StepReading, facts: ToolFacts | None, scope: DataScope, known: Mapping[str, Lineage]
 ) -> list[Problem]:
     """Return the problems of a step's arguments: literals, references, and what these bring."""
-    step = reading.step
-    problems = reference_problems(reading.args, step, scope)
+    step, holes = reading.step, reading.args.holes
+    problems: list[Problem] = []
+    if reading.args is not NOTHING:
+        problems = reference_problems(reading.args, step, scope)
     if facts is None:
         return problems
     bad = {problem.pointer for problem in problems} if problems else ()
-    problems += literal_problems(step, reading.args, facts, scope, f"{reading.pointer}/args")
-    for hole in reading.args.holes:
-        if hole.pointer in bad:
-            continue
-        problem = misfit(hole, step, facts, scope)
-        if problem is not None:
-            problems.append(problem)
-        else:
-            problems += doubts_about(hole, step, facts, scope, known)
+    problems += literal_problems(step, reading.args, facts, scope, reading.pointer)
+    for hole in holes:
+        if hole.pointer not in bad and not _is_clean(hole, step, facts, scope):
+            problem = misfit(hole, step, facts, scope)
+            if problem is not None:
+                problems.append(problem)
+            else:
+                problems += doubts_about(hole, step, facts, scope, known)
     return problems
+
+
+def _is_clean(hole: Hole, step: Step, facts: ToolFacts, scope: DataScope) -> bool:
+    """Whether there is surely nothing to say of a reference, as of nearly every one."""
+    if not hole.text.exact or step.trigger_rule is not TriggerRule.ALL_SUCCESS:
+        return False
+    source = scope.source(hole.text.references[0], step)
+    return source.lacking is None and facts.fit(source, hole.path).clean
 
 
 def output_problems(output: JsonValue, scope: DataScope) -> list[Problem]:
@@ -84,8 +103,8 @@ def reference_problems(reading: Reading, step: Step | None, scope: DataScope) ->
     """Return what is wrong with a value's references."""
     problems = list(reading.problems)
     for hole in reading.holes:
-        for item in hole.found:
-            problem = scope.reference_problem(item, step)
+        for reference in hole.text.references:
+            problem = scope.reference_problem(reference, hole.pointer, step)
             if problem is not None:
                 problems.append(problem)
     problems += [
@@ -132,7 +151,7 @@ def _elements(
                 fix=Fix.MODEL,
             )
         ]
-    return element_doubts(found[0], source, step, known)
+    return element_doubts(found[0].reference, source, step, where, known)
 
 
 def _limit(
@@ -216,7 +235,7 @@ def _condition_paths(text: str, where: str, scope: DataScope, unknown: set[str])
         if reference.step in unknown:
             continue
         if isinstance(scope.look(reference, None), Missing):
-            problem = scope.reference_problem(Found(reference, where, False), None)
+            problem = scope.reference_problem(reference, where, None)
             if problem is not None:
                 problems.append(problem)
     return problems

@@ -43,6 +43,11 @@ class Fit:
     takes_null: bool = True
     """Whether null would do, as far as one can tell."""
 
+    @property
+    def clean(self) -> bool:
+        """Whether there is nothing to say."""
+        return self.wrong is None and self.doubt is None
+
 
 @dataclass(frozen=True, slots=True)
 class Source:

@@ -9,20 +9,37 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import TypeAlias
 
 from flowbuilder.errors import Fix, InvalidValue, Problem
 from flowbuilder.expressions import step_names
 from flowbuilder.flow import Step
-from flowbuilder.references import OPEN, Found, parse
+from flowbuilder.references import OPEN, Found, Reference, parse
 from flowbuilder.strictjson import escape
 from flowbuilder.types import JsonValue
 
 Path: TypeAlias = tuple[str | int, ...]
+#: Longer texts are parsed each time: they would fill the memory.
+_LONGEST_KEPT = 2000
 #: Spellings of a reference from other languages: `{{ steps.a.b }}`, `${steps.a.b}`, `$steps.a.b`.
 _LIKE = re.compile(
     r"(?<![${])(?:\{\{\s*|\$\{\s*|\$\$?(?=steps\b))steps\.(?P<step>[A-Za-z_]\w*)[\w.\[\]]*\s*\}{0,2}"
 )
+
+
+@dataclass(frozen=True, slots=True)
+class Parsed:
+    """What a text with references says."""
+
+    references: tuple[Reference, ...]
+    exact: bool
+    """Whether the text is one reference and nothing else."""
+    steps: frozenset[str]
+    """The ids of the steps that are referred to."""
+
+
+_UNREADABLE = Parsed((), False, frozenset())
 
 
 @dataclass(slots=True)
@@ -32,13 +49,17 @@ class Hole:
     pointer: str
     path: Path
     """Where it stands inside the value."""
-    found: tuple[Found, ...] = ()
-    """Empty when the text cannot be read."""
+    text: Parsed = _UNREADABLE
 
     @property
-    def exact(self) -> Found | None:
+    def exact(self) -> Reference | None:
         """The reference, when the text is nothing else."""
-        return self.found[0] if self.found and self.found[0].exact else None
+        return self.text.references[0] if self.text.exact else None
+
+    @property
+    def found(self) -> list[Found]:
+        """The references with their place; none when the text cannot be read."""
+        return [Found(item, self.pointer, self.text.exact) for item in self.text.references]
 
 
 @dataclass(slots=True)
@@ -58,11 +79,9 @@ class Reading:
     @property
     def steps(self) -> set[str]:
         """The ids of the steps that are referred to."""
-        names = set()
+        names: set[str] = set()
         for hole in self.holes:
-            for item in hole.found:
-                if item.reference.step is not None:
-                    names.add(item.reference.step)
+            names |= hole.text.steps
         return names
 
 
@@ -72,7 +91,7 @@ def read_value(value: JsonValue, pointer: str) -> Reading:
     keys: list[Path] = []
     _look_through(value, (), told, keys)
     if not told and not keys:
-        return _NOTHING
+        return NOTHING
     reading = Reading(problems=[_in_key(pointer + _pointer(path)) for path in keys])
     for path, text in told:
         _read_text(text, pointer + _pointer(path), path, reading)
@@ -107,7 +126,7 @@ def _read_text(text: str, pointer: str, path: Path, into: Reading) -> None:
     if OPEN in text:
         wrong = len(into.problems)
         hole = _hole(text, pointer, path, into)
-        read = len(hole.found)
+        read = len(hole.text.references)
         if read or len(into.problems) > wrong:  # else the signs are escaped: plain text
             into.holes.append(hole)
     if text.count("steps.") > read:
@@ -116,12 +135,23 @@ def _read_text(text: str, pointer: str, path: Path, into: Reading) -> None:
 
 def _hole(text: str, pointer: str, path: Path, into: Reading) -> Hole:
     try:
-        template = parse(text)
+        parsed = _parsed_known(text) if len(text) <= _LONGEST_KEPT else _parsed(text)
     except InvalidValue as error:
         into.problems.append(problem_of(error, pointer))
         return Hole(pointer, path)
-    exact = template.exact is not None
-    return Hole(pointer, path, tuple([Found(item, pointer, exact) for item in template.references]))
+    return Hole(pointer, path, parsed)
+
+
+@lru_cache(maxsize=4096)
+def _parsed_known(text: str) -> Parsed:
+    return _parsed(text)
+
+
+def _parsed(text: str) -> Parsed:
+    template = parse(text)
+    found = template.references
+    steps = frozenset(item.step for item in found if item.step is not None)
+    return Parsed(found, template.exact is not None, steps)
 
 
 def _in_key(pointer: str) -> Problem:
@@ -140,7 +170,8 @@ def problem_of(error: InvalidValue, pointer: str) -> Problem:
     )
 
 
-_NOTHING = Reading()
+#: Of a value without references.
+NOTHING = Reading()
 
 
 @dataclass(slots=True)
@@ -148,6 +179,8 @@ class StepReading:
     """A step whose shape is right, with everything that it refers to."""
 
     position: int
+    pointer: str
+    """Where it stands in the document."""
     step: Step
     args: Reading
     elements: Reading
@@ -159,11 +192,6 @@ class StepReading:
     """The ids of all other steps that it is judged by."""
 
     @property
-    def pointer(self) -> str:
-        """Where it stands in the document."""
-        return f"/steps/{self.position}"
-
-    @property
     def data(self) -> set[str]:
         """The ids of the steps that its data comes from."""
         return self.args.steps | self.elements.steps
@@ -172,22 +200,26 @@ class StepReading:
 def read_step(position: int, step: Step) -> StepReading:
     """Read a step's references; never raises."""
     pointer = f"/steps/{position}"
-    args = read_value(step.args, f"{pointer}/args") if step.args else _NOTHING
-    elements = _NOTHING
+    needs = set(step.depends_on)
+    args = read_value(step.args, f"{pointer}/args") if step.args else NOTHING
+    elements = key = NOTHING
     if step.for_each is not None:
         elements = read_value(step.for_each, f"{pointer}/for_each")
-    key = _NOTHING
     if step.limit is not None and step.limit.key is not None:
         key = read_value(step.limit.key, f"{pointer}/limit/key")
-    needs = set(step.depends_on)
-    for reading in (args, elements, key):
-        if reading.holes:
-            needs |= _readable(reading)
     if step.when is not None:
         needs |= step_names(step.when)
-    mentions = _mentioned(step, (args, elements, key))
-    others = (needs | mentions) - {step.id} if mentions or step.id in needs else needs
-    return StepReading(position, step, args, elements, key, needs, others)
+    unclear = step.compensate is not None
+    for reading in (args, elements, key):
+        if reading is not NOTHING:
+            needs |= _readable(reading)
+            unclear = unclear or bool(reading.problems or reading.lookalikes)
+    others: Collection[str] = needs
+    if unclear:
+        others = needs | _mentioned(step, (args, elements, key))
+    if step.id in others:
+        others = set(others) - {step.id}
+    return StepReading(position, pointer, step, args, elements, key, needs, others)
 
 
 def _mentioned(step: Step, readings: Sequence[Reading]) -> set[str]:
@@ -207,4 +239,4 @@ def _readable(reading: Reading) -> set[str]:
 
     So it is where the graph of a flow is made.
     """
-    return reading.steps if all(hole.found for hole in reading.holes) else set()
+    return reading.steps if all(hole.text is not _UNREADABLE for hole in reading.holes) else set()

@@ -1,4 +1,4 @@
-"""Whether steps come to run, and to run as they are written."""
+"""Whether steps come to run, and run as they are written."""
 
 from __future__ import annotations
 
@@ -9,21 +9,28 @@ from flowbuilder.validation.lineage import Lineage, constant_condition
 from flowbuilder.validation.reading import StepReading
 
 
-def running_problems(reading: StepReading, known: Mapping[str, Lineage]) -> list[Problem]:
-    """Warn of a step that never runs, and of settings that mean nothing."""
+def unreached(reading: StepReading, known: Mapping[str, Lineage]) -> Problem | None:
+    """Return the warning that a step waits for one that never runs."""
+    own = known.get(reading.step.id)
+    if own is None or not own.never or own.place != 1 << reading.position:
+        return None
+    gone = sorted(name for name in reading.needs if name in known and known[name].never)
+    if not gone:
+        return None  # its own condition says so, and is reported
+    message = f"the step never runs: it waits for {', '.join(gone)}, which never does"
+    return _warning("unreachable_step", reading.pointer, message, Fix.USER)
+
+
+def setting_problems(reading: StepReading) -> list[Problem]:
+    """Warn of a condition that asks nothing, and of settings that mean nothing."""
     step, pointer = reading.step, reading.pointer
     problems = []
     constant = constant_condition(step) if step.when is not None else None
-    own = known.get(step.id)
     if constant is not None:
         code, says = ("unreachable_step", "never") if constant is False else _ALWAYS
         message = f"the condition reads nothing: the step {says} runs"
         fix = Fix.USER if constant is False else Fix.AUTO
         problems.append(_warning(code, f"{pointer}/when", message, fix))
-    elif own is not None and own.never and own.place == 1 << reading.position:
-        gone = sorted(name for name in reading.needs if name in known and known[name].never)
-        message = f"the step never runs: it waits for {', '.join(gone)}, which never does"
-        problems.append(_warning("unreachable_step", pointer, message, Fix.USER))
     if step.for_each is None and step.concurrency is not None:
         message = "a concurrency says nothing without a for_each"
         problems.append(_warning("concurrency_unused", f"{pointer}/concurrency", message, Fix.AUTO))

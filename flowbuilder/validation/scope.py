@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from flowbuilder.errors import Fix, InvalidValue, Problem
 from flowbuilder.flow import OnError, Step
-from flowbuilder.references import Found, Reference, parse
+from flowbuilder.references import Reference, parse
 from flowbuilder.schemas import UNKNOWN, Hit, Look, Missing
 from flowbuilder.tools import ToolRegistry
 from flowbuilder.types import JsonSchema
@@ -42,6 +42,7 @@ class DataScope:
     ids: list[str] = field(default_factory=list)
     _steps: dict[str, Step | None] = field(default_factory=dict)
     _tools: dict[str, ToolFacts | None] = field(default_factory=dict)
+    _outputs: dict[tuple[str, Path], Source] = field(default_factory=dict)
     _sources: dict[tuple[str, Path], Source] = field(default_factory=dict)
 
     def put(self, name: str | None, step: Step | None) -> None:
@@ -71,7 +72,9 @@ class DataScope:
     def source(self, reference: Reference, step: Step | None) -> Source:
         """Return what a reference leads to; `step` is whose argument it is."""
         if reference.step is not None:
-            return self._output(reference.step, reference.path)
+            place = (reference.step, reference.path)
+            known = self._outputs.get(place)
+            return known if known is not None else self._output(*place)
         if reference.root == "index":
             return _INDEX
         if reference.root == "item":
@@ -88,7 +91,9 @@ class DataScope:
         if step is None or facts is None:
             return _ANYTHING
         mapped = step.for_each is not None
-        return facts.source(path, mapped=mapped, forgiven=step.on_error is OnError.CONTINUE)
+        found = facts.source(path, mapped=mapped, forgiven=step.on_error is OnError.CONTINUE)
+        self._outputs[name, path] = found
+        return found
 
     def _item(self, path: Path, elements: object) -> Source:
         """Return what a path leads to in an element of what `for_each` refers to."""
@@ -104,22 +109,23 @@ class DataScope:
         forgiven = step.on_error is OnError.CONTINUE
         return facts.item(array.path, path, mapped=step.for_each is not None, forgiven=forgiven)
 
-    def reference_problem(self, found: Found, step: Step | None) -> Problem | None:
+    def reference_problem(
+        self, reference: Reference, pointer: str, step: Step | None
+    ) -> Problem | None:
         """Return why a reference cannot be right, None when it can."""
-        reference = found.reference
         if reference.step is not None:
             if reference.step not in self._steps:
-                return self.unknown_step(reference.step, found.pointer)
+                return self.unknown_step(reference.step, pointer)
         elif reference.root in ("item", "index") and (step is None or step.for_each is None):
             return Problem(
                 code="item_outside_map",
-                pointer=found.pointer,
+                pointer=pointer,
                 message=f"{reference}: only a step with for_each has {reference.root}",
                 fix=Fix.MODEL,
             )
         look = self.look(reference, step)
         if isinstance(look, Missing):
-            return _missing(reference, look, found.pointer, self.shape.hints)
+            return _missing(reference, look, pointer, self.shape.hints)
         return None
 
     def unknown_step(self, name: str, pointer: str) -> Problem:
