@@ -33,6 +33,7 @@ from flowbuilder.planner.losses import (
     translators,
 )
 from flowbuilder.planner.narrowing import own_tools_first
+from flowbuilder.planner.patching import patched
 from flowbuilder.planner.relevance import likely_steps, unspoken_changes
 from flowbuilder.planner.schema import (
     answer_schema,
@@ -354,7 +355,7 @@ class ModelPlanner:
             )
         if best.document is None:
             raise no_answer(best, self._model.name)
-        best = question_invented(best)
+        best = patched(question_invented(best), work.request)
         if best.flow is None or best.errors:
             raise PlanningError(
                 f"the model's plan still has {len(best.errors)} problems "

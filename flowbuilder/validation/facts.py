@@ -6,6 +6,7 @@ a tool is kept as long as the tool is.
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -18,8 +19,6 @@ from flowbuilder.tools.labels import tool_label
 from flowbuilder.types import JsonSchema, JsonValue
 from flowbuilder.validation.reading import Path
 
-#: More tools than any catalogue that is validated against at once.
-_MOST_TOOLS = 20_000
 #: Paths of one tool that are remembered; a document could name any number of them.
 _MOST_PATHS = 2_000
 #: What stands for a value that is not known yet, by its type: the first that its schema admits.
@@ -71,14 +70,14 @@ class ToolFacts:
         "_quick",
         "_sources",
         "_targets",
+        "_tool",
         "_witnesses",
         "label",
         "takes",
-        "tool",
     )
 
     def __init__(self, tool: Tool) -> None:
-        self.tool = tool
+        self._tool = weakref.ref(tool)
         self.label = tool_label(tool.name)
         self.takes = is_usable(tool.input_schema)
         """Whether the input schema is one that arguments can be judged by."""
@@ -88,6 +87,13 @@ class ToolFacts:
         self._sources: dict[tuple[bool, bool, Path], Source] = {}
         self._items: dict[tuple[bool, bool, Path, Path], Source] = {}
         self._fits: dict[tuple[object, Path], Fit] = {}
+
+    @property
+    def tool(self) -> Tool:
+        """The tool; whoever asks has it in a registry."""
+        tool = self._tool()
+        assert tool is not None
+        return tool
 
     def accepts(self, args: JsonValue) -> bool:
         """Whether arguments surely fit; False may also mean that nobody knows."""
@@ -158,16 +164,17 @@ def elements_of(array: Look) -> Look:
     return found if isinstance(found, Hit) else UNKNOWN
 
 
+#: By the identity of a tool, for as long as it lives.
 _FACTS: dict[int, ToolFacts] = {}
 
 
 def facts_of(tool: Tool) -> ToolFacts:
     """Return what is known of a tool. A tool never changes, so the answer is kept."""
-    found = _FACTS.get(id(tool))
-    if found is None or found.tool is not tool:
-        if len(_FACTS) >= _MOST_TOOLS:
-            _FACTS.clear()
-        found = _FACTS[id(tool)] = ToolFacts(tool)
+    key = id(tool)
+    found = _FACTS.get(key)
+    if found is None:
+        found = _FACTS[key] = ToolFacts(tool)
+        weakref.finalize(tool, _FACTS.pop, key, None)
     return found
 
 

@@ -21,8 +21,8 @@ from flowbuilder.flow import (
     RetryPolicy,
     Step,
 )
-from flowbuilder.schemas import schema_problems
-from flowbuilder.strictjson import escape
+from flowbuilder.schemas import is_usable, schema_problems
+from flowbuilder.strictjson import dumps, escape
 from flowbuilder.types import JsonObject, JsonValue
 from flowbuilder.validation.hints import Hints, shorten, shown
 
@@ -44,6 +44,8 @@ _WORDING = (
     ("List should have", "it has"),
     (" after validation", ""),
 )
+#: Bytes of a schema that is remembered.
+_LARGEST_KEPT = 20_000
 #: More keys than any step has: its unknown keys are not listed one by one.
 _MOST_KEYS = 50
 _PATTERNS = {
@@ -121,7 +123,7 @@ def read_shape(document: JsonValue, *, max_steps: int) -> Shape:
     shape = Shape(document=document)
     shape.problems += _head_problems(document, shape.hints)
     if "input" in document:
-        unusable = schema_problems(document["input"], "/input")
+        unusable = _input_problems(document["input"])
         shape.input_usable = not unusable
         shape.problems += unusable
     listed = document.get("steps", [])
@@ -149,6 +151,13 @@ def read_shape(document: JsonValue, *, max_steps: int) -> Shape:
     else:
         shape.raw = listed
     return shape
+
+
+def _input_problems(schema: JsonValue) -> list[Problem]:
+    """Return what is wrong with an input schema; that nothing is, is remembered by its content."""
+    if isinstance(schema, dict) and len(dumps(schema)) <= _LARGEST_KEPT and is_usable(schema):
+        return []
+    return schema_problems(schema, "/input")
 
 
 def _head_problems(document: JsonObject, hints: Hints) -> list[Problem]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ from flowbuilder.schemapaths import Hit
 from flowbuilder.tools import Effects, Tool, ToolRegistry
 from flowbuilder.types import JsonSchema
 from flowbuilder.validation import validate
+from flowbuilder.validation.facts import _FACTS
 from tests.support.sample_tools import sample_registry
 
 _TEXT: JsonSchema = {"type": "string"}
@@ -236,3 +238,18 @@ def test_data_from_outside_that_nobody_looks_at() -> None:
         ("approval_by_time", "/steps/1/approval/on_deadline")
     ]
     assert said(GET, {**write, "args": {"v": "known"}}) == []
+
+
+def test_what_is_known_of_a_tool_goes_with_it() -> None:
+    def judged() -> None:
+        registry = ToolRegistry([_tool("short.lived", {}, _TEXT)])
+        assert validate(
+            {"flow": "x", "steps": [{"id": "a", "tool": "short.lived"}]}, registry
+        ).valid
+
+    gc.collect()
+    before = len(_FACTS)
+    for _ in range(5):
+        judged()
+    gc.collect()
+    assert len(_FACTS) <= before
