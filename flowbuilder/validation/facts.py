@@ -196,15 +196,14 @@ def _output(schema: JsonSchema, *, mapped: bool, forgiven: bool) -> Look:
 
 def _fit(source: Source, target: Look) -> Fit:
     look = source.look
-    if not isinstance(look, Hit) or not isinstance(target, Hit):
+    if not isinstance(target, Hit):
         return Fit()
-    wrong = mismatch(look, target)
     wanted = type_names(target.schema, target.root)
-    return Fit(
-        wrong,
-        None if wrong else doubt(look, target),
-        takes_null=wanted is None or "null" in wanted,
-    )
+    takes_null = wanted is None or "null" in wanted
+    if not isinstance(look, Hit):
+        return Fit(takes_null=takes_null)
+    wrong = mismatch(look, target)
+    return Fit(wrong, None if wrong else doubt(look, target), takes_null)
 
 
 def _witness(target: Hit) -> tuple[JsonValue, ...]:

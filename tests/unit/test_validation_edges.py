@@ -171,6 +171,12 @@ def test_the_output_of_a_step_that_may_be_skipped() -> None:
     ]
 
 
+def test_a_skipped_step_whose_output_is_unknown() -> None:
+    first = {"id": "get", "tool": "anything.take", "when": "input.go == true"}
+    step = _upper("${{ steps.get.some.field }}", trigger_rule="all_done")
+    assert _said(first, step) == [("maybe_skipped", "/steps/1/args/text")]
+
+
 def test_what_never_runs_is_unreachable() -> None:
     off = {**GET, "when": "false"}
     title = "${{ steps.get.body.title }}"
