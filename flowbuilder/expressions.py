@@ -178,12 +178,13 @@ def compile_expression(text: str) -> Expression:
     loops = _MACRO.findall(bare)
     roots = frozenset(program.variables()) - {name for _, name in loops}
     copies = _COPIES.search(bare) is not None
-    return Expression(text, program, roots, frozenset(steps), macros, len(loops), copies)
+    return Expression(text, program, roots, steps, macros, len(loops), copies)
 
 
-def step_names(text: str) -> set[str]:
+@lru_cache(maxsize=1024)
+def step_names(text: str) -> frozenset[str]:
     """Return the ids of the steps that an expression reads, without compiling it."""
-    return {match["name"] or match["key"] for match in _STEP.finditer(_bare(text))}
+    return frozenset(match["name"] or match["key"] for match in _STEP.finditer(_bare(text)))
 
 
 def step_paths(text: str) -> list[tuple[str, tuple[str, ...]]]:
@@ -254,6 +255,7 @@ def _renamed(match: re.Match[str], text: str) -> str:
     return _SIZE if called else match.group()
 
 
+@lru_cache(maxsize=1024)
 def _bare(text: str) -> str:
     """Return the code without comments and texts; the key in `steps["a"]` stays."""
 

@@ -120,37 +120,6 @@ def _way_back(graph: Graph, first: str, group: Collection[str]) -> list[str]:
     return []
 
 
-class Ancestry:
-    """Which steps stand before which, directly or not; cycles are no hindrance.
-
-    A step's ancestors are one number with a bit for each of them, so that a thousand steps in a
-    row take a thousand numbers and not half a million entries.
-    """
-
-    def __init__(self, graph: Mapping[str, Collection[str]]) -> None:
-        self._bits: dict[str, int] = {}
-        self._before: dict[str, int] = {}
-        for group in _groups(graph):  # what a group depends on comes before it
-            before = self._all(graph[name] for name in group)
-            if len(group) > 1:
-                before |= self._all([group])
-            self._before.update(dict.fromkeys(group, before))
-
-    def add(self, name: str, others: Collection[str]) -> None:
-        """Take in a step on which no other depends."""
-        self._before[name] = self._all([others])
-
-    def _all(self, lists: Iterable[Collection[str]]) -> int:
-        found = 0
-        for name in (name for names in lists for name in names):
-            found |= self._bits.setdefault(name, 1 << len(self._bits)) | self._before.get(name, 0)
-        return found
-
-    def stands_before(self, name: str, other: str) -> bool:
-        """Whether the step `other` depends, directly or not, on the one called `name`."""
-        return bool(self._before.get(other, 0) & self._bits.get(name, 0))
-
-
 def descendants(graph: Graph, names: Iterable[str]) -> set[str]:
     """Return every step that depends, directly or not, on one of the given ones."""
     after = dependents(graph)

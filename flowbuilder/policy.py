@@ -64,7 +64,13 @@ def apply_policy(
             if kept is not step.approval:
                 notes.append(f"Step {step.id} waits for a person: time alone approves nothing.")
                 step = step.model_copy(update={"approval": kept})
-        if reason is None or step.approval is not None or _is_asked_before(step, flow, graph):
+        if (
+            reason is None
+            or step.approval is not None
+            or is_asked_before(
+                step, [item for name in graph[step.id] if (item := flow.step(name)) is not None]
+            )
+        ):
             steps.append(step)
             continue
         steps.append(step.model_copy(update={"approval": ApprovalPolicy(message=reason)}))
@@ -118,14 +124,16 @@ def _reason(step: Step, tool: Tool | None, tainted: set[str], policy: Policy) ->
     return None
 
 
-def _is_asked_before(step: Step, flow: Flow, graph: dict[str, tuple[str, ...]]) -> bool:
-    """Whether a person has agreed to exactly the data that this step takes."""
+def is_asked_before(step: Step, before: Sequence[Step]) -> bool:
+    """Whether a person has agreed to exactly the data that a step takes.
+
+    `before` are the steps that it waits for.
+    """
     if step.trigger_rule is not TriggerRule.ALL_SUCCESS or step.for_each is not None:
         return False
     takes = [found.reference for found in find(step.args) if found.reference.step is not None]
-    for name in graph[step.id]:
-        asked = flow.step(name)
-        if asked is None or not _always_asks(asked):
+    for asked in before:
+        if not _always_asks(asked):
             continue
         shown = [found.reference for found in find(asked.args.get("data"))]
         if all(taken.step == asked.id or _covers(shown, taken) for taken in takes):

@@ -1,6 +1,6 @@
-"""What a JSON Schema says about a path, and whether a value of one schema can fit another.
+"""What a JSON Schema says about a path: types, members, elements.
 
-Judgements are conservative: something is called wrong only when no value could be right, with one
+Judgements are conservative: a path is called missing only when no value could have it, with one
 exception: an object schema that lists its properties means these, unless it says
 `additionalProperties: true`. Schemas are 2020-12 with local `$ref`s, as pydantic writes them, and
 have passed `schema_problems`.
@@ -18,7 +18,6 @@ from flowbuilder.types import JsonSchema
 #: How many schemas one judgement looks at before it counts as unknown: alternatives that refer to
 #: alternatives multiply, and may never end.
 _MOST_VISITS = 300
-_DEEPEST_COMPARED = 4
 _TYPES = {str: "string", bool: "boolean", int: "integer", float: "number", list: "array"}
 #: Keywords by which a schema itself says what members there are.
 _OWN = frozenset({"type", "const", "enum", "properties", "additionalProperties",
@@ -71,25 +70,14 @@ def type_names(schema: JsonSchema, root: JsonSchema | None = None) -> frozenset[
     return _Judge(root if root is not None else schema).types(schema)
 
 
+def plain(schema: object, root: JsonSchema) -> JsonSchema | None:
+    """Return the one schema behind `$ref`s; None when there are alternatives."""
+    return _Judge(root).plain(schema)
+
+
 def element(schema: JsonSchema, root: JsonSchema | None = None) -> Look:
     """Return the schema of an array's elements."""
     return _Judge(root if root is not None else schema).member(schema, None, 0)
-
-
-def mismatch(source: Hit, target: Hit, depth: int = 0) -> str | None:
-    """Return why no value of the source schema fits the target, None when one could."""
-    have = type_names(source.schema, source.root)
-    want = type_names(target.schema, target.root)
-    if have is None or want is None or depth > _DEEPEST_COMPARED:
-        return None
-    shared = _both(have, want)
-    if not shared:
-        return f"it is {listed(have)}, but {listed(want)} is needed"
-    if shared == {"array"}:
-        return _elements_mismatch(source, target, depth)
-    if shared == {"object"}:
-        return _members_mismatch(source, target, depth)
-    return None
 
 
 def listed(names: Iterable[str]) -> str:
@@ -160,7 +148,7 @@ class _Judge:
         total: frozenset[str] | None = None
         for names in found:
             if names is not None:
-                total = names if total is None else _both(total, names) or total
+                total = names if total is None else both(total, names) or total
         return total
 
     def plain(self, schema: object) -> JsonSchema | None:
@@ -267,7 +255,7 @@ def _union(found: Iterable[frozenset[str] | None]) -> frozenset[str] | None:
     return total or None
 
 
-def _both(some: frozenset[str], others: frozenset[str]) -> frozenset[str]:
+def both(some: frozenset[str], others: frozenset[str]) -> frozenset[str]:
     """Return the types that are in both; 1.0 is an integer, and every integer a number."""
     shared = some & others
     if {"integer", "number"} <= some | others and some & _NUMBERS and others & _NUMBERS:
@@ -280,31 +268,6 @@ _NUMBERS = frozenset({"integer", "number"})
 
 def _type_of(value: object) -> str:
     return "null" if value is None else _TYPES.get(type(value), "object")
-
-
-def _elements_mismatch(source: Hit, target: Hit, depth: int) -> str | None:
-    have, want = element(source.schema, source.root), element(target.schema, target.root)
-    if isinstance(have, Hit) and isinstance(want, Hit):
-        why = mismatch(have, want, depth + 1)
-        return f"of its elements, {why}" if why else None
-    return None
-
-
-def _members_mismatch(source: Hit, target: Hit, depth: int) -> str | None:
-    needed = _Judge(target.root).plain(target.schema)
-    given = _Judge(source.root).plain(source.schema)
-    if needed is None or given is None:
-        return None
-    for name in needed.get("required", ()):
-        have = property_of(given, name, source.root)
-        if isinstance(have, Missing):
-            return f"it has no field {name!r}, which is needed"
-        want = property_of(needed, name, target.root)
-        if name in given.get("required", ()) and isinstance(have, Hit) and isinstance(want, Hit):
-            why = mismatch(have, want, depth + 1)
-            if why is not None:
-                return f"of its field {name!r}, {why}"
-    return None
 
 
 def _step(at: object, part: str) -> object:

@@ -1,8 +1,9 @@
 """JSON Schemas: whether one is usable, and values checked against it.
 
-What schemas say about paths and about each other is told by `flowbuilder.schemapaths`; its names
-are handed on here. `format` is a note for readers, as JSON Schema 2020-12 has it, and checks
-nothing. Nothing is ever fetched: a `$ref` that leads out of its document is refused.
+What schemas say about paths is told by `flowbuilder.schemapaths`, and about each other by
+`flowbuilder.schemafit`; their names are handed on here. `format` is a note for readers, as JSON
+Schema 2020-12 has it, and checks nothing of a value. Nothing is ever fetched: a `$ref` that leads
+out of its document is refused.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from referencing.exceptions import Unresolvable
 
 from flowbuilder.errors import Fix, Problem
 from flowbuilder.graph import cycles
+from flowbuilder.schemafit import mismatch
 from flowbuilder.schemapaths import (
     UNKNOWN,
     Hit,
@@ -34,7 +36,6 @@ from flowbuilder.schemapaths import (
     Unknown,
     element,
     lookup,
-    mismatch,
     subschemas,
     target,
     type_names,

@@ -39,6 +39,7 @@ from flowbuilder.planner.wording import write_out
 from flowbuilder.tools import HARMLESS, Effects, Tool
 from flowbuilder.types import JsonObject
 from flowbuilder.validation import validate
+from flowbuilder.validation.catalogue import without_advice
 
 _NO_OPINION = Opinion()
 #: An address or file of the goal is in no step, or a step is referred to that is not there.
@@ -206,7 +207,7 @@ def judge_draft(
     if not (strict or made.questions) and (borrowed := borrow(made.document, opinion, wrong)):
         notes += borrowed
         checked = validate(made.document, request.registry, flows=request.flows)
-    problems = [item for item in checked.problems if not answers_later(item, asked)]
+    problems = [item for item in without_advice(checked.problems) if not answers_later(item, asked)]
     problems += doubts
     problems += lost_literals(request.goal, made.document, request.registry)
     problems += lost_values(request.goal, made.document, request.registry)
@@ -285,7 +286,9 @@ def step_problems(
     asked = {question.pointer for question in made.questions}
     problems = [
         item
-        for item in validate(made.document, request.registry, flows=request.flows).problems
+        for item in without_advice(
+            validate(made.document, request.registry, flows=request.flows).problems
+        )
         if (item.pointer == pointer or item.pointer.startswith(f"{pointer}/"))
         and not answers_later(item, asked)
     ]

@@ -34,6 +34,7 @@ from flowbuilder.planner.judging import (
 from flowbuilder.planner.literals import literals
 from flowbuilder.planner.losses import field_finders, shorteners, source_readers, translators
 from flowbuilder.planner.narrowing import own_tools_first
+from flowbuilder.planner.patching import patched
 from flowbuilder.planner.relevance import likely_steps, unspoken_changes
 from flowbuilder.planner.schema import (
     answer_schema,
@@ -357,7 +358,7 @@ class ModelPlanner:
             )
         if best.document is None:
             raise no_answer(best, self._model.name)
-        best = question_unsupported(question_invented(best), work.request)
+        best = patched(question_unsupported(question_invented(best), work.request), work.request)
         if best.flow is None or best.errors:
             raise PlanningError(
                 f"the model's plan still has {len(best.errors)} problems "

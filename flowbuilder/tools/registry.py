@@ -14,6 +14,9 @@ from flowbuilder.limits import Rate, read_rate
 from flowbuilder.tools.contract import Tool
 from flowbuilder.tools.ranking import Ranking
 
+#: Misspelt names that are remembered with what they may mean: a plan is judged many times.
+_MOST_REMEMBERED = 256
+
 
 class ToolRegistry:
     """Tools by name and version; the newest version answers to the bare name.
@@ -25,6 +28,7 @@ class ToolRegistry:
         self._tools: dict[str, dict[int, Tool]] = {}
         self._ranking: Ranking | None = None
         self._revision = 0
+        self._near: dict[tuple[str, int], list[str]] = {}
         for item in tools.values() if isinstance(tools, Mapping) else tools:
             self.add(item)
 
@@ -57,6 +61,7 @@ class ToolRegistry:
         if present is None:
             versions[item.version] = item
             self._ranking = None
+            self._near.clear()
             self._revision += 1
         return versions[item.version]
 
@@ -114,8 +119,13 @@ class ToolRegistry:
     def near(self, name: str, limit: int = 3) -> list[str]:
         """Return the names most like a misspelt one, best first."""
         bare = name.partition("@")[0]
-        close = difflib.get_close_matches(bare, self.names(), n=limit, cutoff=0.6)
-        return close or [tool.name for tool in self.search(bare, limit)]
+        if (bare, limit) not in self._near:
+            if len(self._near) >= _MOST_REMEMBERED:
+                self._near.clear()
+            close = difflib.get_close_matches(bare, self.names(), n=limit, cutoff=0.6)
+            found = close or [tool.name for tool in self.search(bare, limit)]
+            self._near[bare, limit] = found
+        return list(self._near[bare, limit])
 
     def search(self, text: str, limit: int = 10) -> list[Tool]:
         """Return the tools whose words fit a text, best first; none that shares no word."""

@@ -8,22 +8,24 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_left
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Sequence
 from itertools import islice
+from typing import Any, cast
 
 import orjson
 from jsonschema.exceptions import ValidationError
 
 from flowbuilder.errors import Fix, Problem
 from flowbuilder.flow import Step
-from flowbuilder.references import Found, texts
 from flowbuilder.schemapaths import listed
-from flowbuilder.schemas import Hit, lookup, mismatch, path_of
+from flowbuilder.schemas import Hit, path_of, validator
 from flowbuilder.strictjson import escape
 from flowbuilder.tools import Tool
 from flowbuilder.tools.labels import tool_label
-from flowbuilder.types import JsonValue
+from flowbuilder.types import JsonObject, JsonValue
+from flowbuilder.validation.facts import Source, ToolFacts
 from flowbuilder.validation.hints import Hints, shorten, shown
+from flowbuilder.validation.reading import Hole, Path, Reading, StepReading
 from flowbuilder.validation.scope import DataScope
 
 #: Words of a schema that look at the whole value, holes included.
@@ -46,51 +48,88 @@ _WHOLE = frozenset(
 _CONDITIONAL = frozenset({"if", "then", "else"})
 #: More findings in one step help nobody.
 _MOST_FINDINGS = 100
-_TEXT: Hit = Hit({"type": "string"}, {})
+#: What a text with references in it is.
+TEXT = Source(Hit({"type": "string"}, {}), key="text")
 
 
 def argument_problems(
     step: Step,
-    tool: Tool,
-    references: Sequence[Found],
+    reading: Reading,
+    facts: ToolFacts,
     scope: DataScope,
     pointer: str,
-    bad: set[str],
+    bad: Collection[str],
 ) -> list[Problem]:
-    """Return the problems of a step's arguments; `bad` are pointers that have one already."""
-    judge = scope.arguments(tool)
-    if judge is None:
+    """Return the problems of the arguments of what stands at `pointer`.
+
+    `bad` are pointers that have a problem already.
+    """
+    problems = literal_problems(step, reading, facts, scope, pointer)
+    for hole in reading.holes:
+        if hole.pointer not in bad:
+            problem = misfit(hole, step, facts, scope)
+            if problem is not None:
+                problems.append(problem)
+    return problems
+
+
+def literal_problems(
+    step: Step, reading: Reading, facts: ToolFacts, scope: DataScope, pointer: str
+) -> list[Problem]:
+    """Return the problems of arguments whatever their references bring."""
+    if not facts.takes or _surely_fit(step.args, reading, facts):
         return []
-    holes = sorted(where.removeprefix(pointer) for where, _ in texts(step.args, pointer))
+    return _literal_problems(step, reading, facts, scope, f"{pointer}/args")
+
+
+def _surely_fit(args: JsonObject, reading: Reading, facts: ToolFacts) -> bool:
+    """Whether all would fit if each reference brought some value that its place admits."""
+    filled: JsonObject = args
+    for hole in reading.holes:
+        witness = facts.witness(hole.path)
+        if not witness:
+            return False
+        filled = cast(JsonObject, _with(filled, hole.path, witness[0]))
+    return facts.accepts(filled)
+
+
+def _with(value: JsonValue, path: Path, given: JsonValue) -> JsonValue:
+    """Return a value with another one at a path; what is not on the path is shared."""
+    if not path:
+        return given
+    copied: Any = value.copy() if isinstance(value, dict | list) else {}
+    copied[path[0]] = _with(copied[path[0]], path[1:], given)
+    return copied  # type: ignore[no-any-return]
+
+
+def _literal_problems(
+    step: Step, reading: Reading, facts: ToolFacts, scope: DataScope, pointer: str
+) -> list[Problem]:
+    holes = sorted(hole.pointer.removeprefix(pointer) for hole in reading.holes)
     problems: list[Problem] = []
-    fit = judge.fit(step.args)  # holes are texts, and may fit as they are
-    errors = iter(()) if fit else judge.validator.iter_errors(step.args)
+    errors = validator(facts.tool.input_schema).iter_errors(step.args)
     try:
         for error in islice(
             (error for error in errors if not _is_about_hole(error, holes)), _MOST_FINDINGS
         ):
-            problems += _problems(error, tool, pointer, scope.shape.hints)
+            problems += _problems(error, facts.tool, pointer, scope.shape.hints)
     except RecursionError:
         return []  # the tool itself will say what it makes of such a value
-    exact: dict[str, Found] = {item.pointer: item for item in references if item.exact}
-    for where in holes:
-        if pointer + where not in bad:
-            problems += _hole_problems(where, step, tool, exact, scope, pointer)
     return problems
 
 
-def size_problems(position: int, step: Step, most: int) -> list[Problem]:
+def size_problems(reading: StepReading, most: int) -> list[Problem]:
     """Return a problem when a step's arguments alone are larger than a value may be at run time.
 
     References are short in the document; what they bring is measured when the step runs.
     """
-    size = len(orjson.dumps(step.args))
+    size = len(orjson.dumps(reading.step.args))
     if size <= most:
         return []
     return [
         Problem(
             code="json_size",
-            pointer=f"/steps/{position}/args",
+            pointer=f"{reading.pointer}/args",
             message=f"the arguments have {size} bytes of JSON; the limit is {most}",
             hint="Put a large text into a file, and read it in a step of its own.",
             fix=Fix.MODEL,
@@ -215,50 +254,26 @@ def _names(pointer: str) -> list[str]:
     return [part for part in pointer.split("/") if part]
 
 
-def _hole_problems(
-    where: str,
-    step: Step,
-    tool: Tool,
-    references: Mapping[str, Found],
-    scope: DataScope,
-    pointer: str,
-) -> list[Problem]:
-    target = lookup(tool.input_schema, _path(step.args, where))
-    if not isinstance(target, Hit):
-        return []
-    exact = references.get(pointer + where)
-    source = scope.look(exact.reference, step) if exact is not None else _TEXT
-    why = mismatch(source, target) if isinstance(source, Hit) else None
+def misfit(hole: Hole, step: Step, facts: ToolFacts, scope: DataScope) -> Problem | None:
+    """Return why what a text's references bring cannot fit, None when it may."""
+    exact = hole.exact
+    source = scope.source(exact, step) if exact is not None else TEXT
+    why = facts.fit(source, hole.path).wrong
     if why is None:
-        return []
-    name = str(exact.reference) if exact is not None else "a text with references"
-    return [
-        Problem(
-            code="argument_type",
-            pointer=pointer + where,
-            message=f"{name} does not fit {tool_label(tool.name)}: {why}",
-            hint=_hint(why),
-            fix=Fix.MODEL,
-        )
-    ]
+        return None
+    name = str(exact) if exact is not None else "a text with references"
+    return Problem(
+        code="argument_type",
+        pointer=hole.pointer,
+        message=f"{name} does not fit {facts.label}: {why}",
+        hint=_hint(why),
+        fix=Fix.MODEL,
+    )
 
 
 def _hint(why: str) -> str | None:
     if why.startswith("it is an array"):
         return "To go over its elements, give the step a for_each and use ${{ item }}."
+    if "but an array is needed" in why:
+        return "Where one element is meant as a list, write it in one: [ ... ]."
     return None
-
-
-def _path(args: JsonValue, pointer: str) -> list[str | int]:
-    """Read a JSON pointer as a path: positions where the value has lists."""
-    path: list[str | int] = []
-    at = args
-    for part in pointer.split("/")[1:]:
-        name = part.replace("~1", "/").replace("~0", "~")
-        if isinstance(at, list):
-            path.append(int(name))
-            at = at[int(name)]
-        else:
-            path.append(name)
-            at = at.get(name) if isinstance(at, dict) else None
-    return path

@@ -4,34 +4,38 @@ from __future__ import annotations
 
 from flowbuilder.errors import Fix, Problem
 from flowbuilder.flow import Step
+from flowbuilder.graph import needs
 from flowbuilder.references import Found
 from flowbuilder.validation.arguments import argument_problems
-from flowbuilder.validation.dataflow import references_in, unknown_tool
+from flowbuilder.validation.dataflow import reference_problems, unknown_tool
+from flowbuilder.validation.reading import StepReading, read_value
 from flowbuilder.validation.scope import DataScope
 
 
-def compensation_problems(position: int, step: Step, scope: DataScope) -> list[Problem]:
+def compensation_problems(reading: StepReading, scope: DataScope) -> list[Problem]:
     """Return everything that is wrong with a step's compensation."""
+    step = reading.step
     if step.compensate is None:
         return []
-    pointer = f"/steps/{position}/compensate"
+    pointer = f"{reading.pointer}/compensate"
     undoing = step.compensate.as_step(step.id)
-    problems, references = references_in(undoing.args, f"{pointer}/args", undoing, scope)
+    args = read_value(undoing.args, f"{pointer}/args")
+    problems = reference_problems(args, undoing, scope)
     bad = {problem.pointer for problem in problems}
-    usable = [item for item in references if item.pointer not in bad]
-    problems += _out_of_sight(position, step, usable, scope)
-    tool = scope.tool(undoing)
-    if tool is None:
+    problems += _out_of_sight(
+        step, [item for item in args.found() if item.pointer not in bad], scope
+    )
+    facts = scope.facts(undoing.tool)
+    if facts is None:
         return [*problems, unknown_tool(undoing, pointer, scope)]
     bad = {problem.pointer for problem in problems}
-    problems += argument_problems(undoing, tool, references, scope, f"{pointer}/args", bad)
+    problems += argument_problems(undoing, args, facts, scope, pointer, bad)
     return problems
 
 
-def _out_of_sight(
-    position: int, step: Step, references: list[Found], scope: DataScope
-) -> list[Problem]:
+def _out_of_sight(step: Step, references: list[Found], scope: DataScope) -> list[Problem]:
     """Refuse references to steps that may not have ended when the step is undone."""
+    seen = {step.id, *_before(step, scope)}
     return [
         Problem(
             code="compensation_reference",
@@ -41,6 +45,18 @@ def _out_of_sight(
             fix=Fix.MODEL,
         )
         for item in references
-        if item.reference.step not in (None, step.id)
-        and not scope.stands_before(item.reference.step or "", position, step)
+        if item.reference.step is not None and item.reference.step not in seen
     ]
+
+
+def _before(step: Step, scope: DataScope) -> set[str]:
+    """Return every step that one depends on, directly or not."""
+    found: set[str] = set()
+    waiting = [step]
+    while waiting:
+        for name in needs(waiting.pop()) - found:
+            found.add(name)
+            other = scope.step(name)
+            if other is not None:
+                waiting.append(other)
+    return found

@@ -3,17 +3,31 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 
 from flowbuilder.errors import Fix, InvalidValue, Problem
 from flowbuilder.expressions import Expression, compile_expression, root_paths, step_paths
-from flowbuilder.flow import Step
-from flowbuilder.references import OPEN, Found, Reference, find, texts
+from flowbuilder.flow import LimitPolicy, Step, TriggerRule
+from flowbuilder.references import OPEN, Reference
 from flowbuilder.schemapaths import listed
-from flowbuilder.schemas import Hit, Missing, type_names
-from flowbuilder.strictjson import escape
+from flowbuilder.schemas import Missing
+from flowbuilder.tools import HARMLESS
 from flowbuilder.types import JsonValue
-from flowbuilder.validation.arguments import argument_problems
+from flowbuilder.validation.arguments import literal_problems, misfit
+from flowbuilder.validation.doubts import doubts_about, element_doubts
+from flowbuilder.validation.effects import effect_problems
+from flowbuilder.validation.facts import ToolFacts
+from flowbuilder.validation.hints import shorten
+from flowbuilder.validation.lineage import Lineage
+from flowbuilder.validation.reading import (
+    NOTHING,
+    Hole,
+    Reading,
+    StepReading,
+    problem_of,
+    read_value,
+)
+from flowbuilder.validation.running import setting_problems
 from flowbuilder.validation.scope import DataScope
 
 #: What the database itself can follow to a limit's key.
@@ -23,82 +37,111 @@ _ASKS = re.compile(r"\bhas\s*\(")
 
 
 def step_problems(
-    position: int, step: Step, scope: DataScope, flows: Collection[str] | None
+    reading: StepReading,
+    scope: DataScope,
+    known: Mapping[str, Lineage],
+    flows: Collection[str] | None,
 ) -> list[Problem]:
     """Return everything that is wrong with one step, given the others."""
-    pointer = f"/steps/{position}"
-    problems, references = references_in(step.args, f"{pointer}/args", step, scope)
-    problems += _elements(step, pointer, scope)
-    problems += _condition(step, pointer, scope)
-    problems += _limit(step, f"{pointer}/limit", scope)
-    tool = scope.tool(step)
-    if tool is None:
+    step, pointer = reading.step, reading.pointer
+    facts = scope.facts(step.tool)
+    problems = _arguments(reading, facts, scope, known)
+    if step.for_each is not None:
+        problems += _elements(reading, scope, known)
+    if step.when is not None:
+        problems += _condition(step, pointer, scope)
+    if step.limit is not None:
+        problems += _limit(step.limit, reading.key, f"{pointer}/limit", step, scope)
+    if step.for_each is not None or step.when is not None or step.concurrency is not None:
+        problems += setting_problems(reading)
+    if facts is None:
         problems.append(unknown_tool(step, pointer, scope))
         return problems
-    bad = {problem.pointer for problem in problems}
-    problems += argument_problems(step, tool, references, scope, f"{pointer}/args", bad)
-    if tool.name == "flow.run" and flows is not None:
+    if facts.tool.effects not in HARMLESS:
+        problems += effect_problems(reading, facts, scope, known)
+    if flows is not None and facts.tool.name == "flow.run":
         problems += _child(step, pointer, flows)
     return problems
 
 
+def _arguments(
+    reading: StepReading, facts: ToolFacts | None, scope: DataScope, known: Mapping[str, Lineage]
+) -> list[Problem]:
+    """Return the problems of a step's arguments: literals, references, and what these bring."""
+    step, holes = reading.step, reading.args.holes
+    problems: list[Problem] = []
+    if reading.args is not NOTHING:
+        problems = reference_problems(reading.args, step, scope)
+    if facts is None:
+        return problems
+    bad = {problem.pointer for problem in problems} if problems else ()
+    problems += literal_problems(step, reading.args, facts, scope, reading.pointer)
+    for hole in holes:
+        if hole.pointer not in bad and not _is_clean(hole, step, facts, scope):
+            problem = misfit(hole, step, facts, scope)
+            if problem is not None:
+                problems.append(problem)
+            else:
+                problems += doubts_about(hole, step, facts, scope, known)
+    return problems
+
+
+def _is_clean(hole: Hole, step: Step, facts: ToolFacts, scope: DataScope) -> bool:
+    """Whether there is surely nothing to say of a reference, as of nearly every one."""
+    if not hole.text.exact or step.trigger_rule is not TriggerRule.ALL_SUCCESS:
+        return False
+    source = scope.source(hole.text.references[0], step)
+    return source.lacking is None and facts.fit(source, hole.path).clean
+
+
 def output_problems(output: JsonValue, scope: DataScope) -> list[Problem]:
     """Return the problems of the references in a flow's `output`."""
-    return references_in(output, "/output", None, scope)[0]
+    return reference_problems(read_value(output, "/output"), None, scope)
 
 
-def references_in(
-    value: JsonValue, pointer: str, step: Step | None, scope: DataScope
-) -> tuple[list[Problem], list[Found]]:
-    """Return what is wrong with the references in a value, and the references."""
-    problems: list[Problem] = []
-    found: list[Found] = []
-    for where, text in texts(value, pointer):
-        try:
-            found += find(text, where)
-        except InvalidValue as error:
-            problems.append(_of_error(error, where))
+def reference_problems(reading: Reading, step: Step | None, scope: DataScope) -> list[Problem]:
+    """Return what is wrong with a value's references."""
+    problems = list(reading.problems)
+    for hole in reading.holes:
+        for reference in hole.text.references:
+            problem = scope.reference_problem(reference, hole.pointer, step)
+            if problem is not None:
+                problems.append(problem)
     problems += [
-        Problem(
-            code="reference_in_key",
-            pointer=where,
-            message="a reference stands for a value, never for a key",
-            fix=Fix.MODEL,
-        )
-        for where in _keys_with_references(value, pointer)
+        _lookalike(pointer, name, text)
+        for pointer, name, text in reading.lookalikes
+        if name in scope
     ]
-    for item in found:
-        problem = scope.reference_problem(item, step)
-        if problem is not None:
-            problems.append(problem)
-    return problems, found
+    return problems
 
 
-def _keys_with_references(value: JsonValue, pointer: str) -> Iterator[str]:
-    if isinstance(value, list):
-        for index, item in enumerate(value):
-            yield from _keys_with_references(item, f"{pointer}/{index}")
-    elif isinstance(value, dict):
-        for key, item in value.items():
-            where = f"{pointer}/{escape(key)}"
-            if OPEN in key:
-                yield where
-            yield from _keys_with_references(item, where)
+def _lookalike(pointer: str, name: str, text: str) -> Problem:
+    path = text[text.index("steps.") :].rstrip("} ")
+    return Problem(
+        code="reference_spelling",
+        pointer=pointer,
+        message=f"{shorten(text)!r} is plain text, and speaks of the step {name!r}",
+        hint=f"Write ${{{{ {path} }}}} for what the step gives.",
+        fix=Fix.AUTO,
+    )
 
 
-def _elements(step: Step, pointer: str, scope: DataScope) -> list[Problem]:
-    where = f"{pointer}/for_each"
-    if step.for_each is None or isinstance(step.for_each, list):
-        if step.for_each and list(texts(step.for_each)):
+def _elements(
+    reading: StepReading, scope: DataScope, known: Mapping[str, Lineage]
+) -> list[Problem]:
+    step, where = reading.step, f"{reading.pointer}/for_each"
+    if isinstance(step.for_each, list):
+        if reading.elements.holes:
             return [_bad_elements(where, "the elements of a literal list are plain values")]
         return []
-    problems, found = references_in(step.for_each, where, None, scope)
+    problems = reference_problems(reading.elements, None, scope)
     if problems:
         return problems
+    found = list(reading.elements.found())
     if len(found) != 1 or not found[0].exact:
         return [_bad_elements(where, "for_each is a list, or one reference to an array")]
-    look = scope.look(found[0].reference, None)
-    kinds = type_names(look.schema, look.root) if isinstance(look, Hit) else None
+    source = scope.source(found[0].reference, None)
+    kinds = source.kinds
     if kinds is not None and "array" not in kinds:
         return [
             Problem(
@@ -108,14 +151,15 @@ def _elements(step: Step, pointer: str, scope: DataScope) -> list[Problem]:
                 fix=Fix.MODEL,
             )
         ]
-    return []
+    return element_doubts(found[0].reference, source, step, where, known)
 
 
-def _limit(step: Step, pointer: str, scope: DataScope) -> list[Problem]:
-    if step.limit is None:
-        return []
-    problems, found = references_in(step.limit.key, f"{pointer}/key", step, scope)
-    if step.limit.concurrency is None and step.limit.rate is None:
+def _limit(
+    limit: LimitPolicy, key: Reading, pointer: str, step: Step, scope: DataScope
+) -> list[Problem]:
+    problems = reference_problems(key, step, scope)
+    found = list(key.found())
+    if limit.concurrency is None and limit.rate is None:
         problems.append(
             Problem(
                 code="limit_empty",
@@ -137,19 +181,12 @@ def _limit(step: Step, pointer: str, scope: DataScope) -> list[Problem]:
     return problems
 
 
-def _of_error(error: InvalidValue, pointer: str) -> Problem:
-    return Problem(
-        code=error.code, pointer=pointer, message=error.message, hint=error.hint, fix=Fix.MODEL
-    )
-
-
 def _bad_elements(pointer: str, message: str) -> Problem:
     return Problem(code="for_each_invalid", pointer=pointer, message=message, fix=Fix.MODEL)
 
 
 def _condition(step: Step, pointer: str, scope: DataScope) -> list[Problem]:
-    if step.when is None:
-        return []
+    assert step.when is not None
     where = f"{pointer}/when"
     if OPEN in step.when:
         return [
@@ -163,7 +200,7 @@ def _condition(step: Step, pointer: str, scope: DataScope) -> list[Problem]:
     try:
         expression = compile_expression(step.when)
     except InvalidValue as error:
-        return [_of_error(error, where)]
+        return [problem_of(error, where)]
     problems = [
         Problem(
             code="cel_unknown_name",
@@ -175,7 +212,7 @@ def _condition(step: Step, pointer: str, scope: DataScope) -> list[Problem]:
     ]
     if not expression.roots:
         problems += _constant_condition(expression, where)
-    unknown = sorted(expression.steps - scope.names)
+    unknown = sorted(name for name in expression.steps if name not in scope)
     problems += [scope.unknown_step(name, where) for name in unknown]
     return problems + _condition_paths(step.when, where, scope, set(unknown))
 
@@ -185,7 +222,7 @@ def _constant_condition(expression: Expression, where: str) -> list[Problem]:
     try:
         expression.condition({})
     except InvalidValue as error:
-        return [_of_error(error, where)]
+        return [problem_of(error, where)]
     return []
 
 
@@ -198,7 +235,7 @@ def _condition_paths(text: str, where: str, scope: DataScope, unknown: set[str])
         if reference.step in unknown:
             continue
         if isinstance(scope.look(reference, None), Missing):
-            problem = scope.reference_problem(Found(reference, where, False), None)
+            problem = scope.reference_problem(reference, where, None)
             if problem is not None:
                 problems.append(problem)
     return problems

@@ -6,22 +6,15 @@ cycle and changes nothing about the others, and there is no need to look at thos
 
 from __future__ import annotations
 
-from collections.abc import Collection
-
 import orjson
 from pydantic import ValidationError
 
-from flowbuilder.errors import InvalidValue, Problem, Severity
+from flowbuilder.errors import InvalidValue, Severity
 from flowbuilder.flow import Flow, Step
 from flowbuilder.strictjson import DOCUMENT_LIMITS, Limits, check
 from flowbuilder.tools import ToolRegistry
 from flowbuilder.types import JsonObject
-from flowbuilder.validation.arguments import size_problems
-from flowbuilder.validation.compensation import compensation_problems
-from flowbuilder.validation.dataflow import step_problems
-from flowbuilder.validation.scope import DataScope
-from flowbuilder.validation.shape import Shape
-from flowbuilder.validation.structure import dependency_problems
+from flowbuilder.validation.checker import Checker
 
 #: A step stands in the list of steps, which stands in the document.
 _ABOVE = 2
@@ -48,18 +41,18 @@ class GrowingFlow:
         value_bytes: int,
     ) -> None:
         document = flow.document()
-        self._steps: list[Step | None] = list(flow.steps)
-        self._shape = Shape(
-            document={key: value for key, value in document.items() if key != "steps"},
-            steps=self._steps,
-            raw_ids=[step.id for step in flow.steps],
+        self._checker = Checker(  # a draft may name flows that are still to come
+            registry,
+            head={key: value for key, value in document.items() if key != "steps"},
+            max_steps=max_steps,
+            value_bytes=value_bytes,
         )
-        self._scope = DataScope(self._shape, registry)
-        self._most = max_steps
+        for step in flow.steps:
+            self._checker.add(_stored(step))
+        self._count, self._most = len(flow.steps), max_steps
         self._limits = Limits(
             depth=min(depth, DOCUMENT_LIMITS.depth) - _ABOVE, bytes=DOCUMENT_LIMITS.bytes
         )
-        self._value_bytes = value_bytes
         self._size = len(orjson.dumps(document))
 
     def add(self, given: JsonObject) -> JsonObject | None:
@@ -72,27 +65,16 @@ class GrowingFlow:
             step = Step.model_validate(check(given, limits=self._limits))
         except (InvalidValue, ValidationError):
             return None
-        stored: JsonObject = step.model_dump(mode="json", exclude_defaults=True)
+        stored = _stored(step)
         self._size += len(orjson.dumps(stored)) + 1
-        known = self._shape.raw_ids
-        if (
-            len(known) >= self._most
-            or self._size > self._limits.bytes
-            or step.id in self._scope.names
-        ):
+        self._count += 1
+        if self._count > self._most or self._size > self._limits.bytes:
             return None
-        self._shape.raw_ids.append(step.id)
-        self._steps.append(step)
-        self._scope.add(step)
-        wrong = any(problem.severity is Severity.ERROR for problem in self._problems(step))
-        return None if wrong else stored
+        found = self._checker.add(stored)
+        wrong = any(problem.severity is Severity.ERROR for problem in found)
+        return None if wrong or not self._checker.is_settled else stored
 
-    def _problems(self, step: Step) -> list[Problem]:
-        position, scope = len(self._shape.raw_ids) - 1, self._scope
-        flows: Collection[str] | None = None  # a draft may name flows that are still to come
-        return [
-            *dependency_problems(position, step, self._shape, scope.ids, scope.names),
-            *size_problems(position, step, self._value_bytes),
-            *step_problems(position, step, scope, flows),
-            *compensation_problems(position, step, scope),
-        ]
+
+def _stored(step: Step) -> JsonObject:
+    stored: JsonObject = step.model_dump(mode="json", exclude_defaults=True)
+    return stored

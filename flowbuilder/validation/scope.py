@@ -2,30 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, KeysView
 from dataclasses import dataclass, field
-from typing import Any
-
-from jsonschema.protocols import Validator
 
 from flowbuilder.errors import Fix, InvalidValue, Problem
 from flowbuilder.flow import OnError, Step
-from flowbuilder.graph import Ancestry
-from flowbuilder.references import Found, Reference, find
-from flowbuilder.schemas import (
-    UNKNOWN,
-    Hit,
-    Look,
-    Missing,
-    element,
-    is_usable,
-    lookup,
-    quick_check,
-    validator,
-)
-from flowbuilder.tools import Tool, ToolRegistry
-from flowbuilder.types import JsonSchema, JsonValue
+from flowbuilder.references import Reference, parse
+from flowbuilder.schemas import UNKNOWN, Hit, Look, Missing
+from flowbuilder.tools import ToolRegistry
+from flowbuilder.types import JsonSchema
+from flowbuilder.validation.facts import Source, ToolFacts, elements_of, facts_of, source_of
 from flowbuilder.validation.hints import Hints, shorten
+from flowbuilder.validation.reading import Path
 from flowbuilder.validation.shape import Shape
 
 _RUN: JsonSchema = {
@@ -38,115 +25,107 @@ _RUN: JsonSchema = {
     },
     "additionalProperties": False,
 }
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class ArgumentJudge:
-    """What is known of a tool's input schema, found once for all steps that use the tool."""
-
-    fit: Callable[[JsonValue], bool]
-    """True: they fit. False: the validator has the last word."""
-    validator: Validator
+_ANYTHING = Source(UNKNOWN)
+_RUN_HIT = Hit(_RUN, _RUN)
+_INDEX = Source(Hit({"type": "integer"}, {}), key="index")
 
 
 @dataclass(slots=True)
 class DataScope:
-    """Looks references up in schemas. Steps whose shape or tool is unknown answer to anything."""
+    """Looks references up in schemas. Steps whose shape or tool is unknown answer to anything.
+
+    Steps are put in as they arrive: of several with one id the first counts.
+    """
 
     shape: Shape
     registry: ToolRegistry
-    ids: list[str] = field(init=False)
-    _steps: dict[str, Step | None] = field(init=False)
-    _outputs: dict[str, Look] = field(init=False, default_factory=dict)
-    _arguments: dict[str, ArgumentJudge | None] = field(init=False, default_factory=dict)
-    _ancestry: Ancestry | None = field(init=False, default=None)
+    ids: list[str] = field(default_factory=list)
+    _steps: dict[str, Step | None] = field(default_factory=dict)
+    _tools: dict[str, ToolFacts | None] = field(default_factory=dict)
+    _outputs: dict[tuple[str, Path], Source] = field(default_factory=dict)
+    _sources: dict[tuple[str, Path], Source] = field(default_factory=dict)
 
-    def __post_init__(self) -> None:
-        self.ids = [name for name in self.shape.raw_ids if name is not None]
-        self._steps = {}
-        for name, step in zip(self.shape.raw_ids, self.shape.steps or (), strict=False):
-            if name is not None:
-                self._steps.setdefault(name, step)
+    def put(self, name: str | None, step: Step | None) -> None:
+        """Take in a step; None for one whose shape is wrong."""
+        if name is not None:
+            self.ids.append(name)
+            self._steps.setdefault(name, step)
 
-    def add(self, step: Step) -> None:
-        """Take in a step that has come to the end of the document."""
-        self.ids.append(step.id)
-        self._steps[step.id] = step
-        if self._ancestry is not None:
-            self._ancestry.add(step.id, self.shape.needs(len(self.shape.raw_ids) - 1, step))
-
-    @property
-    def names(self) -> KeysView[str]:
-        """The ids of all steps."""
-        return self._steps.keys()
+    def __contains__(self, name: str) -> bool:
+        return name in self._steps
 
     def step(self, name: str) -> Step | None:
         """Return the step of this id, if there is one and its shape is right."""
         return self._steps.get(name)
 
-    def tool(self, step: Step) -> Tool | None:
-        """Return the tool of a step if it is known."""
-        return self.registry.get(step.tool)
-
-    def arguments(self, tool: Tool) -> ArgumentJudge | None:
-        """Return what judges a tool's arguments; None where its schema is of no use."""
-        if tool.ref not in self._arguments:
-            schema = tool.input_schema
-            self._arguments[tool.ref] = (
-                ArgumentJudge(fit=quick_check(schema), validator=validator(schema))
-                if is_usable(schema)
-                else None
-            )
-        return self._arguments[tool.ref]
-
-    def stands_before(self, name: str, position: int, step: Step) -> bool:
-        """Whether a step depends, directly or not, on the one called `name`."""
-        if name in self.shape.needs(position, step):
-            return True
-        if self._ancestry is None:
-            graph: dict[str, set[str]] = {}
-            for place, other in self.shape.known_steps():
-                graph.setdefault(other.id, self.shape.needs(place, other))
-            self._ancestry = Ancestry(graph)
-        return self._ancestry.stands_before(name, step.id)
-
-    def output(self, name: str) -> Look:
-        """Return the schema of a step's output: of a mapped step, an array."""
-        if name not in self._outputs:
-            self._outputs[name] = self._find_output(name)
-        return self._outputs[name]
+    def facts(self, tool: str) -> ToolFacts | None:
+        """Return what is known of a tool by its name in a step; None if there is no such tool."""
+        if tool not in self._tools:
+            known = self.registry.get(tool)
+            self._tools[tool] = facts_of(known) if known is not None else None
+        return self._tools[tool]
 
     def look(self, reference: Reference, step: Step | None) -> Look:
         """Return the schema of what a reference leads to; `step` is whose argument it is."""
-        if reference.root == "steps":
-            start = self.output(reference.step or "")
-        elif reference.root == "input":
-            start = Hit(self.shape.input, self.shape.input)
-        elif reference.root == "run":
-            start = Hit(_RUN, _RUN)
-        elif reference.root == "index":
-            start = Hit({"type": "integer"}, {})
-        else:
-            start = self._item(step)
-        if not isinstance(start, Hit):
-            return start
-        return lookup(start.schema, reference.path, start.root)
+        return self.source(reference, step).look
 
-    def reference_problem(self, found: Found, step: Step | None) -> Problem | None:
+    def source(self, reference: Reference, step: Step | None) -> Source:
+        """Return what a reference leads to; `step` is whose argument it is."""
+        if reference.step is not None:
+            place = (reference.step, reference.path)
+            known = self._outputs.get(place)
+            return known if known is not None else self._output(*place)
+        if reference.root == "index":
+            return _INDEX
+        if reference.root == "item":
+            return self._item(reference.path, step.for_each if step is not None else None)
+        place = (reference.root, reference.path)
+        if place not in self._sources:
+            start = _RUN_HIT if reference.root == "run" else Hit(self.shape.input, self.shape.input)
+            self._sources[place] = source_of(start, reference.path)
+        return self._sources[place]
+
+    def _output(self, name: str, path: Path) -> Source:
+        step = self._steps.get(name)
+        facts = self.facts(step.tool) if step is not None else None
+        if step is None or facts is None:
+            return _ANYTHING
+        mapped = step.for_each is not None
+        found = facts.source(path, mapped=mapped, forgiven=step.on_error is OnError.CONTINUE)
+        self._outputs[name, path] = found
+        return found
+
+    def _item(self, path: Path, elements: object) -> Source:
+        """Return what a path leads to in an element of what `for_each` refers to."""
+        array = _reference_to(elements)
+        if array is None or array.root in ("item", "index"):
+            return _ANYTHING
+        if array.step is None:
+            return source_of(elements_of(self.look(array, None)), path)
+        step = self._steps.get(array.step)
+        facts = self.facts(step.tool) if step is not None else None
+        if step is None or facts is None:
+            return _ANYTHING
+        forgiven = step.on_error is OnError.CONTINUE
+        return facts.item(array.path, path, mapped=step.for_each is not None, forgiven=forgiven)
+
+    def reference_problem(
+        self, reference: Reference, pointer: str, step: Step | None
+    ) -> Problem | None:
         """Return why a reference cannot be right, None when it can."""
-        reference = found.reference
-        if reference.root in ("item", "index") and (step is None or step.for_each is None):
+        if reference.step is not None:
+            if reference.step not in self._steps:
+                return self.unknown_step(reference.step, pointer)
+        elif reference.root in ("item", "index") and (step is None or step.for_each is None):
             return Problem(
                 code="item_outside_map",
-                pointer=found.pointer,
+                pointer=pointer,
                 message=f"{reference}: only a step with for_each has {reference.root}",
                 fix=Fix.MODEL,
             )
-        if reference.step is not None and reference.step not in self._steps:
-            return self.unknown_step(reference.step, found.pointer)
         look = self.look(reference, step)
         if isinstance(look, Missing):
-            return _missing(reference, look, found.pointer, self.shape.hints)
+            return _missing(reference, look, pointer, self.shape.hints)
         return None
 
     def unknown_step(self, name: str, pointer: str) -> Problem:
@@ -159,36 +138,15 @@ class DataScope:
             fix=Fix.MODEL,
         )
 
-    def _find_output(self, name: str) -> Look:
-        step = self._steps.get(name)
-        tool = self.tool(step) if step is not None else None
-        if step is None or tool is None:
-            return UNKNOWN
-        schema: dict[str, Any] = tool.output_schema
-        if not schema or not is_usable(schema):
-            return UNKNOWN if step.for_each is None else _array_of({}, {})
-        if step.for_each is not None:
-            return _array_of(schema, schema)
-        if step.on_error is OnError.CONTINUE:
-            return Hit({"anyOf": [schema, {"type": "null"}]}, schema)
-        return Hit(schema, schema)
 
-    def _item(self, step: Step | None) -> Look:
-        if step is None or not isinstance(step.for_each, str):
-            return UNKNOWN
-        try:
-            exact = [item.reference for item in find(step.for_each) if item.exact]
-        except InvalidValue:
-            return UNKNOWN
-        if not exact or exact[0].root in ("item", "index"):
-            return UNKNOWN
-        source = self.look(exact[0], None)
-        found = element(source.schema, source.root) if isinstance(source, Hit) else UNKNOWN
-        return found if isinstance(found, Hit) else UNKNOWN  # for_each is reported by itself
-
-
-def _array_of(schema: JsonSchema, root: JsonSchema) -> Look:
-    return Hit({"type": "array", "items": schema}, root)
+def _reference_to(elements: object) -> Reference | None:
+    """Return the one reference that a for_each is, if it is one."""
+    if not isinstance(elements, str):
+        return None
+    try:
+        return parse(elements).exact
+    except InvalidValue:
+        return None
 
 
 def _missing(reference: Reference, look: Missing, pointer: str, hints: Hints) -> Problem:

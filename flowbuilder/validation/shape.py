@@ -21,13 +21,11 @@ from flowbuilder.flow import (
     RetryPolicy,
     Step,
 )
-from flowbuilder.graph import needs
-from flowbuilder.schemas import schema_problems
-from flowbuilder.strictjson import escape
+from flowbuilder.schemas import is_usable, schema_problems
+from flowbuilder.strictjson import dumps, escape
 from flowbuilder.types import JsonObject, JsonValue
 from flowbuilder.validation.hints import Hints, shorten, shown
 
-Model = TypeVar("Model", bound=BaseModel)
 #: What was expected, by pydantic's name of the error.
 _TYPE_ERRORS = {
     "model_type": "an object",
@@ -46,6 +44,8 @@ _WORDING = (
     ("List should have", "it has"),
     (" after validation", ""),
 )
+#: Bytes of a schema that is remembered.
+_LARGEST_KEPT = 20_000
 #: More keys than any step has: its unknown keys are not listed one by one.
 _MOST_KEYS = 50
 _PATTERNS = {
@@ -58,18 +58,19 @@ _PATTERNS = {
 
 @dataclass(slots=True)
 class Shape:
-    """What could be read of a document. `steps` is None when there are none to look at."""
+    """What could be read of a document, and of its steps as they are added."""
 
     document: JsonObject = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
     steps: list[Step | None] | None = None
-    """The steps in order, None in the place of one whose shape is wrong."""
+    """The steps in order, None in the place of one whose shape is wrong; None before the first."""
+    raw: Sequence[JsonValue] = ()
+    """The steps as they stand, for `add`; none when they are not to be looked at."""
     input_usable: bool = True
     """Whether the input schema is one; nothing is judged by a broken one."""
     hints: Hints = field(default_factory=Hints)
-    raw_ids: list[str | None] = field(default_factory=list)
-    """The ids as they stand, also of steps whose shape is wrong."""
-    _needs: dict[int, set[str]] = field(default_factory=dict)
+    _first: dict[str, int] = field(default_factory=dict)
+    """Where each id stands first."""
 
     @property
     def input(self) -> dict[str, Any]:
@@ -88,15 +89,25 @@ class Shape:
             if step is not None:
                 yield position, step
 
-    def needs(self, position: int, step: Step) -> set[str]:
-        """Return the ids that the step at a position depends on; read once."""
-        if position not in self._needs:
-            self._needs[position] = needs(step)
-        return self._needs[position]
-
     def flow(self) -> Flow:
         """Return the flow; only for a document without errors."""
         return Flow.model_validate({**self.document, "steps": self.steps})
+
+    def add(self, raw: JsonValue) -> tuple[str | None, Step | None, list[Problem]]:
+        """Read one step more: its id as it stands, the step if it is one, and what is wrong."""
+        if self.steps is None:
+            self.steps = []
+        position = len(self.steps)
+        pointer = f"/steps/{position}"
+        step, problems = _read(Step, raw, pointer, self.hints)
+        self.steps.append(step)
+        identity = raw.get("id") if isinstance(raw, dict) else None
+        if not isinstance(identity, str):
+            return None, step, problems
+        if identity in self._first:
+            problems.append(_duplicate(identity, pointer, self._first[identity]))
+        self._first.setdefault(identity, position)
+        return identity, step, problems
 
 
 def read_shape(document: JsonValue, *, max_steps: int) -> Shape:
@@ -112,7 +123,7 @@ def read_shape(document: JsonValue, *, max_steps: int) -> Shape:
     shape = Shape(document=document)
     shape.problems += _head_problems(document, shape.hints)
     if "input" in document:
-        unusable = schema_problems(document["input"], "/input")
+        unusable = _input_problems(document["input"])
         shape.input_usable = not unusable
         shape.problems += unusable
     listed = document.get("steps", [])
@@ -138,29 +149,20 @@ def read_shape(document: JsonValue, *, max_steps: int) -> Shape:
             )
         )
     else:
-        _read_steps(shape, listed)
+        shape.raw = listed
     return shape
+
+
+def _input_problems(schema: JsonValue) -> list[Problem]:
+    """Return what is wrong with an input schema; that nothing is, is remembered by its content."""
+    if isinstance(schema, dict) and len(dumps(schema)) <= _LARGEST_KEPT and is_usable(schema):
+        return []
+    return schema_problems(schema, "/input")
 
 
 def _head_problems(document: JsonObject, hints: Hints) -> list[Problem]:
     head = {key: value for key, value in document.items() if key not in ("steps", "input")}
     return _read(Flow, {**head, "steps": []}, "", hints)[1]
-
-
-def _read_steps(shape: Shape, listed: Sequence[JsonValue]) -> None:
-    shape.steps = []
-    first: dict[str, int] = {}
-    for position, raw in enumerate(listed):
-        pointer = f"/steps/{position}"
-        identity = raw.get("id") if isinstance(raw, dict) else None
-        shape.raw_ids.append(identity if isinstance(identity, str) else None)
-        step, found = _read(Step, raw, pointer, shape.hints)
-        shape.problems += found
-        shape.steps.append(step)
-        if isinstance(identity, str):
-            if identity in first:
-                shape.problems.append(_duplicate(identity, pointer, first[identity]))
-            first.setdefault(identity, position)
 
 
 def _duplicate(identity: str, pointer: str, first: int) -> Problem:
@@ -173,10 +175,12 @@ def _duplicate(identity: str, pointer: str, first: int) -> Problem:
     )
 
 
+_M = TypeVar("_M", bound=BaseModel)
+
+
 def _read(
-    model: type[Model], raw: object, pointer: str, hints: Hints
-) -> tuple[Model | None, list[Problem]]:
-    """Return what a part of a document says, or None and why it cannot be read."""
+    model: type[_M], raw: object, pointer: str, hints: Hints
+) -> tuple[_M | None, list[Problem]]:
     if isinstance(raw, dict) and len(raw) > _MOST_KEYS:
         message = f"{len(raw)} keys; no part of a flow has so many"
         return None, [_made("unknown_key", pointer, message)]

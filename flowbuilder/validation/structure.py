@@ -1,95 +1,124 @@
-"""The graph of a document: unknown dependencies, steps that wait for themselves, cycles."""
+"""The order of a document's steps: dependencies, steps that wait for themselves, cycles."""
 
 from __future__ import annotations
 
-from collections.abc import Container, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
-from flowbuilder.errors import Fix, InvalidValue, Problem, Severity
-from flowbuilder.flow import Step, TriggerRule
+from flowbuilder.errors import Fix, Problem, Severity
+from flowbuilder.flow import TriggerRule
 from flowbuilder.graph import cycles
-from flowbuilder.references import step_ids, texts
-from flowbuilder.validation.shape import Shape
-
-
-def structure_problems(shape: Shape) -> list[Problem]:
-    """Return the problems of `depends_on` and of the graph as a whole."""
-    known = [identity for identity in shape.raw_ids if identity is not None]
-    names = set(known)
-    places = {identity: place for place, identity in reversed(list(enumerate(shape.raw_ids)))}
-    problems: list[Problem] = []
-    graph: dict[str, list[str]] = {}
-    for position, step in shape.known_steps():
-        problems += dependency_problems(position, step, shape, known, names)
-        others = shape.needs(position, step) - {step.id}
-        before = sorted(others, key=lambda name: (places.get(name, 0), name))
-        graph.setdefault(step.id, before)
-    for path in cycles(graph):
-        problems.append(_cycle(path, places.get(path[0], 0)))
-    return problems
+from flowbuilder.validation.lineage import Lineage
+from flowbuilder.validation.reading import StepReading
+from flowbuilder.validation.scope import DataScope
 
 
 def dependency_problems(
-    position: int, step: Step, shape: Shape, known: Sequence[str], names: Container[str]
+    reading: StepReading, scope: DataScope, known: Mapping[str, Lineage]
 ) -> list[Problem]:
-    """Return the problems of what one step depends on; `names` are the `known` ids of steps."""
-    problems = []
+    """Return the problems of what one step waits for."""
+    step, problems = reading.step, []
     seen: set[str] = set()
     for place, name in enumerate(step.depends_on):
-        pointer = f"/steps/{position}/depends_on/{place}"
+        pointer = f"{reading.pointer}/depends_on/{place}"
         if name == step.id:
             problems.append(_itself(step.id, pointer))
-        elif name not in names:
-            problems.append(
-                Problem(
-                    code="unknown_dependency",
-                    pointer=pointer,
-                    message=f"there is no step {name!r}",
-                    hint=shape.hints.meant(name, known),
-                    fix=Fix.MODEL,
-                )
-            )
+        elif name not in scope:
+            problems.append(_unknown(name, pointer, scope))
         elif name in seen:
-            problems.append(
-                Problem(
-                    code="duplicate_dependency",
-                    pointer=pointer,
-                    message=f"{name!r} is listed twice",
-                    severity=Severity.WARNING,
-                    fix=Fix.AUTO,
-                )
-            )
+            problems.append(_listed_twice(name, pointer))
         seen.add(name)
-    before = shape.needs(position, step)
-    if step.id in before and step.id not in seen:
-        problems.append(_itself(step.id, f"/steps/{position}{_own_place(step)}"))
-    if step.trigger_rule is not TriggerRule.ALL_SUCCESS and not before:
+    if step.id in reading.needs and step.id not in seen:
+        problems.append(_itself(step.id, _own_place(reading)))
+    if step.trigger_rule is not TriggerRule.ALL_SUCCESS and not reading.needs:
         problems.append(
             Problem(
                 code="trigger_rule_unused",
-                pointer=f"/steps/{position}/trigger_rule",
+                pointer=f"{reading.pointer}/trigger_rule",
                 message=f"{step.trigger_rule.value} says nothing: the step depends on no other",
                 severity=Severity.WARNING,
                 fix=Fix.AUTO,
             )
         )
+    if step.depends_on:
+        problems += _needless(reading, known)
     return problems
 
 
-def _own_place(step: Step) -> str:
+def _needless(reading: StepReading, known: Mapping[str, Lineage]) -> list[Problem]:
+    """Return the listed dependencies that hold anyway."""
+    step = reading.step
+    referred = reading.data | reading.key.steps
+    problems = []
+    for place, name in enumerate(step.depends_on):
+        if name == step.id or name not in known or name in step.depends_on[:place]:
+            continue
+        through = None
+        if name in referred:
+            through = "a reference says so already"
+        elif step.trigger_rule is TriggerRule.ALL_SUCCESS:
+            bit = known[name].place
+            others = (other for other in reading.needs if other not in (name, step.id))
+            between = [
+                other
+                for other in others
+                if other in known and known[other].place != bit and known[other].passed & bit
+            ]
+            through = f"{min(between)!r} comes after it already" if between else None
+        if through is not None:
+            problems.append(
+                Problem(
+                    code="needless_dependency",
+                    pointer=f"{reading.pointer}/depends_on/{place}",
+                    message=f"the step need not wait for {name!r}: {through}",
+                    severity=Severity.WARNING,
+                    fix=Fix.AUTO,
+                )
+            )
+    return problems
+
+
+def cycle_problems(
+    readings: Sequence[StepReading], places: Mapping[str, int], settled: Collection[str]
+) -> list[Problem]:
+    """Return the cycles among steps; the settled ones are in none."""
+    graph: dict[str, list[str]] = {}
+    for reading in readings:
+        before = reading.needs - {reading.step.id}
+        ordered = sorted(
+            (name for name in before if name not in settled),
+            key=lambda name: (places.get(name, 0), name),
+        )
+        graph.setdefault(reading.step.id, ordered)
+    return [_cycle(path, places.get(path[0], 0)) for path in cycles(graph)]
+
+
+def _own_place(reading: StepReading) -> str:
     """Return where a step refers to itself."""
-    key = step.limit.key if step.limit is not None else None
-    for value, pointer in (
-        (step.args, "/args"),
-        (step.for_each, "/for_each"),
-        (key, "/limit/key"),
-    ):
-        for where, text in texts(value, pointer):
-            try:
-                if step.id in step_ids(text):
-                    return where
-            except InvalidValue:
-                continue
-    return "/when"
+    for part in (reading.args, reading.elements, reading.key):
+        for found in part.found():
+            if found.reference.step == reading.step.id:
+                return found.pointer
+    return f"{reading.pointer}/when"
+
+
+def _unknown(name: str, pointer: str, scope: DataScope) -> Problem:
+    return Problem(
+        code="unknown_dependency",
+        pointer=pointer,
+        message=f"there is no step {name!r}",
+        hint=scope.shape.hints.meant(name, scope.ids),
+        fix=Fix.MODEL,
+    )
+
+
+def _listed_twice(name: str, pointer: str) -> Problem:
+    return Problem(
+        code="duplicate_dependency",
+        pointer=pointer,
+        message=f"{name!r} is listed twice",
+        severity=Severity.WARNING,
+        fix=Fix.AUTO,
+    )
 
 
 def _itself(identity: str, pointer: str) -> Problem:

@@ -28,6 +28,7 @@ from flowbuilder.policy import apply_policy
 from flowbuilder.settings import Settings
 from flowbuilder.types import JsonObject
 from flowbuilder.validation import Validation, validate
+from flowbuilder.validation.catalogue import without_advice
 
 #: A longer run of letters, digits or brackets is no word (addresses have marks in between).
 _RUN = re.compile(r"\w{200}|([^\w\s])\1{40}")
@@ -181,7 +182,9 @@ class RulePlanner:
         document = _document(request, made)
         checked = validate(document, request.registry, max_steps=self._settings.max_steps)
         asked = {question.pointer for question in made.asked()}
-        problems = [item for item in checked.problems if not _answered_later(item, asked)]
+        problems = [
+            item for item in without_advice(checked.problems) if not _answered_later(item, asked)
+        ]
         return checked, document, tuple(problems)
 
 

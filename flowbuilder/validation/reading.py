@@ -1,0 +1,242 @@
+"""One value of a document with its references, read once.
+
+The texts of a step's arguments are looked through a single time; everything that is said about
+them later (order, types, taint) works on what was found.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import TypeAlias
+
+from flowbuilder.errors import Fix, InvalidValue, Problem
+from flowbuilder.expressions import step_names
+from flowbuilder.flow import Step
+from flowbuilder.references import OPEN, Found, Reference, parse
+from flowbuilder.strictjson import escape
+from flowbuilder.types import JsonValue
+
+Path: TypeAlias = tuple[str | int, ...]
+#: Longer texts are parsed each time: they would fill the memory.
+_LONGEST_KEPT = 2000
+#: Spellings of a reference from other languages: `{{ steps.a.b }}`, `${steps.a.b}`, `$steps.a.b`.
+_LIKE = re.compile(
+    r"(?<![${])(?:\{\{\s*|\$\{\s*|\$\$?(?=steps\b))steps\.(?P<step>[A-Za-z_]\w*)[\w.\[\]]*\s*\}{0,2}"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Parsed:
+    """What a text with references says."""
+
+    references: tuple[Reference, ...]
+    exact: bool
+    """Whether the text is one reference and nothing else."""
+    steps: frozenset[str]
+    """The ids of the steps that are referred to."""
+
+
+_UNREADABLE = Parsed((), False, frozenset())
+
+
+@dataclass(slots=True)
+class Hole:
+    """A text that holds references."""
+
+    pointer: str
+    path: Path
+    """Where it stands inside the value."""
+    text: Parsed = _UNREADABLE
+
+    @property
+    def exact(self) -> Reference | None:
+        """The reference, when the text is nothing else."""
+        return self.text.references[0] if self.text.exact else None
+
+    @property
+    def found(self) -> list[Found]:
+        """The references with their place; none when the text cannot be read."""
+        return [Found(item, self.pointer, self.text.exact) for item in self.text.references]
+
+
+@dataclass(slots=True)
+class Reading:
+    """A value's references, and what is wrong with their spelling."""
+
+    holes: list[Hole] = field(default_factory=list)
+    problems: list[Problem] = field(default_factory=list)
+    lookalikes: list[tuple[str, str, str]] = field(default_factory=list)
+    """`(pointer, step, text)` of what looks like a reference in another language."""
+
+    def found(self) -> Iterator[Found]:
+        """Yield every reference in order."""
+        for hole in self.holes:
+            yield from hole.found
+
+    @property
+    def steps(self) -> set[str]:
+        """The ids of the steps that are referred to."""
+        names: set[str] = set()
+        for hole in self.holes:
+            names |= hole.text.steps
+        return names
+
+
+def read_value(value: JsonValue, pointer: str) -> Reading:
+    """Find every reference in a value; never raises."""
+    told: list[tuple[Path, str]] = []
+    keys: list[Path] = []
+    _look_through(value, (), told, keys)
+    if not told and not keys:
+        return NOTHING
+    reading = Reading(problems=[_in_key(pointer + _pointer(path)) for path in keys])
+    for path, text in told:
+        _read_text(text, pointer + _pointer(path), path, reading)
+    return reading
+
+
+def _look_through(
+    value: JsonValue, path: Path, told: list[tuple[Path, str]], keys: list[Path]
+) -> None:
+    """Collect the texts that may speak of other values, and the keys that do."""
+    if isinstance(value, str):
+        if OPEN in value or "steps." in value:
+            told.append((path, value))
+    elif isinstance(value, dict):
+        for key, item in value.items():
+            if isinstance(item, str | dict | list):
+                _look_through(item, (*path, key), told, keys)
+            if OPEN in key:
+                keys.append((*path, key))
+    elif isinstance(value, list):
+        for index, item in enumerate(value):
+            if isinstance(item, str | dict | list):
+                _look_through(item, (*path, index), told, keys)
+
+
+def _pointer(path: Path) -> str:
+    return "".join([f"/{escape(part) if isinstance(part, str) else part}" for part in path])
+
+
+def _read_text(text: str, pointer: str, path: Path, into: Reading) -> None:
+    read = 0
+    if OPEN in text:
+        wrong = len(into.problems)
+        hole = _hole(text, pointer, path, into)
+        read = len(hole.text.references)
+        if read or len(into.problems) > wrong:  # else the signs are escaped: plain text
+            into.holes.append(hole)
+    if text.count("steps.") > read:
+        into.lookalikes += [(pointer, match["step"], match[0]) for match in _LIKE.finditer(text)]
+
+
+def _hole(text: str, pointer: str, path: Path, into: Reading) -> Hole:
+    try:
+        parsed = _parsed_known(text) if len(text) <= _LONGEST_KEPT else _parsed(text)
+    except InvalidValue as error:
+        into.problems.append(problem_of(error, pointer))
+        return Hole(pointer, path)
+    return Hole(pointer, path, parsed)
+
+
+@lru_cache(maxsize=4096)
+def _parsed_known(text: str) -> Parsed:
+    return _parsed(text)
+
+
+def _parsed(text: str) -> Parsed:
+    template = parse(text)
+    found = template.references
+    steps = frozenset(item.step for item in found if item.step is not None)
+    return Parsed(found, template.exact is not None, steps)
+
+
+def _in_key(pointer: str) -> Problem:
+    return Problem(
+        code="reference_in_key",
+        pointer=pointer,
+        message="a reference stands for a value, never for a key",
+        fix=Fix.MODEL,
+    )
+
+
+def problem_of(error: InvalidValue, pointer: str) -> Problem:
+    """Return an error of a value as a problem of the document."""
+    return Problem(
+        code=error.code, pointer=pointer, message=error.message, hint=error.hint, fix=Fix.MODEL
+    )
+
+
+#: Of a value without references.
+NOTHING = Reading()
+
+
+@dataclass(slots=True)
+class StepReading:
+    """A step whose shape is right, with everything that it refers to."""
+
+    position: int
+    pointer: str
+    """Where it stands in the document."""
+    step: Step
+    args: Reading
+    elements: Reading
+    key: Reading
+    """Of the limit's key."""
+    needs: set[str]
+    """The ids of the steps that it waits for."""
+    mentions: Collection[str]
+    """The ids of all other steps that it is judged by."""
+
+    @property
+    def data(self) -> set[str]:
+        """The ids of the steps that its data comes from."""
+        return self.args.steps | self.elements.steps
+
+
+def read_step(position: int, step: Step) -> StepReading:
+    """Read a step's references; never raises."""
+    pointer = f"/steps/{position}"
+    needs = set(step.depends_on)
+    args = read_value(step.args, f"{pointer}/args") if step.args else NOTHING
+    elements = key = NOTHING
+    if step.for_each is not None:
+        elements = read_value(step.for_each, f"{pointer}/for_each")
+    if step.limit is not None and step.limit.key is not None:
+        key = read_value(step.limit.key, f"{pointer}/limit/key")
+    if step.when is not None:
+        needs |= step_names(step.when)
+    unclear = step.compensate is not None
+    for reading in (args, elements, key):
+        if reading is not NOTHING:
+            needs |= _readable(reading)
+            unclear = unclear or bool(reading.problems or reading.lookalikes)
+    others: Collection[str] = needs
+    if unclear:
+        others = needs | _mentioned(step, (args, elements, key))
+    if step.id in others:
+        others = set(others) - {step.id}
+    return StepReading(position, pointer, step, args, elements, key, needs, others)
+
+
+def _mentioned(step: Step, readings: Sequence[Reading]) -> set[str]:
+    """Return the steps that one is judged by though it does not wait for them."""
+    found: set[str] = set()
+    for reading in readings:
+        # a text that cannot be read takes the others beside it out of the order of steps
+        if reading.problems or reading.lookalikes:
+            found |= reading.steps | {name for _, name, _ in reading.lookalikes}
+    if step.compensate is not None:
+        found |= read_value(step.compensate.args, "").steps
+    return found
+
+
+def _readable(reading: Reading) -> set[str]:
+    """Return the steps of a value's references; none where a text in it cannot be read.
+
+    So it is where the graph of a flow is made.
+    """
+    return reading.steps if all(hole.text is not _UNREADABLE for hole in reading.holes) else set()
