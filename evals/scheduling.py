@@ -62,7 +62,7 @@ class TimedGraph:
     @property
     def goal(self) -> str:
         """What a planner is told."""
-        parts = "; ".join(item.title for item in self.steps)
+        parts = "; ".join(f"{item.title} ({item.seconds:g} seconds)" for item in self.steps)
         return f"Do the work of {self.name}, {self.title}: {parts}"
 
     def document(self) -> JsonObject:

@@ -283,7 +283,7 @@ async def test_nothing_is_added_to_a_run_that_is_being_undone(engine: Engine) ->
     assert {reason.code for reason in why.reasons} >= {"compensating", "queued"}
     [reason] = [reason for reason in why.reasons if reason.code == "compensating"]
     assert reason.message == (
-        "The run has failed at step b (it went wrong) and is being undone: 0 of 1 steps are."
+        "The run has failed at step b (it went wrong) and is being undone: 0 of 1 step so far."
     )
     await engine.drain(done)
     await ended(engine, run)
