@@ -82,6 +82,20 @@ async def test_more_child_runs_than_one_round_relays_are_no_reason_to_pause(
         assert await bench.result(run) == [{"a": 2}] * count
 
 
+async def test_the_slot_of_a_cancelled_run_is_filled_without_a_poll(database: Database) -> None:
+    """Its handler leaves no outcome, so there is nothing to report that would bring the next task."""
+    bench = Bench(database)
+    async with bench.worker(poll_interval=HOURLY, concurrency=1) as worker:
+        hangs = await bench.start({"id": "a", "tool": "hang.here", "args": {"name": "a"}})
+        worker._heard_of_work()
+        await eventually(lambda: bench.called == ["a"])
+        run = await bench.start({"id": "b", "tool": "add.one", "args": {"n": 1}})
+        await bench.store.cancel_run(hangs)
+        worker._heard_of_work()
+        assert await bench.result(run) == {"b": 2}
+        assert bench.stopped == ["a"]
+
+
 async def test_short_sleeps_end_without_a_poll(database: Database) -> None:
     bench = Bench(database)
     run = await bench.start(
