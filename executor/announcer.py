@@ -59,8 +59,8 @@ class Announcer:
     """Collects what is to be announced and sends it at most once per millisecond.
 
     News of streams that surely go on are for those who watch, and wait two milliseconds for more
-    of their kind; ends, what somebody waits for, and work go at once, but work not again within
-    twenty milliseconds.
+    of their kind; ends, what somebody waits for, and work go at once, but that there is a backlog
+    of it not again within twenty milliseconds.
     """
 
     def __init__(self, database: Database, *, sender: str, subscribed: Callable[[], None]) -> None:
@@ -77,13 +77,23 @@ class Announcer:
         self._timer: asyncio.TimerHandle | None = None
 
     def signal(
-        self, ids: Iterable[str], *, going_on: Collection[str] = (), ready: bool = False
+        self,
+        ids: Iterable[str],
+        *,
+        going_on: Collection[str] = (),
+        ready: bool = False,
+        backlog: bool = False,
     ) -> None:
-        """Announce soon, without waiting: new events of these streams; work when `ready`."""
+        """Announce soon, without waiting: new events of these streams; work when `ready`.
+
+        `backlog`: the work is not new, or somebody here is about to take it.
+        """
         for one in ids:
             self._ids[one] = one in going_on and self._ids.get(one, True)
             self._urgent = self._urgent or not self._ids[one]
         self._ready = self._ready or ready
+        if ready and not backlog:
+            self._work_at = -math.inf
         self._urgent = self._urgent or (ready and self._work_in() <= 0)
         if (self._ids or self._ready) and self._task is None:
             self._begin()

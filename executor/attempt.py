@@ -10,7 +10,7 @@ from typing import Any
 
 import orjson
 
-from flowbuilder.errors import ExecutionError, InvalidValue, NotFound, StaleTask
+from flowbuilder.errors import Conflict, ExecutionError, InvalidValue, NotFound, StaleTask
 from flowbuilder.executor.calls import Calls, HandlerRaised, ProcessRaised
 from flowbuilder.executor.context import TaskContext
 from flowbuilder.executor.failures import describe, is_final
@@ -185,9 +185,12 @@ class Attempts:
         except NotFound as error:
             if error.code != "version_not_found" or number is not None:
                 raise
-        draft = (await self._store.get_flow(slug)).draft
-        flow = compile_flow(draft, self.registry)
-        return await self._store.register_version(flow, self.registry)
+        row = await self._store.get_flow(slug)
+        flow = compile_flow(row.draft, self.registry)
+        try:
+            return await self._store.register_version(flow, self.registry, revision=row.revision)
+        except Conflict:  # it was changed just now
+            return await self._version(slug, number)
 
     def _question(self, wait: Wait) -> JsonObject:
         deadline = check_question(wait) or _DEADLINE

@@ -194,7 +194,8 @@ class Exchanges:
             self._extended()
         found = bool(answer.tasks)
         self.idle = check and not (found or outcomes or len(self._slots))
-        self.more = self.more or (answer.ready and found and self._slots.free > 0)
+        if answer.ready and (found or not free) and not self.closed:
+            self.more = True  # as soon as a slot is free, whether with an outcome or without
         self.missed = self.missed + 1 if answer.ready and free and not found else 0
         self._answered(answer, outcomes)
 

@@ -265,15 +265,21 @@ class Notifications(Subscriptions):
     # -- wake-ups ---------------------------------------------------------------------------
 
     def signal(
-        self, ids: Iterable[str], *, going_on: Collection[str] = (), ready: bool = False
+        self,
+        ids: Iterable[str],
+        *,
+        going_on: Collection[str] = (),
+        ready: bool = False,
+        backlog: bool = False,
     ) -> None:
         """Announce new events of these runs or plans, and work when `ready`, without waiting.
 
-        Those that surely have not ended are named in `going_on`. Who listens in this process
+        Those that surely have not ended are named in `going_on`. Of a `backlog` that somebody here
+        sees to, others are not told again and again. Who listens in this process
         hears it at once, not by way of the database.
         """
         streams = frozenset(ids)
-        self._announcer.signal(streams, going_on=going_on, ready=ready)
+        self._announcer.signal(streams, going_on=going_on, ready=ready, backlog=backlog)
         self._tell_here(streams, ready, streams.difference(going_on))
 
     async def announce(self, ids: Iterable[str], *, ready: bool = False) -> None:

@@ -19,7 +19,7 @@ DELETE_FLOW: Final = (
     b"delete from flowbuilder.flows where workspace_id = %s and slug = %s returning slug"
 )
 REGISTER_VERSION: Final = (
-    b"select * from flowbuilder.register_version(%s, %s, %s, %s, %s, %s, %s::uuid)"
+    b"select * from flowbuilder.register_version(%s, %s, %s, %s, %s, %s, %s::uuid, %s::uuid)"
 )
 GET_VERSION: Final = b"""
     select * from flowbuilder.flow_versions

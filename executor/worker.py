@@ -303,7 +303,7 @@ class Worker:
             self._speaking = True
             try:
                 self._notifications.signal(
-                    answer.touched, going_on=answer.going_on, ready=answer.ready
+                    answer.touched, going_on=answer.going_on, ready=answer.ready, backlog=True
                 )
             finally:
                 self._speaking = False

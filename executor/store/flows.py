@@ -83,6 +83,7 @@ class FlowStore(StoreBase):
         *,
         origin: str = "published",
         owner: str | None = None,
+        revision: str | None = None,
     ) -> VersionRow:
         """Store a compiled flow; the same content and tools give the same version again.
 
@@ -91,6 +92,10 @@ class FlowStore(StoreBase):
             registry: Where bare tool names are pinned to versions.
             origin: `published` (the flow's new head) or `dynamic` (a graph that is not saved).
             owner: Id of the worker in whose process `function.…` tools of this flow live.
+            revision: That of the draft which is published; None for whatever it is.
+
+        Raises:
+            Conflict: Somebody else changed the draft meanwhile (`draft_changed`).
         """
         compiled: list[JsonValue] = list(compile_steps(flow, registry))
         output = compile_output(flow)
@@ -103,6 +108,7 @@ class FlowStore(StoreBase):
             None if output is None else Json(output),
             origin,
             owner,
+            revision,
         )
         return rows.read(VersionRow, row)
 

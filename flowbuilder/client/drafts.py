@@ -150,9 +150,26 @@ async def save(session: Session, document: Document | str) -> FlowRow:
 
 
 async def publish(session: Session, slug: str) -> VersionRow:
-    """Make a version of the draft; the same content gives the same version again."""
+    """Make a version of the draft; the same content gives the same version again.
+
+    Raises:
+        NotFound: There is no such flow.
+        DefinitionError: The draft has problems.
+        Conflict: Others changed it all the time (draft_changed).
+    """
+    for _ in range(TRIES - 1):
+        try:
+            return await _publish_once(session, slug)
+        except Conflict as error:
+            if error.code != "draft_changed":
+                raise
+    return await _publish_once(session, slug)
+
+
+async def _publish_once(session: Session, slug: str) -> VersionRow:
     row = await session.store.get_flow(slug)
-    return await session.store.register_version(await checked(session, row.draft), session.registry)
+    flow = await checked(session, row.draft)
+    return await session.store.register_version(flow, session.registry, revision=row.revision)
 
 
 async def checked(

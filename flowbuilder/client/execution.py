@@ -210,6 +210,8 @@ async def start_all(
     checked = [checked_key(key) for key in keys]
     limit = run_limit(start, flow, session.settings)
     terms = start.terms(session.settings)
+    # A map may end its run while that starts, and nobody is told.
+    heard = not any(step.for_each is not None for step in flow.steps)
     runs: list[Run] = []
     for part in _batches(given):
         batch, batch_keys = given[part], checked[part]
@@ -231,7 +233,9 @@ async def start_all(
                 if not created
                 else _new_row(head, start, started, run_id, value, key)
             )
-            runs.append(Run(session, row, created=created, begun=begun if created else None))
+            runs.append(
+                Run(session, row, created=created, begun=begun if created and heard else None)
+            )
     return runs
 
 

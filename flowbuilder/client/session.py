@@ -174,7 +174,9 @@ class Session:
         worker = self.workers[0] if self.workers else None
         started = await (start(None) if worker is None else worker.lend_room(start))
         begun = dict.fromkeys(task.run_id for task in started.tasks)
-        self.notifications.signal(begun, going_on=begun, ready=started.queued)
+        self.notifications.signal(
+            begun, going_on=begun, ready=started.queued, backlog=worker is not None
+        )
         return started
 
     async def announce_run(self, run_id: str) -> None:

@@ -1,9 +1,10 @@
 -- Store a compiled flow as an immutable version. The content (document and pinned tools) of the
 -- newest version, or of an earlier unsaved graph, gives that version again. The hash does not see
--- the order of keys, which values of the run may show: so the text decides.
+-- the order of keys, which values of the run may show: so the text decides. Where a draft is published
+-- that was read at `p_revision`, it must still be that: a step that came meanwhile is not lost.
 create or replace function flowbuilder.register_version(
     p_workspace uuid, p_document json, p_hash text, p_steps json, p_output json,
-    p_origin text, p_owner uuid
+    p_origin text, p_owner uuid, p_revision uuid default null
 ) returns setof flowbuilder.flow_versions
 language plpgsql set search_path = ''
 as $$
@@ -19,8 +20,11 @@ begin
         insert into flowbuilder.flows (workspace_id, slug, draft, created_at, updated_at)
         values (p_workspace, v_slug, p_document, flowbuilder.now(), flowbuilder.now())
         on conflict do nothing;
-        perform 1 from flowbuilder.flows
-        where workspace_id = p_workspace and slug = v_slug for update;
+        if (select f.revision <> p_revision from flowbuilder.flows f
+            where f.workspace_id = p_workspace and f.slug = v_slug for update) then
+            perform flowbuilder.refuse('conflict', 'draft_changed',
+                format('the draft of %s was changed meanwhile', v_slug));
+        end if;
     end if;
     select v.* into v_version from flowbuilder.flow_versions v
     where v.workspace_id = p_workspace and v.slug = v_slug and v.content_hash = p_hash

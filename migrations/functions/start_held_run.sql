@@ -16,7 +16,8 @@ declare
 begin
     if (v_started ->> 1)::boolean then  -- counted already: a map of nothing ends while it starts
         insert into flowbuilder.run_holds (run_id, owner, reason, held_at, deadline_at)
-        values (v_run, p_owner, p_reason, v_now, v_now + make_interval(secs => p_hold_seconds));
+        select v_run, p_owner, p_reason, v_now, v_now + make_interval(secs => p_hold_seconds)
+        from flowbuilder.runs r where r.id = v_run and r.holds > 0;  -- else it has failed already
     elsif not exists (
         select from flowbuilder.runs r where r.id = v_run and r.finished_at is not null) then
         perform flowbuilder.hold_run(p_workspace, v_run, p_owner, p_reason, p_hold_seconds);

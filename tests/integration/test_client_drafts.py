@@ -111,6 +111,27 @@ async def test_publishing_takes_the_added_steps_along(fb: FlowBuilder) -> None:
         assert len(await run.result(timeout=WAIT)) == 2 * number  # type: ignore[arg-type]
 
 
+async def test_a_step_that_comes_while_it_is_published_is_not_lost(
+    fb: FlowBuilder, dsn: str, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    register = fb.store.register_version
+    await fb.create_flow("race")
+    await fb.add_step("race", "a", tool="text.echo")
+    async with FlowBuilder.connect(dsn, settings=settings, tools=[echo], worker=False) as other:
+        names = ["b", "c"]
+
+        async def late(*given: Any, **rest: Any) -> Any:
+            if names:
+                await other.add_step("race", names.pop(0), tool="text.echo")
+            return await register(*given, **rest)
+
+        monkeypatch.setattr(fb.store, "register_version", late)
+        version = await fb.publish("race")
+        assert await _ids(other, "race") == ["a", "b", "c"]
+        assert len(version.document["steps"]) == 3  # type: ignore[arg-type]
+        assert version.version == 1
+
+
 async def test_a_refused_step_leaves_the_next_one_its_place(fb: FlowBuilder) -> None:
     await fb.create_flow("strict")
     await fb.add_step("strict", "a", tool="text.echo")

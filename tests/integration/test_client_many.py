@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,7 @@ from flowbuilder import FlowBuilder, NotFound, Settings, tool
 from flowbuilder.client import execution
 from flowbuilder.types import JsonValue
 from tests.support.traffic import traffic
+from tests.support.waiting import eventually
 
 WAIT = 60.0
 DOCUMENT: dict[str, Any] = {
@@ -74,6 +77,22 @@ async def test_waiting_for_many_runs_asks_as_often_as_for_one(
         assert [row.id for row in rows] == [run.id for run in part]
         assert {row.status.value for row in rows} == {"cancelled"}
         assert len(seen.statements) == 1
+
+
+async def test_the_end_of_a_run_that_ends_while_it_starts_is_seen_at_once(
+    dsn: str, tmp_path: Path
+) -> None:
+    settings = Settings.load(
+        data_dir=tmp_path, workspace_dir=tmp_path, poll_interval=timedelta(hours=1)
+    )
+    step = {"id": "size", "tool": "text.size", "args": {"text": "a"}}
+    async with FlowBuilder.connect(dsn, settings=settings, tools=[size], worker=True) as fb:
+        first = await fb.execute({"flow": "plain", "steps": [step]})
+        assert await first.result(timeout=WAIT) == {"size": 1}
+        feed = fb._session.feed
+        await eventually(lambda: feed.would_know_end(first.id + "?", time.monotonic()))
+        empty = await fb.execute({"flow": "empty", "steps": [{**step, "for_each": []}]})
+        assert await empty.result(timeout=WAIT) == {"size": []}
 
 
 async def test_runs_that_end_meanwhile_give_their_results(fb: FlowBuilder) -> None:

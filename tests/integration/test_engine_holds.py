@@ -103,6 +103,21 @@ async def test_an_expired_hold_fails_the_run(engine: Engine) -> None:
     await engine.at_rest()
 
 
+async def test_a_run_that_fails_while_it_starts_is_not_held(engine: Engine) -> None:
+    flow = flow_of({"id": "a", "for_each": "${{ input }}"})
+    version = await engine.store.register_version(flow, engine.registry)
+    run, created = await engine.store.start_held_run(
+        version.id, 0, owner="one", hold_seconds=60, timeout_seconds=100
+    )
+    assert created
+    assert (await engine.run(run)).status is RunStatus.FAILED
+    assert await engine.store.run_holds(run) == []
+    await engine.consistent()
+    await engine.jump(61)
+    assert not (await engine.store.tick()).touched
+    await engine.at_rest()
+
+
 async def test_a_run_that_has_nothing_to_do_yet_is_held_from_its_start_on(engine: Engine) -> None:
     flow = flow_of({"id": "a", "for_each": []})
     version = await engine.store.register_version(flow, engine.registry)

@@ -14,6 +14,7 @@ import psycopg
 import pytest
 
 from flowbuilder import FlowBuilder, InvalidValue, Settings, tool
+from flowbuilder.executor import announcer
 from flowbuilder.executor.database import Database
 from flowbuilder.executor.records import Exchange, Outcome
 from flowbuilder.executor.states import RunStatus
@@ -80,6 +81,20 @@ async def test_more_child_runs_than_one_round_relays_are_no_reason_to_pause(
     )
     async with bench.worker(poll_interval=HOURLY):
         assert await bench.result(run) == [{"a": 2}] * count
+
+
+async def test_the_slot_of_a_cancelled_run_is_filled_without_a_poll(database: Database) -> None:
+    """Its handler leaves no outcome: there is no report that would bring the next task along."""
+    bench = Bench(database)
+    async with bench.worker(poll_interval=HOURLY, concurrency=1) as worker:
+        hangs = await bench.start({"id": "a", "tool": "hang.here", "args": {"name": "a"}})
+        worker._heard_of_work()
+        await eventually(lambda: bench.called == ["a"])
+        run = await bench.start({"id": "b", "tool": "add.one", "args": {"n": 1}})
+        await bench.store.cancel_run(hangs)
+        worker._heard_of_work()
+        assert await bench.result(run) == {"b": 2}
+        assert bench.stopped == ["a"]
 
 
 async def test_short_sleeps_end_without_a_poll(database: Database) -> None:
@@ -243,3 +258,22 @@ async def test_a_key_keeps_its_run_when_the_flow_is_changed(fb: FlowBuilder) -> 
     other = await fb.execute("turned", {"b": 1, "aaa": 2})
     assert other.row.version == 2
     await other.result(timeout=WAIT)
+
+
+async def test_what_a_program_without_workers_starts_is_begun_at_once(
+    dsn: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One run after the other: the worker is idle again when the next one comes."""
+    monkeypatch.setattr(announcer, "_WORK_SECONDS", 3600.0)
+    settings = Settings.load(data_dir=tmp_path, workspace_dir=tmp_path, poll_interval=HOURLY)
+    document: JsonObject = {
+        "flow": "short",
+        "steps": [{"id": "a", "tool": "text.stats", "args": {"text": ""}}],
+    }
+    async with (
+        FlowBuilder.connect(dsn, settings=settings, worker=True) as works,
+        FlowBuilder.connect(dsn, settings=settings, worker=False) as asks,
+    ):
+        assert await (await works.execute(document)).result(timeout=WAIT)
+        for _ in range(3):
+            assert await (await asks.execute(document)).result(timeout=WAIT)

@@ -52,17 +52,20 @@ async def test_work_is_announced_at_once_and_then_once_for_all_that_follows(
     announcer.signal([], ready=True)
     assert await sent.statement(1) == [(WORK_CHANNEL, "me ")]
     for _ in range(100):
-        announcer.signal([], ready=True)
+        announcer.signal([], ready=True, backlog=True)
         await asyncio.sleep(0)
     await sent.statement(2)
     await announcer.close()
     assert sent.channels == [[WORK_CHANNEL], [WORK_CHANNEL]]
 
 
-async def test_an_end_does_not_wait_for_the_time_of_work(announcer: Announcer, sent: _Sent) -> None:
+async def test_an_end_does_not_wait_for_the_time_of_work(
+    announcer: Announcer, sent: _Sent, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("flowbuilder.executor.announcer._WORK_SECONDS", 0.5)
     announcer.signal([], ready=True)
     await sent.statement(1)
-    announcer.signal([], ready=True)
+    announcer.signal([], ready=True, backlog=True)
     announcer.signal(["run-1"])
     assert await sent.statement(2) == [(EVENTS_CHANNEL, "me run-1")]
     assert await sent.statement(3) == [(WORK_CHANNEL, "me ")]
@@ -90,6 +93,6 @@ async def test_who_waits_for_it_is_answered_when_it_is_sent(
 async def test_closing_sends_what_is_held_back(announcer: Announcer, sent: _Sent) -> None:
     announcer.signal([], ready=True)
     await sent.statement(1)
-    announcer.signal([], ready=True)
+    announcer.signal([], ready=True, backlog=True)
     await announcer.close()
     assert sent.channels == [[WORK_CHANNEL], [WORK_CHANNEL]]

@@ -74,3 +74,24 @@ async def test_nothing_overlaps_with_an_exchange_that_says_what_is_held() -> Non
             assert not exchanges.due
             store.asked[1][1].set()
     assert exchanges.due, "what has come meanwhile is for the next one"
+
+
+async def test_a_worker_that_ends_does_not_ask_for_what_it_will_not_take() -> None:
+    class Laden(SlowStore):
+        async def exchange(self, _: str, **rest: object) -> Exchange:
+            return Exchange(tasks=[], verdicts={}, ready=True)
+
+    exchanges = Exchanges(
+        cast(Store, Laden()),
+        Slots(4, cast(Work, None), ended=lambda: None),
+        worker_id="one",
+        lease=timedelta(seconds=15),
+        check_every=timedelta(hours=1),
+        begin=lambda task: None,
+        extended=lambda: None,
+        answered=lambda answer, outcomes: None,
+        piled_up=lambda: None,
+    )
+    exchanges.closed = True
+    await exchanges.turn()
+    assert not exchanges.due
