@@ -337,6 +337,8 @@ class Exchange:
     """Those of them that have surely not ended."""
     ready: bool = False
     """More work is visible in the queue than was handed out: wake the others."""
+    elsewhere: bool = False
+    """Work that this call has queued stands there, perhaps for others: they have other tools."""
     next_due_seconds: float | None = None
     """Until the nearest delayed retry or end of a wait that this call set, or until a rate lets the
     next task start; 0 when other runs are to hear of something; None when there is nothing."""

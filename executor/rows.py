@@ -116,6 +116,7 @@ def exchange(answer: Row, tasks: list[LeasedTask], outcomes: Sequence[Outcome]) 
         touched=list(dict.fromkeys(runs)),
         going_on=frozenset(task.run_id for task in tasks),
         ready=answer["ready"],
+        elsewhere=bool(answer["elsewhere"]),
         next_due_seconds=0.0 if answer["due"] else min(delays, default=None),
     )
 

@@ -303,7 +303,10 @@ class Worker:
             self._speaking = True
             try:
                 self._notifications.signal(
-                    answer.touched, going_on=answer.going_on, ready=answer.ready, backlog=True
+                    answer.touched,
+                    going_on=answer.going_on,
+                    ready=answer.ready or answer.elsewhere,
+                    backlog=True,
                 )
             finally:
                 self._speaking = False

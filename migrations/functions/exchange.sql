@@ -71,9 +71,9 @@ begin
     end if;
     return json_build_object(
         'tasks', flowbuilder.lease_payload(v_leased || v_unheard),
-        'denied', v_denied, 'lost', v_lost,
+        'denied', v_denied, 'lost', v_lost, 'due', exists (select from flowbuilder.outbox),
         'ready', flowbuilder.is_claimable(p_worker, v_tools, flowbuilder.now()),
-        'due', exists (select from flowbuilder.outbox),
+        'elsewhere', (v_admitted or v_mapped is not null) and flowbuilder.is_queued(flowbuilder.now()),
         'opens_at', (select s.wake_at from flowbuilder.limit_slots s
                      where s.waiting and s.wake_at > v_now order by s.wake_at limit 1), 'at', v_now);
 end

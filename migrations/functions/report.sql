@@ -33,6 +33,7 @@ begin
             v_ready, p_now, p_worker, flowbuilder.unlimited_tools(p_tools),
             case when p_head is null then p_free else (p_free + 1) / 2 end, p_lease, p_head);
         events := events || v_started;
+        admitted := admitted or cardinality(v_ready) > coalesce(cardinality(leased), 0);
     end if;
 end
 $$;

@@ -277,3 +277,42 @@ async def test_what_a_program_without_workers_starts_is_begun_at_once(
         assert await (await works.execute(document)).result(timeout=WAIT)
         for _ in range(3):
             assert await (await asks.execute(document)).result(timeout=WAIT)
+
+
+async def test_who_has_the_tool_of_the_next_step_hears_of_it_without_a_poll(
+    dsn: str, tmp_path: Path
+) -> None:
+    settings = Settings.load(
+        data_dir=tmp_path, workspace_dir=tmp_path, poll_interval=HOURLY, tools=[]
+    )
+
+    @tool("ping.once")
+    async def ping(n: int) -> int:
+        """Add one."""
+        return n + 1
+
+    @tool("pong.once")
+    async def pong(n: int) -> int:
+        """Add ten."""
+        return n + 10
+
+    async with (
+        FlowBuilder.connect(dsn, settings=settings, tools=[ping], worker=True),
+        FlowBuilder.connect(dsn, settings=settings, tools=[pong], worker=True),
+        FlowBuilder.connect(dsn, settings=settings, tools=[ping, pong], worker=False) as starter,
+    ):
+        names = [ping.name, pong.name] * 3
+        run = await starter.execute(
+            {
+                "flow": "match",
+                "steps": [
+                    {
+                        "id": f"s{place}",
+                        "tool": name,
+                        "args": {"n": f"${{{{ steps.s{place - 1} }}}}" if place else 0},
+                    }
+                    for place, name in enumerate(names)
+                ],
+            }
+        )
+        assert await run.result(timeout=WAIT) == {"s5": 33}
