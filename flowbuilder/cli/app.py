@@ -15,7 +15,6 @@ from flowbuilder.cli.evaluating import add_commands as add_eval_commands
 from flowbuilder.cli.failures import finish, perform
 from flowbuilder.cli.limiting import limits_app
 from flowbuilder.cli.options import Options, hoist
-from flowbuilder.cli.recording import record
 from flowbuilder.cli.steering import VERBS, RunId
 from flowbuilder.cli.step_adding import add_step
 from flowbuilder.cli.subscribing import subscriptions_app
@@ -356,47 +355,3 @@ def model_serve(
     from flowbuilder.cli import modelling
 
     finish(context.obj.printer(), lambda: modelling.serve(context.obj, host, port))
-
-
-@eval_app.command("run")
-def eval_run(
-    context: typer.Context,
-    suite: Annotated[str, typer.Argument(metavar="SUITE", help="Name of a suite, or its file.")],
-    cassette: Annotated[
-        Path | None, typer.Option("--cassette", help="Answer from what `eval record` has kept.")
-    ] = None,
-    trials: Annotated[
-        int, typer.Option("--trials", min=1, max=100, help="How often each case is tried.")
-    ] = 1,
-    report: Annotated[
-        list[Path] | None,
-        typer.Option("--report", help="File to write: .json, .xml (JUnit) or .html. Repeatable."),
-    ] = None,
-    timings: Annotated[
-        bool, typer.Option("--timings/--no-timings", help="Whether reports tell times.")
-    ] = True,
-) -> None:
-    """Run an evaluation suite; 1 when a case fails."""
-    from flowbuilder.cli import measuring, recording
-
-    planning = None if cassette is None else recording.replaying(context.obj, cassette)
-    work = measuring.run(
-        context.obj,
-        suite,
-        planning=planning,
-        trials=trials,
-        reports=report or [],
-        timings=timings,
-    )
-    perform(context.obj.printer(), work)
-
-
-eval_app.command("record")(record)
-
-
-@eval_app.command("list")
-def eval_list(context: typer.Context) -> None:
-    """List the evaluation suites."""
-    from flowbuilder.cli import measuring
-
-    finish(context.obj.printer(), lambda: measuring.suites(context.obj))

@@ -1,4 +1,4 @@
-"""Further commands of `flowbuilder eval`: each reads its arguments and hands them on."""
+"""The commands of `flowbuilder eval`: each reads its arguments and hands them on."""
 
 from __future__ import annotations
 
@@ -7,7 +7,47 @@ from typing import Annotated
 
 import typer
 
-from flowbuilder.cli.failures import finish
+from flowbuilder.cli.failures import finish, perform
+from flowbuilder.cli.recording import record
+
+
+def run(
+    context: typer.Context,
+    suite: Annotated[str, typer.Argument(metavar="SUITE", help="Name of a suite, or its file.")],
+    cassette: Annotated[
+        Path | None, typer.Option("--cassette", help="Answer from what `eval record` has kept.")
+    ] = None,
+    trials: Annotated[
+        int, typer.Option("--trials", min=1, max=100, help="How often each case is tried.")
+    ] = 1,
+    report: Annotated[
+        list[Path] | None,
+        typer.Option("--report", help="File to write: .json, .xml (JUnit) or .html. Repeatable."),
+    ] = None,
+    timings: Annotated[
+        bool, typer.Option("--timings/--no-timings", help="Whether reports tell times.")
+    ] = True,
+) -> None:
+    """Run an evaluation suite; 1 when a case fails."""
+    from flowbuilder.cli import measuring, recording
+
+    planning = None if cassette is None else recording.replaying(context.obj, cassette)
+    work = measuring.run(
+        context.obj,
+        suite,
+        planning=planning,
+        trials=trials,
+        reports=report or [],
+        timings=timings,
+    )
+    perform(context.obj.printer(), work)
+
+
+def suites(context: typer.Context) -> None:
+    """List the evaluation suites."""
+    from flowbuilder.cli import measuring
+
+    finish(context.obj.printer(), lambda: measuring.suites(context.obj))
 
 
 def import_suite(
@@ -91,6 +131,9 @@ def schema(context: typer.Context) -> None:
 
 def add_commands(app: typer.Typer) -> None:
     """Add the commands to those of `flowbuilder eval`."""
+    app.command("run")(run)
+    app.command("record")(record)
+    app.command("list")(suites)
     app.command("compare")(compare)
     app.command("import")(import_suite)
     app.command("parity")(parity)
