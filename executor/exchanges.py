@@ -11,6 +11,7 @@ import logging
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager, nullcontext
+from dataclasses import replace
 from datetime import timedelta
 
 from flowbuilder.errors import DatabaseError, FlowBuilderError, InvalidValue, StaleTask
@@ -42,7 +43,7 @@ class Exchanges:
         worker_id: Whose exchanges these are.
         begin: Begins a leased task.
         extended: Hears that all leases held were extended.
-        answered: Hears each answer and the outcomes that it is about.
+        answered: Hears each answer.
         piled_up: Hears that a second exchange is due.
     """
 
@@ -56,7 +57,7 @@ class Exchanges:
         check_every: timedelta,
         begin: Callable[[LeasedTask], None],
         extended: Callable[[], None],
-        answered: Callable[[Exchange, Sequence[Outcome]], None],
+        answered: Callable[[Exchange], None],
         piled_up: Callable[[], None],
     ) -> None:
         self._store = store
@@ -185,7 +186,9 @@ class Exchanges:
             # After the time of a lease nothing is this worker's any more, answer or not.
             answer = await self._store.database.within(self._lease_seconds, asked)
             self._slots.settle(answer.verdicts)
-            self._slots.drop(answer.lost)
+            if answer.lost:
+                # What a transactional tool has just completed is among them; nobody else tells.
+                answer = replace(answer, touched=[*answer.touched, *self._slots.drop(answer.lost)])
             for task in answer.tasks:
                 self._begin(task)
         if check:
@@ -197,7 +200,7 @@ class Exchanges:
         if answer.ready and (found or not free) and not self.closed:
             self.more = True  # as soon as a slot is free, whether with an outcome or without
         self.missed = self.missed + 1 if answer.ready and free and not found else 0
-        self._answered(answer, outcomes)
+        self._answered(answer)
 
     def _share(self) -> int:
         """How many outcomes to report at once: a third of them when nothing else goes on.

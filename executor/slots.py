@@ -126,11 +126,17 @@ class Slots:
         self._reporting.pop(outcome.key, None)
         self.outcomes[outcome.key] = outcome
 
-    def drop(self, keys: Iterable[Key] | None = None) -> None:
-        """Stop attempts, all by default, whose outcome interests nobody any more."""
+    def drop(self, keys: Iterable[Key] | None = None) -> list[str]:
+        """Stop attempts, all by default, whose outcome interests nobody any more.
+
+        Return the ids of their runs.
+        """
+        runs: list[str] = []
         for key in self.held() if keys is None else keys:
             if (attempt := self._running.get(key)) is not None:
                 attempt.stop(lost=True)
+                runs.append(attempt.task.run_id)
+        return runs
 
     def forget(self) -> None:
         """Drop everything: attempts and outcomes."""

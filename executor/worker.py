@@ -18,7 +18,6 @@ from collections.abc import (
     Callable,
     Iterable,
     Mapping,
-    Sequence,
 )
 from typing import Self
 
@@ -33,7 +32,6 @@ from flowbuilder.executor.notifications import Notifications
 from flowbuilder.executor.records import (
     Exchange,
     LeasedTask,
-    Outcome,
     Room,
     Started,
     Upkeep,
@@ -296,10 +294,16 @@ class Worker:
 
     async def lend_room(self, start: Callable[[Room | None], Awaitable[Started]]) -> Started:
         """Make a call that leases its first tasks to this worker, as far as it has room."""
-        return await (self._exchanges.lend_room(start) if self._tasks else start(None))
+        if not self._tasks:
+            return await start(None)
+        try:
+            return await self._exchanges.lend_room(start)
+        finally:
+            if self._exchanges.due:  # not before, because of the call that was under way
+                self._wake.set()
 
-    def _answered(self, answer: Exchange, outcomes: Sequence[Outcome]) -> None:
-        if outcomes or answer.tasks:
+    def _answered(self, answer: Exchange) -> None:
+        if answer.touched:
             self._speaking = True
             try:
                 self._notifications.signal(

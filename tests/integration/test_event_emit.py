@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from flowbuilder import Context, FlowBuilder, RunFailed, Settings, tool
+from flowbuilder.executor.transactions import Transactions
 from flowbuilder.types import JsonObject, JsonValue
 
 WAIT = 30.0
@@ -69,6 +70,24 @@ async def test_a_waiting_run_goes_on_by_the_event_of_another(
     assert await emits.result(timeout=WAIT) == {"a": {"name": "order.paid", "key": "7"}}
     assert await waits.result(timeout=WAIT) == {"a": payload}
     assert await emitted(fb) == [("order.paid", "7", payload, f"run:{emits.id}")]
+
+
+async def test_an_end_is_told_also_when_leases_are_looked_at_between_commit_and_report(
+    fb: FlowBuilder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    [worker] = fb._session.workers
+    run_in_transaction = Transactions.run
+
+    async def looked_at(*args: Any, **options: Any) -> JsonValue:
+        value = await run_in_transaction(*args, **options)
+        await worker._exchanges.turn(check=True)  # tells that the task is this worker's no more
+        return value
+
+    monkeypatch.setattr(Transactions, "run", looked_at)
+    waits = await fb.execute(waiting("order.paid", "7"))
+    emits = await fb.execute(one_step("event.emit", {"name": "order.paid", "key": "7"}))
+    assert await emits.result(timeout=WAIT) == {"a": {"name": "order.paid", "key": "7"}}
+    assert await waits.result(timeout=WAIT) == {"a": None}
 
 
 async def test_a_run_may_wait_for_what_it_emits_itself(fb: FlowBuilder) -> None:

@@ -57,7 +57,7 @@ async def test_nothing_overlaps_with_an_exchange_that_says_what_is_held() -> Non
         check_every=timedelta(seconds=1),
         begin=lambda task: None,
         extended=lambda: None,
-        answered=lambda answer, outcomes: None,
+        answered=lambda answer: None,
         piled_up=lambda: None,
     )
     async with turning(exchanges):
@@ -89,7 +89,7 @@ async def test_a_worker_that_ends_does_not_ask_for_what_it_will_not_take() -> No
         check_every=timedelta(hours=1),
         begin=lambda task: None,
         extended=lambda: None,
-        answered=lambda answer, outcomes: None,
+        answered=lambda answer: None,
         piled_up=lambda: None,
     )
     exchanges.closed = True
