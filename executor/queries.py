@@ -66,10 +66,12 @@ LIST_RUNS: Final = _listing(b"true")
 LIST_RUNS_OF_FLOW: Final = _listing(b"r.flow = g.flow")
 #: For failed and cancelled runs, however few of all they are.
 LIST_SETBACKS: Final = _listing(b"r.setback = g.status and r.setback is not null")
-#: For the states of open runs: those are few, and found by the index of deadlines.
+#: For the states of open runs: those are few.
 LIST_OPEN_RUNS: Final = _RUNS.replace(b"{wanted}", b"true").replace(
     b"{candidates}",
-    b"candidates as materialized (select * from flowbuilder.runs where finished_at is null)",
+    b"""candidates as materialized (
+        select r.* from given g cross join lateral flowbuilder.open_run_ids(g.workspace) o (id)
+        join flowbuilder.runs r on r.id = o.id)""",
 )
 RUN_STEPS: Final = b"""
     select s.*, v.tool from flowbuilder.runs r

@@ -137,6 +137,8 @@ create table flowbuilder.runs (
     started_at      timestamptz,
     finished_at     timestamptz,
     deadline_at     timestamptz not null,
+    watched         boolean not null default false,
+    check (finished_at is null or not watched),
     check ((finished_at is not null) = (status in ('completed', 'failed', 'cancelled'))),
     check (status not in ('running', 'completed', 'failed') or started_at is not null),
     check ((error is not null) = (status = 'failed')),
@@ -145,8 +147,9 @@ create table flowbuilder.runs (
 ) with (fillfactor = 50);
 create unique index runs_idempotency on flowbuilder.runs (workspace_id, idempotency_key)
     where idempotency_key is not null;
-create index runs_newest on flowbuilder.runs (workspace_id, created_at desc, id desc);
-create index runs_deadline on flowbuilder.runs (deadline_at) where finished_at is null;
+create index runs_newest on flowbuilder.runs (workspace_id, created_at desc);
+-- Open runs that are looked after; nothing that is indexed changes when a quick one ends.
+create index runs_watched on flowbuilder.runs (deadline_at) where watched;
 create index runs_parent on flowbuilder.runs (parent_run_id) where parent_run_id is not null;
 create index runs_retries on flowbuilder.runs (retry_of) where retry_of is not null;
 create index runs_planned on flowbuilder.runs (plan_id) where plan_id is not null;
@@ -154,10 +157,10 @@ create index runs_unsaved on flowbuilder.runs (version_id) where version is null
 
 -- Lists of runs by flow and by what few runs come to; neither index speaks of what a run changes
 -- while it is under way.
-create index runs_of_flow on flowbuilder.runs (workspace_id, flow, created_at desc, id desc);
+create index runs_of_flow on flowbuilder.runs (workspace_id, flow, created_at desc);
 alter table flowbuilder.runs add setback text generated always as
     (case when status in ('failed', 'cancelled') then status end) stored;
-create index runs_setbacks on flowbuilder.runs (workspace_id, setback, created_at desc, id desc)
+create index runs_setbacks on flowbuilder.runs (workspace_id, setback, created_at desc)
     where setback is not null;
 
 create table flowbuilder.run_steps (
@@ -360,6 +363,18 @@ create table flowbuilder.open_counts (
     counted_at   timestamptz not null,
     open         integer not null
 ) with (fillfactor = 50);
+
+-- From which run on those that are open need not be watched (watch_runs.sql).
+create table flowbuilder.watch (
+    one       boolean primary key default true check (one),
+    beginning uuid not null,
+    seen_at   timestamptz,
+    soon      uuid,
+    noted     xid8,
+    check ((soon is null) = (noted is null))
+) with (fillfactor = 50);
+insert into flowbuilder.watch (beginning) values ('00000000-0000-0000-0000-000000000000');
+
 alter table flowbuilder.tasks set (autovacuum_vacuum_scale_factor = 0.02);
 alter table flowbuilder.run_steps set (autovacuum_vacuum_scale_factor = 0.02);
 alter table flowbuilder.runs set (autovacuum_vacuum_scale_factor = 0.02);

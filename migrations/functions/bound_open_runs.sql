@@ -25,9 +25,8 @@ begin
             return;
         end if;
     end if;
-    select count(*) into v_open from (
-        select from flowbuilder.runs r
-        where r.workspace_id = p_workspace and r.finished_at is null limit p_bound + 1) o;
+    select count(*) into v_open from flowbuilder.open_run_ids(
+        p_workspace, p_bound + 1, true);
     if v_open > p_bound then
         perform flowbuilder.refuse('conflict', 'too_many_runs', format(
             'the workspace may have %s open runs and would have more', p_bound),

@@ -24,7 +24,7 @@ begin
         end if;
     end if;
     update flowbuilder.runs
-    set status = p_status, finished_at = flowbuilder.now(), holds = 0,
+    set status = p_status, finished_at = flowbuilder.now(), watched = false, holds = 0,
         output = case when p_status = 'completed' then coalesce(p_output, 'null') end,
         error = case when p_status = 'failed' then v_error end,
         started_at = case when p_status = 'completed'

@@ -8,8 +8,8 @@ declare
 begin
     for v_run in
         select r.id, r.deadline_at, r.status from flowbuilder.runs r
-        where r.finished_at is null and r.deadline_at <= flowbuilder.now()
-        order by r.id limit p_limit for update skip locked
+        where r.watched and r.deadline_at <= flowbuilder.now()
+        order by r.deadline_at limit p_limit for update skip locked
     loop
         perform flowbuilder.end_run(v_run.id, 'failed', null, jsonb_build_object(
             'code', 'deadline_exceeded',

@@ -14,7 +14,7 @@ begin
             as e (run_id, type, step_name, task_id, attempt, data, place)
     ),
     judged as materialized (
-        select r.id, r.ctid as tid, r.workspace_id, r.last_seq, g.n, r.flow, r.version, r.input,
+        select r.id, r.tid, r.workspace_id, r.last_seq, g.n, r.flow, r.version, r.input,
             r.status = 'queued' as begins, r.remaining_steps - g.ended as remaining,
             c.clear and v.output is null as ends, c.clear and v.output is not null as waits,
             case when c.clear and v.output is null then coalesce(l.output, '{}') end as output
@@ -22,7 +22,8 @@ begin
               from (select g.run_id, 1 as event, 0 as ended from given g
                     union all select p.run_id, 0, 1 from unnest(p_ended) p) u
               group by u.run_id) g
-        join flowbuilder.runs r on r.id = g.run_id
+        cross join lateral (  -- one by one, however few runs there were when this was planned
+            select o.*, o.ctid as tid from flowbuilder.runs o where o.id = g.run_id offset 0) r
         cross join lateral (select g.ended > 0 and r.remaining_steps = g.ended and r.holds = 0
                             and r.status in ('queued', 'running') as clear) c
         join flowbuilder.flow_versions v on v.id = r.version_id
@@ -38,7 +39,8 @@ begin
             status = case when j.ends then 'completed' when j.begins then 'running'
                      else r.status end,
             started_at = coalesce(r.started_at, p_now), remaining_steps = j.remaining,
-            finished_at = case when j.ends then p_now end, output = j.output
+            finished_at = case when j.ends then p_now end, output = j.output,
+            watched = r.watched and not j.ends
         from judged j where r.ctid = j.tid  -- locked, so it is still there
     ),
     written as (

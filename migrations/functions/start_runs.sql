@@ -18,6 +18,7 @@ set search_path = '' set enable_seqscan = off set enable_mergejoin = off
 set enable_bitmapscan = off set plan_cache_mode = force_generic_plan
 as $$
 declare
+    v_number   xid8 := pg_current_xact_id();  -- before the time is read: see watch_runs.sql
     v_now      timestamptz := flowbuilder.now();
     v_version  flowbuilder.flow_versions;
     v_parent   flowbuilder.runs;
@@ -26,6 +27,7 @@ declare
     v_deadline timestamptz := v_now + make_interval(secs => p_deadline_seconds);
     v_tools    text[] := case when p_free > 0 then flowbuilder.greet_worker(p_worker) end;
     v_runs     uuid[] := flowbuilder.new_ids(cardinality(p_inputs), v_now);
+    v_watched  boolean;
     v_made     uuid[];
     v_all      boolean;
     v_leased   bigint[];
@@ -46,16 +48,17 @@ begin
         v_deadline := least(v_deadline, v_parent.deadline_at);
         v_terms := v_parent;
     end if;
+    v_watched := flowbuilder.is_watched(v_runs[1], v_deadline - v_now);
     with made as (
         insert into flowbuilder.runs (id, workspace_id, version_id, flow, version, status, input,
             remaining_steps, depth, idempotency_key, priority, max_elements, max_tasks,
             max_open_runs, parent_run_id, parent_task_id, plan_id, actor, created_at, deadline_at,
-            holds)
+            holds, watched)
         select g.id, p_workspace, p_version, v_version.slug, v_version.version, 'queued',
             flowbuilder.checked(g.input), v_version.step_count, coalesce(v_parent.depth + 1, 0),
             g.key, v_terms.priority, v_terms.max_elements, v_terms.max_tasks,
             v_terms.max_open_runs, v_parent.id, p_parent.id, p_plan, p_actor, v_now, v_deadline,
-            case when p_parent.id is null then coalesce(v_terms.holds, 0) else 0 end
+            case when p_parent.id is null then coalesce(v_terms.holds, 0) else 0 end, v_watched
         from unnest(v_runs, p_inputs, p_keys) with ordinality as g (id, input, key, place)
         order by g.place
         on conflict (workspace_id, idempotency_key) where idempotency_key is not null do nothing

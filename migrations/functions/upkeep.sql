@@ -10,9 +10,11 @@ set enable_bitmapscan = off set plan_cache_mode = force_generic_plan
 as $$
 declare
     v_touched uuid[];
+    v_more    boolean;
 begin
     perform flowbuilder.see_worker(p_worker);
     perform flowbuilder.watch_gaps();
+    v_more := flowbuilder.watch_runs(5 * p_limit);
     v_touched := flowbuilder.bury_workers()
                  || flowbuilder.expire_runs(p_limit)
                  || flowbuilder.expire_holds(p_limit)
@@ -41,7 +43,9 @@ begin
                  where s.waiting and s.wake_at is not null order by s.wake_at limit 1)
                 union all
                 (select r.deadline_at from flowbuilder.runs r  -- ended runs may stand before it
-                 where r.finished_at is null and r.deadline_at < flowbuilder.now() + '10 minutes'
-                 order by r.deadline_at limit 1)) d));
+                 where r.watched and r.deadline_at < flowbuilder.now() + '10 minutes'
+                 order by r.deadline_at limit 1)
+                union all
+                (select '-infinity' where v_more)) d));
 end
 $$;

@@ -17,10 +17,10 @@ HISTORY = 20_000
 #: Pages of a list of a few runs, with room for the levels of indexes.
 FEW_PAGES = 60
 _COMPLETED = b"""
-insert into flowbuilder.runs (workspace_id, version_id, flow, version, status, input, output,
+insert into flowbuilder.runs (id, workspace_id, version_id, flow, version, status, input, output,
     remaining_steps, created_at, started_at, finished_at, deadline_at)
-select m.workspace_id, m.version_id, 'busy', 1, 'completed', 'null', '{}', 0,
-    now() + make_interval(secs => n), now(), now(), now() + interval '1 day'
+select (flowbuilder.new_ids(1, now()))[1], m.workspace_id, m.version_id, 'busy', 1, 'completed',
+    'null', '{}', 0, now() + make_interval(secs => n), now(), now(), now() + interval '1 day'
 from (select * from flowbuilder.runs limit 1) m, generate_series(1, %s) n
 """
 LISTS = [
@@ -50,15 +50,19 @@ async def engine(database: Database) -> Engine:
     await engine.start(flow)
     await database.execute(_COMPLETED, (HISTORY,))
     await database.execute(b"analyze flowbuilder.runs")
+    await engine.pass_by()
     return engine
 
 
 async def test_lists_read_few_pages(engine: Engine) -> None:
     for query, flow, status, count in LISTS:
-        rows = await engine.database.fetch_all(
-            b"explain (analyze, buffers, timing off) " + query,
-            (DEFAULT_WORKSPACE, flow, status, None, 7),
-        )
+        explain = b"explain (analyze, buffers, timing off) " + query
+        for _ in range(2):  # the first time, functions are planned
+            async with engine.database.connection() as connection:
+                found = await connection.execute(
+                    explain, (DEFAULT_WORKSPACE, flow, status, None, 7)
+                )
+                rows = await found.fetchall()
         plan = "\n".join(row["QUERY PLAN"] for row in rows)
         [pages] = re.findall(r"Buffers: ([^\n]*)", plan)[:1]
         read = sum(int(number) for number in re.findall(r"(?:hit|read)=(\d+)", pages))

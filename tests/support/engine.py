@@ -14,6 +14,7 @@ from flowbuilder.executor.store import Store
 from flowbuilder.flow import Flow
 from flowbuilder.tools import Effects, Tool, ToolRegistry
 from flowbuilder.types import JsonObject, JsonValue
+from tests.support.waiting import eventually
 
 Decide = Callable[[LeasedTask], Outcome]
 
@@ -138,6 +139,23 @@ class Engine:
             if not outcomes and not answer.ready:
                 return seen
         raise AssertionError(f"not drained after {rounds} rounds")
+
+    async def pass_by(self) -> None:
+        """Do upkeep until all that has begun so far is watched or over.
+
+        That waits for every transaction of the server that was open, others' too.
+        """
+        query = b"""
+            select not exists (select from flowbuilder.runs r where r.id >= w.beginning) as held
+            from flowbuilder.watch w"""
+
+        async def passed() -> bool:
+            await self.jump(2)
+            await self.store.tick()
+            row = await self.database.fetch_one(query)
+            return bool(row and row["held"])
+
+        await eventually(passed)
 
     async def run(self, run_id: str) -> RunRow:
         """Read a run."""

@@ -16,9 +16,10 @@ with model as (
     join flowbuilder.tasks t on t.run_id = r.id limit 1
 ),
 fresh as (
-    insert into flowbuilder.runs (workspace_id, version_id, flow, version, status, input, output,
-        remaining_steps, last_seq, created_at, started_at, finished_at, deadline_at)
-    select m.workspace_id, m.version_id, m.flow, m.version, 'completed', 'null', '{}', 0, %(width)s,
+    insert into flowbuilder.runs (id, workspace_id, version_id, flow, version, status, input,
+        output, remaining_steps, last_seq, created_at, started_at, finished_at, deadline_at)
+    select (flowbuilder.new_ids(1, now() - make_interval(secs => n)))[1], m.workspace_id,
+           m.version_id, m.flow, m.version, 'completed', 'null', '{}', 0, %(width)s,
            now() - make_interval(secs => n), now(), now(), now() + interval '1 day'
     from model m, generate_series(1, %(runs)s) n
     returning id
@@ -53,10 +54,10 @@ with model as (
     join flowbuilder.tasks t on t.run_id = r.id limit 1
 ),
 fresh as (
-    insert into flowbuilder.runs (workspace_id, version_id, flow, version, status, input,
+    insert into flowbuilder.runs (id, workspace_id, version_id, flow, version, status, input,
         remaining_steps, created_at, started_at, deadline_at)
-    select m.workspace_id, m.version_id, m.flow, m.version, 'running', 'null', 1, now(), now(),
-           now() + interval '10 days'
+    select (flowbuilder.new_ids(1, now()))[1], m.workspace_id, m.version_id,
+           m.flow, m.version, 'running', 'null', 1, now(), now(), now() + interval '10 days'
     from model m, generate_series(1, %(runs)s) n
     returning id
 ),
@@ -72,6 +73,12 @@ select f.id, 0, n, 'step', 'queued', 'a', m.node_id, m.tool, 1,
     now() + make_interval(secs => 3600 + n)
 from fresh f, model m, generate_series(1, %(width)s) n
 """
+#: What is open is older than a second, and upkeep has seen it.
+_SEEN = [
+    b"update flowbuilder.runs set watched = true where finished_at is null",
+    b"update flowbuilder.watch set seen_at = flowbuilder.now(), soon = null, noted = null,"
+    b" beginning = flowbuilder.first_id(flowbuilder.now())",
+]
 #: The server counts the rows of these no more.
 _UNCOUNTED = [
     f"alter table {table} set (autovacuum_enabled = off)".encode()
@@ -117,6 +124,8 @@ async def remember(database: Database, history: History, *, known: bool = True) 
     for begin in range(0, history.ready, 1000):
         inputs = [None] * min(1000, history.ready - begin)
         await engine.store.start_runs(version.id, inputs, timeout_seconds=36_000)
+    for statement in _SEEN:
+        await database.execute(statement)
     if known:
         async with database.connection() as connection:
             await connection.execute(b"set statement_timeout = 0")
