@@ -17,6 +17,7 @@ from types import TracebackType
 from typing import Self
 
 from flowbuilder.client import execution, growing, holding
+from flowbuilder.client.budgets import spent_on
 from flowbuilder.client.checking import check_actor, fitting_input, time_limit
 from flowbuilder.client.drafts import checked
 from flowbuilder.client.execution import Start
@@ -263,6 +264,7 @@ class EarlyStart:
             return None  # a step has failed: what runs must be the whole plan
         if (await run.refresh()).status.terminal:
             return None
+        await self._session.store.spend_budget(run.id, spent_on(plan.usage))
         await self._session.store.accept_plan(plan.id, run.id)
         await self._let_go()
         await run.refresh()
@@ -278,6 +280,7 @@ class EarlyStart:
             timeout=start.timeout,
             priority=start.priority,
             by=start.by,
+            budget=start.budget,
         )
 
     async def _abandon(self, reason: str) -> None:
