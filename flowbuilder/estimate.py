@@ -13,6 +13,7 @@ import math
 import random
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from graphlib import CycleError, TopologicalSorter
 
 from flowbuilder.costs import CostHint, Estimate, Interval, Price, ToolHistory
@@ -26,8 +27,8 @@ from flowbuilder.types import JsonValue
 
 __all__ = ["CostHint", "Estimate", "Interval", "Price", "ToolHistory", "estimate_flow"]
 
-#: Runs that are played, fewer of long flows.
-_MOST_PLAYS, _FEWEST_PLAYS, _MOST_STEPS_PLAYED = 400, 80, 40_000
+#: Runs that are played, fewer of long flows, and the calls in all of them.
+_MOST_PLAYS, _FEWEST_PLAYS, _MOST_CALLS = 300, 50, 20_000
 #: What lies outside the interval, on either side.
 _TAIL = 0.03
 #: Of a map whose list is not known before it runs.
@@ -40,6 +41,8 @@ _OVERHEAD = 0.01
 _CONDITION = 0.5
 #: The standard normal value below which nine tenths lie.
 _NINE_TENTHS = 1.2816
+#: Less than this is nothing.
+_TINY = 1e-6
 
 
 @dataclass(slots=True)
@@ -99,7 +102,8 @@ def estimate_flow(
         counts={step.id: _count(step, input) for step in flow.steps if step.for_each is not None},
         slots=max(slots, 1),
     )
-    number = min(_MOST_PLAYS, max(_FEWEST_PLAYS, _MOST_STEPS_PLAYED // max(len(flow.steps), 1)))
+    each = len(flow.steps) + _PLAYED_ELEMENTS * len(known.counts)
+    number = min(_MOST_PLAYS, max(_FEWEST_PLAYS, _MOST_CALLS // max(each, 1)))
     dice = random.Random(7)
     plays = [_play(known, dice) for _ in range(number)]
     unpriced = any(tool.tokens is not None and tool.usd is None for tool in tools.values())
@@ -288,11 +292,18 @@ def draw(interval: Interval, dice: random.Random, shift: float = 0.0) -> float:
 
     `shift` moves the whole distribution by so much of its logarithm.
     """
-    tiny = 1e-6
-    low, likely, high = (max(v, tiny) for v in (interval.low, interval.likely, interval.high))
-    if high <= tiny:
+    likely, below, above = _shape(interval)
+    if likely == 0.0:
         return 0.0
     z = dice.gauss(0.0, 1.0)
-    side = math.log(high / likely) if z > 0 else math.log(likely / low)
-    drawn = likely * math.exp(max(min(z * side / _NINE_TENTHS + shift, 20.0), -20.0))
-    return 0.0 if drawn <= tiny else drawn
+    power = z * (above if z > 0 else below) + shift
+    return likely * math.exp(max(min(power, 20.0), -20.0))
+
+
+@lru_cache(maxsize=4096)
+def _shape(interval: Interval) -> tuple[float, float, float]:
+    """Return the middle, and the spread of the logarithm on either side; 0 for nothing at all."""
+    low, likely, high = (max(v, _TINY) for v in (interval.low, interval.likely, interval.high))
+    if high <= _TINY:
+        return 0.0, 0.0, 0.0
+    return likely, math.log(likely / low) / _NINE_TENTHS, math.log(high / likely) / _NINE_TENTHS

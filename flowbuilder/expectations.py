@@ -90,16 +90,22 @@ def _by_kind(step: Step, tool: Tool | None, price: Price | None) -> Expectation:
         longest=math.inf if limit is None or waits else limit.total_seconds(),
         tokens=tokens,
         usd=_price(prompt, answer, price),
-        again=0.01 if tool is not None and tool.effects is Effects.PURE and not model else 0.05,
+        again=_again(tool, model=model, waits=waits),
         failed=0.02,
         effects=tool.effects.value if tool is not None else "unknown",
         waits=waits,
         calls_model=model,
         at_once=None if tool is None else tool.concurrency,
-        unsure=_PRIOR_DRIFT,
+        unsure=0.0 if seconds.low == seconds.high else _PRIOR_DRIFT,
         founded=waits or (tool is not None and tool.effects is Effects.PURE and not model),
         person=_until(deadline),
     )
+
+
+def _again(tool: Tool | None, *, model: bool, waits: bool) -> float:
+    if waits:
+        return 0.0
+    return 0.01 if tool is not None and tool.effects is Effects.PURE and not model else 0.05
 
 
 def _kind(step: Step, name: str, tool: Tool | None, model: bool) -> tuple[Interval, bool]:

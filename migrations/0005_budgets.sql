@@ -3,8 +3,8 @@
 -- A run, its children and its retries have one budget together: each of them has a row with what it
 -- has spent itself, which changes under its run's lock, and the bounds that they all have; the sum
 -- over a family (`root_id`) is held against these. So no row is shared between runs, and nobody waits
--- for another's. `open` until upkeep has seen that the run has ended. `breach` is the error that the
--- run fails with; `halted` never outlives the transaction that sets it.
+-- for another's. `open` until the run has ended. `breach` is the error that the run fails with; `halted`
+-- never outlives the transaction that sets it.
 create table flowbuilder.run_budgets (
     run_id          uuid primary key,
     root_id         uuid not null,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, TypeAlias
@@ -75,7 +76,8 @@ async def estimate(session: Session, flow: Flow, input: JsonValue = None) -> Est
         from flowbuilder.models.prices import price_of
 
         prices = await price_of(session.settings)
-    return estimate_flow(
+    return await asyncio.to_thread(  # a long flow takes a while
+        estimate_flow,
         flow,
         registry,
         input=input,

@@ -17,7 +17,8 @@ begin
                                  - r.created_at)) filter (where r.parent_run_id is null), 0)
                 ::double precision as seconds
         from flowbuilder.run_budgets m
-        left join flowbuilder.runs r on r.id = m.run_id
+        left join lateral (
+            select r.* from flowbuilder.runs r where r.id = m.run_id limit 1) r on true
         where m.root_id = o.root_id) f
     where o.run_id = p_run;
     return v_use;

@@ -16,10 +16,12 @@ begin
             coalesce(s.usd, 0) as usd
         from json_to_recordset(p_outcomes) as o (task_id bigint, run_id uuid, fence integer,
             kind text, error jsonb, spent jsonb)
-        join flowbuilder.run_budgets b on b.run_id = o.run_id and b.open
-        join flowbuilder.tasks t on t.id = o.task_id and t.fence = o.fence
-            and (t.run_id = o.run_id) is true and (t.status = 'running') is true
-            and (t.worker_id = p_worker) is true
+        cross join lateral (  -- one by one, by the key, whatever the planner thinks of the tables
+            select from flowbuilder.run_budgets b where b.run_id = o.run_id limit 1) b
+        cross join lateral (
+            select t.* from flowbuilder.tasks t
+            where t.id = o.task_id and t.fence = o.fence and (t.run_id = o.run_id) is true
+              and (t.status = 'running') is true and (t.worker_id = p_worker) is true limit 1) t
         left join lateral jsonb_to_record(o.spent) as s (tokens bigint, unpriced_tokens bigint,
             usd numeric) on o.spent is not null
     ),

@@ -21,7 +21,8 @@ begin
         select t.id, t.run_id, t.fence = 1 as first, sum((t.fence = 1)::integer) over (
             partition by b.root_id order by t.id) as nth, b.root_id
         from flowbuilder.tasks t
-        join flowbuilder.run_budgets b on b.run_id = t.run_id and b.open
+        cross join lateral (
+            select b.root_id from flowbuilder.run_budgets b where b.run_id = t.run_id limit 1) b
         where t.id = any (p_leased) and t.kind = 'step' and (t.status = 'running') is true
     ),
     judged as materialized (

@@ -14,7 +14,8 @@ begin
     with judged as materialized (
         select b.run_id, r.status, coalesce(o.breach, b.breach) as breach
         from flowbuilder.run_budgets b
-        join flowbuilder.runs r on r.id = b.run_id
+        cross join lateral (
+            select r.* from flowbuilder.runs r where r.id = b.run_id limit 1) r
         cross join lateral (
             select flowbuilder.budget_breach(flowbuilder.budget_of(b.run_id)) as breach) o
         where b.run_id = any (p_runs) and r.finished_at is null and r.failure is null

@@ -20,7 +20,6 @@ begin
                  || flowbuilder.wake_tasks(p_limit)
                  || flowbuilder.sweep_orphans(p_limit)
                  || flowbuilder.sweep_slots(p_limit);
-    perform flowbuilder.close_budgets(p_limit);
     perform flowbuilder.forget_suspects(p_limit);
     return jsonb_build_object(
         'touched', to_jsonb(array(select distinct t from unnest(v_touched) t)),
