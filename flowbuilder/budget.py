@@ -132,6 +132,13 @@ class BudgetUse:
     """The run that the budget was given to."""
 
     @property
+    def spending(self) -> Spending:
+        """Return the tokens and the money."""
+        return Spending(
+            tokens=self.tokens, unpriced_tokens=self.unpriced_tokens, usd=self.usd or 0.0
+        )
+
+    @property
     def spent(self) -> JsonObject:
         """Return what is used, under the names of the bounds, and `unpriced_tokens`."""
         return {

@@ -7,8 +7,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-import orjson
-
 from flowbuilder.costs import CostHint, Interval, Price, ToolHistory
 from flowbuilder.flow import Step
 from flowbuilder.tools import Effects, Tool
@@ -147,7 +145,7 @@ def _seconds(value: Any) -> float:
 
 def _tokens(step: Step) -> tuple[Interval, Interval]:
     """Return the tokens of prompt and answer, by what the arguments say."""
-    text = orjson.dumps(step.args).decode()
+    text = str(step.args)
     own = len(text) / _CHARACTERS_PER_TOKEN + 20
     references = text.count("${{")
     prompt = Interval(

@@ -21,7 +21,7 @@ create table flowbuilder.run_budgets (
     replans         bigint not null default 0 check (replans >= 0),
     halted          boolean not null default false,
     breach          jsonb
-) with (fillfactor = 50);
+) with (fillfactor = 50, autovacuum_vacuum_scale_factor = 0.02);
 create index run_budgets_family on flowbuilder.run_budgets (root_id);
 create index run_budgets_open on flowbuilder.run_budgets (run_id) where open;
 

@@ -8,7 +8,7 @@ from typing import Any
 from psycopg.types.json import Jsonb
 
 from flowbuilder.budget import NAMES, Budget, BudgetUse, Spending
-from flowbuilder.estimate import Interval, ToolHistory
+from flowbuilder.costs import Interval, ToolHistory
 from flowbuilder.executor import queries
 from flowbuilder.executor.store.base import StoreBase, as_uuid
 

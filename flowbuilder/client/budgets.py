@@ -36,11 +36,13 @@ def budget_of(given: Bounds, settings: Settings) -> Budget | None:
     return usual if own is None else own.or_else(usual)
 
 
-def spent_on(usage: Usage | None) -> Spending | None:
-    """Return what planning has spent; None when it has called no model."""
-    if usage is None or not usage.calls:
-        return None
-    return Spending.of(usage.prompt_tokens + usage.completion_tokens, usage.cost_usd)
+def spent_on(usage: Usage, more: Spending | None = None) -> Spending | None:
+    """Return what planning has spent, and `more`; None when that is nothing."""
+    spent = more or Spending()
+    if usage.calls:
+        tokens = usage.prompt_tokens + usage.completion_tokens
+        spent += Spending.of(tokens, usage.cost_usd)
+    return spent or None
 
 
 def check_planning(budget: Budget | None, spent: Spending | None) -> None:

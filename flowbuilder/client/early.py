@@ -143,7 +143,9 @@ class EarlyStart:
         async with self._accepting:
             if self._accepted is None:
                 await self._stop()
-                self._accepted = await self._grown(plan, flow) or await self._anew(plan)
+                self._accepted = (
+                    await self._grown(plan, flow) or await self._broke() or await self._anew(plan)
+                )
             return self._accepted
 
     # -- reading and starting -----------------------------------------------------------------
@@ -270,9 +272,18 @@ class EarlyStart:
         await run.refresh()
         return run
 
+    async def _broke(self) -> Run | None:
+        """Return the run if it has failed because its budget is used up: no other one has more."""
+        run = self.run
+        if run is None or ((await run.refresh()).error or {}).get("code") != "budget_exceeded":
+            return None
+        await self._let_go()
+        return run
+
     async def _anew(self, plan: Plan) -> Run:
         await self._abandon("the plan came out otherwise than it began")
         start = self._goal.start
+        use = None if self.run is None else await self.run.budget()
         return await execution.execute(
             self._session,
             plan,
@@ -281,6 +292,7 @@ class EarlyStart:
             priority=start.priority,
             by=start.by,
             budget=start.budget,
+            spent=None if use is None else use.spending,
         )
 
     async def _abandon(self, reason: str) -> None:

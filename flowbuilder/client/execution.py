@@ -55,8 +55,12 @@ async def execute(
     priority: Priority | str | int = Priority.NORMAL,
     by: str | None = None,
     budget: Bounds = None,
+    spent: Spending | None = None,
 ) -> Run:
-    """Start a run of a stored flow (by slug), a plan, or a document that is not saved."""
+    """Start a run of a stored flow (by slug), a plan, or a document that is not saved.
+
+    `spent` is charged to the budget besides the planning of a plan.
+    """
     if isinstance(flow, Plan):
         return await _execute_plan(
             session,
@@ -69,7 +73,7 @@ async def execute(
                 priority=priority,
                 plan_id=flow.id,
                 budget=budget,
-                spent=spent_on(flow.usage),
+                spent=spent_on(flow.usage, spent),
             ),
         )
     [run] = await execute_many(

@@ -11,7 +11,7 @@ declare
     v_tasks bigint[];
 begin
     with given as materialized (
-        select distinct on (t.id) t.id, t.run_id, t.tool, o.kind, o.error,
+        select distinct on (t.id) t.id, t.run_id, t.tool, t.step_id, o.kind, o.error,
             coalesce(s.tokens, 0) as tokens, coalesce(s.unpriced_tokens, 0) as unpriced_tokens,
             coalesce(s.usd, 0) as usd
         from json_to_recordset(p_outcomes) as o (task_id bigint, run_id uuid, fence integer,
@@ -31,7 +31,7 @@ begin
             usd = b.usd + g.usd, breach = coalesce(b.breach, g.breach)
         from (select g.run_id, sum(g.tokens)::bigint as tokens, sum(g.usd) as usd,
                   sum(g.unpriced_tokens)::bigint as unpriced_tokens,
-                  (array_agg(g.error || jsonb_build_object('task_id', g.id))
+                  (array_agg(g.error || jsonb_build_object('step', g.step_id, 'task_id', g.id))
                       filter (where g.kind = 'failed' and g.error ->> 'code' = 'budget_exceeded')
                   )[1] as breach
               from given g group by g.run_id) g

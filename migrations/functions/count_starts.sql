@@ -31,8 +31,9 @@ begin
         from starts s
         join (select u.root_id, u.steps, u.max_steps,
                   flowbuilder.budget_breach(u) is not null as over
-              from (select distinct on (s.root_id) (flowbuilder.budget_of(s.run_id)).*
-                    from starts s order by s.root_id) u) f on f.root_id = s.root_id
+              from (select distinct on (s.root_id) s.run_id from starts s
+                    order by s.root_id) s
+              cross join lateral flowbuilder.budget_of(s.run_id) u) f on f.root_id = s.root_id
     ),
     counted as (
         update flowbuilder.run_budgets b set steps = b.steps + g.n
@@ -49,6 +50,7 @@ begin
     set status = 'queued', lease_until = null, attempt = t.attempt - 1, claims = t.claims - 1,
         fence = t.fence - 1, available_at = flowbuilder.now() + interval '30 seconds'
     where t.id = any (v_back);
+    perform flowbuilder.free_slots(v_back);
     leased := nullif(array(
         select l.id from unnest(p_leased) as l (id) where l.id <> all (v_back)), '{}');
     events := (select array_agg(e.draft order by e.place) from (

@@ -15,6 +15,7 @@ from flowbuilder.executor.terms import Terms
 from flowbuilder.flow import Flow
 from flowbuilder.types import JsonObject
 from tests.support.engine import Engine, done, failed, flow_of, retry, waiting
+from tests.support.limiting import SEEN, limit, recount, take
 
 _OPEN = b"select count(*) as n from flowbuilder.run_budgets where open"
 _ROWS = b"""
@@ -137,6 +138,27 @@ async def test_no_more_steps_start_than_the_budget_has(engine: Engine) -> None:
     await engine.at_rest()
 
 
+async def test_what_goes_back_holds_no_place_of_a_limit(engine: Engine) -> None:
+    await limit(engine, "work", concurrency=5)
+    run = await start(engine, flow_of({"id": "m", "for_each": list(range(9))}), steps=2)
+    tasks = await take(engine)
+    assert len(tasks) == 2
+    await recount(engine)
+    for _ in range(2):  # what went back comes again, and goes back again
+        await engine.jump(31)
+        await engine.database.execute(SEEN)
+        await engine.store.tick(engine.worker)
+        assert await take(engine) == []
+        await recount(engine, swept=False)
+    (first, second) = tasks
+    await take(engine, [done(first)])
+    assert (await engine.run(run)).status is RunStatus.RUNNING
+    await take(engine, [done(second)])
+    assert (await error_of(engine, run))["budget"] == "steps"
+    await engine.store.tick(engine.worker)
+    await engine.at_rest()
+
+
 async def test_no_step_at_all_may_start(engine: Engine) -> None:
     run = await start(engine, CHAIN, steps=0)
     assert await engine.drain(done) == []
@@ -182,7 +204,7 @@ async def test_a_step_that_would_go_over_ends_the_run_whatever_on_error_says(
     seen = await engine.drain(lambda task: failed(task, "budget_exceeded"))
     assert [task.step_id for task in seen] == ["a"]
     error = await error_of(engine, run)
-    assert (error["code"], error["message"]) == ("budget_exceeded", "it went wrong")
+    assert (error["code"], error["step"]) == ("budget_exceeded", "a")
     await engine.at_rest()
 
 

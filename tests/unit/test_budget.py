@@ -86,10 +86,10 @@ def test_an_unknown_price_is_not_nothing() -> None:
 
 
 def test_planning_without_a_model_costs_nothing() -> None:
-    assert spent_on(None) is None
     assert spent_on(Usage()) is None
     usage = Usage(calls=1, prompt_tokens=3, completion_tokens=4, cost_usd=0.1)
     assert spent_on(usage) == Spending(tokens=7, usd=0.1)
+    assert spent_on(usage, Spending(tokens=1)) == Spending(tokens=8, usd=0.1)
 
 
 def test_a_budget_in_words() -> None:
