@@ -19,9 +19,17 @@ class Interval:
     likely: float
     high: float
 
-    def as_json(self, digits: int = 0) -> JsonObject:
-        """Return `{low, likely, high}`, rounded; whole numbers with no digits."""
-        return {name: _rounded(getattr(self, name), digits) for name in ("low", "likely", "high")}
+    def rounded(self, digits: int = 0) -> Interval:
+        """Return it with numbers of so many digits; whole numbers without any."""
+        low, likely, high = (
+            round(value, digits) if digits else round(value)
+            for value in (self.low, self.likely, self.high)
+        )
+        return Interval(low, likely, high)
+
+    def as_json(self) -> JsonObject:
+        """Return `{low, likely, high}`."""
+        return {"low": self.low, "likely": self.likely, "high": self.high}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -106,8 +114,8 @@ class Estimate:
         }
         return {
             "tokens": self.tokens.as_json(),
-            "cost_usd": None if self.cost_usd is None else self.cost_usd.as_json(6),
-            "seconds": self.seconds.as_json(3),
+            "cost_usd": None if self.cost_usd is None else self.cost_usd.as_json(),
+            "seconds": self.seconds.as_json(),
             "steps": self.steps.as_json(),
             "effects": effects,
             "model_calls": self.model_calls.as_json(),
@@ -132,10 +140,6 @@ class Estimate:
             )
         except (TypeError, KeyError, AttributeError):  # of a plan that was stored otherwise
             return None
-
-
-def _rounded(value: float, digits: int) -> float | int:
-    return round(value, digits) if digits else round(value)
 
 
 def _hinted(name: str, value: Any) -> Interval:

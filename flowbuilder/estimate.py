@@ -110,8 +110,8 @@ def estimate_flow(
     effects = sorted({name for play in plays for name in play.effects})
     return Estimate(
         tokens=_interval(play.tokens for play in plays),
-        cost_usd=None if unpriced else _interval(play.usd for play in plays),
-        seconds=_interval(play.seconds for play in plays),
+        cost_usd=None if unpriced else _interval((play.usd for play in plays), 6),
+        seconds=_interval((play.seconds for play in plays), 3),
         steps=_interval(play.steps for play in plays),
         effects={name: _interval(play.effects.get(name, 0) for play in plays) for name in effects},
         model_calls=_interval(play.calls for play in plays),
@@ -120,11 +120,11 @@ def estimate_flow(
     )
 
 
-def _interval(values: Iterable[float]) -> Interval:
+def _interval(values: Iterable[float], digits: int = 0) -> Interval:
     ordered = sorted(values)
     last = len(ordered) - 1
     low, middle, high = (ordered[round(last * part)] for part in (_TAIL, 0.5, 1 - _TAIL))
-    return Interval(low, middle, high)
+    return Interval(low, middle, high).rounded(digits)
 
 
 def _ordered(flow: Flow) -> list[Step]:

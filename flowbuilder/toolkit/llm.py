@@ -173,10 +173,13 @@ def _about(*parts: Any) -> int:
     return sum(len(dumps(part)) for part in parts) // _BYTES_PER_TOKEN
 
 
-def _spend(context: Context, usage: Usage, messages: list[Message], answer: JsonValue) -> None:
-    """Take note of what a call has cost; where the server does not count, about as much."""
-    tokens = usage.prompt_tokens + usage.completion_tokens
-    context.spend(tokens=tokens or _about(messages, answer), usd=usage.cost_usd)
+def _spend(
+    context: Context, usage: Usage | None, messages: list[Message], answer: JsonValue
+) -> None:
+    """Take note of what a call has cost; where nobody counts, about as much."""
+    tokens = 0 if usage is None else usage.prompt_tokens + usage.completion_tokens
+    cost = None if usage is None else usage.cost_usd
+    context.spend(tokens=tokens or _about(messages, answer), usd=cost)
 
 
 def _outcome(error: ModelError, context: Context) -> Exception:
