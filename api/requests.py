@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from flowbuilder.budget import MOST
 from flowbuilder.flow import SLUG_PATTERN
 from flowbuilder.plan import LONGEST_GOAL
 from flowbuilder.tools.eventnames import LONGEST_KEY, LONGEST_NAME, NAME_PATTERN
@@ -20,6 +21,18 @@ class Body(BaseModel):
     model_config = ConfigDict(
         extra="forbid", strict=True, frozen=True, use_attribute_docstrings=True
     )
+
+
+class BudgetBody(Body):
+    """What a run may cost, its children and its retries included; beyond that it fails."""
+
+    tokens: Annotated[int, Field(ge=0, le=MOST)] | None = None
+    usd: Annotated[float, Field(ge=0, le=MOST)] | None = None
+    seconds: Annotated[float, Field(ge=0, le=MOST)] | str | None = None
+    """A number, or a text such as `10m`."""
+    steps: Annotated[int, Field(ge=0, le=MOST)] | None = None
+    """Tasks that may start: one for a step, and one for each element of a map."""
+    replans: Annotated[int, Field(ge=0, le=MOST)] | None = None
 
 
 class PlanBody(Body):
@@ -42,6 +55,8 @@ class AcceptBody(Body):
     """Save the plan's flow: true under its own name, or a name for it."""
     run: bool = True
     """Start a run."""
+    budget: BudgetBody | None = None
+    """What planning and run may cost."""
 
     @model_validator(mode="after")
     def _does_something(self) -> AcceptBody:
@@ -65,6 +80,8 @@ class RunBody(Body):
     """The run's input."""
     priority: Literal["high", "normal", "low"] = "normal"
     """Which runs go first."""
+    budget: BudgetBody | None = None
+    """What the run may cost."""
 
     @model_validator(mode="after")
     def _one_subject(self) -> RunBody:
@@ -165,3 +182,8 @@ class SubscriptionBody(Body):
     """Which topics of the channel, such as `task_events.task_failed`; by default all."""
     largest: int | None = None
     """Messages that the queue may hold, 10,000 by default; what comes after waits outside."""
+
+
+def bounds(budget: BudgetBody | None) -> dict[str, Any] | None:
+    """Return what a budget bounds; None without one."""
+    return None if budget is None else budget.model_dump(exclude_none=True)

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, PlainSerializer
 
+from flowbuilder.budget import BudgetUse
 from flowbuilder.executor.records import ApprovalRow, PlanRow, RunRow, StepRow, TaskRow, VersionRow
 from flowbuilder.executor.states import ApprovalStatus, RunStatus, StepStatus, TaskStatus
 from flowbuilder.limits import Priority
@@ -60,7 +61,9 @@ class PlanOut(BaseModel):
     notes: list[str]
     problems: list[ProblemOut]
     questions: list[dict[str, Any]]
-    estimate: dict[str, Any]
+    estimate: dict[str, Any] | None
+    """What running it will take: `tokens`, `cost_usd` (null: the price is not known), `seconds`,
+    `steps`, `effects`, each `{low, likely, high}`, and what was assumed."""
     usage: dict[str, Any]
 
 
@@ -179,18 +182,34 @@ class StepOut(Out):
     finished_at: Time | None
 
 
+class BudgetOut(Out):
+    """What a run may cost, and what it has cost, its children and retries included."""
+
+    limits: dict[str, float | int]
+    """Bounds by name: `tokens`, `usd`, `seconds`, `steps`, `replans`."""
+    spent: dict[str, float | int | None]
+    """Under the same names, `usd` null when no price is known, and `unpriced_tokens`."""
+    root_run_id: str
+    """The run that the budget was given to."""
+
+
 class RunDetail(RunOut):
     """A run with its steps."""
 
     steps: list[StepOut]
+    budget: BudgetOut | None
+    """Null for a run without one."""
 
     @classmethod
-    def with_steps(cls, row: RunRow, steps: list[StepRow]) -> RunDetail:
+    def with_steps(
+        cls, row: RunRow, steps: list[StepRow], budget: BudgetUse | None = None
+    ) -> RunDetail:
         """Return the answer for a run and its steps."""
         run = RunOut.of(row)
         return cls(
             **{name: getattr(run, name) for name in RunOut.model_fields},
             steps=[StepOut.model_validate(step) for step in steps],
+            budget=None if budget is None else BudgetOut.model_validate(budget.as_json()),
         )
 
 

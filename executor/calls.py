@@ -112,7 +112,9 @@ class Calls:
             secrets=context.secrets,
             limits=self._limits,
         )
-        answer = await self._processes.run(job, limit=seconds, report=context.report_data)
+        answer = await self._processes.run(
+            job, limit=seconds, report=context.report_data, spent=context.add_spending
+        )
         if answer.kind == "error":
             raise ProcessRaised(answer)
         return answer.wait if answer.wait is not None else answer.value

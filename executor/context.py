@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import math
+import threading
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
+from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
+from flowbuilder.budget import Spending
 from flowbuilder.errors import ExecutionError, FlowBuilderError, NotFound
 from flowbuilder.executor.failures import clean_text
-from flowbuilder.executor.records import LeasedTask
+from flowbuilder.executor.records import LeasedTask, Outcome
 from flowbuilder.settings import Settings
 from flowbuilder.strictjson import Limits, check
 from flowbuilder.tools import Secrets
@@ -67,8 +70,13 @@ class TaskContext:
         settings: Settings,
         secrets: Secrets,
         report: Callable[[JsonObject], None] | None = None,
+        spent: Callable[[Spending], None] | None = None,
     ) -> None:
+        """`spent`: who else hears at once of what is spent."""
         self._task = task
+        self._spent = Spending()
+        self._spending = threading.Lock()
+        self._heard = spent
         self._settings = settings
         self._secrets = secrets
         self._report = report
@@ -192,6 +200,41 @@ class TaskContext:
     def progress(self, fraction: float | None = None, message: str | None = None) -> None:
         """Report progress (0 to 1); appears as a `task_progress` event. Never blocks."""
         self.report_data(progress_data(fraction, message))
+
+    @property
+    def tokens_left(self) -> int | None:
+        """Tokens that are left of the run's budget, None when they are not bounded."""
+        left: Any = self._left("tokens")
+        return None if left is None else max(int(left) - self._spent.tokens, 0)
+
+    @property
+    def usd_left(self) -> float | None:
+        """US dollars that are left of the run's budget, None when they are not bounded."""
+        left: Any = self._left("usd")
+        return None if left is None else max(float(left) - self._spent.usd, 0.0)
+
+    def spend(self, tokens: int = 0, usd: float | None = None) -> None:
+        """Take note of what this attempt has spent; written with its outcome, and with no other.
+
+        Raises:
+            InvalidValue: `spending_invalid`.
+        """
+        self.add_spending(Spending.of(tokens, usd))
+
+    def add_spending(self, spending: Spending) -> None:
+        """Add to what this attempt has spent."""
+        with self._spending:
+            self._spent += spending
+        if self._heard is not None:
+            self._heard(spending)
+
+    def charged(self, outcome: Outcome) -> Outcome:
+        """Return an outcome with what the attempt has spent."""
+        return replace(outcome, spent=self._spent.as_json()) if self._spent else outcome
+
+    def _left(self, name: str) -> JsonValue:
+        budget = self._task.budget
+        return None if budget is None else budget.get(name)
 
     def report_data(self, data: JsonObject) -> None:
         """Pass on progress that is clean JSON already."""

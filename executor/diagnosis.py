@@ -48,6 +48,8 @@ class ReasonCode(StrEnum):
     MAP_LIMIT = "map_limit"
     """As many elements of a mapped step are under way as may be."""
     HELD_OPEN = "held_open"
+    BUDGET = "budget"
+    """Four fifths of a bound of its budget are used up, or more: beyond the bound it fails."""
     COMPENSATING = "compensating"
     """It has failed; what its steps have done is being undone."""
     DEADLINE = "deadline"

@@ -195,6 +195,8 @@ class Exchanges:
             self._checked_at = time.monotonic()
             self.check_at = self._checked_at + self._check_seconds
             self._extended()
+        if answer.over:  # what still runs of these is not wanted any more
+            self.check_at = self._checked_at + _SHORTEST_CHECK_SECONDS
         found = bool(answer.tasks)
         self.idle = check and not (found or outcomes or len(self._slots))
         if answer.ready and (found or not free) and not self.closed:
@@ -258,4 +260,5 @@ def _rejected(outcome: Outcome, error: FlowBuilderError) -> Outcome:
         fence=outcome.fence,
         kind=OutcomeKind.FAILED,
         error={"code": "outcome_rejected", "message": clean_text(error.message, 500)},
+        spent=outcome.spent,
     )

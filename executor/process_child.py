@@ -16,6 +16,7 @@ from multiprocessing import spawn
 from multiprocessing.connection import Connection
 from typing import Any, Literal
 
+from flowbuilder.budget import Spending
 from flowbuilder.executor.context import TaskContext
 from flowbuilder.executor.failures import describe, is_final
 from flowbuilder.executor.records import LeasedTask
@@ -48,15 +49,16 @@ class Parcel:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Answer:
-    """What comes back: `started` and `progress` on the way, then one of the others."""
+    """What comes back: `started`, `progress` and `spent` on the way, then one of the others."""
 
-    kind: Literal["started", "progress", "value", "wait", "error"]
+    kind: Literal["started", "progress", "spent", "value", "wait", "error"]
     value: JsonValue = None
     wait: Wait | None = None
     error: JsonObject | None = None
     final: bool = False
     retry: bool = False
     after_seconds: float | None = None
+    spent: Spending | None = None
 
 
 def serve(pipe: Connection, alive: Connection, preparation: dict[str, Any]) -> None:
@@ -96,6 +98,7 @@ def _run(parcel: Parcel, send: Any) -> Answer:
             settings=job.settings,
             secrets=job.secrets,
             report=lambda progress: send(Answer(kind="progress", value=progress)),
+            spent=lambda spending: send(Answer(kind="spent", spent=spending)),
         )
         result = bind(job.tool, job.args, context)()
         if isinstance(result, Wait):

@@ -18,6 +18,7 @@ from collections.abc import Callable
 from multiprocessing import Pipe, spawn
 from multiprocessing.connection import Connection
 
+from flowbuilder.budget import Spending
 from flowbuilder.errors import DefinitionError, FlowBuilderError
 from flowbuilder.executor.main_script import importable_main, mentions_main, preparation
 from flowbuilder.executor.process_child import Answer, Job, Parcel
@@ -54,7 +55,12 @@ class ProcessPool:
         self._all: set[_Child] = set()
 
     async def run(
-        self, job: Job, *, limit: float, report: Callable[[JsonObject], None] | None = None
+        self,
+        job: Job,
+        *,
+        limit: float,
+        report: Callable[[JsonObject], None] | None = None,
+        spent: Callable[[Spending], None] | None = None,
     ) -> Answer:
         """Run a tool in a process and return its last answer.
 
@@ -74,7 +80,7 @@ class ProcessPool:
                 answer = await child.receive()
             if answer.kind == "started":
                 async with asyncio.timeout(limit):
-                    answer = await _last(child, report)
+                    answer = await _last(child, report, spent)
             keep = True
             return answer
         finally:
@@ -107,11 +113,17 @@ class ProcessPool:
         child.process.kill()
 
 
-async def _last(child: _Child, report: Callable[[JsonObject], None] | None) -> Answer:
+async def _last(
+    child: _Child,
+    report: Callable[[JsonObject], None] | None,
+    spent: Callable[[Spending], None] | None,
+) -> Answer:
     while True:
         answer = await child.receive()
-        if answer.kind != "progress":
+        if answer.kind not in ("progress", "spent"):
             return answer
+        if answer.spent is not None and spent is not None:
+            spent(answer.spent)
         if report is not None and isinstance(answer.value, dict):
             report(answer.value)
 

@@ -87,6 +87,9 @@ RUN_TASKS: Final = b"""
     join flowbuilder.tasks t on t.run_id = r.id
     left join flowbuilder.run_steps s on s.run_id = t.run_id and s.position = t.position
     where r.workspace_id = %s and r.id = %s::uuid and t.id > %s order by t.id limit %s"""
+SHOW_BUDGET: Final = b"select flowbuilder.show_budget(%s, %s::uuid) as budget"
+SPEND_BUDGET: Final = b"select flowbuilder.spend_budget(%s, %s::uuid, %s, %s) as counted"
+TOOL_HISTORY: Final = b"select * from flowbuilder.tool_history(%s, %s, %s)"
 GROW_RUN: Final = (
     b"select * from flowbuilder.grow_run(%s, %s::uuid, %s::uuid, %s, %s, %s, %s::uuid, %s)"
 )

@@ -199,6 +199,14 @@ def _compensating(reason: Reason, details: dict[str, Any], at: datetime) -> str:
     return f"The run has failed{step} ({why}) and is being undone: {done} of {steps} so far."
 
 
+def _budget(reason: Reason, details: dict[str, Any], at: datetime) -> str:
+    unit = {"usd": "US dollars", "replans": "re-plans"}.get(details["budget"], details["budget"])
+    return (
+        f"{details['spent']} of at most {details['limit']} {unit} of its budget are used up; "
+        "what goes beyond that fails the run."
+    )
+
+
 def _deadline(reason: Reason, details: dict[str, Any], at: datetime) -> str:
     if reason.until is not None and reason.until > at:
         return f"The run fails at its deadline, in {span(reason.until - at)}."
@@ -271,6 +279,7 @@ _WORDS: dict[str, Callable[[Reason, dict[str, Any], datetime], str]] = {
     "map_limit": _map_limit,
     "held_open": _held_open,
     "compensating": _compensating,
+    "budget": _budget,
     "deadline": _deadline,
     "dependencies": _dependencies,
     "nothing_open": _nothing_open,

@@ -243,6 +243,9 @@ class LeasedTask:
     """Outputs of the steps that the definition refers to; skipped ones are null."""
     skipped: list[str]
     """Which of them were skipped."""
+    budget: JsonObject | None = None
+    """`{tokens, usd}` that were left of the run's budget, null where it has no bound; None for a
+    run without a budget."""
 
     @property
     def key(self) -> tuple[int, int]:
@@ -299,6 +302,8 @@ class Outcome:
     """waiting: `{kind: time, seconds}`, `{kind: approval, approval_kind, args, args_hash, message,
     schema, by, deadline_seconds, on_deadline}`, `{kind: run, version_id, flow, input}` or `{kind:
     event, name, key, timeout_seconds, on_timeout}`."""
+    spent: JsonObject | None = None
+    """`{tokens, unpriced_tokens, usd}`, if the attempt has spent anything."""
 
     @property
     def key(self) -> tuple[int, int]:
@@ -313,6 +318,8 @@ class Outcome:
             "fence": self.fence,
             "kind": self.kind,
         }
+        if self.spent is not None:
+            said["spent"] = self.spent
         if self.kind is OutcomeKind.COMPLETED:
             said["output"] = self.output
             return said
@@ -339,6 +346,8 @@ class Exchange:
     """More work is visible in the queue than was handed out: wake the others."""
     elsewhere: bool = False
     """Work that this call has queued stands there, perhaps for others: they have other tools."""
+    over: frozenset[str] = frozenset()
+    """Runs that this call has stopped because they are over their budget."""
     next_due_seconds: float | None = None
     """Until the nearest delayed retry or end of a wait that this call set, or until a rate lets the
     next task start; 0 when other runs are to hear of something; None when there is nothing."""

@@ -96,6 +96,7 @@ def leased(row: Row, definition: JsonObject) -> LeasedTask:
         input=row["input"],
         outputs=row["outputs"] or {},
         skipped=row["skipped"] or [],
+        budget=row["budget"],
     )
 
 
@@ -109,12 +110,14 @@ def exchange(answer: Row, tasks: list[LeasedTask], outcomes: Sequence[Outcome]) 
         opens = datetime.fromisoformat(answer["opens_at"]) - datetime.fromisoformat(answer["at"])
         delays.append(opens.total_seconds())
     runs = [outcome.run_id for outcome in outcomes] + [task.run_id for task in tasks]
+    over = frozenset(answer["over"] or ())
     return Exchange(
         tasks=tasks,
         verdicts=verdicts,
         lost=[(task_id, fence) for task_id, fence in answer["lost"] or ()],
-        touched=list(dict.fromkeys(runs)),
+        touched=list(dict.fromkeys([*runs, *over])),
         going_on=frozenset(task.run_id for task in tasks),
+        over=over,
         ready=answer["ready"],
         elsewhere=bool(answer["elsewhere"]),
         next_due_seconds=0.0 if answer["due"] else min(delays, default=None),

@@ -186,5 +186,5 @@ class Slots:
         del self._running[key]
         attempt.progress.close()
         if not attempt.lost:
-            self.outcomes[key] = outcome
+            self.outcomes[key] = attempt.context.charged(outcome)
         self._ended()

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
+from flowbuilder.budget import Budget, Spending
 from flowbuilder.limits import Priority, Rate
 from flowbuilder.types import JsonObject
 
@@ -18,15 +19,22 @@ class Terms:
     max_elements: int = 100_000
     max_tasks: int = 200_000
     max_open_runs: int = 100_000
+    budget: Budget | None = None
+    spent: Spending | None = None
+    """What the budget is charged with from the beginning: planning."""
 
     def as_json(self) -> JsonObject:
         """Return them as the SQL function takes them."""
-        return {
+        said: JsonObject = {
             "priority": self.priority.rank,
             "max_elements": self.max_elements,
             "max_tasks": self.max_tasks,
             "max_open_runs": self.max_open_runs,
         }
+        if self.budget is not None:
+            spent = (self.spent or Spending()).as_json()
+            said["budget"] = {**self.budget.as_json(), "spent": spent}
+        return said
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

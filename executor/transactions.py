@@ -90,7 +90,7 @@ class Transactions:
                     finally:
                         context.lend(None)
                     _check_intact(connection)
-                    await self._complete(connection, task, value, mark)
+                    await self._complete(connection, context, value, mark)
                 return value
         except psycopg.Error as error:
             raise map_error(error, secret=password_of(self._database.dsn)) from error
@@ -109,11 +109,11 @@ class Transactions:
         return mark
 
     async def _complete(
-        self, connection: AsyncConnection[Any], task: LeasedTask, value: JsonValue, mark: str
+        self, connection: AsyncConnection[Any], context: TaskContext, value: JsonValue, mark: str
     ) -> None:
-        outcome = task.outcome(OutcomeKind.COMPLETED, output=value).as_json()
+        outcome = context.charged(context.task.outcome(OutcomeKind.COMPLETED, output=value))
         await connection.execute(
-            queries.COMPLETE_TRANSACTION, (self._worker_id, Json(outcome), mark)
+            queries.COMPLETE_TRANSACTION, (self._worker_id, Json(outcome.as_json()), mark)
         )
 
     @asynccontextmanager

@@ -17,7 +17,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from flowbuilder.budget import Budget, BudgetUse
     from flowbuilder.client import FlowBuilder, FlowHandle, RetriedRun, Run
+    from flowbuilder.costs import Estimate, Interval
     from flowbuilder.errors import (
         Conflict,
         DatabaseError,
@@ -66,6 +68,8 @@ if TYPE_CHECKING:
 
 #: Which module each public name lives in.
 _HOMES = {
+    "flowbuilder.budget": ("Budget", "BudgetUse"),
+    "flowbuilder.costs": ("Estimate", "Interval"),
     "flowbuilder.client": ("FlowBuilder", "FlowHandle", "RetriedRun", "Run"),
     "flowbuilder.errors": (
         "Conflict",
@@ -125,6 +129,8 @@ _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
 __all__ = [
     "ApprovalPolicy",
     "Backoff",
+    "Budget",
+    "BudgetUse",
     "Compensation",
     "Conflict",
     "Context",
@@ -133,12 +139,14 @@ __all__ = [
     "DefinitionError",
     "Effects",
     "EmbeddedServerError",
+    "Estimate",
     "ExecutionError",
     "Fail",
     "Flow",
     "FlowBuilder",
     "FlowBuilderError",
     "FlowHandle",
+    "Interval",
     "InvalidTransition",
     "InvalidValue",
     "LimitPolicy",

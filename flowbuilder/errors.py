@@ -171,6 +171,9 @@ class ModelError(FlowBuilderError):
         super().__init__(message, code=code, hint=hint)
         self.retryable = retryable
         self.status = status
+        self.tokens = 0
+        """What the call has used all the same."""
+        self.usd: float | None = None
 
 
 class ModelTimeout(ModelError):

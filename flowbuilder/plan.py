@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from flowbuilder.costs import Estimate
 from flowbuilder.errors import Problem, Severity
 from flowbuilder.flow import Flow
 from flowbuilder.types import JsonObject, JsonValue
@@ -91,6 +92,8 @@ class Plan:
     questions: tuple[Question, ...] = ()
     usage: Usage = field(default_factory=Usage)
     status: PlanStatus = PlanStatus.READY
+    estimate: Estimate | None = None
+    """What running the plan will take; of a plan that is stored and has a flow."""
 
     @property
     def valid(self) -> bool:
@@ -100,16 +103,6 @@ class Plan:
             and not self.questions
             and all(problem.severity is not Severity.ERROR for problem in self.problems)
         )
-
-    @property
-    def estimate(self) -> JsonObject:
-        """Return `{steps, model_calls, approvals}`: what running the plan will take."""
-        steps = self.flow.steps if self.flow else []
-        return {
-            "steps": len(steps),
-            "approvals": sum(1 for s in steps if s.approval or s.tool.startswith("human.")),
-            "model_calls": sum(1 for s in steps if s.tool.startswith("llm.")),
-        }
 
     def as_json(self) -> JsonObject:
         """Return the plan as it is stored and answered over HTTP."""
@@ -128,6 +121,6 @@ class Plan:
             "notes": notes,
             "problems": problems,
             "questions": questions,
-            "estimate": self.estimate,
+            "estimate": None if self.estimate is None else self.estimate.as_json(),
             "usage": self.usage.as_json(),
         }

@@ -47,6 +47,9 @@ class Settings(BaseSettings):
     """How long running handlers may go on after a stop signal."""
     run_timeout: Duration = timedelta(days=7)
     """The deadline of a run that names none."""
+    run_budget: str | None = None
+    """What a run may cost that says nothing else, such as `tokens=200000,usd=1.5,steps=500`: bounds
+    of tokens, usd, seconds, steps and replans, of each run with its children and retries."""
     event_life: Duration = timedelta(days=7)
     """How long an emitted event is kept for waits that begin later."""
     max_claims: int = Field(default=10, ge=1, le=1000)

@@ -350,7 +350,8 @@ alter table flowbuilder.runs add failure jsonb;
 create table flowbuilder.outbox (
     id         bigint generated always as identity primary key,
     kind       text not null
-        check (kind in ('start_child', 'child_ended', 'cancel_child', 'await_event', 'emit_event')),
+        check (kind in ('start_child', 'child_ended', 'cancel_child', 'await_event', 'emit_event',
+                        'over_budget')),
     run_id     uuid not null,
     task_id    bigint,
     payload    json not null,

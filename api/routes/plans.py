@@ -19,7 +19,7 @@ from flowbuilder.api.dependencies import (
 )
 from flowbuilder.api.events import MEDIA_TYPE, EventStream, format_event, told, wants_stream
 from flowbuilder.api.problems import documented, moved
-from flowbuilder.api.requests import AcceptBody, PlanBody
+from flowbuilder.api.requests import AcceptBody, PlanBody, bounds
 from flowbuilder.api.schemas import AcceptOut, FlowOut, PlanList, PlanOut, PlanSummary, RunOut
 from flowbuilder.client import FlowBuilder
 from flowbuilder.client.planning import require_valid
@@ -144,11 +144,16 @@ async def accept_plan(
     if body.run:
         try:
             started = await builder.accept_plan(
-                plan_id, input=body.input, idempotency_key=idempotency_key, by=caller.name
+                plan_id,
+                input=body.input,
+                idempotency_key=idempotency_key,
+                by=caller.name,
+                budget=bounds(body.budget),
             )
         except (DefinitionError, InvalidValue) as error:
             # problems of the plan itself point into its document
-            of_input = isinstance(error, InvalidValue) or error.code == "input_invalid"
+            of_input = isinstance(error, InvalidValue) and error.code != "budget_invalid"
+            of_input = of_input or error.code == "input_invalid"
             raise moved(error, "/input" if of_input else "") from None
         run = RunOut.of(started.row)
         response.status_code = 201 if started.created else 200

@@ -25,7 +25,7 @@ from flowbuilder.api.events import (
     wants_stream,
 )
 from flowbuilder.api.problems import documented, moved
-from flowbuilder.api.requests import CancelBody, RetryBody, RunBody, StepBody
+from flowbuilder.api.requests import CancelBody, RetryBody, RunBody, StepBody, bounds
 from flowbuilder.api.schemas import (
     EventOut,
     EventPage,
@@ -95,11 +95,14 @@ async def _start(builder: FlowBuilder, body: RunBody, by: str, key: str | None) 
         idempotency_key=key,
         priority=body.priority,
         by=by,
+        budget=bounds(body.budget),
     )
 
 
 def _place(error: DefinitionError | InvalidValue, body: RunBody) -> str:
     """Return where in the body that stands which the error is about."""
+    if error.code == "budget_invalid":
+        return ""
     if isinstance(error, InvalidValue) or error.code == "input_invalid":
         return "/input"
     return "/document" if body.document is not None else ""
@@ -116,7 +119,12 @@ async def _run_goal(builder: FlowBuilder, body: RunBody, by: str, key: str | Non
             details={"plan_id": plan.id, "notes": list(plan.notes)},
         )
     return await builder.accept_plan(
-        plan, input=body.input, idempotency_key=key, priority=body.priority, by=by
+        plan,
+        input=body.input,
+        idempotency_key=key,
+        priority=body.priority,
+        by=by,
+        budget=bounds(body.budget),
     )
 
 
@@ -138,9 +146,9 @@ async def list_runs(
 
 @router.get("/{run_id}", summary="Show a run", responses=documented(404))
 async def get_run(builder: Builder, run_id: RunId) -> RunDetail:
-    """Return a run with its steps, its output or its error."""
+    """Return a run with its steps, its output or its error, and what it has cost."""
     run = await builder.get_run(run_id)
-    return RunDetail.with_steps(run.row, await run.steps())
+    return RunDetail.with_steps(run.row, await run.steps(), await run.budget())
 
 
 @router.get("/{run_id}/tasks", summary="List the tasks of a run", responses=documented(404))

@@ -8,6 +8,7 @@ in the database.
 from __future__ import annotations
 
 from flowbuilder.executor.store.approvals import ApprovalStore
+from flowbuilder.executor.store.budgets import BudgetStore
 from flowbuilder.executor.store.emitting import EmittingStore
 from flowbuilder.executor.store.flows import FlowStore
 from flowbuilder.executor.store.growth import GrowthStore
@@ -31,6 +32,7 @@ class Store(
     RetentionStore,
     SubscriptionStore,
     LimitStore,
+    BudgetStore,
     WorkerStore,
 ):
     """Typed calls of the SQL functions, for one workspace."""

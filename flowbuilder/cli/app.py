@@ -125,6 +125,14 @@ def run(
     priority: Annotated[
         Priority, typer.Option("--priority", help="Which runs go first.")
     ] = Priority.NORMAL,
+    budget: Annotated[
+        str | None,
+        typer.Option(
+            "--budget",
+            metavar="tokens=N,usd=N,seconds=N,steps=N,replans=N",
+            help="What the run may cost; beyond that it fails.",
+        ),
+    ] = None,
     local_model: Annotated[
         bool, typer.Option("--local-model", help="Fetch a small model and plan with it.")
     ] = False,
@@ -138,6 +146,7 @@ def run(
         yes=yes,
         worker=worker,
         key=key,
+        budget=budget,
         priority=priority.value,
         local_model=local_model,
     )

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from flowbuilder.cli.budgeting import estimate_text
 from flowbuilder.cli.failures import show_problems
 from flowbuilder.cli.output import Printer, shorten
 from flowbuilder.flow import Flow, Step
@@ -92,10 +91,7 @@ def _planner_note(plan: Plan) -> str:
 
 
 def _estimate(plan: Plan) -> str:
-    estimate: dict[str, Any] = plan.estimate
-    parts = [f"{estimate['steps']} steps", f"{estimate['approvals']} approvals"]
-    if estimate["model_calls"]:
-        parts.append(f"{estimate['model_calls']} model calls")
+    parts = [] if plan.estimate is None else [estimate_text(plan.estimate)]
     usage = plan.usage
     if usage.calls:
         parts.append(f"planned with {usage.prompt_tokens + usage.completion_tokens} tokens")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from flowbuilder.cli.budgeting import budget_text
 from flowbuilder.cli.failures import FAILED, OK, UsageProblem, show_problems
 from flowbuilder.cli.options import Options
 from flowbuilder.cli.output import Printer, row_json, table, to_text
@@ -103,15 +104,17 @@ async def runs(options: Options, flow: str | None, status: str | None, limit: in
 
 
 async def show(options: Options, run_id: str) -> int:
-    """Show one run; in JSON mode one line `{run, steps, approvals}`."""
+    """Show one run; in JSON mode one line `{run, steps, approvals, budget}`."""
     printer = options.printer()
     async with options.connect() as builder:
         run = await builder.get_run(run_id)
         steps = [row_json(step) for step in await run.steps()]
         asked = [row_json(row) for row in await run.approvals()]
+        use = await run.budget()
     record = row_json(run.row)
     if printer.as_json:
-        printer.line({"run": record, "steps": steps, "approvals": asked})
+        budget = None if use is None else use.as_json()
+        printer.line({"run": record, "steps": steps, "approvals": asked, "budget": budget})
         return OK
     for key in (
         "id",
@@ -125,6 +128,8 @@ async def show(options: Options, run_id: str) -> int:
     ):
         if record[key] is not None:
             printer.say(f"{key:12} {record[key]}")
+    if use is not None:
+        printer.say(f"{'budget':12} {budget_text(use)}")
     printer.say(f"{'input':12} {to_text(record['input'])}")
     printer.out.print(table(steps, STEP_COLUMNS))
     if record["error"] is not None:

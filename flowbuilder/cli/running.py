@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from flowbuilder.budget import Budget
 from flowbuilder.cli.failures import FAILED, OK, WAITING
 from flowbuilder.cli.options import Options
 from flowbuilder.cli.output import Printer, shorten
@@ -44,12 +45,14 @@ class RunRequest:
     key: str | None = None
     priority: str = "normal"
     local_model: bool = False
+    budget: str | None = None
 
 
 async def run(options: Options, request: RunRequest) -> int:
     """Run a goal, a file, a stored flow or a plan, and watch it to its end."""
     printer = options.printer()
     given = read_input(request.input)
+    Budget.read(request.budget)  # refused before anything is planned
     async with (
         options.connect(local_model=request.local_model) as builder,
         AsyncExitStack() as working,
@@ -154,7 +157,11 @@ async def _begin(
             value = example
             printer.say(f"input: the example of the flow, {shorten(example, 200)}", "dim")
     return await builder.execute(
-        slug, value, idempotency_key=request.key, priority=request.priority
+        slug,
+        value,
+        idempotency_key=request.key,
+        priority=request.priority,
+        budget=request.budget,
     )
 
 
@@ -168,7 +175,9 @@ async def _begin_early(
     builder: FlowBuilder, printer: Printer, goal: str, given: JsonValue, request: RunRequest
 ) -> Run | int:
     """Plan a goal; steps that change nothing start meanwhile."""
-    async with builder.start_early(goal, input=given, priority=request.priority) as early:
+    async with builder.start_early(
+        goal, input=given, priority=request.priority, budget=request.budget
+    ) as early:
         made = await tell_planning(builder, printer, early)
         show_plan(printer, made, builder.tools)
         if made.valid:
@@ -203,9 +212,13 @@ async def _begin_plan(
         return FAILED
     if request.key is not None or request.input is not None:
         return await builder.execute(
-            made, given, idempotency_key=request.key, priority=request.priority
+            made,
+            given,
+            idempotency_key=request.key,
+            priority=request.priority,
+            budget=request.budget,
         )
-    return await builder.accept_plan(made, priority=request.priority)
+    return await builder.accept_plan(made, priority=request.priority, budget=request.budget)
 
 
 async def _agreed(builder: FlowBuilder, printer: Printer, made: Plan, *, yes: bool) -> bool | None:

@@ -17,6 +17,7 @@ from types import TracebackType
 from typing import Self
 
 from flowbuilder.client import execution, growing, holding
+from flowbuilder.client.budgets import spent_on
 from flowbuilder.client.checking import check_actor, fitting_input, time_limit
 from flowbuilder.client.drafts import checked
 from flowbuilder.client.execution import Start
@@ -142,7 +143,9 @@ class EarlyStart:
         async with self._accepting:
             if self._accepted is None:
                 await self._stop()
-                self._accepted = await self._grown(plan, flow) or await self._anew(plan)
+                self._accepted = (
+                    await self._grown(plan, flow) or await self._broke() or await self._anew(plan)
+                )
             return self._accepted
 
     # -- reading and starting -----------------------------------------------------------------
@@ -263,14 +266,24 @@ class EarlyStart:
             return None  # a step has failed: what runs must be the whole plan
         if (await run.refresh()).status.terminal:
             return None
+        await self._session.store.spend_budget(run.id, spent_on(plan.usage))
         await self._session.store.accept_plan(plan.id, run.id)
         await self._let_go()
         await run.refresh()
         return run
 
+    async def _broke(self) -> Run | None:
+        """Return the run if it has failed because its budget is used up: no other one has more."""
+        run = self.run
+        if run is None or ((await run.refresh()).error or {}).get("code") != "budget_exceeded":
+            return None
+        await self._let_go()
+        return run
+
     async def _anew(self, plan: Plan) -> Run:
         await self._abandon("the plan came out otherwise than it began")
         start = self._goal.start
+        use = None if self.run is None else await self.run.budget()
         return await execution.execute(
             self._session,
             plan,
@@ -278,6 +291,8 @@ class EarlyStart:
             timeout=start.timeout,
             priority=start.priority,
             by=start.by,
+            budget=start.budget,
+            spent=None if use is None else use.spending,
         )
 
     async def _abandon(self, reason: str) -> None:

@@ -10,7 +10,9 @@ from typing import Any, TypeVar
 
 import orjson
 
+from flowbuilder.budget import Spending
 from flowbuilder.client import drafts
+from flowbuilder.client.budgets import Bounds, budget_of, check_planning, spent_on
 from flowbuilder.client.checking import (
     Document,
     check_doer,
@@ -52,15 +54,27 @@ async def execute(
     timeout: str | float | None = None,
     priority: Priority | str | int = Priority.NORMAL,
     by: str | None = None,
+    budget: Bounds = None,
+    spent: Spending | None = None,
 ) -> Run:
-    """Start a run of a stored flow (by slug), a plan, or a document that is not saved."""
+    """Start a run of a stored flow (by slug), a plan, or a document that is not saved.
+
+    `spent` is charged to the budget besides the planning of a plan.
+    """
     if isinstance(flow, Plan):
         return await _execute_plan(
             session,
             flow,
             input,
             idempotency_key,
-            Start(timeout=timeout, by=by, priority=priority, plan_id=flow.id),
+            Start(
+                timeout=timeout,
+                by=by,
+                priority=priority,
+                plan_id=flow.id,
+                budget=budget,
+                spent=spent_on(flow.usage, spent),
+            ),
         )
     [run] = await execute_many(
         session,
@@ -71,6 +85,7 @@ async def execute(
         timeout=timeout,
         priority=priority,
         by=by,
+        budget=budget,
     )
     return run
 
@@ -85,6 +100,7 @@ async def execute_many(
     timeout: str | float | None = None,
     priority: Priority | str | int = Priority.NORMAL,
     by: str | None = None,
+    budget: Bounds = None,
 ) -> list[Run]:
     """Start a run for each input."""
     inputs = _listed(inputs, "inputs")
@@ -93,7 +109,9 @@ async def execute_many(
         keys = _listed(idempotency_keys, "idempotency_keys")
     if len(keys) != len(inputs):
         raise InvalidValue("one key is needed for each input", pointer="/idempotency_keys")
-    start = Start(timeout=timeout, by=by, priority=priority, exact=version is not None)
+    start = Start(
+        timeout=timeout, by=by, priority=priority, exact=version is not None, budget=budget
+    )
     head = session.heads.get(flow) if isinstance(flow, str) and version is None else None
     if head is not None:
         try:
@@ -132,6 +150,7 @@ async def accept_plan(
     idempotency_key: str | None = None,
     priority: Priority | str | int = Priority.NORMAL,
     by: str | None = None,
+    budget: Bounds = None,
 ) -> Run:
     """Start the run of a plan, once; accepted again, the plan gives the run it has."""
     if isinstance(plan, Plan):
@@ -142,7 +161,9 @@ async def accept_plan(
         return Run(session, await session.store.get_run(row.run_id))
     key = idempotency_key or f"plan:{row.id}"
     stored = plan_from_json(row.document)
-    return await execute(session, stored, input, idempotency_key=key, priority=priority, by=by)
+    return await execute(
+        session, stored, input, idempotency_key=key, priority=priority, by=by, budget=budget
+    )
 
 
 async def execute_dynamic(
@@ -155,15 +176,16 @@ async def execute_dynamic(
     timeout: str | float | None = None,
     priority: Priority | str | int = Priority.NORMAL,
     by: str | None = None,
+    budget: Bounds = None,
 ) -> Run:
     """Start a run of a graph whose steps may be functions of this process."""
-    document = await _document_of(session, flow)
+    document = await document_of(session, flow)
     if functions:
         document, registry, owner = await with_function_tools(session, document, functions)
         found = await _register_unsaved(session, document, registry, owner)
     else:
         found = await _register_unsaved(session, document)
-    start = Start(timeout=timeout, by=by, priority=priority)
+    start = Start(timeout=timeout, by=by, priority=priority, budget=budget)
     [run] = await start_all(session, Head.of(found), [input], [idempotency_key], start)
     return run
 
@@ -178,10 +200,22 @@ class Start:
     exact: bool = False
     """Whether an idempotency key means this very version, or any of the same flow."""
     priority: Priority | str | int = Priority.NORMAL
+    budget: Bounds = None
+    spent: Spending | None = None
+    """What planning has cost, which the budget is charged with."""
 
     def terms(self, settings: Settings) -> Terms:
-        """Return what holds for the runs. Raises: InvalidValue (priority_unknown)."""
+        """Return what holds for the runs.
+
+        Raises:
+            InvalidValue: `priority_unknown`, `budget_invalid`.
+            Conflict: Planning alone has cost too much (budget_exceeded).
+        """
+        budget = budget_of(self.budget, settings)
+        check_planning(budget, self.spent)
         return Terms(
+            budget=budget,
+            spent=self.spent,
             priority=Priority.read(self.priority),
             max_elements=settings.max_elements,
             max_tasks=settings.max_tasks,
@@ -253,7 +287,11 @@ def _batches(inputs: Sequence[JsonValue]) -> Iterator[slice]:
 
 def run_limit(start: Start, flow: Flow, settings: Settings) -> timedelta:
     """Return how long a run may take. Raises: InvalidValue (timeout_invalid)."""
-    return time_limit(start.timeout) or flow.timeout or settings.run_timeout
+    limit = time_limit(start.timeout) or flow.timeout or settings.run_timeout
+    budget = budget_of(start.budget, settings)
+    if budget is None or budget.seconds is None:
+        return limit
+    return timedelta(seconds=min(limit.total_seconds(), budget.seconds))
 
 
 def _new_row(
@@ -309,7 +347,8 @@ async def _register_unsaved(
     )
 
 
-async def _document_of(session: Session, flow: str | Document) -> JsonObject:
+async def document_of(session: Session, flow: str | Document) -> JsonObject:
+    """Return the document of a stored flow's draft, or what was given as one."""
     if isinstance(flow, str):
         return dict((await session.store.get_flow(flow)).draft)
     return dict(

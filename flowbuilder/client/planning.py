@@ -7,9 +7,11 @@ import uuid
 from collections.abc import AsyncIterator, Iterable, Sequence
 from typing import Any, cast
 
+from flowbuilder.client.budgets import with_estimate
 from flowbuilder.client.checking import limits_of
 from flowbuilder.client.couse import learn_co_use
 from flowbuilder.client.session import Session
+from flowbuilder.costs import Estimate
 from flowbuilder.errors import DefinitionError, Fix, InvalidValue, PlanningError, Problem, Severity
 from flowbuilder.flow import Flow
 from flowbuilder.plan import LONGEST_GOAL, Plan, PlanStatus, Question, Usage
@@ -87,7 +89,8 @@ async def stream_plan(
         PlanningError, ModelError: No plan came out; nothing is stored.
     """
     seen: list[PlanEvent] = []
-    async for event in planner.stream(request):
+    async for told in planner.stream(request):
+        event = await with_estimate(session, told)
         seen.append(event)
         if event.plan is not None:
             await _store_whole(session, event.plan, seen)
@@ -121,6 +124,7 @@ def plan_from_json(document: JsonObject) -> Plan:
         questions=tuple(_question(item) for item in raw.get("questions") or ()),
         usage=Usage(**usage),
         status=PlanStatus(raw["status"]),
+        estimate=Estimate.from_json(raw.get("estimate")),
     )
 
 

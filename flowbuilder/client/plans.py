@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Sequence
 from typing import TYPE_CHECKING
 
-from flowbuilder.client import execution, planning
+from flowbuilder.client import budgets, drafts, execution, planning
 from flowbuilder.client.arguments import check_page
+from flowbuilder.client.budgets import Bounds
+from flowbuilder.client.checking import Document
 from flowbuilder.client.runs import Run
 from flowbuilder.client.session import Connected
+from flowbuilder.costs import Estimate
 from flowbuilder.executor.records import PlanRow
 from flowbuilder.limits import Priority
 from flowbuilder.plan import Plan
@@ -80,6 +83,7 @@ class Plans(Connected):
         timeout: str | float | None = None,
         priority: Priority | str | int = "normal",
         by: str | None = None,
+        budget: Bounds = None,
     ) -> EarlyStart:
         """Plan a goal and start its first steps while the plan is still being written.
 
@@ -95,15 +99,33 @@ class Plans(Connected):
             timeout: When the run fails at the latest: `"10m"` or seconds.
             priority: `"high"` goes before `"normal"`, and that before `"low"`.
             by: Who starts it, for the record.
+            budget: What planning and run may cost, as in `execute`.
 
         Raises:
             InvalidValue: There is no such priority (priority_unknown), or the time limit is none.
         """
         from flowbuilder.client.early import EarlyStart, Goal
 
-        start = execution.Start(timeout=timeout, by=by, priority=priority)
+        start = execution.Start(timeout=timeout, by=by, priority=priority, budget=budget)
         wanted = Goal(text=goal, input=input, input_schema=input_schema, start=start)
         return EarlyStart(self._session, self.planner, wanted)
+
+    async def estimate(self, flow: str | Plan | Document, input: JsonValue = None) -> Estimate:
+        """Say what a run of a stored flow, a plan or a document will take.
+
+        By what its tools took in this workspace lately, else by what they declare or their kind
+        takes. A model's price that is not known makes the cost None.
+
+        Raises:
+            NotFound: There is no such flow.
+            DefinitionError: The document has problems, or the plan no flow.
+        """
+        if isinstance(flow, Plan):
+            found, given = planning.require_valid(flow), flow.input if input is None else input
+        else:
+            document = await execution.document_of(self._session, flow)
+            found, given = await drafts.checked(self._session, document), input
+        return await budgets.estimate(self._session, found, given)
 
     async def get_plan(self, plan_id: str) -> Plan:
         """Return a stored plan. Raises: NotFound (plan_not_found)."""
@@ -122,17 +144,26 @@ class Plans(Connected):
         idempotency_key: str | None = None,
         priority: Priority | str | int = "normal",
         by: str | None = None,
+        budget: Bounds = None,
     ) -> Run:
         """Start the run of a plan, once: accepting it again gives the same run.
 
-        `input` replaces the plan's own when it is not None.
+        `input` replaces the plan's own when it is not None. A `budget` (as in `execute`) is charged
+        with what planning has cost already.
 
         Raises:
             NotFound: There is no such plan.
-            InvalidValue: There is no such priority (priority_unknown).
+            InvalidValue: There is no such priority (priority_unknown) or budget (budget_invalid).
+            Conflict: Planning alone has cost more than that (budget_exceeded).
             DefinitionError: The plan has problems or questions (plan_not_ready), or the input
                 does not fit (input_invalid).
         """
         return await execution.accept_plan(
-            self._session, plan, input, idempotency_key=idempotency_key, priority=priority, by=by
+            self._session,
+            plan,
+            input,
+            idempotency_key=idempotency_key,
+            priority=priority,
+            by=by,
+            budget=budget,
         )

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager
 from typing import Any
 
+from flowbuilder.budget import BudgetUse
 from flowbuilder.client import growing, holding, retrying
 from flowbuilder.client.arguments import check_page, check_reason, patience
 from flowbuilder.client.checking import check_doer
@@ -72,6 +73,10 @@ class Run:
     async def why(self) -> Why:
         """Say why the run does not move: the reasons, most important first, never none."""
         return await self._session.store.why(self.id)
+
+    async def budget(self) -> BudgetUse | None:
+        """Return the run's budget and what is spent of it, with its family; None without one."""
+        return await self._session.store.run_budget(self.id)
 
     async def events(self, after: int = 0) -> AsyncIterator[EventRow]:
         """Yield the events with a number greater than `after`, up to the terminal one.

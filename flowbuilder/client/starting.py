@@ -8,6 +8,7 @@ from typing import Any
 
 from flowbuilder.client import execution
 from flowbuilder.client.arguments import check_page, known_id
+from flowbuilder.client.budgets import Bounds
 from flowbuilder.client.checking import Document, known_state
 from flowbuilder.client.flows import FlowHandle
 from flowbuilder.client.runs import RetriedRun, Run
@@ -35,6 +36,7 @@ class Runs(Connected):
         timeout: str | float | None = None,
         priority: Priority | str | int = "normal",
         by: str | None = None,
+        budget: Bounds = None,
     ) -> Run:
         """Start a run and return its handle at once.
 
@@ -50,13 +52,17 @@ class Runs(Connected):
             timeout: When the run fails at the latest: `"10m"` or seconds.
             priority: `"high"` goes before `"normal"`, and that before `"low"`.
             by: Who starts it, for the record.
+            budget: What it may cost, with its children and retries: a `Budget`, an object such as
+                `{"tokens": 20000, "usd": 0.5}`, or `"tokens=20000,usd=0.5"`. Beyond that it fails
+                with `budget_exceeded`. Setting `run_budget` holds where this says nothing.
 
         Raises:
             NotFound: No such flow or version.
             DefinitionError: The flow has problems, or the input does not fit (input_invalid).
-            InvalidValue: There is no such priority (priority_unknown).
-            Conflict: The key was used for something else (idempotency_mismatch), or the workspace
-                has too many open runs (too_many_runs).
+            InvalidValue: There is no such priority (priority_unknown) or budget (budget_invalid).
+            Conflict: The key was used for something else (idempotency_mismatch), the workspace
+                has too many open runs (too_many_runs), or planning alone has cost more than the
+                budget allows (budget_exceeded).
         """
         return await execution.execute(
             self._session,
@@ -67,6 +73,7 @@ class Runs(Connected):
             timeout=timeout,
             priority=priority,
             by=by,
+            budget=budget,
         )
 
     async def execute_many(
@@ -79,6 +86,7 @@ class Runs(Connected):
         timeout: str | float | None = None,
         priority: Priority | str | int = "normal",
         by: str | None = None,
+        budget: Bounds = None,
     ) -> list[Run]:
         """Start a run for each input, hundreds in one round trip; handles in their order.
 
@@ -97,6 +105,7 @@ class Runs(Connected):
             timeout=timeout,
             priority=priority,
             by=by,
+            budget=budget,
         )
 
     async def execute_dynamic(
@@ -109,6 +118,7 @@ class Runs(Connected):
         timeout: str | float | None = None,
         priority: Priority | str | int = "normal",
         by: str | None = None,
+        budget: Bounds = None,
     ) -> Run:
         """Start a run of an unsaved graph whose steps may be functions of this process.
 
@@ -128,6 +138,7 @@ class Runs(Connected):
             timeout=timeout,
             priority=priority,
             by=by,
+            budget=budget,
         )
 
     async def get_run(self, run_id: str) -> Run:

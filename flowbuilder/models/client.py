@@ -43,7 +43,7 @@ class ModelClient:
         try:
             await call.complete(messages=list(messages), **_options(max_tokens, temperature))
         except Exception as error:
-            raise call.fail(error) from None
+            raise _paid(call.fail(error), call) from None
         return _reply(call)
 
     async def extract(
@@ -67,7 +67,7 @@ class ModelClient:
                 **_options(max_tokens, temperature),
             )
         except Exception as error:
-            raise (call.failure or _unfit(call, found, error)) from None
+            raise _paid(call.failure or _unfit(call, found, error), call) from None
         if isinstance(schema, type):
             return answer, call.usage
         return value_of(answer, schema), call.usage
@@ -186,6 +186,13 @@ def _options(max_tokens: int | None, temperature: float | None) -> dict[str, Any
 
 def _reply(call: Call) -> Reply:
     return Reply(text=call.text, usage=call.usage, truncated=call.finish_reason == "length")
+
+
+def _paid(error: ModelError, call: Call) -> ModelError:
+    """Return an error that says what the call has used."""
+    usage = call.usage
+    error.tokens, error.usd = usage.prompt_tokens + usage.completion_tokens, usage.cost_usd
+    return error
 
 
 def _unfit(call: Call, found: Endpoint, error: BaseException) -> ModelError:

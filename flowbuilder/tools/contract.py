@@ -16,6 +16,7 @@ from datetime import timedelta
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
 
+from flowbuilder.costs import CostHint
 from flowbuilder.errors import DefinitionError, InvalidValue
 from flowbuilder.flow import TOOL_PATTERN
 from flowbuilder.limits import Rate, read_concurrency, read_rate
@@ -229,6 +230,24 @@ class Context(Protocol):
         """
         ...
 
+    @property
+    def tokens_left(self) -> int | None:
+        """Tokens that are left of the run's budget, None when they are not bounded."""
+
+    @property
+    def usd_left(self) -> float | None:
+        """US dollars that are left of the run's budget, None when they are not bounded."""
+
+    def spend(self, tokens: int = 0, usd: float | None = None) -> None:
+        """Take note of tokens and money that this attempt has spent, whatever comes of it.
+
+        `usd` None: the price is not known, which is not nothing. It is written with the outcome of
+        the attempt; one that was lost leaves no trace in the books. Works from any thread.
+
+        Raises:
+            InvalidValue: It is no number, or negative (spending_invalid).
+        """
+
     def progress(self, fraction: float | None = None, message: str | None = None) -> None:
         """Report progress (0 to 1); appears as a `task_progress` event. Never blocks."""
         ...
@@ -273,6 +292,7 @@ class Tool:
     """Cannot work without a configured model; workers without one do not claim it."""
     keywords: tuple[str, ...] = ()
     """Words and phrases a person might use for this; read by the rule planner and retrieval."""
+    estimate: CostHint | None = None
     examples: tuple[str, ...] = ()
     """Clauses such as 'email the report to bob@example.org', for planners and docs."""
     signature: Signature | None = field(default=None, repr=False, compare=False)

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import timedelta
 from typing import Any, overload
 
+from flowbuilder.costs import CostHint
 from flowbuilder.errors import DefinitionError
 from flowbuilder.limits import Rate
 from flowbuilder.tools.contract import Context, Effects, Handler, Tool, Wait
@@ -34,6 +35,7 @@ def tool(
     needs_model: bool = ...,
     keywords: Sequence[str] = ...,
     examples: Sequence[str] = ...,
+    estimate: CostHint | Mapping[str, Any] | None = ...,
     summary: str | None = ...,
     input_schema: JsonSchema | None = ...,
     output_schema: JsonSchema | None = ...,
@@ -53,6 +55,7 @@ def tool(name: Any = None, **options: Any) -> Any:
     `untrusted_output`, `timeout` (`"30s"` or seconds), `version`, `process`, `transactional`,
     `concurrency` and `rate` (`"10/s"`: how many calls run at once and start in a span of time, over
     all workers), `needs_model`, `keywords` (a text may list several, with commas), `examples`;
+    `estimate` (`{"seconds": (0.5, 1, 4), "tokens": 300, "usd": 0.01}`: what one call takes);
     `summary`, `input_schema` and `output_schema` replace what would be read from the function;
     `untyped` lets parameters without a hint take anything.
 
@@ -85,6 +88,7 @@ def _declare(
     untyped: bool = False,
     keywords: Sequence[str] = (),
     examples: Sequence[str] = (),
+    estimate: CostHint | Mapping[str, Any] | None = None,
     **options: Any,
 ) -> Tool:
     called = name or _own_name(function)
@@ -106,6 +110,7 @@ def _declare(
         timeout=_timeout(called, timeout),
         keywords=_phrases(_texts(called, "keywords", keywords)),
         examples=_texts(called, "examples", examples),
+        estimate=CostHint.read(called, estimate),
         signature=signature,
         **options,
     )

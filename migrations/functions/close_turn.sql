@@ -1,9 +1,11 @@
 -- What an exchange leaves to do when its events are written: open maps, skip steps that can never
--- start, tell the families of ended runs, and everything that is not a plain completion. Returns the
--- verdicts of outcomes that were not accepted.
+-- start, tell the families of ended runs, everything that is not a plain completion, and at last the
+-- end of the runs in `p_broke`, which are over their budget. Returns the verdicts of outcomes that
+-- were not accepted.
 create or replace function flowbuilder.close_turn(
     p_worker uuid, p_outcomes flowbuilder.outcome[], p_closed bigint[], p_over uuid[],
-    p_mapped flowbuilder.place[], p_barred flowbuilder.place[], p_poisoned bigint[]
+    p_mapped flowbuilder.place[], p_barred flowbuilder.place[], p_poisoned bigint[],
+    p_broke uuid[] default null
 ) returns json
 language plpgsql set search_path = ''
 as $$
@@ -27,6 +29,9 @@ begin
                 null)::flowbuilder.task_result
             from flowbuilder.tasks t where t.id = any (p_poisoned) order by t.id));
         perform flowbuilder.free_slots(p_poisoned);
+    end if;
+    if cardinality(p_broke) > 0 then
+        perform flowbuilder.stop_over_budget(p_broke, true);
     end if;
     return v_denied;
 end

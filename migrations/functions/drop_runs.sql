@@ -9,6 +9,7 @@ begin
     delete from flowbuilder.approvals a where a.run_id = any (p_runs);
     delete from flowbuilder.tasks t where t.run_id = any (p_runs);
     delete from flowbuilder.run_steps s where s.run_id = any (p_runs);
+    delete from flowbuilder.spendings s where s.run_id = any (p_runs);
     with gone as (
         delete from flowbuilder.runs r where r.id = any (p_runs)
         returning coalesce(r.grown_from, r.version_id) as version_id, r.version
@@ -23,5 +24,10 @@ begin
           group by o.version_id) h
     where v.id = h.version_id;
     delete from flowbuilder.flow_versions v where v.run_id = any (p_runs);
+    delete from flowbuilder.run_budgets b  -- all of a family together: its sums are one
+    where b.root_id = any (array(select o.root_id from flowbuilder.run_budgets o
+                                 where o.run_id = any (p_runs)))
+      and not exists (select from flowbuilder.run_budgets m
+                      join flowbuilder.runs r on r.id = m.run_id where m.root_id = b.root_id);
 end
 $$;

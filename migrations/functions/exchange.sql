@@ -6,8 +6,7 @@
 create or replace function flowbuilder.exchange(
     p_worker uuid, p_held jsonb, p_outcomes json, p_free integer, p_lease_seconds double precision
 ) returns json
-language plpgsql
-set search_path = '' set enable_seqscan = off set enable_mergejoin = off
+language plpgsql set search_path = '' set enable_seqscan = off set enable_mergejoin = off
 set enable_bitmapscan = off set plan_cache_mode = force_generic_plan
 as $$
 declare
@@ -32,11 +31,13 @@ declare
     v_head     timestamptz;
     v_admitted boolean;
     v_lost     jsonb;
+    v_broke    uuid[] := case when flowbuilder.has_budgets() then '{}' end;
 begin
     if json_array_length(p_outcomes) > 0 then
         v_outcomes := array(
             select o from json_populate_recordset(null::flowbuilder.outcome, p_outcomes) o);
         perform flowbuilder.lock_runs(array(select o.run_id from unnest(v_outcomes) o));
+        v_broke := case when v_broke is not null then flowbuilder.charge(p_worker, p_outcomes) end;
     end if;
     v_now := flowbuilder.now();  -- nothing begins before what it waited for has ended
     v_head := case when p_free > 0 then flowbuilder.queue_head(p_worker, v_tools, v_now) end;
@@ -52,6 +53,10 @@ begin
         v_leased := v_leased || v_claimed;
         v_events := v_events || v_started;
     end if;
+    if v_broke is not null and v_leased is not null then
+        select * into v_leased, v_events, v_broke
+        from flowbuilder.count_starts(v_leased, v_events, v_broke);
+    end if;
     if v_events is not null then
         select * into v_over, v_finish from flowbuilder.record_turn(v_events, v_ended, v_now);
         if v_finish is not null then
@@ -64,14 +69,14 @@ begin
         values (p_worker, v_now + v_lease, v_leased);
     end if;
     v_denied := flowbuilder.close_turn(
-        p_worker, v_outcomes, v_closed, v_over, v_mapped, v_barred, v_poisoned);
+        p_worker, v_outcomes, v_closed, v_over, v_mapped, v_barred, v_poisoned, v_broke);
     if p_held is not null then
         select * into v_lost, v_unheard from flowbuilder.hold(
             p_worker, p_held, coalesce(v_leased, '{}'), v_now, v_lease);
     end if;
     return json_build_object(
         'tasks', flowbuilder.lease_payload(v_leased || v_unheard),
-        'denied', v_denied, 'lost', v_lost, 'due', exists (select from flowbuilder.outbox),
+        'denied', v_denied, 'lost', v_lost, 'over', v_broke, 'due', exists (select from flowbuilder.outbox),
         'ready', flowbuilder.is_claimable(p_worker, v_tools, flowbuilder.now()),
         'elsewhere', (v_admitted or v_mapped is not null) and flowbuilder.is_queued(flowbuilder.now()),
         'opens_at', (select s.wake_at from flowbuilder.limit_slots s

@@ -1,11 +1,13 @@
 -- Everything a worker needs to run the given tasks, but for the definitions of their steps, which
 -- it keeps: the run, and the outputs that the step refers to. A step without an output of its own
 -- (skipped, forgiven, or not ended when `one_success` did not wait for it) is named in `skipped`:
--- paths into it give null. A task that has ended meanwhile is left out.
+-- paths into it give null. `budget` is what is left of that of its run, if it has one. A task that has ended meanwhile is left out.
 -- `is true` keeps the planner off the index of what is running, which it would read whole.
 create or replace function flowbuilder.lease_payload(p_tasks bigint[]) returns json
 language plpgsql stable set search_path = ''
 as $$
+declare
+    v_budgets boolean := p_tasks is not null and flowbuilder.has_budgets();
 begin
     if p_tasks is null then
         return null;
@@ -18,7 +20,8 @@ begin
         'started_at', r.started_at,
         'input', case when coalesce(v.needs_input, (f.output ->> 'needs_input')::boolean)
                  then r.input end,
-        'outputs', o.outputs, 'skipped', o.skipped) order by t.id)
+        'outputs', o.outputs, 'skipped', o.skipped,
+        'budget', case when v_budgets then flowbuilder.budget_left(t.run_id) end) order by t.id)
     from flowbuilder.tasks t
     join flowbuilder.runs r on r.id = t.run_id
     left join flowbuilder.version_steps v on v.id = t.node_id

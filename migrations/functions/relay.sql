@@ -25,6 +25,11 @@ begin
         return jsonb_build_object('touched', flowbuilder.emit_held_event(v_row.payload));
     end if;
     v_touched := flowbuilder.lock_runs(array[v_row.run_id]);
+    if v_row.kind = 'over_budget' then
+        perform flowbuilder.stop_over_budget(
+            flowbuilder.halt_over_budget(array[v_row.run_id]), false);
+        return jsonb_build_object('touched', to_jsonb(v_touched));
+    end if;
     if v_row.kind = 'cancel_child' then
         if not exists (select from flowbuilder.runs r  -- what it did is being undone: that goes on
                        where r.id = v_row.run_id and r.failure is not null) then

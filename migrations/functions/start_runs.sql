@@ -2,8 +2,9 @@
 -- used gives the run that it started; with another flow or input it is refused. Published versions of
 -- one flow are the same flow, unless the caller wants exactly this one. `p_draft_at`: when the caller
 -- read that the version is what the draft says, refused when it is not so any more. `p_terms`:
--- {priority, max_elements, max_tasks, max_open_runs}, which a child has from its parent, and for
--- start_held_run `holds`. Up to `p_free` of the first tasks are leased to `p_worker` at once. Answers
+-- {priority, max_elements, max_tasks, max_open_runs}, which a child has from its parent, for
+-- start_held_run `holds`, and `budget` (grant_budgets.sql); then nothing is leased at once, otherwise
+-- up to `p_free` of the first tasks to `p_worker`. Answers
 -- `{runs: [[id, created], …] in the order of the inputs, at, deadline_at, tasks, queued}`.
 create or replace function flowbuilder.start_runs(
     p_workspace uuid, p_version uuid, p_inputs json[], p_keys text[],
@@ -70,6 +71,10 @@ begin
         v_runs := flowbuilder.runs_of_keys(v_version, v_runs, p_inputs, p_keys, p_exact);
     end if;
     if v_made is not null then
+        if p_terms ? 'budget' then
+            perform flowbuilder.grant_budgets(v_made, p_terms -> 'budget');
+            p_free := 0;  -- starts are counted where work is claimed
+        end if;
         perform flowbuilder.bound_open_runs(p_workspace, cardinality(v_made), v_terms.max_open_runs);
         v_leased := flowbuilder.open_runs(p_version, v_made, v_now, p_worker, v_tools, p_free,
             make_interval(secs => p_lease_seconds));

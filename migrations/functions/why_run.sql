@@ -42,6 +42,9 @@ begin
         where v_run.finished_at is null
           and v_now > v_run.deadline_at - (v_run.deadline_at - v_run.created_at) / 10
         union all
+        select 'budget', null, null, null, null, b.details from flowbuilder.why_budget(p_run) b
+        where v_run.finished_at is null
+        union all
         select 'held_open', null, null, min(h.held_at),
             coalesce(min(h.deadline_at), v_run.deadline_at), jsonb_build_object(
             'holds', v_run.holds, 'remaining_steps', v_run.remaining_steps, 'by', coalesce(

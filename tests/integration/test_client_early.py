@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from flowbuilder import DefinitionError, FlowBuilder, InvalidValue, ModelError, Settings, tool
+from flowbuilder.budget import Spending
 from flowbuilder.client.early import EarlyStart
+from flowbuilder.errors import FlowBuilderError
 from flowbuilder.executor.states import RunStatus
 from flowbuilder.planner.base import PlanEvent, PlanEventType
 from flowbuilder.planner.model import ModelPlanner
@@ -274,3 +276,44 @@ async def test_bad_terms_are_refused_before_anything_is_planned(
                 async with fb.start_early(GOAL, **bad):
                     pass
         assert model.requests == []
+
+
+async def test_a_budget_holds_for_what_starts_early_too(opened: Opener, deeds: Deeds) -> None:
+    model = GatedModel(ALL[:3])
+    async with opened(model) as fb, fb.start_early(GOAL, budget="steps=1") as early:
+        model.give(2)
+        await until(deeds, "look 1")
+        run = early.run
+        assert run is not None
+
+        async def over() -> bool:
+            status: RunStatus = await run.status()
+            return status.terminal is True
+
+        await eventually(over)
+        model.end()
+        assert (await early.accept()).id == run.id  # not once more with a whole budget
+        assert run.row.error is not None
+        assert run.row.error["code"] == "budget_exceeded"
+        assert deeds.done == ["look 1"]
+        assert len(await fb.runs()) == 1
+
+
+async def test_what_was_spent_early_is_spent(opened: Opener, deeds: Deeds) -> None:
+    model = GatedModel([LOOK_1])
+    deeds.fail = True
+    async with opened(model) as fb, fb.start_early(GOAL, budget="tokens=1000000") as early:
+        model.give()
+        await eventually(lambda: early.run is not None)
+        run = early.run
+        assert run is not None
+        await fb.store.spend_budget(run.id, Spending.of(700, 0.5))
+        model.end()
+        with suppress(FlowBuilderError):
+            await run.result(timeout=WAIT)
+        deeds.fail = False
+        accepted = await early.accept()
+        assert accepted.id != run.id
+        use = await accepted.budget()
+        assert use is not None
+        assert use.tokens >= 700

@@ -25,12 +25,15 @@ class TaskContext:
     attempt = 1
     idempotency_key = "key-1"
     cancelled = False
+    tokens_left: int | None = None
+    usd_left: float | None = None
 
     def __init__(self, settings: Settings, model: object | None = None) -> None:
         self.settings = settings
         self.secrets = NoSecrets()
         self.model = model
         self.reports: list[tuple[float | None, str | None]] = []
+        self.spent: list[tuple[int, float | None]] = []
         self.emitted: list[tuple[str, str, Any, Any]] = []
 
     @property
@@ -41,6 +44,9 @@ class TaskContext:
         self, name: str, key: str = "", payload: Any = None, *, keep: Any = None
     ) -> None:
         self.emitted.append((name, key, payload, keep))
+
+    def spend(self, tokens: int = 0, usd: float | None = None) -> None:
+        self.spent.append((tokens, usd))
 
     def progress(self, fraction: float | None = None, message: str | None = None) -> None:
         self.reports.append((fraction, message))

@@ -40,6 +40,8 @@ class Bench:
     attempt: int = 1
     idempotency_key: str = "key"
     cancelled: bool = False
+    tokens_left: int | None = None
+    usd_left: float | None = None
     secrets: NoSecrets = field(default_factory=NoSecrets)
 
     @property
@@ -50,6 +52,9 @@ class Bench:
         self, name: str, key: str = "", payload: Any = None, *, keep: Any = None
     ) -> None:
         """Nobody waits."""
+
+    def spend(self, tokens: int = 0, usd: float | None = None) -> None:
+        """Nobody pays."""
 
     def progress(self, fraction: float | None = None, message: str | None = None) -> None:
         """Nobody listens."""

@@ -1,0 +1,99 @@
+"""What runs may cost: the budget of a start, planning that counts too, estimates beforehand."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any, TypeAlias
+
+from flowbuilder.budget import Budget, Spending
+from flowbuilder.client.session import Session
+from flowbuilder.costs import Estimate
+from flowbuilder.errors import Conflict, InvalidValue, SettingsError
+from flowbuilder.flow import Flow
+from flowbuilder.plan import Plan, Usage
+from flowbuilder.planner.base import PlanEvent
+from flowbuilder.settings import Settings
+from flowbuilder.types import JsonValue
+
+#: A budget as callers give it.
+Bounds: TypeAlias = Budget | Mapping[str, Any] | str | None
+
+
+def budget_of(given: Bounds, settings: Settings) -> Budget | None:
+    """Return the budget of a run: what was given, and from the settings what was not.
+
+    Raises:
+        InvalidValue: `budget_invalid`.
+        SettingsError: The setting is no budget.
+    """
+    own = Budget.read(given)
+    try:
+        usual = Budget.read(settings.run_budget)
+    except InvalidValue as error:
+        raise SettingsError(f"FLOWBUILDER_RUN_BUDGET: {error.message}") from None
+    return usual if own is None else own.or_else(usual)
+
+
+def spent_on(usage: Usage, more: Spending | None = None) -> Spending | None:
+    """Return what planning has spent, and `more`; None when that is nothing."""
+    spent = more or Spending()
+    if usage.calls:
+        tokens = usage.prompt_tokens + usage.completion_tokens
+        spent += Spending.of(tokens, usage.cost_usd)
+    return spent or None
+
+
+def check_planning(budget: Budget | None, spent: Spending | None) -> None:
+    """Refuse to start what is over its budget by its planning alone.
+
+    Raises:
+        Conflict: `budget_exceeded`.
+    """
+    if budget is None or spent is None:
+        return
+    for name, used, most in (
+        ("tokens", spent.tokens, budget.tokens),
+        ("usd", spent.usd, budget.usd),
+    ):
+        if most is not None and used > most:
+            raise Conflict(
+                f"over budget: planning has used {used:g} {name} of at most {most:g}",
+                code="budget_exceeded",
+                hint="Start it with a larger budget.",
+                details={"budget": name, "spent": used, "limit": most},
+            )
+
+
+async def estimate(session: Session, flow: Flow, input: JsonValue = None) -> Estimate:
+    """Return the estimate of a run of a flow, by what its tools took in this workspace."""
+    from flowbuilder.estimate import estimate_flow
+
+    registry = session.registry
+    tools = {step.tool: registry.get(step.tool) for step in flow.steps}
+    refs = {name if tool is None else tool.ref for name, tool in tools.items()}
+    prices = None
+    if any(tool is not None and tool.needs_model for tool in tools.values()):
+        from flowbuilder.models.prices import price_of
+
+        prices = await price_of(session.settings)
+    return await asyncio.to_thread(  # a long flow takes a while
+        estimate_flow,
+        flow,
+        registry,
+        input=input,
+        history=await session.store.tool_history(sorted(refs)),
+        prices=prices,
+        slots=session.settings.concurrency,
+    )
+
+
+async def with_estimate(session: Session, event: PlanEvent) -> PlanEvent:
+    """Return an event with the estimate of its plan, if it carries one with a flow."""
+    plan = event.plan
+    if plan is None or plan.flow is None or plan.estimate is not None:
+        return event
+    made: Plan = replace(plan, estimate=await estimate(session, plan.flow, plan.input))
+    data = {**event.data, "plan": made.as_json()} if "plan" in event.data else event.data
+    return replace(event, plan=made, data=data)
