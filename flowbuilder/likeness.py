@@ -11,6 +11,9 @@ import re
 from collections.abc import Sequence
 
 _WORD = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])|\d+")
+_LETTERS = re.compile(r"[^\W_]+")
+#: Letters that two words must share at their beginning to count as the same.
+_STEM = 4
 _LONGEST = 200
 _SHORT = 4
 _ALIKE = 0.8
@@ -24,6 +27,18 @@ def plain(name: str) -> str:
 def words(name: str) -> list[str]:
     """Return a name's words in lower case: `fetchPages2` has three."""
     return [word.lower() for word in _WORD.findall(name)]
+
+
+def stems(text: str, *, numbers: bool = False) -> set[str]:
+    """Return the beginnings of a text's words of three signs and more.
+
+    `numbers`: those of one or two digits count too.
+    """
+    return {
+        word[:_STEM]
+        for word in _LETTERS.findall(text.lower())
+        if len(word) > 2 or (numbers and word.isdigit())
+    }
 
 
 def like(name: str, known: Sequence[str]) -> str | None:

@@ -90,7 +90,13 @@ class Settings(BaseSettings):
     model_mode: str = Field(default="auto", pattern="^(auto|json_schema|tools|json)$")
     model_max_tokens: int = Field(default=4096, ge=64, le=200_000)
     plan_repairs: int = Field(default=2, ge=0, le=5)
-    """Rounds in which the model sees the problems of its plan."""
+    """Rounds in which the model sees the problems of its plan. A model on a server of one's own
+    (`model_api_base`) writes the whole plan again each time; others mend it by patch, twice at
+    most."""
+    plan_timeout: Duration = timedelta(minutes=5)
+    """How long a model may take to write a plan, whatever its calls are allowed."""
+    plan_max_bytes: int = Field(default=1_048_576, ge=1024, le=67_108_864)
+    """Of one answer of a model that plans; `max_steps` bounds its steps."""
 
     # -- service ----------------------------------------------------------------------------
     host: str = "127.0.0.1"

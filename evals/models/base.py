@@ -47,6 +47,8 @@ class SimulatedModel(ABC):
     def __init__(self) -> None:
         self.requests: list[Request] = []
         """Every request, in order."""
+        self.usages: list[Usage] = []
+        """What the answer to each of them took."""
 
     @abstractmethod
     async def answer(self, request: Request) -> str:
@@ -108,7 +110,8 @@ class SimulatedModel(ABC):
         """Return the answer with what it took, before it is written out."""
         self.requests.append(request)
         text = await self.answer(request)
-        return Reply(text=text, usage=usage_of(request, text))
+        self.usages.append(usage_of(request, text))
+        return Reply(text=text, usage=self.usages[-1])
 
     async def paced(self, text: str, steps: Sequence[Written]) -> AsyncIterator[Written]:
         """Yield the steps of an answer as they are written, and end with it; here all at once."""

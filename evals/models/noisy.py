@@ -15,8 +15,8 @@ from flowbuilder.types import JsonObject
 class NoisyModel(OracleModel):
     """Spoils each step of a gold plan with probability `rate`; the same seed, the same answers.
 
-    A repair is answered as the first time, with noise of its own. What was done to which answer
-    stands in `spoiled`.
+    A patch of a plan is spoiled at the same rate: of the steps that it changes and adds. What was
+    done to which answer stands in `spoiled`.
     """
 
     name = "noisy"
@@ -48,7 +48,7 @@ class NoisyModel(OracleModel):
         """For each plan that was answered, the names of the defects that it was given."""
 
     async def answer(self, request: Request) -> str:
-        """Return the gold plan with its defects."""
+        """Return the gold plan, or a patch of a plan, with its defects."""
         text = await super().answer(request)
         if request.kind != "steps" or not self._text_defects:
             return text
@@ -61,8 +61,13 @@ class NoisyModel(OracleModel):
 
     def planned(self, request: Request) -> JsonObject:
         """Return the gold document with a defect for each step that noise hits."""
-        document = self.gold(request)
-        random = self._random(request, "plan")
+        return self._spoiled(self.gold(request), self._random(request, "plan"))
+
+    def patched(self, request: Request, patch: JsonObject) -> JsonObject:
+        """Return a patch with a defect for each of its steps that noise hits."""
+        return self._spoiled(patch, self._random(request, "patch"))
+
+    def _spoiled(self, document: JsonObject, random: Random) -> JsonObject:
         names: list[str] = []
         steps = document.get("steps")
         for _ in steps if isinstance(steps, list) else []:

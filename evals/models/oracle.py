@@ -10,6 +10,7 @@ import orjson
 
 from flowbuilder.errors import ModelError
 from flowbuilder.evals.models.base import Request, SimulatedModel
+from flowbuilder.evals.models.mending import mended, shown_in
 from flowbuilder.evals.world.values import value_for
 from flowbuilder.planner.wire import to_answer
 from flowbuilder.types import JsonObject, JsonValue
@@ -44,7 +45,9 @@ class OracleModel(SimulatedModel):
         raise ModelError("the oracle does not know this goal", code="goal_unknown")
 
     async def answer(self, request: Request) -> str:
-        """Return the gold plan as an answer."""
+        """Return the gold plan as an answer, or a patch that makes a plan the gold one."""
+        if (shown := shown_in(request)) is not None:
+            return patch_text(self.patched(request, mended(self.gold(request), shown)))
         if request.kind == "steps":
             return written(self.planned(request))
         if request.kind == "text":
@@ -57,6 +60,10 @@ class OracleModel(SimulatedModel):
         """Return the document that is answered; those who lie begin here."""
         return self.gold(request)
 
+    def patched(self, request: Request, patch: JsonObject) -> JsonObject:
+        """Return the patch that is answered, its steps as a document has them."""
+        return patch
+
 
 def _plain(text: str) -> str:
     """Return a text with single blanks: prompts may be laid out anew."""
@@ -66,4 +73,12 @@ def _plain(text: str) -> str:
 def written(document: JsonObject) -> str:
     """Return a flow document as the text of a model's answer."""
     answer: JsonValue = to_answer(document)
+    return orjson.dumps(answer).decode()
+
+
+def patch_text(patch: JsonObject) -> str:
+    """Return a patch as the text of a model's answer."""
+    answer: JsonObject = to_answer(patch)
+    if patch.get("remove"):
+        answer["remove"] = patch["remove"]
     return orjson.dumps(answer).decode()

@@ -28,7 +28,8 @@ class PlanEvent:
     """One thing that happened while planning. `plan` is set on `plan_completed` alone.
 
     Data by type: started `{goal, planner, model}`; step_added `{step, position, problems}`;
-    repaired `{round, problems, notes}`; completed `{plan}`; failed `{code, message, problems}`.
+    repaired `{round, problems, notes, changed, added, removed}`, where round 0 needed no model and
+    the last three are ids of steps; completed `{plan}`; failed `{code, message, problems}`.
     """
 
     type: PlanEventType

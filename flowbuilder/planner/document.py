@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable
-
+from flowbuilder.repair.edits import REFERENCE as REFERENCE
+from flowbuilder.repair.edits import with_texts as with_texts
 from flowbuilder.schemapaths import target
 from flowbuilder.tools import Tool, ToolRegistry
 from flowbuilder.types import JsonObject, JsonValue
-
-#: A reference to a step, or to what is at a path of its output.
-REFERENCE = re.compile(r"\$\{\{ steps\.([A-Za-z_]\w*)((?:\.\w+|\[\d+\])*) \}\}")
 
 
 def steps_of(document: JsonObject) -> list[JsonObject]:
@@ -34,17 +30,6 @@ def fields_of(tool: Tool) -> list[str]:
         shape = target(str(shape["$ref"]), tool.output_schema)
     fields = shape.get("properties") if isinstance(shape, dict) else None
     return list(fields) if isinstance(fields, dict) else []
-
-
-def with_texts(value: JsonValue, change: Callable[[str], str]) -> JsonValue:
-    """Return a value with each text inside it changed; the names of fields stay."""
-    if isinstance(value, str):
-        return change(value)
-    if isinstance(value, list):
-        return [with_texts(item, change) for item in value]
-    if isinstance(value, dict):
-        return {key: with_texts(item, change) for key, item in value.items()}
-    return value
 
 
 def result_in(step: JsonObject) -> str:

@@ -6,6 +6,7 @@ import re
 from typing import Any
 
 from flowbuilder.errors import Fix, Problem, Severity
+from flowbuilder.likeness import stems as stems
 from flowbuilder.planner.document import steps_of, tool_of
 from flowbuilder.planner.rules.literals import Kind, find_literals
 from flowbuilder.planner.signs import signs
@@ -15,8 +16,6 @@ from flowbuilder.types import JsonObject, JsonValue
 _WORD = re.compile(r"[^\W_]+")
 _NUMBER = re.compile(r"\d+(?:\.\d+)?")
 _REFERENCE = re.compile(r"\$\{\{.*?\}\}", re.DOTALL)
-#: Letters that two words must share at their beginning to count as the same.
-_STEM = 4
 #: Arguments that a writer composes: what stands in them need not stand in the goal.
 COMPOSED = {
     "body", "caption", "comment", "content", "description", "headline", "message", "note",
@@ -193,18 +192,6 @@ def _unasked(index: int, step: JsonObject, own: list[JsonValue]) -> Problem:
         severity=Severity.WARNING,
         fix=Fix.MODEL,
     )
-
-
-def stems(text: str, *, numbers: bool = False) -> set[str]:
-    """Return the beginnings of a text's words of three signs and more.
-
-    `numbers`: those of one or two digits count too.
-    """
-    return {
-        word[:_STEM]
-        for word in _WORD.findall(text.lower())
-        if len(word) > 2 or (numbers and word.isdigit())
-    }
 
 
 #: Words of tools' names that say nothing of what they work on.

@@ -12,7 +12,6 @@ from flowbuilder.plan import Question
 from flowbuilder.planner import prompting
 from flowbuilder.planner.asking import answers_later, needed
 from flowbuilder.planner.base import PlanRequest
-from flowbuilder.planner.coercion import coerce
 from flowbuilder.planner.comparisons import lost_comparisons
 from flowbuilder.planner.forgetting import forgotten_changes
 from flowbuilder.planner.grounding import Ground, stray_steps
@@ -35,7 +34,6 @@ from flowbuilder.planner.sources import unread_problems
 from flowbuilder.planner.surplus import claimed_results
 from flowbuilder.planner.unsupported import unsupported_values
 from flowbuilder.planner.wire import Draft, draft, read_answer, to_answer
-from flowbuilder.planner.wording import write_out
 from flowbuilder.tools import HARMLESS, Effects, Tool
 from flowbuilder.types import JsonObject
 from flowbuilder.validation import validate
@@ -49,7 +47,7 @@ _UNNAMED = {"value_lost"}
 #: Tools among which a small model chooses well.
 _FEW = 3
 #: Doubts that a model which is right cannot mend: they are told, but never asked about alone.
-_TOLD_ONLY = {"result_unused", "field_guessed"}
+TOLD_ONLY = {"result_unused", "field_guessed"}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -64,6 +62,8 @@ class Judgement:
     questions: tuple[Question, ...] = ()
     unfit: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    doubts: tuple[Problem, ...] = ()
+    """Of the problems, those that stem from what was mended or left out before."""
 
     @property
     def errors(self) -> tuple[Problem, ...]:
@@ -87,7 +87,7 @@ class Judgement:
     @property
     def is_to_ask(self) -> bool:
         """Whether anything is wrong that asking the model again may mend."""
-        return any(item.code not in _TOLD_ONLY for item in self.to_mend)
+        return any(item.code not in TOLD_ONLY for item in self.to_mend)
 
     @property
     def rank(self) -> tuple[int, int, int]:
@@ -200,38 +200,56 @@ def judge_draft(
     """Check a document."""
     ground = Ground(request.goal, request.input)
     made, notes, doubts = remedied(made, request, ground, strict=strict)
-    questions = needed(made.questions, made.document, request.registry)
-    checked = validate(made.document, request.registry, flows=request.flows)
+    if not (strict or made.questions):
+        found = validate(made.document, request.registry, flows=request.flows)
+        wrong = [item.pointer for item in found.problems if item.severity is Severity.ERROR]
+        notes += borrow(made.document, opinion, wrong)
+    judged = assess(made, request, opinion, doubts=doubts, strict=strict)
+    return replace(judged, notes=tuple(notes))
+
+
+def assess(
+    made: Draft,
+    request: PlanRequest,
+    opinion: Opinion = _NO_OPINION,
+    *,
+    doubts: Sequence[Problem] = (),
+    strict: bool = False,
+) -> Judgement:
+    """Check a document as it is, without mending any of it.
+
+    `doubts` are what is known of it besides, from what was done to it before.
+    """
+    document, registry, goal = made.document, request.registry, request.goal
+    ground = Ground(goal, request.input)
+    questions = needed(made.questions, document, registry)
     asked = {question.pointer for question in questions}
-    wrong = [item.pointer for item in checked.problems if item.severity is Severity.ERROR]
-    if not (strict or made.questions) and (borrowed := borrow(made.document, opinion, wrong)):
-        notes += borrowed
-        checked = validate(made.document, request.registry, flows=request.flows)
+    checked = validate(document, registry, flows=request.flows)
     problems = [item for item in without_advice(checked.problems) if not answers_later(item, asked)]
     problems += doubts
-    problems += lost_literals(request.goal, made.document, request.registry)
-    problems += lost_values(request.goal, made.document, request.registry)
-    problems += misplaced_receivers(made.document, request.registry)
-    problems += forgotten_changes(made.document, request.registry, request.goal)
+    problems += lost_literals(goal, document, registry)
+    problems += lost_values(goal, document, registry)
+    problems += misplaced_receivers(document, registry)
+    problems += forgotten_changes(document, registry, goal)
     if strict:
-        problems += unread_problems(made.document, request.registry, request.goal)
-    problems += invented_addresses(request.goal, made.document, request.input, request.registry)
-    problems += unnamed_columns(made.document, request.registry, ground)
-    problems += lost_comparisons(made.document, request.registry, request.goal)
-    problems += made_up_numbers(made.document, request.registry, request.goal)
-    problems += claimed_results(made.document, request.registry, ground, request.goal)
-    strays = stray_steps(made.document, request.registry, ground)
-    problems += [item for item in strays if not is_meant(item, made.document, opinion)]
+        problems += unread_problems(document, registry, goal)
+    problems += invented_addresses(goal, document, request.input, registry)
+    problems += unnamed_columns(document, registry, ground)
+    problems += lost_comparisons(document, registry, goal)
+    problems += made_up_numbers(document, registry, goal)
+    problems += claimed_results(document, registry, ground, goal)
+    strays = stray_steps(document, registry, ground)
+    problems += [item for item in strays if not is_meant(item, document, opinion)]
     if not opinion.tools:
-        problems += unused_acts(made.document, list(request.registry), request.goal)
-    problems += disagreement(made.document, opinion.tools)
+        problems += unused_acts(document, list(registry), goal)
+    problems += disagreement(document, opinion.tools)
     return Judgement(
-        answer=prompting.dump(to_answer(made.document, questions)),
-        document=made.document,
-        flow=checked.flow or (_shape_of(made.document) if questions else None),
+        answer=prompting.dump(to_answer(document, questions)),
+        document=document,
+        flow=checked.flow or (_shape_of(document) if questions else None),
         problems=tuple(problems),
         questions=tuple(questions),
-        notes=tuple(notes),
+        doubts=tuple(doubts),
     )
 
 
@@ -269,32 +287,6 @@ def _unused_takers(judged: Judgement, request: PlanRequest) -> list[Tool]:
     ordered = [tool for tool in unused if relevance.orders(tool)]
     found = ordered or [tool for tool in unused if tool.effects is Effects.EXTERNAL]
     return found if len(found) <= _FEW else []
-
-
-def step_problems(
-    steps: Sequence[JsonObject], position: int, request: PlanRequest
-) -> tuple[JsonObject, list[Problem]]:
-    """Return the step at `position` under its final name, and what is wrong with it so far."""
-    made = _draft(steps, request)
-    written = made.document["steps"]
-    assert isinstance(written, list)
-    if position >= len(written):
-        return dict(steps[position]), []
-    coerce(made.document, request.registry)
-    write_out(made.document, request.registry)
-    pointer = f"/steps/{position}"
-    asked = {question.pointer for question in made.questions}
-    problems = [
-        item
-        for item in without_advice(
-            validate(made.document, request.registry, flows=request.flows).problems
-        )
-        if (item.pointer == pointer or item.pointer.startswith(f"{pointer}/"))
-        and not answers_later(item, asked)
-    ]
-    step = written[position]
-    assert isinstance(step, dict)
-    return step, problems
 
 
 def question_invented(judgement: Judgement) -> Judgement:

@@ -1,234 +1,59 @@
-"""Mend references and conditions that are wrong in ways a small model is known for.
+"""Mend a model's plan without asking it: deterministic repair, and its changes told.
 
-A field is corrected only where one reading is left. Where its name says nothing of that reading,
-the change is named as a problem besides.
+All mending is done by `flowbuilder.repair`. Here its changes become notes and doubts of the plan.
 """
 
 from __future__ import annotations
 
-import re
-from typing import Any
-
 from flowbuilder.errors import Fix, Problem, Severity
-from flowbuilder.planner.document import REFERENCE, steps_of, tool_of, with_texts
-from flowbuilder.planner.grounding import stems
-from flowbuilder.tools import Tool, ToolRegistry
-from flowbuilder.types import JsonObject, JsonValue
+from flowbuilder.planner.document import steps_of
+from flowbuilder.repair import ABSENT, Change, Reading, read_habits
+from flowbuilder.strictjson import dumps
+from flowbuilder.tools import ToolRegistry
+from flowbuilder.types import JsonObject
 
-#: Template filters behind a path: a habit from other languages, references have none.
-_FILTERED = re.compile(r"\$\{\{ (steps\.[\w.\[\]]+)\s*\|[^{}]*\}\}")
-#: What a step was given, which references cannot reach.
-_GIVEN = re.compile(r"\$\{\{ steps\.([A-Za-z_]\w*)\.(?:args|arguments|input)\.(\w+) \}\}")
-_FIELD = re.compile(r"^\.(\w+)(.*)$")
-_WORD = re.compile(r"[^\W_]+")
-#: Letters that two words must share at their beginning to count as the same.
-_WORD_STEM = 5
-#: Names that models give to the whole of a list.
-_COLLECTIVE = {
-    "answer", "array", "body", "content", "data", "entries", "hits", "items", "json", "lines",
-    "list", "matches", "output", "records", "response", "result", "results", "return", "rows",
-    "text", "value", "values",
-}  # fmt: skip
-_SCALARS = {"string", "number", "integer", "boolean"}
-#: A quoted text, or a name that is no field of something and no function.
-_BARE = re.compile(r"\"[^\"]*\"|'[^']*'|(?<![\w.])[A-Za-z_]\w*(?!\w*\s*\()")
-#: One comparison, which the tools understand as `{field: {sign: value}}`, records without the
-#: field included.
-_COMPARISON = re.compile(
-    r"(?:item\.)?(?P<field>[A-Za-z_]\w*)\s*(?P<sign>[<>]=?|[=!]?=)\s*"
-    r"(?:(?P<number>-?\d+(?:\.\d+)?)|\"(?P<double>[^\"]*)\"|'(?P<single>[^']*)')"
-)
-_NOT_FIELDS = {"item", "in", "true", "false", "null", "index"}
-#: Arguments that hold a condition on a record, whose fields are `item.<field>`.
-_CONDITIONS = {("data.filter", "where")}
+_LONGEST_SHOWN = 120
 
 
-def mend(document: JsonObject, registry: ToolRegistry) -> tuple[list[str], list[Problem]]:
-    """Mend a document in place.
+def mend(
+    document: JsonObject, registry: ToolRegistry, *, among: JsonObject | None = None
+) -> tuple[list[str], list[Problem]]:
+    """Read in place what a small model wrote in other ways than are right here.
 
-    Return one sentence for each change, and a warning for each that only its type speaks for.
+    `among` is the document whose steps these refer to, if that is another one. Return one sentence
+    for each change, and a warning for each that only its type speaks for.
     """
-    steps = [step for step in steps_of(document) if isinstance(step.get("args"), dict)]
-    by_id = {str(step.get("id")): step for step in steps}
-    notes: list[str] = []
-    guessed: list[Problem] = []
-    for index, step in enumerate(steps_of(document)):
-        if isinstance(step.get("args"), dict):
-            corrector = _Corrector(by_id, registry, step, notes)
-            step["args"] = with_texts(step["args"], corrector.correct)
-            guessed += [_guessed(index, said, meant) for said, meant in corrector.guesses]
-            notes += _mend_conditions(step)
-    return notes, guessed
+    read, readings = read_habits(document, registry, among=among)
+    for step, mended in zip(steps_of(document), steps_of(read), strict=True):
+        if "args" in mended:
+            step["args"] = mended["args"]
+    notes = [reading.note for reading in readings]
+    return notes, [_guessed(reading) for reading in readings if reading.guessed]
 
 
-def _guessed(index: int, said: str, meant: str) -> Problem:
+def _guessed(reading: Reading) -> Problem:
     return Problem(
         code="field_guessed",
-        pointer=f"/steps/{index}/args",
-        message=f"{said}: there is no such field; it was read as {meant}",
-        hint=f"Write {meant} if that is meant.",
+        pointer=f"/steps/{reading.position}/args",
+        message=f"{reading.said}: there is no such field; it was read as {reading.meant}",
+        hint=f"Write {reading.meant} if that is meant.",
         severity=Severity.WARNING,
         fix=Fix.MODEL,
     )
 
 
-def _mend_conditions(step: JsonObject) -> list[str]:
-    """Write bare names of fields as fields of the record, as SQL's habit leaves them."""
-    notes, arguments = [], step["args"]
-    assert isinstance(arguments, dict)
-    for tool, name in _CONDITIONS:
-        text = arguments.get(name) if step.get("tool") == tool else None
-        if isinstance(text, str) and "${{" not in text:
-            mended = _condition(text)
-            if mended != text:
-                arguments[name] = mended
-                notes.append(f"{step.get('id')}: {name} {text!r} was read as {mended!r}.")
-    return notes
+def doubt(change: Change) -> Problem:
+    """Return the doubt that a change leaves: a plan with it is shown, and never run unasked."""
+    return Problem(
+        code="plan_mended",
+        pointer=change.pointer,
+        message=f"{_shown(change.before)} was read as {_shown(change.after)}",
+        severity=Severity.WARNING,
+    )
 
 
-def _condition(text: str) -> JsonValue:
-    found = _COMPARISON.fullmatch(text.strip())
-    if found is None:
-        return text if "item" in text else _BARE.sub(_as_field, text)
-    number = found["number"]
-    value: JsonValue = found["double"] if found["double"] is not None else found["single"]
-    if number is not None:
-        value = float(number) if "." in number else int(number)
-    return {found["field"]: {found["sign"]: value}}
-
-
-def _as_field(match: re.Match[str]) -> str:
-    word = match.group(0)
-    return word if word[0] in "\"'" or word in _NOT_FIELDS else f"item.{word}"
-
-
-class _Corrector:
-    """Corrects the references in one step's arguments."""
-
-    def __init__(
-        self,
-        by_id: dict[str, JsonObject],
-        registry: ToolRegistry,
-        step: JsonObject,
-        notes: list[str],
-    ) -> None:
-        self._by_id, self._registry, self._step, self._notes = by_id, registry, step, notes
-        self.guesses: list[tuple[str, str]] = []
-        """References whose field says nothing of what it was read as, before and after."""
-
-    def correct(self, text: str) -> str:
-        """Return the text with its references corrected."""
-        text = _GIVEN.sub(self._written, _FILTERED.sub(self._unfiltered, text))
-        return REFERENCE.sub(self._replace, text)
-
-    def _unfiltered(self, match: re.Match[str]) -> str:
-        plain = f"${{{{ {match.group(1)} }}}}"
-        self._notes.append(f"{self._step.get('id')}: {match.group(0)} was read as {plain}.")
-        return plain
-
-    def _written(self, match: re.Match[str]) -> str:
-        """Write out the text or number that another step was given."""
-        source = self._by_id.get(match.group(1))
-        arguments = source.get("args") if source and source is not self._step else None
-        value = arguments.get(match.group(2)) if isinstance(arguments, dict) else None
-        if isinstance(value, bool) or not isinstance(value, str | int | float):
-            return match.group(0)
-        self._notes.append(f"{self._step.get('id')}: {match.group(0)} was read as {value}.")
-        return str(value)
-
-    def _replace(self, match: re.Match[str]) -> str:
-        source = self._by_id.get(match.group(1))
-        tool = tool_of(source, self._registry) if source else None
-        if source is None or tool is None or source is self._step:
-            return match.group(0)
-        found = self._path(source, tool, match.group(2))
-        if found is None:
-            return match.group(0)
-        corrected = f"${{{{ {found} }}}}"
-        field = _FIELD.match(match.group(2))
-        if field and not _says(field.group(1), tool, source, found):
-            self.guesses.append((match.group(0), corrected))
-        self._notes.append(f"{self._step.get('id')}: {match.group(0)} was read as {corrected}.")
-        return corrected
-
-    def _path(self, source: JsonObject, tool: Tool, tail: str) -> str | None:
-        """Return the corrected path, None if it is right or cannot be told."""
-        name, output = str(source.get("id")), tool.output_schema
-        field = _FIELD.match(tail)
-        if output.get("type") in _SCALARS:
-            # What a step was given is no part of what it returns: a file's text, not its path.
-            passed = _passed_on(source, field.group(1)) if field else None
-            return passed or (f"steps.{name}" if field else None)
-        if output.get("type") == "array" and field:
-            whole = _is_collective(field.group(1), tool) and not _has_field(output, field.group(1))
-            return f"steps.{name}{field.group(2)}" if whole else None
-        properties = output.get("properties")
-        if not isinstance(properties, dict) or not properties or tail.startswith("["):
-            return None
-        if field and field.group(1) in properties:
-            beside = _beside(field.group(1), field.group(2), properties)
-            return f"steps.{name}.{beside}" if beside else None
-        if field and (passed := _passed_on(source, field.group(1))):
-            return passed
-        only = next(iter(properties)) if len(properties) == 1 else None
-        if only is None or (not field and _is_structured(properties[only])):
-            return None
-        return f"steps.{name}.{only}{field.group(2) if field else ''}"
-
-
-def _beside(field: str, tail: str, properties: JsonObject) -> str | None:
-    """Return the field that stands beside a plain one, where a path looks for it within that.
-
-    The e-mail address of `customer` is `email` or `customer_email` of the same record.
-    """
-    plain = isinstance(shape := properties[field], dict) and shape.get("type") in _SCALARS
-    inner = _FIELD.match(tail) if plain else None
-    if inner is None or inner.group(2):
-        return None
-    names = (f"{field}_{inner.group(1)}", inner.group(1))
-    return next((name for name in names if name in properties), None)
-
-
-def _says(field: str, tool: Tool, source: JsonObject, found: str) -> bool:
-    """Whether a field's name speaks of what it was read as: by a word of the tool or the path."""
-    told = f"{tool.name} {tool.summary} {' '.join(tool.output_schema.get('properties', ()))}"
-    if not found.startswith(f"steps.{source.get('id')}"):
-        return True  # what the source itself was given under that name
-    return field in _COLLECTIVE or bool(_words(field) & _words(told))
-
-
-def _words(text: str) -> set[str]:
-    found = _WORD.findall(text.replace("_", " ").lower())
-    return {word.removesuffix("s")[:_WORD_STEM] for word in found if len(word) > 2}
-
-
-def _is_collective(field: str, tool: Tool) -> bool:
-    """Whether a name means the whole list: a general word, or one of the tool's own words."""
-    own = stems(f"{tool.name} {tool.summary}".replace("_", " "), numbers=True)
-    return field in _COLLECTIVE or bool(stems(field.replace("_", " "), numbers=True) & own)
-
-
-def _passed_on(source: JsonObject, field: str) -> str | None:
-    """Return the reference that a step was given under this field's name.
-
-    A model that lets a file be written and then mailed refers to the text of the writing step.
-    """
-    arguments = source.get("args")
-    found = set()
-    for name, value in (arguments if isinstance(arguments, dict) else {}).items():
-        match = REFERENCE.fullmatch(value) if isinstance(value, str) else None
-        if match and (name == field or match.group(2).endswith(f".{field}")):
-            found.add(f"steps.{match.group(1)}{match.group(2)}")
-    return found.pop() if len(found) == 1 else None
-
-
-def _has_field(output: Any, field: str) -> bool:
-    """Whether the elements of a list have such a field, as far as the schema shows."""
-    items = output.get("items")
-    if isinstance(items, dict) and "$ref" in items:
-        items = output.get("$defs", {}).get(str(items["$ref"]).rpartition("/")[2])
-    return isinstance(items, dict) and field in items.get("properties", {})
-
-
-def _is_structured(shape: Any) -> bool:
-    return isinstance(shape, dict) and shape.get("type") not in _SCALARS
+def _shown(value: object) -> str:
+    if value is ABSENT:
+        return "nothing"
+    text = dumps(value).decode()  # type: ignore[arg-type]  # a part of a document, so it is JSON
+    return text if len(text) <= _LONGEST_SHOWN else f"{text[:_LONGEST_SHOWN]}..."

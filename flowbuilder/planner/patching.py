@@ -1,48 +1,206 @@
-"""What a model could not mend in its rounds, and needs nobody's word: deterministic repair."""
+"""Patches of a plan: what a model is shown of it, what it answers, and what that changes.
+
+A patch names steps by their ids. It can change the steps that were shown, and add others; whatever
+else a plan has stays the same object, and so the same bytes.
+"""
 
 from __future__ import annotations
 
-from dataclasses import replace
+import re
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
 
-from flowbuilder.errors import Problem, Severity
+from flowbuilder.errors import ModelOutputError, Problem
+from flowbuilder.flow import Step
+from flowbuilder.planner.ailing import Ailing
 from flowbuilder.planner.base import PlanRequest
+from flowbuilder.planner.coercion import coerce
+from flowbuilder.planner.document import steps_of
 from flowbuilder.planner.judging import Judgement
-from flowbuilder.repair import ABSENT, Change, repair
+from flowbuilder.planner.mending import mend
+from flowbuilder.planner.places import follow, moved
+from flowbuilder.planner.schema import IMPOSSIBLE
+from flowbuilder.planner.stepnames import StepNames
+from flowbuilder.planner.wire import Draft, read_json, take_questions, to_step
+from flowbuilder.planner.wording import output_of, write_out_in
 from flowbuilder.strictjson import dumps
-from flowbuilder.validation import DEFECTS
+from flowbuilder.types import JsonObject, JsonValue
 
-_LONGEST_SHOWN = 120
+#: What a step may say besides what models are shown and asked to write.
+_POLICIES = frozenset(Step.model_fields) - {
+    "id", "tool", "args", "for_each", "when", "depends_on",
+}  # fmt: skip
 
 
-def patched(judged: Judgement, request: PlanRequest) -> Judgement:
-    """Return a plan without the errors that repair mends; the same one if any would be left.
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Patch:
+    """What a model answers when it is asked to mend a plan."""
 
-    Every change is a doubt: such a plan is shown, and never run unasked.
+    steps: tuple[JsonObject, ...] = ()
+    """To be put in the place of those with their ids, or to be added."""
+    removed: frozenset[str] = frozenset()
+    impossible: str | None = None
+    """Why nothing can be mended, if the model says so."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Patched:
+    """A plan with a patch in it."""
+
+    draft: Draft
+    doubts: tuple[Problem, ...]
+    """Of the plan before, where their steps stand now."""
+    notes: tuple[str, ...]
+    """A sentence for everything that was changed."""
+    touched: frozenset[str]
+    """The ids of the steps that are new or other ones."""
+
+
+def read_patch(text: str) -> Patch:
+    """Read a patch, or a whole plan as one: of that only what may be changed will be taken.
+
+    Raises:
+        ModelOutputError: `model_output_invalid`; it is neither.
     """
-    errors = judged.errors
-    if not errors or judged.document is None or judged.questions:
-        return judged
-    if any(item.code not in DEFECTS for item in errors):
-        return judged  # something of the goal is missing, which no repair brings back
-    mended = repair(judged.document, request.registry, flows=request.flows)
-    if mended.flow is None or not isinstance(mended.document, dict):
-        return judged
-    kept = [item for item in judged.problems if item.severity is not Severity.ERROR]
-    doubts = [_doubt(change) for change in mended.changes]
-    return replace(judged, document=mended.document, flow=mended.flow, problems=(*kept, *doubts))
-
-
-def _doubt(change: Change) -> Problem:
-    return Problem(
-        code="plan_mended",
-        pointer=change.pointer,
-        message=f"{_shown(change.before)} was read as {_shown(change.after)}",
-        severity=Severity.WARNING,
+    answer = read_json(text)
+    if isinstance(answer, list):
+        answer = {"tasks": answer}
+    if not isinstance(answer, dict):
+        raise ModelOutputError("the answer is no patch", code="model_output_invalid")
+    listed: Any = next((answer[key] for key in ("tasks", "steps", "plan") if key in answer), [])
+    removed, reason = answer.get("remove"), answer.get(IMPOSSIBLE)
+    if not isinstance(listed, list) or not all(isinstance(step, dict) for step in listed):
+        raise ModelOutputError('the patch has no steps under "tasks"', code="model_output_invalid")
+    gone = removed if isinstance(removed, list) else []
+    return Patch(
+        steps=tuple(listed),
+        removed=frozenset(name for name in gone if isinstance(name, str)),
+        impossible=reason[:500] if isinstance(reason, str) and reason.strip() else None,
     )
 
 
-def _shown(value: object) -> str:
-    if value is ABSENT:
-        return "nothing"
-    text = dumps(value).decode()  # type: ignore[arg-type]  # a part of a document, so it is JSON
-    return text if len(text) <= _LONGEST_SHOWN else f"{text[:_LONGEST_SHOWN]}..."
+def patched(judged: Judgement, patch: Patch, ailing: Ailing, request: PlanRequest) -> Patched:
+    """Put a patch into a plan: change ailing steps, add others, and touch nothing else."""
+    assert judged.document is not None
+    before = steps_of(judged.document)
+    named = {str(step.get("id")) for step in before}
+    gone = _gone(patch, named, ailing.ids)
+    fresh = _fresh(patch.steps, named, request)
+    new = {given: step for given, step in fresh.items() if given in ailing.ids}
+    wrong = {item.pointer for item in ailing.problems}
+    known = [_deed(step) for step in before if str(step.get("id")) not in gone]
+    added = [
+        step
+        for given, step in fresh.items()
+        if given not in named and _deed(step) not in known  # no step is wanted twice
+    ]
+    steps = [
+        step if place not in ailing.places else _instead(place, step, new, gone, wrong)
+        for place, step in enumerate(before)
+    ]
+    kept = [step for step in steps if step is not None]
+    for step in added:
+        kept.insert(_place_of(step, kept), step)
+    return _finished(judged, {**judged.document, "steps": list(kept)}, request)
+
+
+def _gone(patch: Patch, named: Collection[str], ailing: Collection[str]) -> set[str]:
+    """Return the ailing steps that a patch takes out.
+
+    A patch that holds all other steps, or names none of those that it was shown, is a whole plan:
+    what it leaves out goes.
+    """
+    written = {str(step.get("id")) for step in patch.steps}
+    left = set(ailing) - written
+    others = set(named) - set(ailing)
+    is_whole = others <= written if others else bool(written) and left == set(ailing)
+    return left if is_whole else left & patch.removed
+
+
+def _deed(step: JsonObject) -> list[JsonValue]:
+    """Return what a step does, whatever it is called."""
+    return [step.get(key) for key in ("tool", "args", "for_each", "when")]
+
+
+def _instead(
+    place: int,
+    step: JsonObject,
+    new: dict[str, JsonObject],
+    gone: Collection[str],
+    wrong: Collection[str],
+) -> JsonObject | None:
+    """Return what stands in the place of an ailing step, None if nothing does.
+
+    Policies are not shown to the model, so it cannot have meant to take them away.
+    """
+    name = str(step.get("id"))
+    if name in gone:
+        return None
+    if name not in new:
+        return step
+    kept = {
+        key: value
+        for key, value in step.items()
+        if key in _POLICIES and f"/steps/{place}/{key}" not in wrong
+    }
+    return {**kept, **new.pop(name)}
+
+
+def _fresh(
+    steps: Sequence[JsonObject], named: Collection[str], request: PlanRequest
+) -> dict[str, JsonObject]:
+    """Return the steps of a patch as a document has them, the first of each id, by that id."""
+    names = StepNames([tool.name for tool in request.registry])
+    for name in named:
+        names.keep(name)
+    first: dict[str, JsonObject] = {}
+    for step in steps:
+        first.setdefault(str(step.get("id")), step)
+    by_id = {name: name for name in named}
+    for given, step in first.items():
+        if given not in named:
+            names.add({**step, "id": given})
+            by_id[given] = names.by_id[given]
+    return {given: to_step({**step, "id": given}, by_id) for given, step in first.items()}
+
+
+def _place_of(added: JsonObject, steps: Sequence[JsonObject]) -> int:
+    """Return where a new step goes: before the first that needs it, else to the end."""
+    name = str(added.get("id"))
+    used = re.compile(rf"\bsteps\.{re.escape(name)}\b")
+    for place, step in enumerate(steps):
+        after = step.get("depends_on")
+        if (isinstance(after, list) and name in after) or used.search(dumps(step).decode()):
+            return place
+    return len(steps)
+
+
+def _finished(judged: Judgement, document: JsonObject, request: PlanRequest) -> Patched:
+    """Write the new steps as plans write them, and follow the old ones to their places."""
+    assert judged.document is not None
+    steps = steps_of(document)
+    old = {id(step) for step in steps_of(judged.document)}
+    touched = frozenset(str(step.get("id")) for step in steps if id(step) not in old)
+    places = moved(judged.document, document)
+    questions = [
+        replace(question, pointer=pointer)
+        for question in judged.questions
+        if (pointer := follow(question.pointer, places)) is not None
+        if str(steps[int(pointer.split("/")[2])].get("id")) not in touched
+    ]
+    notes: list[str] = []
+    outputs = {str(step.get("id")): output_of(step, request.registry) for step in steps}
+    for place, step in enumerate(steps):
+        if id(step) not in old:
+            questions += take_questions(place, step)
+            notes += coerce({"steps": [step]}, request.registry)
+            notes += mend({"steps": [step]}, request.registry, among=document)[0]
+            notes += write_out_in(step, request.registry, outputs)
+    doubts = [
+        replace(item, pointer=pointer)
+        for item in judged.doubts
+        if (pointer := follow(item.pointer, places)) is not None
+    ]
+    made = Draft(document=document, questions=tuple(questions))
+    return Patched(draft=made, doubts=tuple(doubts), notes=tuple(notes), touched=touched)

@@ -6,6 +6,7 @@ same tools, so that a server which caches prefixes reads it once. The goal comes
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from functools import cache
 from pathlib import Path
@@ -22,7 +23,7 @@ from flowbuilder.planner.literals import literals
 from flowbuilder.planner.shortlist import fitting_tools
 from flowbuilder.toolkit import is_starter
 from flowbuilder.tools import Tool, ToolRegistry
-from flowbuilder.types import JsonSchema, JsonValue
+from flowbuilder.types import JsonObject, JsonSchema, JsonValue
 
 _FOLDER = Path(__file__).resolve().parent.parent / "prompts"
 _LINKED = Path(__file__).resolve().parent.parent.parent / "prompts"
@@ -175,6 +176,41 @@ def fresh_messages(
     mind = _read("again.md").replace("{problems}", listed)
     text = f"{_request_text(request)}\n{mind}"
     return [*_prefix(), *_last(tools, text, shown=shown)]
+
+
+def patch_messages(
+    request: PlanRequest,
+    problems: Sequence[str],
+    steps: Sequence[JsonObject],
+    others: Sequence[str],
+    tools: Sequence[Tool],
+) -> list[Message]:
+    """Return the conversation that asks for a patch; it shows nothing of a plan but what is given.
+
+    Args:
+        request: What was to be planned.
+        problems: What is wrong, a line each.
+        steps: Those that may be changed, as the model would write them.
+        others: The steps that stay, a line each.
+        tools: That a changed or added step may need.
+    """
+    parts = {
+        "{goal}": _request_text(request),
+        "{problems}": "\n".join(problems),
+        "{steps}": "\n".join(dump(step) for step in steps) or "(none)",
+        "{others}": "\n".join(others) or "(none)",
+        "{tools}": "\n".join(tool_line(tool) for tool in tools),
+    }
+    text = re.sub(r"\{\w+\}", lambda found: parts.get(found[0], found[0]), _read("patch.md"))
+    return [
+        Message(role="system", content=_read("patcher.md")),
+        Message(role="user", content=text),
+    ]
+
+
+def returned(tool: Tool) -> str:
+    """Describe in short what a tool returns."""
+    return _type(tool.output_schema, 0, tool.output_schema.get("$defs", {}))
 
 
 def _prefix() -> list[Message]:

@@ -10,11 +10,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from flowbuilder.flow import STEP_ID_PATTERN
 from flowbuilder.tools import HARMLESS, Tool
 from flowbuilder.types import JsonSchema
 
 #: The tool that a model names when nothing fits.
 NO_TOOL = "none"
+#: The key under which a patch says why nothing can be mended.
+IMPOSSIBLE = "impossible"
 REFERENCE: JsonSchema = {"type": "string", "pattern": r"^\$\{\{ [^{}\n]{1,100} \}\}$"}
 _STEP_ID: JsonSchema = {"type": "string", "pattern": "^[a-z][a-z0-9_]{0,30}$"}
 _DEPTH = 4
@@ -44,6 +47,22 @@ def answer_schema(
         # A small model that has refused once goes on refusing; it is held to once.
         tasks = {"anyOf": [tasks, _exactly([refusal]), _exactly([items, refusal])]}
     return _object({"tasks": tasks}, ["tasks"])
+
+
+def patch_schema(tools: Sequence[Tool], ids: Sequence[str], *, most_added: int) -> JsonSchema:
+    """Return the schema of a patch: whole steps to be put in or added, and ids to be taken out.
+
+    `ids` are of the steps that may be changed; at most `most_added` steps may be added to them.
+    """
+    name: JsonSchema = {"type": "string", "pattern": STEP_ID_PATTERN}
+    steps = [_step(tool.name, _arguments(tool.input_schema, None), name) for tool in tools]
+    tasks: JsonSchema = {"type": "array", "items": {"anyOf": steps}}
+    tasks["maxItems"] = len(ids) + most_added
+    properties: dict[str, JsonSchema] = {"tasks": tasks}
+    if ids:
+        properties["remove"] = {"type": "array", "items": {"type": "string", "enum": [*ids]}}
+    properties[IMPOSSIBLE] = {"type": "string"}
+    return _object(properties, ["tasks"])
 
 
 def _exactly(steps: list[JsonSchema]) -> JsonSchema:
@@ -102,9 +121,9 @@ def preceded_schema(
     return schema
 
 
-def _step(name: str, arguments: JsonSchema) -> JsonSchema:
+def _step(name: str, arguments: JsonSchema, step_id: JsonSchema = _STEP_ID) -> JsonSchema:
     properties: dict[str, JsonSchema] = {
-        "id": _STEP_ID,
+        "id": step_id,
         "tool": {"type": "string", "enum": [name]},
     }
     if name != NO_TOOL:

@@ -2,34 +2,38 @@
 
 from __future__ import annotations
 
-from flowbuilder.errors import FlowBuilderError, InvalidValue, ModelOutputError, Problem
+from collections.abc import Iterable, Sequence
+
+from flowbuilder.errors import FlowBuilderError, ModelOutputError, PlanningError, Problem
 from flowbuilder.plan import Plan
-from flowbuilder.planner.base import PlanEvent, PlanEventType, PlanRequest
-from flowbuilder.planner.judging import Judgement, step_problems
-from flowbuilder.strictjson import check
+from flowbuilder.planner.base import PlanEvent, PlanEventType
+from flowbuilder.planner.document import steps_of
+from flowbuilder.planner.judging import Judgement
+from flowbuilder.planner.places import differences
+from flowbuilder.planner.work import Work
 from flowbuilder.types import JsonObject, JsonValue
 
 
-def showable(step: JsonObject) -> bool:
-    """Whether a step is JSON that can be stored; what is not is judged with the whole answer."""
-    try:
-        check(step)
-    except InvalidValue:
-        return False
-    return True
-
-
-def step_added(raw: list[JsonObject], position: int, request: PlanRequest) -> PlanEvent:
+def step_added(step: JsonObject, position: int, problems: Sequence[Problem]) -> PlanEvent:
     """Return the event of a step that the model has written."""
-    step, problems = step_problems(raw, position, request)
     data: JsonObject = {"step": step, "position": position, "problems": _as_json(problems)}
     return PlanEvent(type=PlanEventType.STEP_ADDED, data=data)
 
 
-def repaired(number: int, problems: tuple[Problem, ...], notes: tuple[str, ...]) -> PlanEvent:
-    """Return the event of a round in which the model was told problems."""
+def repaired(
+    number: int,
+    problems: tuple[Problem, ...],
+    notes: tuple[str, ...],
+    before: Iterable[JsonObject],
+    after: Judgement,
+) -> PlanEvent:
+    """Return the event of a round: what was wrong, what was done, and to which steps.
+
+    Round 0 is what needed no model. `before` are the steps that it began with.
+    """
     listed: list[JsonValue] = list(notes)
-    data: JsonObject = {"round": number, "problems": _as_json(problems), "notes": listed}
+    changes = differences(before, steps_of(after.document or {}))
+    data: JsonObject = {"round": number, "problems": _as_json(problems), "notes": listed, **changes}
     return PlanEvent(type=PlanEventType.REPAIRED, data=data)
 
 
@@ -49,7 +53,7 @@ def failed(error: FlowBuilderError) -> PlanEvent:
     return PlanEvent(type=PlanEventType.FAILED, data=data)
 
 
-def _as_json(problems: tuple[Problem, ...] | list[Problem]) -> list[JsonValue]:
+def _as_json(problems: Sequence[Problem]) -> list[JsonValue]:
     return [problem.as_json() for problem in problems]
 
 
@@ -68,3 +72,19 @@ def no_answer(judged: Judgement, model: str) -> ModelOutputError:
             hint="FLOWBUILDER_MODEL_MAX_TOKENS sets the limit.",
         )
     return ModelOutputError(f"{model}: {judged.problems[0].message}", code="model_output_invalid")
+
+
+def not_possible(judged: Judgement, work: Work) -> PlanningError:
+    """Return the error of a plan that nobody could mend: the first thing that is wrong with it."""
+    wrong = judged.errors or judged.problems
+    more = f" (and {len(wrong) - 1} more)" if len(wrong) > 1 else ""
+    reason = f"{wrong[0].code}: {wrong[0].message}" if wrong else "the plan is no flow"
+    return PlanningError(
+        f"not possible because {reason}{more}",
+        code="plan_not_possible",
+        problems=judged.problems,
+        attempts=work.attempts,
+        usage=work.usage.as_json(),
+        hint="Word the goal in smaller steps, bring the tools that it needs, "
+        "or use a more capable model.",
+    )

@@ -39,7 +39,7 @@ def unsupported_values(document: JsonObject, request: PlanRequest) -> Iterator[Q
     for index, step in enumerate(steps_of(document)):
         tool = tool_of(step, request.registry)
         for name, shape in _unsupported(step, tool, statement) if tool else ():
-            yield _question(f"/steps/{index}/args/{_escaped(name)}", step, name, shape)
+            yield question_about(index, step, name, shape)
 
 
 def asks_incompletely(step: JsonObject, tool: Tool, request: PlanRequest) -> bool:
@@ -83,13 +83,14 @@ def _is_elsewhere(value: JsonValue) -> bool:
     return any(sign in text for sign in _JUDGED_ELSEWHERE)
 
 
-def _question(pointer: str, step: JsonObject, name: str, shape: dict[str, Any]) -> Question:
+def question_about(index: int, step: JsonObject, name: str, shape: dict[str, Any]) -> Question:
+    """Return the question for an argument of the step at a place, whose schema is given."""
     told = str(shape.get("description") or "").strip().rstrip(".")
     about = f" ({told})" if told and len(told) <= _LONGEST_DESCRIPTION else ""
     return Question(
         id=f"{step.get('id')}.{name}",
         text=f"Which {name}{about} should {step.get('id')} use? The goal does not say.",
-        pointer=pointer,
+        pointer=f"/steps/{index}/args/{_escaped(name)}",
         options=tuple(str(option) for option in shape.get("enum") or ()),
     )
 

@@ -14,18 +14,16 @@ from itertools import count
 from typing import Any
 
 from flowbuilder.errors import InvalidValue, ModelOutputError
-from flowbuilder.flow import FORMAT, STEP_ID_PATTERN
+from flowbuilder.flow import FORMAT
 from flowbuilder.plan import Question
 from flowbuilder.planner.document import with_texts
 from flowbuilder.planner.schema import NO_TOOL
+from flowbuilder.planner.stepnames import StepNames
 from flowbuilder.strictjson import DOCUMENT_LIMITS, check
 from flowbuilder.types import JsonObject, JsonSchema, JsonValue
 
 _PLACEHOLDER = re.compile(r"\$?\{\{\s*(.*?)\s*\}\}", re.DOTALL)
 _ASK = re.compile(r"\$?\{\{\s*ask\s*:\s*(.*?)\s*\}\}", re.IGNORECASE)
-_NUMBERED = re.compile(r"^(?:s|step|task|t)[_-]?\d+$", re.IGNORECASE)
-_DIGITS = re.compile(r"\d+$")
-_FROM_ZERO = re.compile(r"\{\{\s*(?:steps\.)?0\b|\[\s*\"0\"")
 _WORDS = re.compile(r"[A-Za-z0-9]+")
 _FILLERS = "a an the and or of to in on at for with from by it its is are be my me"
 _SLUG_FILLERS = frozenset(_FILLERS.split())
@@ -48,6 +46,20 @@ def read_answer(text: str) -> list[JsonObject]:
     Raises:
         ModelOutputError: `model_output_invalid`; the text holds no list of steps.
     """
+    steps = _steps_of(read_json(text))
+    if not steps or not all(isinstance(step, dict) for step in steps):
+        raise ModelOutputError(
+            'the answer has no list of steps under "tasks"', code="model_output_invalid"
+        )
+    return steps
+
+
+def read_json(text: str) -> Any:
+    """Return the JSON of an answer, whatever words stand around it.
+
+    Raises:
+        ModelOutputError: `model_output_invalid`; there is none that could stand in a flow.
+    """
     body = text.strip()
     fenced = re.search(r"```(?:json)?\s*(.*?)```", body, re.DOTALL)
     if fenced and not body.startswith(("{", "[")):
@@ -60,18 +72,12 @@ def read_answer(text: str) -> list[JsonObject]:
             f"the answer is no JSON document ({reason})", code="model_output_invalid"
         ) from None
     try:
-        answer = check(answer, limits=DOCUMENT_LIMITS)
+        return check(answer, limits=DOCUMENT_LIMITS)
     except InvalidValue as error:
         raise ModelOutputError(
             f"the answer holds a value that no flow may have: {error.message} ({error.pointer})",
             code="model_output_invalid",
         ) from None
-    steps = _steps_of(answer)
-    if not steps or not all(isinstance(step, dict) for step in steps):
-        raise ModelOutputError(
-            'the answer has no list of steps under "tasks"', code="model_output_invalid"
-        )
-    return steps
 
 
 def with_step(answer: str, further: str) -> str | None:
@@ -116,18 +122,26 @@ def draft(
 
     No step keeps the name of another one of `tools` than its own.
     """
-    steps = _told_apart(steps)
-    names = _names(steps, {name: _name_of(name, "") for name in tools})
-    written = [_step(step, names) for step in steps if step.get("tool") != NO_TOOL]
+    names = StepNames(tools, [str(step.get("id")) for step in steps])
+    steps = [names.tell_apart(step) for step in steps]
+    for step in steps:
+        names.add(step)
+    written = [to_step(step, names.by_id) for step in steps if step.get("tool") != NO_TOOL]
     questions = [
-        question for index, step in enumerate(written) for question in _take_questions(index, step)
+        question for index, step in enumerate(written) for question in take_questions(index, step)
     ]
+    document = head(goal, input_schema)
+    document["steps"] = list(written)
+    return Draft(document=document, questions=tuple(questions), unfit=_reasons(steps))
+
+
+def head(goal: str, input_schema: JsonSchema | None) -> JsonObject:
+    """Return a plan's document without its steps."""
     document: JsonObject = {"format": FORMAT, "flow": slug(goal)}
     document["description"] = goal[:4000]
     if input_schema:
         document["input"] = input_schema
-    document["steps"] = list(written)
-    return Draft(document=document, questions=tuple(questions), unfit=_reasons(steps))
+    return document
 
 
 def slug(goal: str) -> str:
@@ -169,60 +183,8 @@ def _reasons(steps: Sequence[JsonObject]) -> tuple[str, ...]:
     return tuple(found)
 
 
-def _told_apart(steps: Sequence[JsonObject]) -> list[JsonObject]:
-    """Give a step of another tool that has an earlier step's id one of its own.
-
-    References to that id mean the earlier step.
-    """
-    seen: dict[str, JsonValue] = {}
-    taken = {str(step.get("id")) for step in steps}
-    told: list[JsonObject] = []
-    for place, step in enumerate(steps, start=1):
-        given = str(step.get("id"))
-        if given in seen and seen[given] != step.get("tool"):
-            number = next(n for n in range(place, place + len(steps) + 1) if f"s{n}" not in taken)
-            given = f"s{number}"
-            taken.add(given)
-            step = {**step, "id": given}
-        seen.setdefault(given, step.get("tool"))
-        told.append(step)
-    return told
-
-
-def _names(steps: Sequence[JsonObject], tools: Mapping[str, str]) -> dict[str, str]:
-    """Map the answer's ids to telling ones: `s1` becomes `weather_lookup`."""
-    names: dict[str, str] = {}
-    for step in steps:
-        given = step.get("id")
-        if not isinstance(given, str) or given in names:
-            continue
-        telling = re.match(STEP_ID_PATTERN, given) and not _NUMBERED.match(given)
-        others = (name for tool, name in tools.items() if tool != step.get("tool"))
-        telling = telling and given not in others
-        wanted = given if telling else _name_of(step.get("tool"), given)
-        name, number = wanted, 2
-        while name in names.values():
-            name, number = f"{wanted}_{number}", number + 1
-        names[given] = name
-    return {**_numbers(steps, names), **names}
-
-
-def _numbers(steps: Sequence[JsonObject], names: Mapping[str, str]) -> dict[str, str]:
-    """Map bare numbers to names: the number in an id, or the place if the answer counts from 0."""
-    ids = [given for step in steps if isinstance(given := step.get("id"), str)]
-    if _FROM_ZERO.search(json.dumps(steps)):
-        return {str(place): names[given] for place, given in enumerate(ids)}
-    numbered = [given for given in ids if _NUMBERED.match(given)]
-    return {_DIGITS.findall(given)[0]: names[given] for given in numbered}
-
-
-def _name_of(tool: JsonValue, given: str) -> str:
-    words = _WORDS.findall(tool.partition("@")[0]) if isinstance(tool, str) else []
-    name = "_".join(words).lower()[:40]
-    return name if re.match(STEP_ID_PATTERN, name) else given
-
-
-def _step(raw: JsonObject, names: dict[str, str]) -> JsonObject:
+def to_step(raw: JsonObject, names: Mapping[str, str]) -> JsonObject:
+    """Turn a step of an answer into one of a document, its ids and references into their names."""
     rewrite = _rewriter(names)
     given = raw.get("id")
     step: JsonObject = {
@@ -248,7 +210,7 @@ def _step(raw: JsonObject, names: dict[str, str]) -> JsonObject:
     return step
 
 
-def _rewriter(names: dict[str, str]) -> Callable[[str], str]:
+def _rewriter(names: Mapping[str, str]) -> Callable[[str], str]:
     def replace(match: re.Match[str]) -> str:
         inner = match.group(1)
         if inner.lower().startswith("ask:"):
@@ -258,7 +220,7 @@ def _rewriter(names: dict[str, str]) -> Callable[[str], str]:
     return lambda text: _PLACEHOLDER.sub(replace, text)
 
 
-def _path(path: str, names: dict[str, str]) -> str:
+def _path(path: str, names: Mapping[str, str]) -> str:
     """Return a reference's path under the final names, `steps.` supplied where it is missing."""
     head, _, rest = path.partition(".")
     if head == "steps":
@@ -272,7 +234,7 @@ def _path(path: str, names: dict[str, str]) -> str:
     return path
 
 
-def _condition(text: str, names: dict[str, str]) -> str:
+def _condition(text: str, names: Mapping[str, str]) -> str:
     bare = _PLACEHOLDER.sub(lambda match: match.group(1), text.strip())
     return re.sub(
         r"\bsteps\.([A-Za-z_]\w*)",
@@ -281,7 +243,7 @@ def _condition(text: str, names: dict[str, str]) -> str:
     )
 
 
-def _take_questions(index: int, step: JsonObject) -> list[Question]:
+def take_questions(index: int, step: JsonObject) -> list[Question]:
     """Take arguments that ask for a value out of a step and return their questions."""
     arguments = step.get("args")
     if not isinstance(arguments, dict):

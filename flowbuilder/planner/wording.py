@@ -7,6 +7,7 @@ text a reference is written out, so a line break behind it says what is meant.
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import Any
 
 from flowbuilder.planner.coercion import kinds_of
@@ -28,22 +29,28 @@ _STRUCTURED = {"array", "object"}
 def write_out(document: JsonObject, registry: ToolRegistry) -> list[str]:
     """Mend a document in place; return one sentence for each change."""
     listed = steps_of(document)
-    outputs = {str(step.get("id")): _output(step, registry) for step in listed}
+    outputs = {str(step.get("id")): output_of(step, registry) for step in listed}
+    return [note for step in listed for note in write_out_in(step, registry, outputs)]
+
+
+def write_out_in(
+    step: JsonObject, registry: ToolRegistry, outputs: Mapping[str, JsonSchema]
+) -> list[str]:
+    """Mend one step in place, given the outputs of the steps that it may refer to."""
     notes: list[str] = []
-    for step in listed:
-        tool, arguments = tool_of(step, registry), step.get("args")
-        if tool is None or not isinstance(arguments, dict):
-            continue
-        for key, shape in tool.input_schema.get("properties", {}).items():
-            value = arguments.get(key)
-            if isinstance(value, str) and _is_meant_as_text(key, value, shape, outputs):
-                arguments[key] = f"{value}\n"
-                notes.append(f"{step.get('id')}: the value for {key} is written out as text.")
+    tool, arguments = tool_of(step, registry), step.get("args")
+    if tool is None or not isinstance(arguments, dict):
+        return notes
+    for key, shape in tool.input_schema.get("properties", {}).items():
+        value = arguments.get(key)
+        if isinstance(value, str) and _is_meant_as_text(key, value, shape, outputs):
+            arguments[key] = f"{value}\n"
+            notes.append(f"{step.get('id')}: the value for {key} is written out as text.")
     return notes
 
 
 def _is_meant_as_text(
-    key: str, value: str, shape: JsonSchema, outputs: dict[str, JsonSchema]
+    key: str, value: str, shape: JsonSchema, outputs: Mapping[str, JsonSchema]
 ) -> bool:
     match = _EXACT.match(value)
     if match is None or kinds_of(shape) - {"null"} != {"string"} or match.group(1) not in outputs:
@@ -72,7 +79,8 @@ def _resolved(shape: Any, definitions: JsonSchema) -> JsonSchema:
     return shape if isinstance(shape, dict) else {}
 
 
-def _output(step: JsonObject, registry: ToolRegistry) -> JsonSchema:
+def output_of(step: JsonObject, registry: ToolRegistry) -> JsonSchema:
+    """Return the schema of what a step gives; of a step over a list, of all elements."""
     tool = tool_of(step, registry)
     if tool is None:
         return {}

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 
+from flowbuilder.errors import Fix, InvalidValue, Problem
 from flowbuilder.models import Message, Reply
 from flowbuilder.plan import Usage
 from flowbuilder.planner.base import PlanRequest
 from flowbuilder.planner.judging import Judgement, judge, truncated
 from flowbuilder.planner.relevance import Relevance
 from flowbuilder.planner.second_opinion import Opinion
+from flowbuilder.strictjson import DOCUMENT_LIMITS, check, dumps
 from flowbuilder.tools import Tool
-from flowbuilder.types import JsonSchema
+from flowbuilder.types import JsonObject, JsonSchema, JsonValue
 
 
 @dataclass(kw_only=True)
@@ -28,14 +31,37 @@ class Work:
     usage: Usage = field(default_factory=Usage)
     completed: set[str] = field(default_factory=set)
     """Answers for which a missing last step was asked for already."""
+    best: Judgement | None = None
+    """What the rounds have made of the first answer."""
+
+    def count(self, reply: Reply) -> None:
+        """Count an answer."""
+        self.attempts += 1
+        self.usage += reply.usage
 
     def judge(self, reply: Reply, *, strict: bool = False) -> Judgement:
         """Count an answer and judge it."""
-        self.attempts += 1
-        self.usage += reply.usage
+        self.count(reply)
         if reply.truncated:
             return truncated(reply.text)
         return judge(reply.text, self.request, self.opinion, strict=strict)
+
+    def judge_cut(self, steps: Sequence[JsonObject]) -> Judgement | None:
+        """Judge the steps of an answer that broke off, None if they are no JSON for a flow."""
+        listed: list[JsonValue] = list(steps)
+        try:
+            check({"tasks": listed}, limits=DOCUMENT_LIMITS)
+        except InvalidValue:
+            return None
+        judged = judge(dumps({"tasks": listed}).decode(), self.request, self.opinion, strict=True)
+        problem = Problem(
+            code="answer_cut",
+            pointer="",
+            message="what follows on these steps could not be read",
+            hint="Add the steps that are missing; if none is, change nothing.",
+            fix=Fix.MODEL,
+        )
+        return replace(judged, problems=(*judged.problems, problem))
 
 
 def without_doubtful(work: Work, judged: Judgement) -> list[Tool]:

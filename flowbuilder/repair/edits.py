@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
@@ -10,6 +11,8 @@ from flowbuilder.strictjson import escape
 from flowbuilder.types import JsonObject, JsonValue
 
 Path: TypeAlias = tuple[str | int, ...]
+#: A reference to a step, or to what is at a path of its output.
+REFERENCE = re.compile(r"\$\{\{ steps\.([A-Za-z_]\w*)((?:\.\w+|\[\d+\])*) \}\}")
 
 
 class _Absent:
@@ -140,6 +143,17 @@ def texts_in(value: Any, path: Path = ()) -> Iterator[tuple[Path, str]]:
     elif isinstance(value, list):
         for index, item in enumerate(value):
             yield from texts_in(item, (*path, index))
+
+
+def with_texts(value: JsonValue, change: Callable[[str], str]) -> JsonValue:
+    """Return a value with each text inside it changed; the names of fields stay."""
+    if isinstance(value, str):
+        return change(value)
+    if isinstance(value, list):
+        return [with_texts(item, change) for item in value]
+    if isinstance(value, dict):
+        return {key: with_texts(item, change) for key, item in value.items()}
+    return value
 
 
 def text_edits(value: JsonValue, path: Path, change: Callable[[str], str]) -> list[Edit]:

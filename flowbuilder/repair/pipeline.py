@@ -10,11 +10,20 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
-from flowbuilder.errors import Problem, Severity
+from flowbuilder.errors import Fix, Problem, Severity
 from flowbuilder.flow import Flow
-from flowbuilder.repair import conditions, names, order, references, shape, values
+from flowbuilder.repair import conditions, habits, names, order, references, shape, values
 from flowbuilder.repair.desk import Desk, Mending
-from flowbuilder.repair.edits import Change, Edit, Way, edited, pointer_of, value_at
+from flowbuilder.repair.edits import (
+    ABSENT,
+    Change,
+    Edit,
+    Way,
+    edited,
+    pointer_of,
+    steps_of,
+    value_at,
+)
 from flowbuilder.tools import ToolRegistry
 from flowbuilder.types import JsonValue
 from flowbuilder.validation import Validation, validate
@@ -43,12 +52,17 @@ _MENDERS: tuple[Mender, ...] = (
     references.mend_steps,
     references.mend_cycles,
     references.mend_fields,
+    habits.mend,
     names.mend_arguments,
     values.mend,
     references.mend_misfits,
 )
 #: Mendings of one mender that are tried one by one before the next; more are left for a model.
 _MOST_TRIED = 60
+#: Steps that may be judged while one document is mended, the same step each time counted: what
+#: takes more is left as it is then.
+_MOST_JUDGED = 50_000
+_EMPTY: tuple[object, ...] = (None, "", [], {})
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -77,7 +91,12 @@ class Repair:
 
 
 def repair(
-    document: JsonValue, registry: ToolRegistry, *, flows: Collection[str] | None = None
+    document: JsonValue,
+    registry: ToolRegistry,
+    *,
+    flows: Collection[str] | None = None,
+    keep: Collection[str] = (),
+    guess: bool = True,
 ) -> Repair:
     """Mend what needs neither a model nor a person; never raises, never touches a valid document.
 
@@ -85,11 +104,14 @@ def repair(
         document: A `flow.v1` document, or what was meant as one.
         registry: The tools that steps may use.
         flows: Slugs that `flow.run` may name; None leaves that open.
+        keep: Ids of steps that stay as they are, byte by byte.
+        guess: Whether to take the likeliest of several ways, and to take out what leads nowhere.
+            Without it only that is mended which can be read in one way, for who can ask first.
     """
     found = validate(document, registry, flows=flows)
     if found.valid or not isinstance(document, dict) or _is_no_json(found):
         return Repair(document=document, validation=found)
-    work = _Work(document, found, registry, flows)
+    work = _Work(document, found, registry, flows, frozenset(keep), guess)
     while not work.found.valid and work.round():
         continue
     return Repair(document=work.document, validation=work.found, changes=tuple(work.changes))
@@ -103,7 +125,10 @@ class _Work:
     found: Validation
     registry: ToolRegistry
     flows: Collection[str] | None
+    keep: frozenset[str]
+    guess: bool
     changes: list[Change] = field(default_factory=list)
+    judged: int = 0
 
     def round(self) -> bool:
         """Let every mender work in turn; return whether any has changed anything."""
@@ -119,15 +144,15 @@ class _Work:
 
     def _all(self, mender: Mender) -> bool:
         """Take the one way of every mending that has only one, at once."""
-        sure = [item for item in mender(self._desk()) if len(item.ways) == 1]
+        sure = [item for item in self._mendings(mender) if len(item.ways) == 1]
         if len(sure) < 2:
             return False
         return self._take([_apart(sure)])
 
     def _first(self, mender: Mender) -> bool:
         """Take the best way of the first mending that makes anything better."""
-        for number, mending in enumerate(mender(self._desk())):
-            if number >= _MOST_TRIED:
+        for number, mending in enumerate(self._mendings(mender)):
+            if number >= _MOST_TRIED or self.judged > _MOST_JUDGED:
                 return False
             if self._take([_coded(way, mending.code) for way in mending.ways]):
                 return True
@@ -139,6 +164,7 @@ class _Work:
         for way in ways:
             document = edited(self.document, way)
             found = validate(document, self.registry, flows=self.flows)
+            self.judged += len(steps_of(document))
             weight = _weight(found)
             if weight < best:
                 best, chosen = weight, (way, document, found)
@@ -149,9 +175,44 @@ class _Work:
         self.document, self.found = document, found
         return True
 
+    def _mendings(self, mender: Mender) -> Iterator[Mending]:
+        """Yield what a mender proposes, without the ways that may not be taken."""
+        desk = self._desk()
+        kept = {place for place, step in desk.steps if str(step.get("id")) in self.keep}
+        for mending in self._proposed(mender, desk):
+            ways = mending.ways
+            if kept:
+                ways = tuple([way for way in ways if not _touches(way, kept)])
+            if ways:
+                yield Mending(mending.code, ways)
+
+    def _proposed(self, mender: Mender, desk: Desk) -> Iterator[Mending]:
+        if self.guess:
+            yield from mender(desk)
+            return
+        near = [problem for problem in desk.errors if problem.fix is Fix.AUTO]
+        for mending in mender(replace(desk, errors=near)):
+            yield Mending(mending.code, mending.ways[:1])
+        for mending in mender(desk):
+            if len(mending.ways) == 1 and not _takes_out(mending.ways[0], desk.document):
+                yield mending
+
     def _desk(self) -> Desk:
         errors = [item for item in self.found.problems if item.severity is Severity.ERROR]
         return Desk(document=self.document, errors=errors, registry=self.registry)
+
+
+def _takes_out(way: Way, document: JsonValue) -> bool:
+    """Whether a way takes out something that says something."""
+    return any(edit.after is ABSENT and value_at(document, edit.path) not in _EMPTY for edit in way)
+
+
+def _touches(way: Way, places: Collection[int]) -> bool:
+    """Whether any edit of a way is in one of these steps, or replaces all steps."""
+    return any(
+        edit.path in ((), ("steps",)) or (edit.path[:1] == ("steps",) and edit.path[1] in places)
+        for edit in way
+    )
 
 
 def _apart(mendings: Sequence[Mending]) -> Way:

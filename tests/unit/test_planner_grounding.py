@@ -12,6 +12,7 @@ from flowbuilder.planner.mending import mend
 from flowbuilder.planner.schema import sequence_schema
 from flowbuilder.tools import ToolRegistry, tool
 from tests.unit.test_planner_model import (
+    BASE,
     GOAL,
     READ,
     REGISTRY,
@@ -21,6 +22,8 @@ from tests.unit.test_planner_model import (
     run,
     send_letter,
 )
+
+OWN = {"model_api_base": BASE}
 
 
 async def test_an_option_nobody_asked_for_is_left_out() -> None:
@@ -36,11 +39,14 @@ async def test_an_option_nobody_asked_for_is_left_out() -> None:
 async def test_a_forgotten_last_step_is_asked_for_alone() -> None:
     only = {**SEND, "args": {"to": "eve@example.org", "text": "${{ steps.tide_read.height }}"}}
     goal = "The tide at Brest is what eve@example.org would like to know about."
-    plan, _, model = await run({"tasks": [READ]}, {"tasks": [only]}, goal=goal)
-    assert plan.flow is not None
-    assert [step.tool for step in plan.flow.steps] == ["tide.read", "letter.send"]
-    assert plan.flow.steps[1].id == "letter_send"
-    assert "missing" in asked(model, 1) and len(model.requests) == 2
+    for settings, told in ((OWN, "missing"), ({}, "eve@example.org of the goal is in no step")):
+        plan, _, model = await run(
+            {"tasks": [READ]}, {"tasks": [only]}, goal=goal, settings=settings
+        )
+        assert plan.flow is not None
+        assert [step.tool for step in plan.flow.steps] == ["tide.read", "letter.send"]
+        assert plan.flow.steps[1].id == "letter_send"
+        assert told in asked(model, 1) and len(model.requests) == 2
 
 
 async def test_an_address_nobody_named_is_asked_for() -> None:
@@ -91,7 +97,8 @@ async def test_a_step_that_the_goal_does_not_name_is_asked_about() -> None:
     made_up = {"text": "${{ steps.s1 }}", "target_language": "English"}
     stray = {"id": "s2", "tool": "translate_note", "args": made_up}
     wrong = {"tasks": [NOTE_READ, stray, mail("${{ steps.s2 }}")]}
-    right = {"tasks": [NOTE_READ, mail("${{ steps.s1 }}")]}
+    instead = {**mail("${{ steps.read_note }}"), "id": "send_email"}
+    right = {"tasks": [instead], "remove": ["translate_note"]}
     plan, _, model = await run(wrong, right, goal=NOTE_GOAL, registry=NOTES)
     assert plan.flow is not None and plan.certain
     assert [step.tool for step in plan.flow.steps] == ["read_note", "send_email"]
@@ -102,7 +109,7 @@ async def test_a_step_that_the_goal_does_not_name_is_asked_about() -> None:
 
 async def test_arguments_that_cannot_stand_are_taken_from_the_rules() -> None:
     wrong = {"tasks": [NOTE_READ, mail("${{ steps.s1.a.b }} and ${{ steps.s9 }}")]}
-    plan, _, model = await run(wrong, wrong, wrong, goal=NOTE_GOAL, registry=NOTES)
+    plan, _, model = await run(wrong, wrong, wrong, goal=NOTE_GOAL, registry=NOTES, settings=OWN)
     assert plan.valid and plan.flow is not None
     assert "steps.read_note.a.b" in asked(model, 1) and "s9" in asked(model, 1)
     assert "read_note" in str(plan.flow.steps[1].args["body"])

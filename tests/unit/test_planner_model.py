@@ -114,18 +114,18 @@ async def test_a_right_answer_becomes_a_valid_plan_with_telling_names() -> None:
 
 async def test_the_second_request_carries_every_problem_with_what_is_allowed() -> None:
     bad = [
-        {"id": "s1", "tool": "tide.reed", "args": {"harbour": "Brest"}},
-        {"id": "s2", "tool": "tide.read", "args": {"harbor": "Brest"}},
+        {"id": "s1", "tool": "ebb.fetch", "args": {"harbour": "Brest"}},
+        {"id": "s2", "tool": "tide.read", "args": {"quay": "Brest", "colour": 7}},
         {"id": "s3", "tool": "tide.read", "args": {"harbour": "${{ steps.s4.height }}"}},
         {"id": "s4", "tool": "tide.read", "args": {"harbour": "${{ steps.s3.harbour }}"}},
     ]
     plan, found, model = await run({"tasks": bad}, {"tasks": [READ, SEND]})
     second = asked(model, 1)
-    for part in ("tide.reed", "tide.read", "harbor", "harbour", "eve@example.org"):
+    for part in ("ebb.fetch", "tide.read", "quay", "harbour", "eve@example.org"):
         assert part in second
-    repaired = next(event for event in found if event.type is PlanEventType.REPAIRED)
-    problems = repaired.data["problems"]
-    assert isinstance(problems, list)
+    repaired = [event for event in found if event.type is PlanEventType.REPAIRED]
+    problems = repaired[-1].data["problems"]
+    assert repaired[-1].data["round"] == 1 and isinstance(problems, list)
     codes = {item["code"] for item in problems if isinstance(item, dict)}
     assert {"unknown_tool", "missing_argument", "unknown_argument", "cycle"} <= codes
     assert "literal_lost" in codes
@@ -169,12 +169,15 @@ async def test_problems_that_remain_are_an_error_that_carries_them() -> None:
     assert caught.value.usage is not None and caught.value.usage["calls"] == 3
 
 
-async def test_no_progress_ends_the_rounds() -> None:
+@pytest.mark.parametrize(("settings", "requests"), [({}, 2), ({"model_api_base": BASE}, 3)])
+async def test_no_progress_ends_the_rounds(settings: dict[str, Any], requests: int) -> None:
     model = ScriptedModel([{"tasks": [READ]}] * 9)
-    with pytest.raises(PlanningError):
-        async for _ in planner(model, plan_repairs=5).stream(request()):
+    with pytest.raises(PlanningError) as caught:
+        async for _ in planner(model, plan_repairs=5, **settings).stream(request()):
             pass
-    assert len(model.requests) == 3
+    assert len(model.requests) == requests
+    assert caught.value.code == "plan_not_possible"
+    assert caught.value.message.startswith("not possible because literal_lost: ")
 
 
 async def test_without_repair_rounds_the_first_answer_counts() -> None:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import uuid
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
 
 from flowbuilder.errors import Fix, ModelOutputError, Severity
-from flowbuilder.models import ScriptedModel
+from flowbuilder.models import Message, Reply, ScriptedModel
 from flowbuilder.planner.base import PlanEvent, PlanRequest
 from flowbuilder.planner.judging import Judgement, judge
 from flowbuilder.planner.literals import lost_literals
@@ -21,6 +22,7 @@ from flowbuilder.planner.second_opinion import Opinion
 from flowbuilder.planner.surplus import inquires, tell_result
 from flowbuilder.settings import Settings
 from flowbuilder.tools import ToolRegistry, tool
+from flowbuilder.types import JsonSchema
 
 
 @tool("harbour.find_berth", effects="read")
@@ -59,6 +61,7 @@ def page_crew(person: str, message: str) -> bool:
     return bool(person and message)
 
 
+BASE = "http://model.test/v1"
 TOOLS = ToolRegistry([find_berth, close_berth, count_lifts, search_radio, set_alarm, page_crew])
 FIND: dict[str, Any] = {"id": "s1", "tool": "harbour.find_berth", "args": {"berth_id": "K-7"}}
 CLOSE: dict[str, Any] = {"id": "s2", "tool": "harbour.close_berth", "args": {"berth_id": "K-7"}}
@@ -74,6 +77,20 @@ def request_for(goal: str) -> PlanRequest:
 
 def judged(goal: str, *steps: dict[str, Any], strict: bool = False) -> Judgement:
     return judge(json.dumps({"tasks": list(steps)}), request_for(goal), strict=strict)
+
+
+class Schemas(ScriptedModel):
+    """Remembers the schemas of whole answers, too."""
+
+    def __init__(self, answers: list[Any]) -> None:
+        super().__init__(answers)
+        self.schemas: list[str] = []
+
+    async def complete_steps(
+        self, messages: Sequence[Message], schema: JsonSchema, *, max_tokens: int | None = None
+    ) -> Reply:
+        self.schemas.append(json.dumps(schema))
+        return await super().complete_steps(messages, schema, max_tokens=max_tokens)
 
 
 async def planned(
@@ -104,11 +121,24 @@ def test_a_wrong_step_is_named_to_the_model_and_leaves_a_warning_when_it_is_left
 
 
 async def test_the_second_request_names_the_wrong_step_that_nothing_uses() -> None:
-    answer = {"tasks": [CLOSE, WRONG_COUNT, page("It is about K-7")]}
+    wrong = {**WRONG_COUNT, "args": {"krane": "x", "hook": "y"}}
+    answer = {"tasks": [CLOSE, wrong, page("It is about K-7")]}
     events, model = await planned("Page Ida about K-7 and close berth K-7", answer, answer, answer)
     assert "krane" in said(model, 1) and "'crane'" in said(model, 1)
     plan = events[-1].plan
     assert plan is not None and plan.valid and not plan.certain
+
+
+async def test_what_can_be_read_in_one_way_is_mended_without_asking() -> None:
+    answer = {"tasks": [CLOSE, WRONG_COUNT, page("It is about K-7")]}
+    events, model = await planned("Page Ida about K-7 and close berth K-7", answer, {"tasks": []})
+    mended = next(event for event in events if event.type == "plan_repaired")
+    assert mended.data["round"] == 0 and mended.data["changed"] == ["crane_count_lifts"]
+    assert mended.data["notes"] == ['{"krane":"x"} was read as {"crane":"x"}.']
+    assert "krane" not in said(model, 1)
+    plan = events[-1].plan
+    assert plan is not None and not plan.certain
+    assert [item.id for item in plan.questions] == ["crane_count_lifts.crane"]  # nobody said "x"
 
 
 async def test_an_unused_result_alone_is_not_asked_about() -> None:
@@ -221,9 +251,11 @@ async def test_the_last_round_is_asked_without_doubtful_tools() -> None:
     wrong = {"tasks": [search, page("${{ steps.s1[0].id }}")]}
     right = {"tasks": [FIND, page("${{ steps.s1.berth }}")]}
     goal = "Ida waits for the details of berth K-7"
-    events, model = await planned(goal, wrong, wrong, right)
-    catalogue = model.requests[2][-1]["content"]
-    assert "radio.search(" not in catalogue and "harbour.find_berth(" in catalogue
+    model = Schemas([wrong, wrong, right])
+    planner = ModelPlanner(Settings.load(model="scripted", model_api_base=BASE), model)
+    events = [event async for event in planner.stream(request_for(goal))]
+    offered = model.schemas[1]
+    assert "radio.search" not in offered and "harbour.find_berth" in offered
     plan = events[-1].plan
     assert plan is not None and plan.flow is not None
     assert [step.tool for step in plan.flow.steps][-2:] == ["harbour.find_berth", "crew.page"]
@@ -235,7 +267,7 @@ async def test_what_a_plan_only_claims_is_found_out_first(told: str) -> None:
     lifts = {"id": "s1", "tool": "crane.count_lifts", "args": {"crane": "north"}}
     better = {"tasks": [lifts, {**page(told), "after": ["s1"]}]}
     goal = "Page Ida how the north crane is doing"
-    events, model = await planned(goal, claims, better, model_api_base="http://model.test/v1")
+    events, model = await planned(goal, claims, better, model_api_base=BASE)
     plan = events[-1].plan
     assert plan is not None and plan.flow is not None
     assert [problem.code for problem in plan.problems] == ["step_supposed"]
@@ -302,7 +334,7 @@ async def test_a_step_that_is_lost_at_the_end_of_the_rounds_is_asked_for_alone()
     unlike = {"tasks": [FIND, {**CLOSE, "args": {"berth_id": "storm"}}]}
     last = {"tasks": [page("a storm is near", "@ida")]}
     wrong = {"tasks": [{**FIND, "args": {"berth": "storm"}}, page("storm", "@bob")]}
-    events, model = await planned(goal, wrong, wrong, unlike, last)
+    events, model = await planned(goal, wrong, wrong, unlike, last, model_api_base=BASE)
     plan = events[-1].plan
     assert plan is not None and plan.flow is not None and len(model.requests) == 4
     assert plan.flow.steps[-1].tool == "crew.page"

@@ -63,7 +63,8 @@ def object_clause(clause: Clause, profile: Profile, steps: list[StepDraft]) -> C
     ]
     masked = list(clause.text)
     for item in own:
-        for place in range(item.start - clause.start, item.end - clause.start):
+        end = min(item.end - clause.start, len(masked))  # it may hold a full stop
+        for place in range(max(item.start - clause.start, 0), end):
             masked[place] = "\x02"
     text = "".join(masked)
     match = None
