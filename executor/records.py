@@ -77,6 +77,9 @@ class VersionRow:
     document: JsonObject
     origin: Literal["published", "dynamic", "run"]
     created_at: datetime
+    places: JsonObject | None = None
+    """`{steps: {id: position}, next}` of a run's version that was planned anew; None: the steps
+    stand in the order of the document."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

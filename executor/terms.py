@@ -18,15 +18,22 @@ class Terms:
     max_elements: int = 100_000
     max_tasks: int = 200_000
     max_open_runs: int = 100_000
+    max_replans: int = 0
+    """How often the rest of it may be planned anew; not for its child runs."""
+    replan_seconds: float = 600.0
+    """How long a failed step waits for that."""
 
     def as_json(self) -> JsonObject:
         """Return them as the SQL function takes them."""
-        return {
+        terms: JsonObject = {
             "priority": self.priority.rank,
             "max_elements": self.max_elements,
             "max_tasks": self.max_tasks,
             "max_open_runs": self.max_open_runs,
         }
+        if self.max_replans:
+            terms["replanning"] = {"most": self.max_replans, "seconds": self.replan_seconds}
+        return terms
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

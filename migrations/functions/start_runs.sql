@@ -2,8 +2,8 @@
 -- used gives the run that it started; with another flow or input it is refused. Published versions of
 -- one flow are the same flow, unless the caller wants exactly this one. `p_draft_at`: when the caller
 -- read that the version is what the draft says, refused when it is not so any more. `p_terms`:
--- {priority, max_elements, max_tasks, max_open_runs}, which a child has from its parent, and for
--- start_held_run `holds`. Up to `p_free` of the first tasks are leased to `p_worker` at once. Answers
+-- {priority, max_elements, max_tasks, max_open_runs}, which a child has from its parent, `replanning`,
+-- and for start_held_run `holds`. Up to `p_free` of the first tasks are leased to `p_worker`. Answers
 -- `{runs: [[id, created], …] in the order of the inputs, at, deadline_at, tasks, queued}`.
 create or replace function flowbuilder.start_runs(
     p_workspace uuid, p_version uuid, p_inputs json[], p_keys text[],
@@ -53,12 +53,13 @@ begin
         insert into flowbuilder.runs (id, workspace_id, version_id, flow, version, status, input,
             remaining_steps, depth, idempotency_key, priority, max_elements, max_tasks,
             max_open_runs, parent_run_id, parent_task_id, plan_id, actor, created_at, deadline_at,
-            holds, watched)
+            holds, watched, replanning)
         select g.id, p_workspace, p_version, v_version.slug, v_version.version, 'queued',
             flowbuilder.checked(g.input), v_version.step_count, coalesce(v_parent.depth + 1, 0),
             g.key, v_terms.priority, v_terms.max_elements, v_terms.max_tasks,
             v_terms.max_open_runs, v_parent.id, p_parent.id, p_plan, p_actor, v_now, v_deadline,
-            case when p_parent.id is null then coalesce(v_terms.holds, 0) else 0 end, v_watched
+            case when p_parent.id is null then coalesce(v_terms.holds, 0) else 0 end, v_watched,
+            case when p_parent.id is null then v_terms.replanning end
         from unnest(v_runs, p_inputs, p_keys) with ordinality as g (id, input, key, place)
         order by g.place
         on conflict (workspace_id, idempotency_key) where idempotency_key is not null do nothing
