@@ -278,6 +278,7 @@ class EarlyStart:
             timeout=start.timeout,
             priority=start.priority,
             by=start.by,
+            replan=start.replan,
         )
 
     async def _abandon(self, reason: str) -> None:

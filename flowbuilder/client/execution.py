@@ -52,6 +52,7 @@ async def execute(
     timeout: str | float | None = None,
     priority: Priority | str | int = Priority.NORMAL,
     by: str | None = None,
+    replan: bool | None = None,
 ) -> Run:
     """Start a run of a stored flow (by slug), a plan, or a document that is not saved."""
     if isinstance(flow, Plan):
@@ -60,7 +61,7 @@ async def execute(
             flow,
             input,
             idempotency_key,
-            Start(timeout=timeout, by=by, priority=priority, plan_id=flow.id),
+            Start(timeout=timeout, by=by, priority=priority, replan=replan, plan_id=flow.id),
         )
     [run] = await execute_many(
         session,
@@ -71,6 +72,7 @@ async def execute(
         timeout=timeout,
         priority=priority,
         by=by,
+        replan=replan,
     )
     return run
 
@@ -85,6 +87,7 @@ async def execute_many(
     timeout: str | float | None = None,
     priority: Priority | str | int = Priority.NORMAL,
     by: str | None = None,
+    replan: bool | None = None,
 ) -> list[Run]:
     """Start a run for each input."""
     inputs = _listed(inputs, "inputs")
@@ -93,7 +96,9 @@ async def execute_many(
         keys = _listed(idempotency_keys, "idempotency_keys")
     if len(keys) != len(inputs):
         raise InvalidValue("one key is needed for each input", pointer="/idempotency_keys")
-    start = Start(timeout=timeout, by=by, priority=priority, exact=version is not None)
+    start = Start(
+        timeout=timeout, by=by, priority=priority, replan=replan, exact=version is not None
+    )
     head = session.heads.get(flow) if isinstance(flow, str) and version is None else None
     if head is not None:
         try:
@@ -132,6 +137,7 @@ async def accept_plan(
     idempotency_key: str | None = None,
     priority: Priority | str | int = Priority.NORMAL,
     by: str | None = None,
+    replan: bool | None = None,
 ) -> Run:
     """Start the run of a plan, once; accepted again, the plan gives the run it has."""
     if isinstance(plan, Plan):
@@ -142,7 +148,9 @@ async def accept_plan(
         return Run(session, await session.store.get_run(row.run_id))
     key = idempotency_key or f"plan:{row.id}"
     stored = plan_from_json(row.document)
-    return await execute(session, stored, input, idempotency_key=key, priority=priority, by=by)
+    return await execute(
+        session, stored, input, idempotency_key=key, priority=priority, by=by, replan=replan
+    )
 
 
 async def execute_dynamic(
@@ -155,6 +163,7 @@ async def execute_dynamic(
     timeout: str | float | None = None,
     priority: Priority | str | int = Priority.NORMAL,
     by: str | None = None,
+    replan: bool | None = None,
 ) -> Run:
     """Start a run of a graph whose steps may be functions of this process."""
     document = await _document_of(session, flow)
@@ -163,7 +172,7 @@ async def execute_dynamic(
         found = await _register_unsaved(session, document, registry, owner)
     else:
         found = await _register_unsaved(session, document)
-    start = Start(timeout=timeout, by=by, priority=priority)
+    start = Start(timeout=timeout, by=by, priority=priority, replan=replan)
     [run] = await start_all(session, Head.of(found), [input], [idempotency_key], start)
     return run
 
@@ -178,15 +187,27 @@ class Start:
     exact: bool = False
     """Whether an idempotency key means this very version, or any of the same flow."""
     priority: Priority | str | int = Priority.NORMAL
+    replan: bool | None = None
+    """Whether the rest may be planned anew when a step fails; None: as the settings say."""
 
     def terms(self, settings: Settings) -> Terms:
-        """Return what holds for the runs. Raises: InvalidValue (priority_unknown)."""
+        """Return what holds for them. Raises: InvalidValue (priority_unknown, replan_invalid)."""
         return Terms(
+            max_replans=settings.max_replans if _wanted(self.replan, settings) else 0,
+            replan_seconds=settings.replan_timeout.total_seconds(),
             priority=Priority.read(self.priority),
             max_elements=settings.max_elements,
             max_tasks=settings.max_tasks,
             max_open_runs=settings.max_open_runs,
         )
+
+
+def _wanted(replan: object, settings: Settings) -> bool:
+    if replan is None:
+        return settings.replan
+    if not isinstance(replan, bool):
+        raise InvalidValue("replan is true or false", pointer="/replan", code="replan_invalid")
+    return replan
 
 
 async def start_all(

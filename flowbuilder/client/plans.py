@@ -80,6 +80,7 @@ class Plans(Connected):
         timeout: str | float | None = None,
         priority: Priority | str | int = "normal",
         by: str | None = None,
+        replan: bool | None = None,
     ) -> EarlyStart:
         """Plan a goal and start its first steps while the plan is still being written.
 
@@ -95,13 +96,14 @@ class Plans(Connected):
             timeout: When the run fails at the latest: `"10m"` or seconds.
             priority: `"high"` goes before `"normal"`, and that before `"low"`.
             by: Who starts it, for the record.
+            replan: Whether the rest may be planned anew when a step fails; see `execute`.
 
         Raises:
             InvalidValue: There is no such priority (priority_unknown), or the time limit is none.
         """
         from flowbuilder.client.early import EarlyStart, Goal
 
-        start = execution.Start(timeout=timeout, by=by, priority=priority)
+        start = execution.Start(timeout=timeout, by=by, priority=priority, replan=replan)
         wanted = Goal(text=goal, input=input, input_schema=input_schema, start=start)
         return EarlyStart(self._session, self.planner, wanted)
 
@@ -122,10 +124,11 @@ class Plans(Connected):
         idempotency_key: str | None = None,
         priority: Priority | str | int = "normal",
         by: str | None = None,
+        replan: bool | None = None,
     ) -> Run:
         """Start the run of a plan, once: accepting it again gives the same run.
 
-        `input` replaces the plan's own when it is not None.
+        `input` replaces the plan's own when it is not None. `replan` as in `execute`.
 
         Raises:
             NotFound: There is no such plan.
@@ -134,5 +137,11 @@ class Plans(Connected):
                 does not fit (input_invalid).
         """
         return await execution.accept_plan(
-            self._session, plan, input, idempotency_key=idempotency_key, priority=priority, by=by
+            self._session,
+            plan,
+            input,
+            idempotency_key=idempotency_key,
+            priority=priority,
+            by=by,
+            replan=replan,
         )

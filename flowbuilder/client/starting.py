@@ -35,6 +35,7 @@ class Runs(Connected):
         timeout: str | float | None = None,
         priority: Priority | str | int = "normal",
         by: str | None = None,
+        replan: bool | None = None,
     ) -> Run:
         """Start a run and return its handle at once.
 
@@ -50,6 +51,8 @@ class Runs(Connected):
             timeout: When the run fails at the latest: `"10m"` or seconds.
             priority: `"high"` goes before `"normal"`, and that before `"low"`.
             by: Who starts it, for the record.
+            replan: Whether the rest of the run may be planned anew when a step of it fails for
+                good or is denied; by default as the setting `replan` says. See `replanner`.
 
         Raises:
             NotFound: No such flow or version.
@@ -67,6 +70,7 @@ class Runs(Connected):
             timeout=timeout,
             priority=priority,
             by=by,
+            replan=replan,
         )
 
     async def execute_many(
@@ -79,6 +83,7 @@ class Runs(Connected):
         timeout: str | float | None = None,
         priority: Priority | str | int = "normal",
         by: str | None = None,
+        replan: bool | None = None,
     ) -> list[Run]:
         """Start a run for each input, hundreds in one round trip; handles in their order.
 
@@ -97,6 +102,7 @@ class Runs(Connected):
             timeout=timeout,
             priority=priority,
             by=by,
+            replan=replan,
         )
 
     async def execute_dynamic(
@@ -109,6 +115,7 @@ class Runs(Connected):
         timeout: str | float | None = None,
         priority: Priority | str | int = "normal",
         by: str | None = None,
+        replan: bool | None = None,
     ) -> Run:
         """Start a run of an unsaved graph whose steps may be functions of this process.
 
@@ -128,6 +135,7 @@ class Runs(Connected):
             timeout=timeout,
             priority=priority,
             by=by,
+            replan=replan,
         )
 
     async def get_run(self, run_id: str) -> Run:

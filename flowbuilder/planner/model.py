@@ -79,7 +79,8 @@ class ModelPlanner:
 
     def __init__(self, settings: Settings, model: LanguageModel | None = None) -> None:
         self._settings = settings
-        self._model: LanguageModel = model or ModelClient(settings)
+        self.model: LanguageModel = model or ModelClient(settings)
+        self._model = self.model
 
     async def stream(self, request: PlanRequest) -> AsyncIterator[PlanEvent]:
         """Plan, telling each step as the model writes it."""

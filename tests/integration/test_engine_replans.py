@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from typing import Any
 
 import pytest
@@ -297,7 +298,7 @@ async def test_what_has_started_meanwhile_cannot_be_changed(engine: Engine) -> N
             await replaced(engine, claim, {"id": "new"}, context=context, without=gone)
         assert caught.value.code == "run_changed"
     with pytest.raises(Conflict):
-        changed = {"id": "y", "depends_on": ["x"], "args": {"n": 0}}
+        changed: Any = {"id": "y", "depends_on": ["x"], "args": {"n": 0}}
         await replaced(engine, claim, changed, context=context, without=["a"])
     await replaced(engine, claim, context=context, without=["a"])
     await engine.consistent()
@@ -342,9 +343,9 @@ async def test_racing_verbs_leave_one_end(engine: Engine) -> None:
         if verb == "expire":
             await engine.jump(61)
         other: Any = {
-            "cancel": lambda run=run: engine.store.cancel_run(run),
-            "pause": lambda run=run: engine.store.pause_run(run),
-            "refuse": lambda claim=claim: engine.store.refuse_replan(claim, {"code": "no"}),
+            "cancel": partial(engine.store.cancel_run, run),
+            "pause": partial(engine.store.pause_run, run),
+            "refuse": partial(engine.store.refuse_replan, claim, {"code": "no"}),
             "expire": engine.store.tick,
         }[verb]
         results = await asyncio.gather(
