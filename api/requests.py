@@ -42,6 +42,9 @@ class AcceptBody(Body):
     """Save the plan's flow: true under its own name, or a name for it."""
     run: bool = True
     """Start a run."""
+    replan: bool | None = None
+    """Whether the rest may be planned anew when a step of the run fails for good or is denied.
+    Null: as this service is set."""
 
     @model_validator(mode="after")
     def _does_something(self) -> AcceptBody:
@@ -65,6 +68,9 @@ class RunBody(Body):
     """The run's input."""
     priority: Literal["high", "normal", "low"] = "normal"
     """Which runs go first."""
+    replan: bool | None = None
+    """Whether the rest may be planned anew when a step of the run fails for good or is denied.
+    Null: as this service is set."""
 
     @model_validator(mode="after")
     def _one_subject(self) -> RunBody:

@@ -144,7 +144,11 @@ async def accept_plan(
     if body.run:
         try:
             started = await builder.accept_plan(
-                plan_id, input=body.input, idempotency_key=idempotency_key, by=caller.name
+                plan_id,
+                input=body.input,
+                idempotency_key=idempotency_key,
+                by=caller.name,
+                replan=body.replan,
             )
         except (DefinitionError, InvalidValue) as error:
             # problems of the plan itself point into its document

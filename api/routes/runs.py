@@ -95,6 +95,7 @@ async def _start(builder: FlowBuilder, body: RunBody, by: str, key: str | None) 
         idempotency_key=key,
         priority=body.priority,
         by=by,
+        replan=body.replan,
     )
 
 
@@ -116,7 +117,12 @@ async def _run_goal(builder: FlowBuilder, body: RunBody, by: str, key: str | Non
             details={"plan_id": plan.id, "notes": list(plan.notes)},
         )
     return await builder.accept_plan(
-        plan, input=body.input, idempotency_key=key, priority=body.priority, by=by
+        plan,
+        input=body.input,
+        idempotency_key=key,
+        priority=body.priority,
+        by=by,
+        replan=body.replan,
     )
 
 

@@ -125,6 +125,10 @@ def run(
     priority: Annotated[
         Priority, typer.Option("--priority", help="Which runs go first.")
     ] = Priority.NORMAL,
+    replan: Annotated[
+        bool | None,
+        typer.Option("--replan/--no-replan", help="Plan the rest anew when a step fails for good."),
+    ] = None,
     local_model: Annotated[
         bool, typer.Option("--local-model", help="Fetch a small model and plan with it.")
     ] = False,
@@ -139,6 +143,7 @@ def run(
         worker=worker,
         key=key,
         priority=priority.value,
+        replan=replan,
         local_model=local_model,
     )
     perform(context.obj.printer(), running.run(context.obj, request))
@@ -286,11 +291,15 @@ def worker(
     concurrency: Annotated[
         int | None, typer.Option("--concurrency", min=1, max=1000, help="Tasks at once.")
     ] = None,
+    replan: Annotated[
+        bool | None,
+        typer.Option("--replan/--no-replan", help="Plan runs anew, too, whose step has failed."),
+    ] = None,
 ) -> None:
     """Run tasks until a signal ends it; any number of workers may run at once."""
     from flowbuilder.cli import serving
 
-    finish(context.obj.printer(), lambda: serving.worker(context.obj, concurrency))
+    finish(context.obj.printer(), lambda: serving.worker(context.obj, concurrency, replan))
 
 
 @app.command()

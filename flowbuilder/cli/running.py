@@ -43,6 +43,8 @@ class RunRequest:
     """None: exactly when there is no other worker."""
     key: str | None = None
     priority: str = "normal"
+    replan: bool | None = None
+    """Whether the rest may be planned anew; None: as the settings say."""
     local_model: bool = False
 
 
@@ -62,6 +64,8 @@ async def run(options: Options, request: RunRequest) -> int:
         ):  # on what starts before the plan is whole
             await working.enter_async_context(builder.worker())
             worker = False
+        if builder.settings.replan if request.replan is None else request.replan:
+            await working.enter_async_context(builder.replanner())
         started = (
             await _begin_early(builder, printer, str(source.goal), given, request)
             if early
@@ -154,7 +158,7 @@ async def _begin(
             value = example
             printer.say(f"input: the example of the flow, {shorten(example, 200)}", "dim")
     return await builder.execute(
-        slug, value, idempotency_key=request.key, priority=request.priority
+        slug, value, idempotency_key=request.key, priority=request.priority, replan=request.replan
     )
 
 
@@ -168,7 +172,9 @@ async def _begin_early(
     builder: FlowBuilder, printer: Printer, goal: str, given: JsonValue, request: RunRequest
 ) -> Run | int:
     """Plan a goal; steps that change nothing start meanwhile."""
-    async with builder.start_early(goal, input=given, priority=request.priority) as early:
+    async with builder.start_early(
+        goal, input=given, priority=request.priority, replan=request.replan
+    ) as early:
         made = await tell_planning(builder, printer, early)
         show_plan(printer, made, builder.tools)
         if made.valid:
@@ -203,9 +209,13 @@ async def _begin_plan(
         return FAILED
     if request.key is not None or request.input is not None:
         return await builder.execute(
-            made, given, idempotency_key=request.key, priority=request.priority
+            made,
+            given,
+            idempotency_key=request.key,
+            priority=request.priority,
+            replan=request.replan,
         )
-    return await builder.accept_plan(made, priority=request.priority)
+    return await builder.accept_plan(made, priority=request.priority, replan=request.replan)
 
 
 async def _agreed(builder: FlowBuilder, printer: Printer, made: Plan, *, yes: bool) -> bool | None:
