@@ -28,6 +28,7 @@ from flowbuilder.planner.replanning import (
     difference,
     edited,
     guarded,
+    judged,
 )
 from flowbuilder.tools import ToolRegistry
 from flowbuilder.types import JsonObject, JsonValue
@@ -78,6 +79,10 @@ class Repair:
         request = await self._request(context)
         name, edit = await self._edit(request)
         spent += edit.usage
+        if problems := judged(request, edit):  # whoever has made it
+            raise PlanningError(
+                f"the new plan cannot be used: {problems[0].message}", problems=problems
+            )
         flow, document, notes = guarded(request, edited(request, edit))
         told = _told(request, edit, document, name, [*edit.notes, *notes])
         try:
@@ -124,7 +129,7 @@ class Repair:
         except ModelError as error:
             if planner.name == "rules":
                 raise
-            rules = _rules()
+            rules = _rules(self._session)
             try:
                 edit = await rules.replan(request)
             except PlanningError as other:
@@ -160,16 +165,16 @@ def replanner_of(planner: Planner, session: Session) -> RePlanner:
         return cast(RePlanner, planner)
     model = getattr(planner, "model", None)
     if model is None:
-        return _rules()
+        return _rules(session)
     from flowbuilder.planner.replanning_model import ModelRePlanner
 
     return ModelRePlanner(session.settings, model)
 
 
-def _rules() -> RePlanner:
+def _rules(session: Session) -> RePlanner:
     from flowbuilder.planner.replanning_rules import RuleRePlanner
 
-    return RuleRePlanner()
+    return RuleRePlanner(session.settings)
 
 
 def _without_functions(registry: ToolRegistry) -> ToolRegistry:

@@ -56,23 +56,13 @@ class Replanner:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Stop; what is being planned is left to others once the lease is over."""
+        """Stop; what is being planned is left to others."""
         self._closing = True
         self._news.set()
         for task in [*self._busy, *([self._looking] if self._looking else [])]:
             task.cancel()
             with suppress(asyncio.CancelledError):
                 await task
-
-    async def once(self) -> bool:
-        """Plan one run anew, if any waits for it. False: none does."""
-        claim = await self._session.store.claim_replan(self.owner, lease_seconds=LEASE_SECONDS)
-        if claim is None:
-            return False
-        await self._attend(claim)
-        return True
-
-    # -- waiting for runs ---------------------------------------------------------------------
 
     async def _look(self) -> None:
         poll = self._session.settings.poll_interval.total_seconds()
@@ -109,6 +99,8 @@ class Replanner:
         except asyncio.CancelledError:
             if not renewing.done():  # it was this that is cancelled, not the planning alone
                 planning.cancel()
+                with suppress(FlowBuilderError):  # others need not wait for the lease to run out
+                    await self._session.store.extend_replan(claim, lease_seconds=0)
                 raise
         except (Lost, InvalidTransition, DatabaseError):
             pass  # ended, somebody else's, or for a later look

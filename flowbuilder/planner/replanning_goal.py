@@ -10,7 +10,7 @@ from flowbuilder.planner.replanning import ReplanRequest
 from flowbuilder.strictjson import dumps
 from flowbuilder.tools.ranking import words
 
-_PERSON = r"(?:i|we|you|they|he|she|someone|somebody|(?:my|our|the|a|an) \w+)"
+_PERSON = r"(?:(?:my|our|the|a|an) )?\w+"
 _GIVEN = r"(?:possible|allowed|permitted|approved|okay|ok)"
 _MARKER = re.compile(
     rf"\b(?:if (?:at all )?possible|if you can|if (?:(?:it|that|this) is )?{_GIVEN}|"

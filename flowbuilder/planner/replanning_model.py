@@ -43,7 +43,8 @@ MOST_STEPS = 30
 #: What a model may say of a step; approvals and other policies are not its business.
 _SAID = ("id", "tool", "args", "for_each", "when")
 _ASK = re.compile(r"\{\{\s*ask\s*:\s*(.*?)\s*\}\}", re.IGNORECASE)
-_UNPRINTABLE = re.compile(r"[^\x20-\x7e\u00a0-\ud7ff\ue000-\uffff]+|[<>`{}]")
+#: Signs that could be taken for structure.
+_STRUCTURE = frozenset("<>`{}")
 
 
 class ModelRePlanner:
@@ -131,7 +132,8 @@ def _failed_lines(failed: FailedStep, step: JsonObject) -> str:
 
 def plain(text: str, longest: int = LONGEST_ERROR) -> str:
     """Return a text from outside cut, in one line, without what could be taken for structure."""
-    flat = " ".join(_UNPRINTABLE.sub(" ", text).replace('"', "'").split())
+    shown = (sign if sign.isprintable() and sign not in _STRUCTURE else " " for sign in text)
+    flat = " ".join("".join(shown).replace('"', "'").split())
     return flat if len(flat) <= longest else f"{flat[: longest - 1]}…"
 
 
@@ -203,12 +205,9 @@ def _misnamed(
     steps: Sequence[JsonObject], dropped: frozenset[str], request: ReplanRequest
 ) -> list[Problem]:
     """Return what is wrong with the ids of an answer."""
-    names = [step.get("id") for step in steps]
-    bad = [
-        f"{str(name)[:60]!r} cannot be the id of a step"
-        for name in names
-        if not isinstance(name, str) or not re.match(STEP_ID_PATTERN, name)
-    ]
+    ids = [step.get("id") for step in steps]
+    names = [name for name in ids if isinstance(name, str) and re.match(STEP_ID_PATTERN, name)]
+    bad = [f"{str(name)[:60]!r} cannot be the id of a step" for name in ids if name not in names]
     bad += [f"there are two tasks {name}" for name in names if names.count(name) > 1]
     bad += [f"there is no step {name[:60]!r} to leave out" for name in dropped - {*request.steps}]
     bad += [f"step {name} is both changed and left out" for name in names if name in dropped]

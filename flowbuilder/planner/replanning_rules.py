@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+import uuid
+from collections import Counter
 from dataclasses import replace
 from typing import Any
 
+from flowbuilder.errors import PlanningError
 from flowbuilder.flow import Flow
 from flowbuilder.graph import dependencies, descendants
 from flowbuilder.likeness import is_alike
+from flowbuilder.plan import Plan
+from flowbuilder.planner.base import PlanRequest
 from flowbuilder.planner.replanning import (
     Edit,
     FailedStep,
@@ -18,8 +22,10 @@ from flowbuilder.planner.replanning import (
     judged,
 )
 from flowbuilder.planner.replanning_goal import is_optional
+from flowbuilder.planner.rules.planner import RulePlanner
 from flowbuilder.schemapaths import type_names
-from flowbuilder.tools import HARMLESS, Effects, Tool
+from flowbuilder.settings import Settings
+from flowbuilder.tools import HARMLESS, Effects, Tool, ToolRegistry
 from flowbuilder.tools.ranking import stem, words
 from flowbuilder.types import JsonObject, JsonSchema
 
@@ -44,6 +50,9 @@ class RuleRePlanner:
 
     name = "rules"
 
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+
     async def replan(self, request: ReplanRequest) -> Edit:
         """Replace each failed step by a like one, or leave it out where the goal lets it.
 
@@ -53,28 +62,63 @@ class RuleRePlanner:
         edit = Edit()
         for failed in request.failed:
             if failed.id not in edit.removed:
-                edit = _around(request, failed, edit)
+                edit = await self._around(request, failed, edit)
         if problems := judged(request, edit):
             raise NoWay(f"no other plan holds together: {problems[0].message}", problems=problems)
         return edit
 
+    async def _around(self, request: ReplanRequest, failed: FailedStep, edit: Edit) -> Edit:
+        """Return the edit with a way around one failed step. Raises: NoWay."""
+        if not failed.denied:
+            for tool in [*_alternatives(request, failed), *await self._chosen(request, failed)]:
+                args = _args_for(request, failed, tool)
+                new: JsonObject = {"id": failed.id, "tool": tool.name, "args": args}
+                tried = replace(edit, steps=(*edit.steps, new))
+                if not judged(replace(request, failed=(failed,)), tried):
+                    note = f"Step {failed.id} uses {tool.name}, because {failed.tool} failed."
+                    return replace(tried, notes=(*edit.notes, note))
+        if is_optional(request, failed.id):
+            return _without(request, failed, edit)
+        if failed.denied:
+            raise NoWay(
+                f"step {failed.id} was denied, and the goal does not say that it may be left out"
+            )
+        raise NoWay(f"no other tool does what {failed.tool} does in step {failed.id}")
 
-def _around(request: ReplanRequest, failed: FailedStep, edit: Edit) -> Edit:
-    """Return the edit with a way around one failed step. Raises: NoWay."""
-    if not failed.denied:
-        for tool, args in _alternatives(request, failed):
-            new: JsonObject = {"id": failed.id, "tool": tool.name, "args": args}
-            tried = replace(edit, steps=(*edit.steps, new))
-            if not judged(replace(request, failed=(failed,)), tried):
-                note = f"Step {failed.id} uses {tool.name}, because {failed.tool} failed."
-                return replace(tried, notes=(*edit.notes, note))
-    if is_optional(request, failed.id):
-        return _without(request, failed, edit)
-    if failed.denied:
-        raise NoWay(
-            f"step {failed.id} was denied, and the goal does not say that it may be left out"
+    async def _chosen(self, request: ReplanRequest, failed: FailedStep) -> list[Tool]:
+        """Return the tool that the goal is planned with where those that failed are not there.
+
+        It counts only if the plan is certain, and the same but for this one tool.
+        """
+        if not request.goal or _replaceable(request, failed) is None:
+            return []
+        gone = failed.tried | {failed.tool}
+        rest = ToolRegistry([tool for tool in request.registry if tool.name not in gone])
+        plan = await self._planned(request, rest)
+        if plan is None or plan.flow is None or not (plan.valid and plan.certain):
+            return []
+        before = Counter(str(step["tool"]).partition("@")[0] for step in request.steps.values())
+        after = Counter(step.tool for step in plan.flow.steps)
+        new, old = list((after - before).elements()), list((before - after).elements())
+        found = rest.get(new[0]) if len(new) == 1 and old == [failed.tool] else None
+        return [] if found is None or _rises(request, failed, found) else [found]
+
+    async def _planned(self, request: ReplanRequest, tools: ToolRegistry) -> Plan | None:
+        """Plan the whole goal with these tools; None when that does not work."""
+        asked = PlanRequest(
+            id=str(uuid.uuid4()),
+            goal=request.goal,
+            registry=tools,
+            input=request.input,
+            flows=request.flows,
         )
-    raise NoWay(f"no other tool does what {failed.tool} does in step {failed.id}")
+        plan: Plan | None = None
+        try:
+            async for event in RulePlanner(self._settings).stream(asked):
+                plan = event.plan or plan
+        except PlanningError:
+            return None
+        return plan
 
 
 def _without(request: ReplanRequest, failed: FailedStep, edit: Edit) -> Edit:
@@ -89,24 +133,32 @@ def _without(request: ReplanRequest, failed: FailedStep, edit: Edit) -> Edit:
     return replace(edit, removed=edit.removed | gone, notes=(*edit.notes, note))
 
 
-def _alternatives(request: ReplanRequest, failed: FailedStep) -> Iterator[tuple[Tool, JsonObject]]:
-    """Yield tools that do the same with no more effects, the likest first, with arguments."""
+def _replaceable(request: ReplanRequest, failed: FailedStep) -> Tool | None:
+    """Return the tool of a step that another one may stand in for; None where none may."""
     step = request.steps[failed.id]
-    tool = request.registry.get(str(step["tool"]))
-    if tool is None or "compensate" in step:
-        return  # what undoes one tool does not undo another
+    if "compensate" in step:
+        return None  # what undoes one tool does not undo another
+    return request.registry.get(str(step["tool"]))
+
+
+def _rises(request: ReplanRequest, failed: FailedStep, other: Tool) -> bool:
+    """Whether a tool does more than the one in whose place it would stand."""
+    tool = _replaceable(request, failed)
+    return tool is None or _RANKS[other.effects] > _RANKS[tool.effects]
+
+
+def _alternatives(request: ReplanRequest, failed: FailedStep) -> list[Tool]:
+    """Return the tools that do the same with no more effects, the likest first."""
+    tool = _replaceable(request, failed)
+    if tool is None:
+        return []
     ranked = []
     for other in request.registry:
-        if (
-            other.name in failed.tried | {failed.tool}
-            or _RANKS[other.effects] > _RANKS[tool.effects]
-        ):
+        if other.name in failed.tried | {failed.tool} or _rises(request, failed, other):
             continue
         if (likeness := _likeness(tool, other)) >= _SHARED:
             ranked.append((-likeness, other.name, other))
-    given: Any = step.get("args", {})
-    for _, _, other in sorted(ranked, key=lambda item: item[:2]):
-        yield other, _args_for(other, given, tool)
+    return [other for _, _, other in sorted(ranked, key=lambda item: item[:2])]
 
 
 def _likeness(tool: Tool, other: Tool) -> float:
@@ -142,8 +194,11 @@ def _properties(schema: JsonSchema) -> dict[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
-def _args_for(tool: Tool, given: JsonObject, old: Tool) -> JsonObject:
-    """Return arguments under the names that another tool has for them."""
+def _args_for(request: ReplanRequest, failed: FailedStep, tool: Tool) -> JsonObject:
+    """Return a step's arguments under the names that another tool has for them."""
+    step: Any = request.steps[failed.id]
+    given: JsonObject = step.get("args", {})
+    old = request.registry.require(str(step["tool"]))
     known = _properties(tool.input_schema)
     args: JsonObject = {}
     lost = {}

@@ -114,10 +114,10 @@ async def test_a_re_planner_that_is_killed_is_followed_by_another_one(
             first = await _worker(environment, tmp_path)
             run_id = await _start(environment, tmp_path)
 
-            async def is_claimed() -> bool:
-                return [item.tries for item in await store.replans(run_id)] == [1]
+            async def is_asked() -> bool:
+                return bool(server.requests) and len(await store.replans(run_id)) == 1
 
-            await eventually(is_claimed, seconds=WAIT)
+            await eventually(is_asked, seconds=WAIT)
             first.kill()
             await first.wait()
             assert (await store.get_run(run_id)).status is RunStatus.RUNNING
