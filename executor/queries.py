@@ -170,7 +170,7 @@ EMIT_WITH_TASK: Final = (
 )
 EMIT_EVENT: Final = b"select flowbuilder.emit_event(%s, %s, %s, %s, %s, %s::float8) as answer"
 
-CLAIM_REPLAN: Final = b"select flowbuilder.claim_replan(%s, %s, %s::float8) as answer"
+CLAIM_REPLAN: Final = b"select flowbuilder.claim_replan(%s, %s, %s::text[], %s::float8) as answer"
 EXTEND_REPLAN: Final = b"select flowbuilder.extend_replan(%s::uuid, %s, %s, %s::float8) as extended"
 REPLAN_CONTEXT: Final = b"select flowbuilder.replan_context(%s, %s::uuid, %s, %s) as answer"
 REPLAN_RUN: Final = b"""

@@ -96,12 +96,17 @@ class ReplanRow:
 class ReplanStore(StoreBase):
     """The calls of re-planners."""
 
-    async def claim_replan(self, owner: str, *, lease_seconds: float) -> Claim | None:
+    async def claim_replan(
+        self, owner: str, *, tools: Sequence[str], lease_seconds: float
+    ) -> Claim | None:
         """Take a run of the workspace that waits for a new plan; None when none does.
 
-        It is this owner's for as long as it extends its lease.
+        It is this owner's for as long as it extends its lease. `tools` are the names of those that
+        the owner knows: it gets no run whose failed tool is none of them.
         """
-        row = await self._one(queries.CLAIM_REPLAN, self.workspace, owner, lease_seconds)
+        row = await self._one(
+            queries.CLAIM_REPLAN, self.workspace, owner, list(tools), lease_seconds
+        )
         found = row["answer"]
         if found is None:
             return None

@@ -72,7 +72,9 @@ class Replanner:
             if len(self._busy) < AT_ONCE:
                 with suppress(FlowBuilderError):
                     claim = await self._session.store.claim_replan(
-                        self.owner, lease_seconds=LEASE_SECONDS
+                        self.owner,
+                        tools=self._session.registry.names(),
+                        lease_seconds=LEASE_SECONDS,
                     )
             if claim is not None:
                 task = asyncio.create_task(self._attend(claim), name="flowbuilder-replan")

@@ -148,6 +148,8 @@ def _names_item(args: JsonValue) -> bool:
 
 def judged(request: ReplanRequest, edit: Edit) -> list[Problem]:
     """Return what is wrong with an edit, and was not wrong with the run before it."""
+    if any(not isinstance(step.get("id"), str) for step in edit.steps):
+        return [_refused("bad_step_id", "a step of the new plan has no id")]
     document = edited(request, edit)
     touched = [
         _refused("step_started", f"step {name} has started or ended and cannot be changed")

@@ -15,7 +15,7 @@ from flowbuilder.executor.store import Store
 from flowbuilder.executor.terms import Terms
 from tests.support.engine import Engine, done, failed, flow_of, waiting
 from tests.support.growing import grow
-from tests.support.replanning import ALLOWED, claimed, known, replaced, started
+from tests.support.replanning import ALLOWED, TOOLS, claimed, known, replaced, started
 
 CHAIN = flow_of(
     {"id": "a"},
@@ -50,7 +50,7 @@ async def test_without_the_flag_a_failed_step_ends_the_run(engine: Engine) -> No
     assert row.status is RunStatus.FAILED and row.error is not None
     assert "replan" not in row.error
     assert await engine.store.replans(run) == []
-    assert await engine.store.claim_replan("planner", lease_seconds=30) is None
+    assert await engine.store.claim_replan("planner", tools=TOOLS, lease_seconds=30) is None
     await engine.at_rest()
 
 
@@ -241,7 +241,7 @@ async def test_without_a_re_planner_the_run_fails_with_its_own_error(engine: Eng
     assert row.status is RunStatus.FAILED and row.error is not None
     told: Any = row.error["replan"]
     assert (row.error["code"], row.error["step"], told["code"]) == ("boom", "b", "replan_abandoned")
-    assert await engine.store.claim_replan("late", lease_seconds=30) is None
+    assert await engine.store.claim_replan("late", tools=TOOLS, lease_seconds=30) is None
     await engine.at_rest()
 
 
@@ -262,12 +262,12 @@ async def test_a_re_planner_that_is_gone_is_followed_by_another_one(engine: Engi
     run = await started(engine, CHAIN)
     await engine.drain(but("b"))
     gone = await claimed(engine, "gone", lease=30)
-    assert await engine.store.claim_replan("next", lease_seconds=30) is None
+    assert await engine.store.claim_replan("next", tools=TOOLS, lease_seconds=30) is None
     context = await known(engine, gone)
     await engine.jump(20)
     assert await engine.store.extend_replan(gone, lease_seconds=30)
     await engine.jump(20)
-    assert await engine.store.claim_replan("next", lease_seconds=30) is None
+    assert await engine.store.claim_replan("next", tools=TOOLS, lease_seconds=30) is None
     await engine.jump(20)
     following = await claimed(engine, "next")
     [hold] = await engine.store.run_holds(run)
@@ -524,7 +524,7 @@ async def test_only_the_workspace_s_own_runs_are_given_out(engine: Engine) -> No
         b"insert into flowbuilder.workspaces (id, slug) values (%s::uuid, 'other')", (other,)
     )
     stranger = Store(engine.database, workspace=other)
-    assert await stranger.claim_replan("stranger", lease_seconds=30) is None
+    assert await stranger.claim_replan("stranger", tools=TOOLS, lease_seconds=30) is None
     claim = await claimed(engine)
     assert await stranger.replan_context(claim) is None
     assert await stranger.replans(claim.run_id) == []
@@ -543,3 +543,36 @@ async def test_what_is_known_of_re_plans_goes_with_the_run(engine: Engine) -> No
                   (select count(*) from flowbuilder.version_steps) as steps"""
     )
     assert row == {"replans": 0, "versions": 0, "steps": 3}, run
+
+
+async def test_who_does_not_know_the_failed_tool_leaves_it_to_others(engine: Engine) -> None:
+    await started(engine, CHAIN)
+    await engine.drain(but("b"))
+    for tools in ((), ("other", "work@1", "wor")):
+        assert await engine.store.claim_replan("no", tools=tools, lease_seconds=30) is None
+    assert (await claimed(engine)).number == 1
+
+
+async def test_a_plan_that_is_still_being_written_is_waited_for(engine: Engine) -> None:
+    run = await started(engine, CHAIN)
+    await engine.store.hold_run(run, owner="early:1", seconds=60)
+    await engine.drain(but("b"))
+    assert await engine.store.claim_replan("one", tools=TOOLS, lease_seconds=30) is None
+    await engine.store.release_hold(run, owner="early:1")
+    assert (await claimed(engine)).run_id == run
+
+
+async def test_a_step_behind_the_failed_one_may_be_added_meanwhile(engine: Engine) -> None:
+    run = await started(engine, CHAIN)
+    await engine.drain(but("b"))
+    claim = await claimed(engine)
+    context = await known(engine, claim)
+    await grow(engine, run, {"id": "d", "args": {"x": "${{ steps.b.n }}"}})
+    await engine.consistent()
+    with pytest.raises(Conflict):  # it had not heard of d
+        await replaced(engine, claim, {"id": "b"}, context=context)
+    await replaced(engine, claim, {"id": "b", "args": {"x": "${{ steps.a.n }}"}})
+    await engine.consistent()
+    assert [task.step_id for task in await engine.drain(but())] == ["b", "c", "d"]
+    assert (await engine.run(run)).status is RunStatus.COMPLETED
+    await engine.at_rest()

@@ -17,7 +17,7 @@ from flowbuilder.executor.terms import Terms
 from flowbuilder.flow import Flow
 from flowbuilder.graph import dependencies, descendants
 from tests.support.engine import Engine, done, failed, flow_of
-from tests.support.replanning import known, replaced, started
+from tests.support.replanning import TOOLS, known, replaced, started
 
 ROUNDS = int(os.environ.get("FLOWBUILDER_TEST_ROUNDS", "1"))
 SEEDS = range(int(os.environ.get("FLOWBUILDER_TEST_SEED", "0")) or 12 * ROUNDS)
@@ -111,7 +111,9 @@ class Program:
             held = [task for task in held if task.key not in answer.lost]
             await engine.consistent()
             await self.remember(run)
-            claim = claim or await engine.store.claim_replan("planner", lease_seconds=20)
+            claim = claim or await engine.store.claim_replan(
+                "planner", tools=TOOLS, lease_seconds=20
+            )
             if claim is not None and chance.random() < 0.5:
                 try:
                     await self.replan(claim)

@@ -14,6 +14,8 @@ from flowbuilder.flow import Flow
 from flowbuilder.types import JsonObject, JsonValue
 from tests.support.engine import Engine
 
+#: The names of the scripted engine's tools.
+TOOLS = ("work", "other")
 ALLOWED = Terms(max_replans=3, replan_seconds=600)
 
 
@@ -25,7 +27,7 @@ async def started(engine: Engine, flow: Flow, input: JsonValue = None, **rest: A
 
 async def claimed(engine: Engine, owner: str = "planner", *, lease: float = 30) -> Claim:
     """Take the run that waits for a new plan."""
-    claim = await engine.store.claim_replan(owner, lease_seconds=lease)
+    claim = await engine.store.claim_replan(owner, tools=TOOLS, lease_seconds=lease)
     assert claim is not None
     return claim
 
