@@ -119,6 +119,7 @@ class Repair:
             registry=_without_functions(self._session.registry),
             input=context.input,
             flows=(*(row.slug for row in known), str(document["flow"])),
+            max_steps=self._session.settings.max_steps,
         )
 
     async def _edit(self, request: ReplanRequest) -> tuple[str, Edit]:

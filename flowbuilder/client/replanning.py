@@ -91,10 +91,9 @@ class Replanner:
 
     async def _attend(self, claim: Claim) -> None:
         """See to one run while its lease is extended; an outage leaves it to whoever comes next."""
-        from flowbuilder.client.repairing import Lost, Repair
+        from flowbuilder.client.repairing import Lost
 
-        repair = Repair(self._session, self._planner())
-        planning = asyncio.ensure_future(repair.carry_on(claim))
+        planning = asyncio.ensure_future(self._plan(claim))
         renewing = asyncio.create_task(self._renew(claim, planning))
         try:
             await planning
@@ -114,6 +113,11 @@ class Replanner:
                 await renewing
             with suppress(FlowBuilderError):
                 await self._session.announce_run(claim.run_id)
+
+    async def _plan(self, claim: Claim) -> None:
+        from flowbuilder.client.repairing import Repair
+
+        await Repair(self._session, self._planner()).carry_on(claim)
 
     async def _renew(self, claim: Claim, planning: asyncio.Future[None]) -> None:
         """Extend the lease; a run that is lost is planned no further."""

@@ -19,7 +19,8 @@ from flowbuilder.policy import apply_policy
 from flowbuilder.strictjson import dumps
 from flowbuilder.tools import Effects, ToolRegistry
 from flowbuilder.types import JsonObject, JsonValue
-from flowbuilder.validation import validate
+from flowbuilder.validation import Validation, validate
+from flowbuilder.validation.checker import MAX_STEPS
 
 #: From harmless to what cannot be undone.
 _RANKS = {effects: rank for rank, effects in enumerate(Effects)}
@@ -62,6 +63,7 @@ class ReplanRequest:
     """Tools that new steps may use."""
     input: JsonValue = None
     flows: tuple[str, ...] = ()
+    max_steps: int = MAX_STEPS
 
     @property
     def steps(self) -> dict[str, JsonObject]:
@@ -160,7 +162,7 @@ def judged(request: ReplanRequest, edit: Edit) -> list[Problem]:
         _refused("step_failed", f"step {name} has failed and is neither replaced nor left out")
         for name in sorted(left)
     ]
-    found = validate(document, request.registry, flows=request.flows)
+    found = _validated(document, request)
     known = _errors(request.document, request)
     new = [
         item
@@ -168,6 +170,10 @@ def judged(request: ReplanRequest, edit: Edit) -> list[Problem]:
         if item.severity is Severity.ERROR and (item.code, place) not in known
     ]
     return [*touched, *open_, *_again(request, edit), *new, *_invented(request, edit, document)]
+
+
+def _validated(document: JsonObject, request: ReplanRequest) -> Validation:
+    return validate(document, request.registry, flows=request.flows, max_steps=request.max_steps)
 
 
 def _ids(edit: Edit) -> list[str]:
@@ -179,7 +185,7 @@ def _refused(code: str, message: str) -> Problem:
 
 
 def _errors(document: JsonObject, request: ReplanRequest) -> set[tuple[str, str]]:
-    found = validate(document, request.registry, flows=request.flows)
+    found = _validated(document, request)
     return {(item.code, place) for item, place in placed(document, found.problems)}
 
 
@@ -202,10 +208,15 @@ def _again(request: ReplanRequest, edit: Edit) -> list[Problem]:
         _refused("denied_before", f"step {new.get('id')} does again what a person has denied")
         for new in edit.steps
         if any(
-            new.get("tool") == old["tool"] and new.get("args", {}) == old.get("args", {})
+            _name(new.get("tool")) == _name(old["tool"])
+            and new.get("args", {}) == old.get("args", {})
             for old in denied
         )
     ]
+
+
+def _name(tool: JsonValue) -> str:
+    return str(tool).partition("@")[0]
 
 
 def _invented(request: ReplanRequest, edit: Edit, document: JsonObject) -> list[Problem]:

@@ -73,6 +73,8 @@ class RuleRePlanner:
             for tool in [*_alternatives(request, failed), *await self._chosen(request, failed)]:
                 args = _args_for(request, failed, tool)
                 new: JsonObject = {"id": failed.id, "tool": tool.name, "args": args}
+                if "for_each" in request.steps[failed.id]:
+                    new["for_each"] = request.steps[failed.id]["for_each"]
                 tried = replace(edit, steps=(*edit.steps, new))
                 if not judged(replace(request, failed=(failed,)), tried):
                     note = f"Step {failed.id} uses {tool.name}, because {failed.tool} failed."

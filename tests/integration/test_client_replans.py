@@ -10,13 +10,23 @@ from typing import Any
 
 import pytest
 
-from flowbuilder import FlowBuilder, InvalidValue, ModelError, RunFailed, Settings, tool
+from flowbuilder import (
+    FlowBuilder,
+    InvalidValue,
+    ModelError,
+    RunCancelled,
+    RunFailed,
+    Settings,
+    tool,
+)
 from flowbuilder.client import Run
 from flowbuilder.executor.states import RunStatus
 from flowbuilder.models import ScriptedModel
 from flowbuilder.plan import Plan
 from flowbuilder.planner.base import Planner
 from flowbuilder.planner.model import ModelPlanner
+from flowbuilder.planner.replanning import Edit, ReplanRequest
+from flowbuilder.planner.rules import RulePlanner
 from flowbuilder.tools import Fail
 from tests.support.waiting import eventually
 
@@ -403,6 +413,94 @@ async def test_a_run_that_nobody_plans_anew_is_taken_up_later(opened: Opener, de
     async with opened() as builder:
         again = await builder.get_run(run.id)
         assert await again.result(timeout=WAIT) == {"tell": "saved"}
+
+
+class Slow(RulePlanner):
+    """A planner with re-plans of its own, which never come unless it is told to."""
+
+    def __init__(self, settings: Settings, *, quick: bool = False) -> None:
+        super().__init__(settings)
+        self.asked, self.quick = asyncio.Event(), quick
+
+    async def replan(self, request: ReplanRequest) -> Edit:
+        """Leave out every failed step, or wait for ever."""
+        self.asked.set()
+        if not self.quick:
+            await asyncio.Event().wait()
+        return Edit(removed=frozenset(step.id for step in request.failed) | {"tell"})
+
+
+async def test_what_is_being_planned_is_given_back_at_the_end(
+    dsn: str, tmp_path: Path, deeds: Deeds
+) -> None:
+    deeds.broken = {"primary"}
+    settings = Settings.load(data_dir=tmp_path, workspace_dir=tmp_path)
+    slow, quick = Slow(settings), Slow(settings, quick=True)
+    async with FlowBuilder.connect(
+        dsn, settings=settings, tools=deeds.tools(), worker=True, planner=slow
+    ) as builder:
+        run = await builder.execute(CHAIN, replan=True)
+        await asyncio.wait_for(slow.asked.wait(), WAIT)
+        assert [item.tries for item in await run.replans()] == [1]
+    async with FlowBuilder.connect(
+        dsn, settings=settings, tools=deeds.tools(), worker=True, planner=quick
+    ) as builder:
+        again = await builder.get_run(run.id)
+        assert await again.result(timeout=WAIT) == {"pick": {"city": "city-7"}}
+        assert [item.tries for item in await again.replans()] == [2]
+
+
+async def test_whoever_proposes_an_edit_it_is_checked(
+    dsn: str, tmp_path: Path, deeds: Deeds
+) -> None:
+    deeds.broken = {"primary"}
+
+    class Careless(Slow):
+        async def replan(self, request: ReplanRequest) -> Edit:
+            """Change what has ended."""
+            return Edit(removed=frozenset({"pick", "look"}))
+
+    settings = Settings.load(data_dir=tmp_path, workspace_dir=tmp_path)
+    async with FlowBuilder.connect(
+        dsn, settings=settings, tools=deeds.tools(), worker=True, planner=Careless(settings)
+    ) as builder:
+        run = await builder.execute(CHAIN, replan=True)
+        with pytest.raises(RunFailed) as caught:
+            await run.result(timeout=WAIT)
+        error: Any = caught.value.error
+        assert "pick has started or ended" in error["replan"]["message"]
+
+
+async def test_a_cancelled_run_is_planned_no_further(
+    dsn: str, tmp_path: Path, deeds: Deeds
+) -> None:
+    deeds.broken = {"primary"}
+    settings = Settings.load(data_dir=tmp_path, workspace_dir=tmp_path)
+    slow = Slow(settings)
+    async with FlowBuilder.connect(
+        dsn, settings=settings, tools=deeds.tools(), worker=True, planner=slow
+    ) as builder:
+        run = await builder.execute(CHAIN, replan=True)
+        await asyncio.wait_for(slow.asked.wait(), WAIT)
+        await run.cancel(by="user:ada")
+        with pytest.raises(RunCancelled):
+            await run.result(timeout=WAIT)
+        assert [item.status for item in await run.replans()] == ["cancelled"]
+
+
+async def test_a_goal_that_starts_early_is_planned_anew_once_its_plan_is_whole(
+    opened: Opener, deeds: Deeds
+) -> None:
+    deeds.broken = {"primary"}
+    plan: Any = {"tasks": CHAIN["steps"][:2]}
+    answer: Any = {"tasks": [
+        {"id": "look", "tool": "weather.backup", "args": {"city": "${{ steps.pick.city }}"}}
+    ]}  # fmt: skip
+    async with opened(ScriptedModel([plan, answer])) as builder:
+        async with builder.start_early("Pick city 7 and get its weather", replan=True) as early:
+            run = await early.accept()
+        assert await run.result(timeout=WAIT) == {"look": {"temperature": 21.0}}
+        assert deeds.done.count("backup city-7") == 1
 
 
 async def test_two_re_planners_are_never_at_the_same_run(opened: Opener, deeds: Deeds) -> None:

@@ -247,6 +247,22 @@ def test_nothing_that_has_started_is_left_out() -> None:
         ruled(request)
 
 
+def test_a_map_stays_a_map() -> None:
+    step = {"id": "each", "tool": "weather.primary", "for_each": ["a", "b"],
+            "args": {"city": "Oslo"}}  # fmt: skip
+    [new] = ruled(asked(step, failed="each")).steps
+    assert new == {**step, "tool": "weather.backup"}
+
+
+def test_a_new_plan_has_its_bounds() -> None:
+    request = replace(asked(LOOK, SAY), max_steps=2)
+    new: Any = {"id": "look", "tool": "weather.backup", "args": {"city": "Oslo"}}
+    more: Any = {"id": "more", "tool": "text.upper", "args": {"text": "x"}}
+    assert judged(request, Edit(steps=(new,))) == []
+    found = judged(request, Edit(steps=(new, more)))
+    assert [item.code for item in found] == ["too_many_steps"]
+
+
 def test_all_failed_steps_are_seen_to() -> None:
     other = {"id": "too", "tool": "weather.primary", "args": {"city": "Rome"}}
     edit = ruled(asked(LOOK, other, failed=("look", "too")))
@@ -325,7 +341,7 @@ def test_addresses_are_those_of_the_goal_or_the_plan() -> None:
 
 def test_a_denied_step_does_not_come_again_under_another_name() -> None:
     request = asked(LOOK, SAY, MAIL, failed="mail", code="approval_rejected")
-    twin: Any = {"id": "post", "tool": "mail.send", "args": MAIL["args"]}
+    twin: Any = {"id": "post", "tool": "mail.send@1", "args": MAIL["args"]}
     found = judged(request, Edit(steps=(twin,), removed=frozenset({"mail"})))
     assert [item.code for item in found] == ["denied_before"]
 
