@@ -57,6 +57,9 @@ class AcceptBody(Body):
     """Start a run."""
     budget: BudgetBody | None = None
     """What planning and run may cost."""
+    replan: bool | None = None
+    """Whether the rest may be planned anew when a step of the run fails for good or is denied.
+    Null: as this service is set."""
 
     @model_validator(mode="after")
     def _does_something(self) -> AcceptBody:
@@ -82,6 +85,9 @@ class RunBody(Body):
     """Which runs go first."""
     budget: BudgetBody | None = None
     """What the run may cost."""
+    replan: bool | None = None
+    """Whether the rest may be planned anew when a step of the run fails for good or is denied.
+    Null: as this service is set."""
 
     @model_validator(mode="after")
     def _one_subject(self) -> RunBody:

@@ -140,8 +140,8 @@ class RunOut(Out):
     input: Json
     output: Json
     error: dict[str, Any] | None
-    """`{code, message, step?, task_id?, attempt?, compensated?, not_compensated?}` of a failed
-    run."""
+    """`{code, message, step?, task_id?, attempt?, compensated?, not_compensated?, replan?}` of a
+    failed run."""
     failure: dict[str, Any] | None
     """Why the run fails, from the moment on when what its steps have done is being undone."""
     remaining_steps: int

@@ -6,6 +6,7 @@ References become positions, dependencies become counted edges, tool names are p
 from __future__ import annotations
 
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 from flowbuilder.errors import DefinitionError
@@ -18,48 +19,71 @@ from flowbuilder.types import JsonObject, JsonValue
 
 #: Tools of this name live in the process of one worker: `function.<worker id>.<step>`.
 FUNCTION_PREFIX = "function."
+#: The compensation of a step is called by this and the step's id.
+UNDOING_PREFIX = "compensate:"
 
 
-def compile_steps(flow: Flow, registry: ToolRegistry) -> list[JsonObject]:
+def compile_steps(
+    flow: Flow,
+    registry: ToolRegistry,
+    *,
+    places: Mapping[str, int] | None = None,
+    pins: Mapping[str, str] | None = None,
+) -> list[JsonObject]:
     """Return a row for each step, in document order, and then for each step's compensation.
 
     `refs` are the positions of the steps whose outputs a task of this step needs (those in
     `for_each` are read by the database itself), `for_each` is a literal list or a plain path.
 
+    Args:
+        flow: A valid flow.
+        registry: Where bare tool names are pinned to versions.
+        places: The positions of the steps, by default those in the document.
+        pins: Tools (`name@version`) of steps, and of `compensate:<step>`, that stay as they are.
+
     Raises:
         DefinitionError: A tool is not registered (unknown_tool); other faults are the business of
             validation, which comes first.
     """
-    places = {step.id: position for position, step in enumerate(flow.steps)}
+    places = places or in_order(flow)
+    kept = pins or {}
     before = dependencies(flow)
     after = dependents(before)
     steps = [
         _row(
             step,
             places,
-            pinned(step.tool, registry),
+            kept.get(step.id) or pinned(step.tool, registry),
             [places[name] for name in before[step.id]],
             sorted(places[name] for name in after[step.id]),
         )
         for step in flow.steps
     ]
-    return [*steps, *(row for step in flow.steps for row in _undoing(step, places, registry))]
+    undoing = (row for step in flow.steps for row in _undoing(step, places, registry, kept))
+    return [*steps, *undoing]
 
 
-def compile_step(flow: Flow, position: int, registry: ToolRegistry) -> list[JsonObject]:
+def compile_step(
+    flow: Flow, position: int, registry: ToolRegistry, *, places: Mapping[str, int] | None = None
+) -> list[JsonObject]:
     """Return the rows of one step, on which no other depends yet. Raises: as compile_steps."""
-    places = {step.id: place for place, step in enumerate(flow.steps)}
+    places = places or in_order(flow)
     step = flow.steps[position]
     before = sorted(places[name] for name in needs(step))
     row = _row(step, places, pinned(step.tool, registry), before, [])
     return [row, *_undoing(step, places, registry)]
 
 
-def compile_output(flow: Flow) -> JsonObject | None:
+def in_order(flow: Flow) -> dict[str, int]:
+    """Return the positions of steps that stand where the document has them."""
+    return {step.id: position for position, step in enumerate(flow.steps)}
+
+
+def compile_output(flow: Flow, *, places: Mapping[str, int] | None = None) -> JsonObject | None:
     """Return what the finishing task needs; None for a flow that names no output."""
     if flow.output is None:
         return None
-    places = {step.id: position for position, step in enumerate(flow.steps)}
+    places = places or in_order(flow)
     found = [item.reference for item in find(flow.output)]
     refs: list[JsonValue] = list({places[item.step]: None for item in found if item.step})
     return {
@@ -108,7 +132,12 @@ def _row(
     }
 
 
-def _undoing(step: Step, places: Mapping[str, int], registry: ToolRegistry) -> list[JsonObject]:
+def _undoing(
+    step: Step,
+    places: Mapping[str, int],
+    registry: ToolRegistry,
+    pins: Mapping[str, str] = MappingProxyType({}),
+) -> list[JsonObject]:
     """Return the row of a step's compensation, if it has one.
 
     It stands at -2 - (the step's position), depends on nothing and nothing on it: the database runs
@@ -117,8 +146,9 @@ def _undoing(step: Step, places: Mapping[str, int], registry: ToolRegistry) -> l
     if step.compensate is None:
         return []
     undoing = step.compensate.as_step(step.id)
-    row = _row(undoing, places, pinned(undoing.tool, registry), [], [])
-    return [{**row, "position": -2 - places[step.id], "step_id": f"compensate:{step.id}"}]
+    name = f"{UNDOING_PREFIX}{step.id}"
+    row = _row(undoing, places, pins.get(name) or pinned(undoing.tool, registry), [], [])
+    return [{**row, "position": -2 - places[step.id], "step_id": name}]
 
 
 def _reads(step: Step) -> tuple[set[str], set[str]]:

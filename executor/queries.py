@@ -173,6 +173,17 @@ EMIT_WITH_TASK: Final = (
 )
 EMIT_EVENT: Final = b"select flowbuilder.emit_event(%s, %s, %s, %s, %s, %s::float8) as answer"
 
+CLAIM_REPLAN: Final = b"select flowbuilder.claim_replan(%s, %s, %s::text[], %s::float8) as answer"
+EXTEND_REPLAN: Final = b"select flowbuilder.extend_replan(%s::uuid, %s, %s, %s::float8) as extended"
+REPLAN_CONTEXT: Final = b"select flowbuilder.replan_context(%s, %s::uuid, %s, %s) as answer"
+REPLAN_RUN: Final = b"""
+    select * from flowbuilder.replan_run(%s, %s::uuid, %s, %s, %s::uuid, %s::text[], %s, %s, %s, %s,
+        %s, %s, %s)"""
+REFUSE_REPLAN: Final = b"select flowbuilder.refuse_replan(%s, %s::uuid, %s, %s, %s, %s) as refused"
+REPLANS: Final = b"""
+    select p.* from flowbuilder.runs r join flowbuilder.replans p on p.run_id = r.id
+    where r.workspace_id = %s and r.id = %s::uuid order by p.number"""
+
 WHY_RUN: Final = b"select flowbuilder.why_run(%s, %s::uuid) as answer"
 RETRY_RUN: Final = b"""
     select flowbuilder.retry_run(%s, %s::uuid, %s, %s::float8, %s, %s, %s) as answer"""

@@ -77,6 +77,9 @@ class VersionRow:
     document: JsonObject
     origin: Literal["published", "dynamic", "run"]
     created_at: datetime
+    places: JsonObject | None = None
+    """`{steps: {id: position}, next}` of a run's version that was planned anew; None: the steps
+    stand in the order of the document."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -92,7 +95,8 @@ class RunRow:
     output: JsonValue
     error: JsonObject | None
     """`{code, message, step?, task_id?, attempt?}` of a failed run; of one that was undone also
-    `compensated` (steps, in that order) and `not_compensated` (`{step, error}`)."""
+    `compensated` (steps, in that order) and `not_compensated` (`{step, error}`); of one that was to
+    be planned anew also `replan` (`{code, message}`): why it was not."""
     remaining_steps: int
     last_seq: int
     """Number of the newest event."""

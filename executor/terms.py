@@ -22,10 +22,14 @@ class Terms:
     budget: Budget | None = None
     spent: Spending | None = None
     """What the budget is charged with from the beginning: planning."""
+    max_replans: int = 0
+    """How often the rest of it may be planned anew; not for its child runs."""
+    replan_seconds: float = 600.0
+    """How long a failed step waits for that."""
 
     def as_json(self) -> JsonObject:
         """Return them as the SQL function takes them."""
-        said: JsonObject = {
+        terms: JsonObject = {
             "priority": self.priority.rank,
             "max_elements": self.max_elements,
             "max_tasks": self.max_tasks,
@@ -33,8 +37,10 @@ class Terms:
         }
         if self.budget is not None:
             spent = (self.spent or Spending()).as_json()
-            said["budget"] = {**self.budget.as_json(), "spent": spent}
-        return said
+            terms["budget"] = {**self.budget.as_json(), "spent": spent}
+        if self.max_replans:
+            terms["replanning"] = {"most": self.max_replans, "seconds": self.replan_seconds}
+        return terms
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -50,6 +50,12 @@ class Settings(BaseSettings):
     run_budget: str | None = None
     """What a run may cost that says nothing else, such as `tokens=200000,usd=1.5,steps=500`: bounds
     of tokens, usd, seconds, steps and replans, of each run with its children and retries."""
+    replan: bool = False
+    """Whether a run that says nothing else is planned anew where a step of it fails for good."""
+    max_replans: int = Field(default=3, ge=0, le=20)
+    """How often that may be in one run."""
+    replan_timeout: Duration = timedelta(minutes=10)
+    """How long a failed step waits for a new plan; then the run fails with the step's error."""
     event_life: Duration = timedelta(days=7)
     """How long an emitted event is kept for waits that begin later."""
     max_claims: int = Field(default=10, ge=1, le=1000)

@@ -149,6 +149,7 @@ async def accept_plan(
                 idempotency_key=idempotency_key,
                 by=caller.name,
                 budget=bounds(body.budget),
+                replan=body.replan,
             )
         except (DefinitionError, InvalidValue) as error:
             # problems of the plan itself point into its document

@@ -96,6 +96,7 @@ async def _start(builder: FlowBuilder, body: RunBody, by: str, key: str | None) 
         priority=body.priority,
         by=by,
         budget=bounds(body.budget),
+        replan=body.replan,
     )
 
 
@@ -125,6 +126,7 @@ async def _run_goal(builder: FlowBuilder, body: RunBody, by: str, key: str | Non
         priority=body.priority,
         by=by,
         budget=bounds(body.budget),
+        replan=body.replan,
     )
 
 

@@ -14,6 +14,7 @@ from flowbuilder.executor.store.flows import FlowStore
 from flowbuilder.executor.store.growth import GrowthStore
 from flowbuilder.executor.store.limits import LimitStore
 from flowbuilder.executor.store.plans import PlanStore
+from flowbuilder.executor.store.replanning import ReplanStore
 from flowbuilder.executor.store.retention import Pruned, RetentionStore
 from flowbuilder.executor.store.runs import RunStore
 from flowbuilder.executor.store.subscriptions import Subscription, SubscriptionStore
@@ -28,6 +29,7 @@ class Store(
     GrowthStore,
     ApprovalStore,
     PlanStore,
+    ReplanStore,
     EmittingStore,
     RetentionStore,
     SubscriptionStore,

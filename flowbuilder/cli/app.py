@@ -133,6 +133,10 @@ def run(
             help="What the run may cost; beyond that it fails.",
         ),
     ] = None,
+    replan: Annotated[
+        bool | None,
+        typer.Option("--replan/--no-replan", help="Plan the rest anew when a step fails for good."),
+    ] = None,
     local_model: Annotated[
         bool, typer.Option("--local-model", help="Fetch a small model and plan with it.")
     ] = False,
@@ -148,6 +152,7 @@ def run(
         key=key,
         budget=budget,
         priority=priority.value,
+        replan=replan,
         local_model=local_model,
     )
     perform(context.obj.printer(), running.run(context.obj, request))
@@ -295,11 +300,15 @@ def worker(
     concurrency: Annotated[
         int | None, typer.Option("--concurrency", min=1, max=1000, help="Tasks at once.")
     ] = None,
+    replan: Annotated[
+        bool | None,
+        typer.Option("--replan/--no-replan", help="Plan runs anew, too, whose step has failed."),
+    ] = None,
 ) -> None:
     """Run tasks until a signal ends it; any number of workers may run at once."""
     from flowbuilder.cli import serving
 
-    finish(context.obj.printer(), lambda: serving.worker(context.obj, concurrency))
+    finish(context.obj.printer(), lambda: serving.worker(context.obj, concurrency, replan))
 
 
 @app.command()

@@ -15,6 +15,7 @@ from rich.text import Text
 from rich.tree import Tree
 
 from flowbuilder.cli.output import Printer, shorten
+from flowbuilder.cli.replan_view import removed_steps, told_change, why_no_plan
 from flowbuilder.executor.events import EventRow
 from flowbuilder.flow import Flow, Step
 
@@ -129,7 +130,10 @@ class RunView:
         """Take one event and show it."""
         if event.type == "step_added":
             added = Step.model_validate(event.data.get("step"))
-            self.steps.setdefault(added.id, _waiting(added))
+            self.steps[added.id] = _waiting(added)  # it may stand in for one that has failed
+        elif event.type == "plan_repaired":
+            for item in removed_steps(event.data):
+                self.steps.pop(item, None)
         elif event.type == "workflow_compensating":
             undone: Any = event.data.get("steps")
             for item in undone:
@@ -154,6 +158,8 @@ class RunView:
 
     def _plain(self, event: EventRow, step: StepState | None) -> str:
         at = f"{time.monotonic() - self._began:7.2f}s "
+        if event.type == "plan_repaired":
+            return f"{at}the plan is another one now: {told_change(event.data)}"
         if step is None:
             words = event.type.removeprefix("workflow_")
             return f"{at}run {words}" if event.type.startswith("workflow_") else ""
@@ -204,6 +210,8 @@ def _words(event: EventRow) -> str:
         return _progress_note(data)
     if event.type == "step_added":
         return "added"
+    if event.type == "workflow_replanning":
+        return "a new plan for the rest is asked for"
     note = _note(event)
     words = event.type.removeprefix("task_")
     return f"{words}: {note}" if note else words
@@ -228,7 +236,8 @@ def _note(event: EventRow) -> str:
 def error_text(error: object) -> str:
     """Return an event's error as one line."""
     if isinstance(error, dict):
-        return shorten(str(error.get("message") or error.get("code") or ""), 200)
+        text = shorten(str(error.get("message") or error.get("code") or ""), 200)
+        return f"{text}{why_no_plan(error)}"
     return shorten(str(error or ""), 200)
 
 

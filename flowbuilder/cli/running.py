@@ -44,6 +44,8 @@ class RunRequest:
     """None: exactly when there is no other worker."""
     key: str | None = None
     priority: str = "normal"
+    replan: bool | None = None
+    """Whether the rest may be planned anew; None: as the settings say."""
     local_model: bool = False
     budget: str | None = None
 
@@ -65,6 +67,8 @@ async def run(options: Options, request: RunRequest) -> int:
         ):  # on what starts before the plan is whole
             await working.enter_async_context(builder.worker())
             worker = False
+        if builder.settings.replan if request.replan is None else request.replan:
+            await working.enter_async_context(builder.replanner())
         started = (
             await _begin_early(builder, printer, str(source.goal), given, request)
             if early
@@ -162,6 +166,7 @@ async def _begin(
         idempotency_key=request.key,
         priority=request.priority,
         budget=request.budget,
+        replan=request.replan,
     )
 
 
@@ -176,7 +181,11 @@ async def _begin_early(
 ) -> Run | int:
     """Plan a goal; steps that change nothing start meanwhile."""
     async with builder.start_early(
-        goal, input=given, priority=request.priority, budget=request.budget
+        goal,
+        input=given,
+        priority=request.priority,
+        budget=request.budget,
+        replan=request.replan,
     ) as early:
         made = await tell_planning(builder, printer, early)
         show_plan(printer, made, builder.tools)
@@ -217,8 +226,11 @@ async def _begin_plan(
             idempotency_key=request.key,
             priority=request.priority,
             budget=request.budget,
+            replan=request.replan,
         )
-    return await builder.accept_plan(made, priority=request.priority, budget=request.budget)
+    return await builder.accept_plan(
+        made, priority=request.priority, budget=request.budget, replan=request.replan
+    )
 
 
 async def _agreed(builder: FlowBuilder, printer: Printer, made: Plan, *, yes: bool) -> bool | None:

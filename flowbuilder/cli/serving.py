@@ -8,7 +8,7 @@ from flowbuilder.cli.output import row_json, to_text
 from flowbuilder.doctor import examine
 
 
-def worker(options: Options, concurrency: int | None) -> int:
+def worker(options: Options, concurrency: int | None, replan: bool | None = None) -> int:
     """Run tasks until SIGTERM or SIGINT; what runs then gets time to end, until a second signal."""
     from flowbuilder.client.connection import run_worker_process
 
@@ -18,7 +18,11 @@ def worker(options: Options, concurrency: int | None) -> int:
     printer = options.printer()
     printer.err.print("worker: starting", style="dim")
     text = "worker: stopping, what runs may end; a second signal does not wait for it"
-    run_worker_process(settings, stopping=lambda: printer.err.print(text, style="dim"))
+    run_worker_process(
+        settings,
+        replan=settings.replan if replan is None else replan,
+        stopping=lambda: printer.err.print(text, style="dim"),
+    )
     printer.err.print("worker: stopped", style="dim")
     return OK
 

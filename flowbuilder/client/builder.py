@@ -24,6 +24,7 @@ from flowbuilder.tools import Tool, ToolRegistry
 from flowbuilder.types import JsonObject
 
 if TYPE_CHECKING:
+    from flowbuilder.client.replanning import Replanner
     from flowbuilder.doctor import Report
     from flowbuilder.executor.worker import Worker
 
@@ -116,8 +117,10 @@ class FlowBuilder(Plans, Flows, Runs, Approvals, Emitting):
             wanted = session.embedded if self._wants_worker is None else self._wants_worker
             if wanted:
                 await stack.enter_async_context(open_worker(session))
+            self._opened = session
+            if wanted:
+                await stack.enter_async_context(self.replanner())
             self._closing = stack.pop_all()
-        self._opened = session
         return self
 
     async def close(self) -> None:
@@ -164,6 +167,16 @@ class FlowBuilder(Plans, Flows, Runs, Approvals, Emitting):
     def worker(self, *, concurrency: int | None = None) -> AbstractAsyncContextManager[Worker]:
         """Return a context in which this process runs tasks."""
         return open_worker(self._session, concurrency=concurrency)
+
+    def replanner(self) -> AbstractAsyncContextManager[Replanner]:
+        """Return a context in which this process plans runs anew whose step has failed.
+
+        Only runs that were started with `replan` are. Any number of processes may do so; one that
+        runs tasks since it was opened does already.
+        """
+        from flowbuilder.client.replanning import Replanner
+
+        return Replanner(self._session, lambda: self.planner)
 
     async def workers(self) -> list[WorkerRow]:
         """Return the workers seen lately, live ones first."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 from collections.abc import AsyncIterator, Callable, Iterable
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -113,24 +113,38 @@ async def open_worker(session: Session, *, concurrency: int | None = None) -> As
                 await session.store.database.close()
 
 
-def run_worker_process(settings: Settings, *, stopping: Callable[[], None] | None = None) -> None:
+def _replanner(session: Session) -> AbstractAsyncContextManager[object]:
+    from flowbuilder.client.planning import choose_planner
+    from flowbuilder.client.replanning import Replanner
+
+    return Replanner(session, lambda: choose_planner(session))
+
+
+def run_worker_process(
+    settings: Settings, *, replan: bool = False, stopping: Callable[[], None] | None = None
+) -> None:
     """Run tasks in this process until SIGTERM or SIGINT; what is running then gets time to end.
 
-    `stopping` is called at the signal. A second one ends the process at once.
+    With `replan` it also plans runs anew whose step has failed. `stopping` is called at the
+    signal. A second one ends the process at once.
 
     Raises:
         What `open_session` raises.
     """
-    asyncio.run(_work_until_signal(settings, stopping))
+    asyncio.run(_work_until_signal(settings, replan, stopping))
 
 
-async def _work_until_signal(settings: Settings, stopping: Callable[[], None] | None) -> None:
+async def _work_until_signal(
+    settings: Settings, replan: bool, stopping: Callable[[], None] | None
+) -> None:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     async with AsyncExitStack() as stack:
         stack.enter_context(stop_signals(lambda: loop.call_soon_threadsafe(stop.set)))
         session = await open_session(stack, settings, workspace=DEFAULT_WORKSPACE)
         await stack.enter_async_context(open_worker(session))
+        if replan:
+            await stack.enter_async_context(_replanner(session))
         # What starting has made lives as long as the process. Left to itself, the first full
         # collection walks through all of it, some 40 ms, in the middle of work.
         gc.collect()

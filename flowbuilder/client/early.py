@@ -293,6 +293,7 @@ class EarlyStart:
             by=start.by,
             budget=start.budget,
             spent=None if use is None else use.spending,
+            replan=start.replan,
         )
 
     async def _abandon(self, reason: str) -> None:

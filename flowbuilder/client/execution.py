@@ -56,6 +56,7 @@ async def execute(
     by: str | None = None,
     budget: Bounds = None,
     spent: Spending | None = None,
+    replan: bool | None = None,
 ) -> Run:
     """Start a run of a stored flow (by slug), a plan, or a document that is not saved.
 
@@ -74,6 +75,7 @@ async def execute(
                 plan_id=flow.id,
                 budget=budget,
                 spent=spent_on(flow.usage, spent),
+                replan=replan,
             ),
         )
     [run] = await execute_many(
@@ -86,6 +88,7 @@ async def execute(
         priority=priority,
         by=by,
         budget=budget,
+        replan=replan,
     )
     return run
 
@@ -101,6 +104,7 @@ async def execute_many(
     priority: Priority | str | int = Priority.NORMAL,
     by: str | None = None,
     budget: Bounds = None,
+    replan: bool | None = None,
 ) -> list[Run]:
     """Start a run for each input."""
     inputs = _listed(inputs, "inputs")
@@ -110,7 +114,12 @@ async def execute_many(
     if len(keys) != len(inputs):
         raise InvalidValue("one key is needed for each input", pointer="/idempotency_keys")
     start = Start(
-        timeout=timeout, by=by, priority=priority, exact=version is not None, budget=budget
+        timeout=timeout,
+        by=by,
+        priority=priority,
+        exact=version is not None,
+        budget=budget,
+        replan=replan,
     )
     head = session.heads.get(flow) if isinstance(flow, str) and version is None else None
     if head is not None:
@@ -151,6 +160,7 @@ async def accept_plan(
     priority: Priority | str | int = Priority.NORMAL,
     by: str | None = None,
     budget: Bounds = None,
+    replan: bool | None = None,
 ) -> Run:
     """Start the run of a plan, once; accepted again, the plan gives the run it has."""
     if isinstance(plan, Plan):
@@ -162,7 +172,14 @@ async def accept_plan(
     key = idempotency_key or f"plan:{row.id}"
     stored = plan_from_json(row.document)
     return await execute(
-        session, stored, input, idempotency_key=key, priority=priority, by=by, budget=budget
+        session,
+        stored,
+        input,
+        idempotency_key=key,
+        priority=priority,
+        by=by,
+        budget=budget,
+        replan=replan,
     )
 
 
@@ -177,6 +194,7 @@ async def execute_dynamic(
     priority: Priority | str | int = Priority.NORMAL,
     by: str | None = None,
     budget: Bounds = None,
+    replan: bool | None = None,
 ) -> Run:
     """Start a run of a graph whose steps may be functions of this process."""
     document = await document_of(session, flow)
@@ -185,7 +203,7 @@ async def execute_dynamic(
         found = await _register_unsaved(session, document, registry, owner)
     else:
         found = await _register_unsaved(session, document)
-    start = Start(timeout=timeout, by=by, priority=priority, budget=budget)
+    start = Start(timeout=timeout, by=by, priority=priority, budget=budget, replan=replan)
     [run] = await start_all(session, Head.of(found), [input], [idempotency_key], start)
     return run
 
@@ -203,12 +221,14 @@ class Start:
     budget: Bounds = None
     spent: Spending | None = None
     """What planning has cost, which the budget is charged with."""
+    replan: bool | None = None
+    """Whether the rest may be planned anew when a step fails; None: as the settings say."""
 
     def terms(self, settings: Settings) -> Terms:
         """Return what holds for the runs.
 
         Raises:
-            InvalidValue: `priority_unknown`, `budget_invalid`.
+            InvalidValue: `priority_unknown`, `budget_invalid`, `replan_invalid`.
             Conflict: Planning alone has cost too much (budget_exceeded).
         """
         budget = budget_of(self.budget, settings)
@@ -216,11 +236,21 @@ class Start:
         return Terms(
             budget=budget,
             spent=self.spent,
+            max_replans=settings.max_replans if _wanted(self.replan, settings) else 0,
+            replan_seconds=settings.replan_timeout.total_seconds(),
             priority=Priority.read(self.priority),
             max_elements=settings.max_elements,
             max_tasks=settings.max_tasks,
             max_open_runs=settings.max_open_runs,
         )
+
+
+def _wanted(replan: object, settings: Settings) -> bool:
+    if replan is None:
+        return settings.replan
+    if not isinstance(replan, bool):
+        raise InvalidValue("replan is true or false", pointer="/replan", code="replan_invalid")
+    return replan
 
 
 async def start_all(

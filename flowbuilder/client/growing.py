@@ -14,6 +14,7 @@ from flowbuilder.client.session import Session
 from flowbuilder.errors import Conflict, InvalidTransition, InvalidValue, Problem, Severity
 from flowbuilder.executor.graphs import compile_step
 from flowbuilder.executor.records import VersionRow
+from flowbuilder.executor.replacing import grown_places
 from flowbuilder.flow import Flow
 from flowbuilder.policy import apply_policy
 from flowbuilder.tools import ToolRegistry
@@ -96,7 +97,12 @@ async def _add_once(
             base=base.id,
             document=grown.document,
             content_hash=grown.flow.content_hash(),
-            compiled=compile_step(grown.flow, len(grown.flow.steps) - 1, grown.registry),
+            compiled=compile_step(
+                grown.flow,
+                len(grown.flow.steps) - 1,
+                grown.registry,
+                places=grown_places(base, str(step.get("id"))),
+            ),
             owner=grown.owner,
             actor=by,
         )

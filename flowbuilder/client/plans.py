@@ -84,6 +84,7 @@ class Plans(Connected):
         priority: Priority | str | int = "normal",
         by: str | None = None,
         budget: Bounds = None,
+        replan: bool | None = None,
     ) -> EarlyStart:
         """Plan a goal and start its first steps while the plan is still being written.
 
@@ -100,13 +101,16 @@ class Plans(Connected):
             priority: `"high"` goes before `"normal"`, and that before `"low"`.
             by: Who starts it, for the record.
             budget: What planning and run may cost, as in `execute`.
+            replan: Whether the rest may be planned anew when a step fails; see `execute`.
 
         Raises:
             InvalidValue: There is no such priority (priority_unknown), or the time limit is none.
         """
         from flowbuilder.client.early import EarlyStart, Goal
 
-        start = execution.Start(timeout=timeout, by=by, priority=priority, budget=budget)
+        start = execution.Start(
+            timeout=timeout, by=by, priority=priority, budget=budget, replan=replan
+        )
         wanted = Goal(text=goal, input=input, input_schema=input_schema, start=start)
         return EarlyStart(self._session, self.planner, wanted)
 
@@ -145,11 +149,12 @@ class Plans(Connected):
         priority: Priority | str | int = "normal",
         by: str | None = None,
         budget: Bounds = None,
+        replan: bool | None = None,
     ) -> Run:
         """Start the run of a plan, once: accepting it again gives the same run.
 
         `input` replaces the plan's own when it is not None. A `budget` (as in `execute`) is charged
-        with what planning has cost already.
+        with what planning has cost already. `replan` as in `execute`.
 
         Raises:
             NotFound: There is no such plan.
@@ -166,4 +171,5 @@ class Plans(Connected):
             priority=priority,
             by=by,
             budget=budget,
+            replan=replan,
         )

@@ -18,6 +18,7 @@ from flowbuilder.executor.diagnosis import Why
 from flowbuilder.executor.events import EventRow
 from flowbuilder.executor.records import ApprovalRow, RunRow, StepRow, TaskRow, VersionRow
 from flowbuilder.executor.states import RunStatus
+from flowbuilder.executor.store.replanning import ReplanRow
 from flowbuilder.flow import Flow
 from flowbuilder.types import JsonObject, JsonValue
 
@@ -69,6 +70,10 @@ class Run:
     async def approvals(self) -> list[ApprovalRow]:
         """Return every approval that the run has asked for, decided or not."""
         return await self._session.store.approvals(status=None, run_id=self.id)
+
+    async def replans(self) -> list[ReplanRow]:
+        """Return each time that the rest of the run was to be planned anew, in order."""
+        return await self._session.store.replans(self.id)
 
     async def why(self) -> Why:
         """Say why the run does not move: the reasons, most important first, never none."""

@@ -37,6 +37,7 @@ class Runs(Connected):
         priority: Priority | str | int = "normal",
         by: str | None = None,
         budget: Bounds = None,
+        replan: bool | None = None,
     ) -> Run:
         """Start a run and return its handle at once.
 
@@ -55,6 +56,8 @@ class Runs(Connected):
             budget: What it may cost, with its children and retries: a `Budget`, an object such as
                 `{"tokens": 20000, "usd": 0.5}`, or `"tokens=20000,usd=0.5"`. Beyond that it fails
                 with `budget_exceeded`. Setting `run_budget` holds where this says nothing.
+            replan: Whether the rest of the run may be planned anew when a step of it fails for
+                good or is denied; by default as the setting `replan` says. See `replanner`.
 
         Raises:
             NotFound: No such flow or version.
@@ -74,6 +77,7 @@ class Runs(Connected):
             priority=priority,
             by=by,
             budget=budget,
+            replan=replan,
         )
 
     async def execute_many(
@@ -87,6 +91,7 @@ class Runs(Connected):
         priority: Priority | str | int = "normal",
         by: str | None = None,
         budget: Bounds = None,
+        replan: bool | None = None,
     ) -> list[Run]:
         """Start a run for each input, hundreds in one round trip; handles in their order.
 
@@ -106,6 +111,7 @@ class Runs(Connected):
             priority=priority,
             by=by,
             budget=budget,
+            replan=replan,
         )
 
     async def execute_dynamic(
@@ -119,6 +125,7 @@ class Runs(Connected):
         priority: Priority | str | int = "normal",
         by: str | None = None,
         budget: Bounds = None,
+        replan: bool | None = None,
     ) -> Run:
         """Start a run of an unsaved graph whose steps may be functions of this process.
 
@@ -139,6 +146,7 @@ class Runs(Connected):
             priority=priority,
             by=by,
             budget=budget,
+            replan=replan,
         )
 
     async def get_run(self, run_id: str) -> Run:

@@ -53,8 +53,9 @@ class ModelPlanner:
 
     def __init__(self, settings: Settings, model: LanguageModel | None = None) -> None:
         self._settings = settings
-        self._model: LanguageModel = model or ModelClient(settings)
-        self._rewriting = Rewriting(self._model, settings)
+        self.model: LanguageModel = model or ModelClient(settings)
+        self._model = self.model
+        self._rewriting = Rewriting(self.model, settings)
 
     async def stream(self, request: PlanRequest) -> AsyncIterator[PlanEvent]:
         """Plan, telling each step as the model writes it."""

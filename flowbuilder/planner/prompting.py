@@ -272,6 +272,30 @@ def tool_line(tool: Tool) -> str:
     return _line(tool.name, tool.summary, tool.input_schema, tool.output_schema)
 
 
+def result_type(tool: Tool) -> str:
+    """Describe what a tool returns."""
+    return _type(tool.output_schema, 0, tool.output_schema.get("$defs", {}))
+
+
+def goal_tools(goal: str, registry: ToolRegistry, pinned: Sequence[str]) -> list[Tool]:
+    """Return the tools to show for a goal of which a part is done, those `pinned` among them."""
+    return select_tools(PlanRequest(id="", goal=goal, registry=registry, pinned=tuple(pinned)))
+
+
+def replan_messages(**parts: str) -> list[Message]:
+    """Return the conversation that asks for another rest of a run, of these parts."""
+    text = re.sub(r"\{(\w+)\}", lambda found: parts[found.group(1)], _read("replan.md"))
+    return [
+        Message(role="system", content=_read("replanner.md")),
+        Message(role="user", content=text),
+    ]
+
+
+def again_messages(answer: str, problems: Sequence[Problem]) -> list[Message]:
+    """Return what follows on an edit with problems."""
+    return _follow_up("replan_again.md", answer, problems)
+
+
 def _example_tool(item: dict[str, Any]) -> str:
     required = [name for name in item["input"] if name not in item.get("optional", ())]
     inputs = {"type": "object", "properties": item["input"], "required": required}

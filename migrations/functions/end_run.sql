@@ -19,7 +19,11 @@ begin
         where id = p_run and (finished_at is null) is true;
         if v_run.failure is not null then
             v_error := v_run.failure || flowbuilder.compensation_report(p_run, p_error);
-        elsif v_run.id is null or flowbuilder.begin_compensation(p_run, p_error) then
+        elsif v_run.replanning is not null then
+            v_error := flowbuilder.close_replan(p_run, p_error);
+        end if;
+        if v_run.id is null or v_run.failure is null
+           and flowbuilder.begin_compensation(p_run, v_error) then
             return;
         end if;
     end if;
@@ -35,6 +39,9 @@ begin
         return;
     end if;
     delete from flowbuilder.run_holds where run_id = p_run;
+    if v_run.replanning is not null then
+        perform flowbuilder.close_replan(p_run, null);  -- that of one that is cancelled
+    end if;
     perform flowbuilder.abandon_tasks(p_run);
     perform flowbuilder.append_events(array[(p_run, v_type, null, null, null,
         case p_status

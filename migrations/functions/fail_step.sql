@@ -1,5 +1,6 @@
--- A step failed for good: by its `on_error` the run fails, or the step is skipped, or it completes
--- with null. True when the step has ended and the run goes on.
+-- A step failed for good: by its `on_error` the run fails (or waits for a new plan, see
+-- ask_replan.sql), or the step is skipped, or it completes with null. True when the step has ended and
+-- the run goes on.
 create or replace function flowbuilder.fail_step(
     p_place flowbuilder.place, p_error jsonb, p_task bigint
 ) returns boolean
@@ -9,6 +10,7 @@ declare
     v_policy text;
     v_step   flowbuilder.run_steps;
     v_task   flowbuilder.tasks;
+    v_error  jsonb;
 begin
     select s.* into v_step from flowbuilder.run_steps s
     where s.run_id = p_place.run_id and s.position = p_place.position;
@@ -34,8 +36,11 @@ begin
         update flowbuilder.run_steps set status = 'failed', error = p_error,
             finished_at = flowbuilder.now()
         where run_id = p_place.run_id and position = p_place.position;
-        perform flowbuilder.end_run(p_place.run_id, 'failed', null, p_error || jsonb_build_object(
+        v_error := flowbuilder.ask_replan(p_place, p_error || jsonb_build_object(
             'step', v_step.step_id, 'task_id', p_task, 'attempt', v_task.attempt));
+        if v_error is not null then
+            perform flowbuilder.end_run(p_place.run_id, 'failed', null, v_error);
+        end if;
         return false;
     end if;
     if v_policy = 'skip' then

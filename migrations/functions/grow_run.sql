@@ -27,7 +27,7 @@ begin
     v_version := flowbuilder.grow_version(v_run, p_document, p_hash, p_rows, p_owner);
     select * into v_node from flowbuilder.version_steps
     where version_id = v_version.id and position = v_place.position;
-    select count(*) filter (where s.finished_at is null),
+    select count(*) filter (where s.finished_at is null or s.status = 'failed'),  -- is replaced
            count(*) filter (where s.status = 'completed') into v_open, v_good
     from flowbuilder.run_steps s where s.run_id = p_run and s.position = any (v_node.depends_on);
     v_verdict := flowbuilder.step_verdict(v_node, v_open, v_good);

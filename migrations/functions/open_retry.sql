@@ -17,11 +17,12 @@ declare
 begin
     insert into flowbuilder.runs (id, workspace_id, version_id, flow, version, status, input,
         remaining_steps, idempotency_key, priority, max_elements, max_tasks, max_open_runs,
-        plan_id, retry_of, retry_from, actor, created_at, deadline_at, grown_from, watched)
+        plan_id, retry_of, retry_from, actor, created_at, deadline_at, grown_from, watched,
+        replanning)
     select v_new, p_old.workspace_id, v.id, p_old.flow, p_old.version, 'queued', p_old.input,
         v.step_count, p_key, p_old.priority, p_old.max_elements, p_old.max_tasks,
         p_old.max_open_runs, p_old.plan_id, p_old.id, p_from, p_actor, v_now, v_now + p_limit,
-        p_old.grown_from, flowbuilder.is_watched(v_new, p_limit)
+        p_old.grown_from, flowbuilder.is_watched(v_new, p_limit), p_old.replanning
     from flowbuilder.flow_versions v where v.id = p_old.version_id
     on conflict (workspace_id, idempotency_key) where idempotency_key is not null do nothing;
     if not found then

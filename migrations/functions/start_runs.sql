@@ -2,8 +2,8 @@
 -- used gives the run that it started; with another flow or input it is refused. Published versions of
 -- one flow are the same flow, unless the caller wants exactly this one. `p_draft_at`: when the caller
 -- read that the version is what the draft says, refused when it is not so any more. `p_terms`:
--- {priority, max_elements, max_tasks, max_open_runs}, which a child has from its parent, for
--- start_held_run `holds`, and `budget` (grant_budgets.sql); then nothing is leased at once, otherwise
+-- {priority, max_elements, max_tasks, max_open_runs}, which a child has from its parent, `replanning`,
+-- for start_held_run `holds`, and `budget` (grant_budgets.sql); then nothing is leased at once, else
 -- up to `p_free` of the first tasks to `p_worker`. Answers
 -- `{runs: [[id, created], …] in the order of the inputs, at, deadline_at, tasks, queued}`.
 create or replace function flowbuilder.start_runs(
@@ -21,7 +21,8 @@ as $$
 declare
     v_number   xid8 := pg_current_xact_id();  -- before the time is read: see watch_runs.sql
     v_now      timestamptz := flowbuilder.now();
-    v_version  flowbuilder.flow_versions;
+    v_version  flowbuilder.flow_versions := flowbuilder.startable_version(
+        p_workspace, p_version, p_draft_at);
     v_parent   flowbuilder.runs;
     v_terms    flowbuilder.runs := jsonb_populate_record(null::flowbuilder.runs, '{"priority": 0,
         "max_elements": 100000, "max_tasks": 200000, "max_open_runs": 100000}' || p_terms);
@@ -33,17 +34,6 @@ declare
     v_all      boolean;
     v_leased   bigint[];
 begin
-    select * into v_version from flowbuilder.flow_versions
-    where id = p_version and workspace_id = p_workspace;
-    if not found then
-        perform flowbuilder.refuse('not_found', 'version_not_found', 'there is no such version');
-    end if;
-    if p_draft_at is not null and not exists (
-        select from flowbuilder.flows f where f.workspace_id = p_workspace
-          and f.slug = v_version.slug and f.head = v_version.version and f.updated_at = p_draft_at)
-    then
-        perform flowbuilder.refuse('conflict', 'draft_changed', 'the draft was changed meanwhile');
-    end if;
     if p_parent.id is not null then
         select * into v_parent from flowbuilder.runs where id = p_parent.run_id;
         v_deadline := least(v_deadline, v_parent.deadline_at);
@@ -54,12 +44,13 @@ begin
         insert into flowbuilder.runs (id, workspace_id, version_id, flow, version, status, input,
             remaining_steps, depth, idempotency_key, priority, max_elements, max_tasks,
             max_open_runs, parent_run_id, parent_task_id, plan_id, actor, created_at, deadline_at,
-            holds, watched)
+            holds, watched, replanning)
         select g.id, p_workspace, p_version, v_version.slug, v_version.version, 'queued',
             flowbuilder.checked(g.input), v_version.step_count, coalesce(v_parent.depth + 1, 0),
             g.key, v_terms.priority, v_terms.max_elements, v_terms.max_tasks,
             v_terms.max_open_runs, v_parent.id, p_parent.id, p_plan, p_actor, v_now, v_deadline,
-            case when p_parent.id is null then coalesce(v_terms.holds, 0) else 0 end, v_watched
+            case when p_parent.id is null then coalesce(v_terms.holds, 0) else 0 end, v_watched,
+            case when p_parent.id is null then v_terms.replanning end
         from unnest(v_runs, p_inputs, p_keys) with ordinality as g (id, input, key, place)
         order by g.place
         on conflict (workspace_id, idempotency_key) where idempotency_key is not null do nothing

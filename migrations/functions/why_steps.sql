@@ -7,7 +7,8 @@ as $$
     (select 'dependencies', s.step_id, jsonb_build_object('steps', (
          select jsonb_agg(d.step_id order by d.position)
          from flowbuilder.run_steps d
-         where d.run_id = p_run and d.position = any (v.depends_on) and d.finished_at is null),
+         where d.run_id = p_run and d.position = any (v.depends_on)
+           and (d.finished_at is null or d.status = 'failed')),
          'trigger_rule', v.trigger_rule, 'others', count(*) over () - 20)
      from flowbuilder.run_steps s
      join flowbuilder.version_steps v on v.id = s.node_id

@@ -241,7 +241,8 @@ select (select count(*) from pgmq.q_flowbuilder_tasks) as messages,
         where blocked_by is not null and status <> 'queued') as blocked
 """
 
-#: Runs that failed or were cancelled stop counting in the moment they end, or begin to undo.
+#: Runs that failed or were cancelled stop counting in the moment they end, or begin to undo. A step
+#: that has failed in an open run waits for a new plan: it is still to be done.
 _COUNTERS = b"""
 with counted as (
     select r.id, r.version_id, r.remaining_steps, r.finished_at from flowbuilder.runs r
@@ -254,7 +255,8 @@ steps as (
 ),
 deps as (
     select s.run_id, s.position,
-           count(d.position) filter (where d.finished_at is null) as open_,
+           count(d.position) filter (where d.finished_at is null or d.status = 'failed')
+               as open_,
            count(d.position) filter (where d.status = 'completed') as succeeded
     from steps s
     left join flowbuilder.run_steps d
@@ -268,7 +270,8 @@ elements as (
 )
 select
     (select count(*) from counted c
-     left join (select s.run_id, count(*) filter (where s.finished_at is null) as open_
+     left join (select s.run_id, count(*) filter (where s.finished_at is null
+                                                  or s.status = 'failed') as open_
                 from steps s group by s.run_id) o on o.run_id = c.id
      where c.remaining_steps <> coalesce(o.open_, 0)) as steps_of_runs,
     (select count(*) from steps s join deps d on d.run_id = s.run_id and d.position = s.position

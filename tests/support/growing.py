@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from flowbuilder.executor.graphs import compile_step
 from flowbuilder.executor.records import VersionRow
+from flowbuilder.executor.replacing import grown_places
 from flowbuilder.flow import Flow
 from flowbuilder.types import JsonObject
 from tests.support.engine import Engine
@@ -22,6 +23,11 @@ async def grow(engine: Engine, run_id: str, step: JsonObject, *, base: str = "")
         base=base or version.id,
         document=flow.document(),
         content_hash=flow.content_hash(),
-        compiled=compile_step(flow, len(flow.steps) - 1, engine.registry),
+        compiled=compile_step(
+            flow,
+            len(flow.steps) - 1,
+            engine.registry,
+            places=grown_places(version, flow.steps[-1].id),
+        ),
         actor="user:ada",
     )

@@ -7,18 +7,21 @@ import dataclasses
 import pytest
 
 from flowbuilder.api import schemas
+from flowbuilder.api.routes.replans import ReplanOut
 from flowbuilder.executor import events, records
+from flowbuilder.executor.store.replanning import ReplanRow
 
 #: Answer, row, and what of the row stays inside.
 PAIRS: list[tuple[type[schemas.Out], type, set[str]]] = [
     (schemas.PlanSummary, records.PlanRow, {"document"}),
     (schemas.FlowOut, records.FlowRow, {"revision"}),
-    (schemas.VersionOut, records.VersionRow, set()),
+    (schemas.VersionOut, records.VersionRow, {"places"}),
     (schemas.RunOut, records.RunRow, {"version_id"}),
     (schemas.StepOut, records.StepRow, {"run_id"}),
     (schemas.TaskOut, records.TaskRow, {"fence"}),
     (schemas.EventOut, events.EventRow, set()),
     (schemas.ApprovalOut, records.ApprovalRow, set()),
+    (ReplanOut, ReplanRow, {"owner"}),
 ]
 
 
