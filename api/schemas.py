@@ -62,6 +62,9 @@ class PlanOut(BaseModel):
     questions: list[dict[str, Any]]
     estimate: dict[str, Any]
     usage: dict[str, Any]
+    children: list[dict[str, Any]]
+    """The parts of a large goal, flows of their own: `{step, input_schema, output_schema, plan}`,
+    each plan with its own `children`."""
 
 
 class PlanSummary(Out):
@@ -177,6 +180,20 @@ class StepOut(Out):
     skip_reason: str | None
     started_at: Time | None
     finished_at: Time | None
+
+
+class RunTreeOut(Out):
+    """A run with its child runs."""
+
+    id: str
+    flow: str
+    version: int | None
+    status: RunStatus
+    created_at: str
+    finished_at: str | None
+    error: dict[str, Any] | None
+    steps: list[dict[str, Any]]
+    """`{step_id, tool, status, runs}`; `runs` are the child runs of a step, of the same shape."""
 
 
 class RunDetail(RunOut):

@@ -140,6 +140,7 @@ ACCEPT_PLAN: Final = b"""
 
 REGISTER_WORKER: Final = b"select flowbuilder.register_worker(%s::uuid, %s, %s, %s, %s, %s, %s)"
 DECLARE_LIMITS: Final = b"select flowbuilder.declare_limits(%s, %s)"
+RUN_TREE: Final = b"select * from flowbuilder.run_tree(%s, %s::uuid, %s)"
 SET_LIMIT: Final = b"select flowbuilder.set_limit(%s, 'administrator', %s, %s, %s::float8, %s)"
 CLEAR_LIMIT: Final = b"select flowbuilder.clear_limit(%s) as cleared"
 LIMITS: Final = b"select * from flowbuilder.limits_in_force()"

@@ -88,6 +88,12 @@ class Settings(BaseSettings):
     model_max_tokens: int = Field(default=4096, ge=64, le=200_000)
     plan_repairs: int = Field(default=2, ge=0, le=5)
     """Rounds in which the model sees the problems of its plan."""
+    plan_split: int = Field(default=20, ge=2, le=1000)
+    """A goal of more parts than this is planned as several flows that one flow calls."""
+    plan_subgoals: int = Field(default=12, ge=2, le=100)
+    """Flows that one flow of such a plan may call; more are refused (`too_many_subgoals`)."""
+    plan_depth: int = Field(default=2, ge=1, le=8)
+    """Levels of flows in a plan; 1 keeps every plan in one flow."""
 
     # -- service ----------------------------------------------------------------------------
     host: str = "127.0.0.1"

@@ -192,11 +192,16 @@ def runs(
 
 
 @app.command()
-def show(context: typer.Context, run: RunId) -> None:
+def show(
+    context: typer.Context,
+    run: RunId,
+    tree: Annotated[bool, typer.Option("--tree", help="With the child runs, as one tree.")] = False,
+) -> None:
     """Show a run: its state, its steps, its result or error."""
-    from flowbuilder.cli import reading
+    from flowbuilder.cli import reading, tree_view
 
-    perform(context.obj.printer(), reading.show(context.obj, run))
+    shown = tree_view.show_tree if tree else reading.show
+    perform(context.obj.printer(), shown(context.obj, run))
 
 
 @app.command()

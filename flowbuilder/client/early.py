@@ -23,6 +23,7 @@ from flowbuilder.client.execution import Start
 from flowbuilder.client.planning import plan_request, require_valid, stream_plan
 from flowbuilder.client.runs import Run
 from flowbuilder.client.session import Session
+from flowbuilder.client.subflows import publish_parts
 from flowbuilder.errors import (
     Conflict,
     ExecutionError,
@@ -142,6 +143,7 @@ class EarlyStart:
         async with self._accepting:
             if self._accepted is None:
                 await self._stop()
+                flow = await publish_parts(self._session, plan, flow)
                 self._accepted = await self._grown(plan, flow) or await self._anew(plan)
             return self._accepted
 

@@ -12,7 +12,7 @@ from flowbuilder.client.couse import learn_co_use
 from flowbuilder.client.session import Session
 from flowbuilder.errors import DefinitionError, Fix, InvalidValue, PlanningError, Problem, Severity
 from flowbuilder.flow import Flow
-from flowbuilder.plan import LONGEST_GOAL, Plan, PlanStatus, Question, Usage
+from flowbuilder.plan import LONGEST_GOAL, Plan, PlanStatus, Question, SubPlan, Usage
 from flowbuilder.planner.base import PlanEvent, Planner, PlanRequest
 from flowbuilder.schemas import schema_problems
 from flowbuilder.strictjson import DOCUMENT_LIMITS, Limits, check
@@ -121,6 +121,7 @@ def plan_from_json(document: JsonObject) -> Plan:
         questions=tuple(_question(item) for item in raw.get("questions") or ()),
         usage=Usage(**usage),
         status=PlanStatus(raw["status"]),
+        children=tuple(_child(item) for item in raw.get("children") or ()),
     )
 
 
@@ -194,6 +195,15 @@ def _checked_schema(schema: JsonSchema | None) -> JsonSchema | None:
             return clean
     raise InvalidValue(
         "the input's schema is no JSON Schema", pointer="/input_schema", code="schema_invalid"
+    )
+
+
+def _child(item: dict[str, Any]) -> SubPlan:
+    return SubPlan(
+        step=item["step"],
+        plan=plan_from_json(item["plan"]),
+        input_schema=item["input_schema"],
+        output_schema=item["output_schema"],
     )
 
 
