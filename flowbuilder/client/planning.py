@@ -25,9 +25,10 @@ EVENT_LIMITS = Limits(depth=64, bytes=4 * DOCUMENT_LIMITS.bytes)
 def choose_planner(session: Session) -> Planner:
     """Return the planner that the settings ask for: the model's, or the one by rules."""
     if session.settings.model:
-        from flowbuilder.planner.model import ModelPlanner
+        from flowbuilder.models import ModelClient
+        from flowbuilder.planner.hierarchy.model import in_parts_by_model
 
-        return ModelPlanner(session.settings)
+        return in_parts_by_model(session.settings, ModelClient(session.settings))
     from flowbuilder.planner.rules import RulePlanner
 
     return RulePlanner(session.settings)

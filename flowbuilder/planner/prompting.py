@@ -289,3 +289,31 @@ def _type(shape: Any, depth: int, definitions: JsonSchema | None = None) -> str:
             + "}"
         )
     return "|".join(kind) if isinstance(kind, list) else str(kind)
+
+
+def filled(name: str, **values: str) -> str:
+    """Return a template of the folder with its places filled."""
+    text = _read(name)
+    for place, value in values.items():
+        text = text.replace("{" + place + "}", value)
+    return text
+
+
+def decomposition_messages(request: PlanRequest, tools: Sequence[Tool], most: int) -> list[Message]:
+    """Return the conversation that asks for the parts of a large goal."""
+    asked = f"{_catalogue(tools)}\n\n{_request_text(request)}"
+    return [
+        Message(role="system", content=filled("decompose.md", most=str(most))),
+        Message(role="user", content=asked),
+    ]
+
+
+def decomposition_again(answer: str, problems: Sequence[Problem]) -> list[Message]:
+    """Return what follows on parts that cannot be used: the answer, and all its problems."""
+    return _follow_up("decompose_again.md", answer, problems)
+
+
+def output_messages(goal: str, steps: Sequence[str], values: Sequence[str]) -> list[Message]:
+    """Return the question which steps of a part hold the values that it has to give."""
+    listed = {"goal": goal, "steps": "\n".join(steps), "values": "\n".join(values)}
+    return [Message(role="user", content=filled("choose_outputs.md", **listed))]

@@ -13,7 +13,6 @@ from flowbuilder import FlowBuilder, PlanningError, Settings
 from flowbuilder.cli.family import Family
 from flowbuilder.client import Run
 from flowbuilder.plan import Plan
-from flowbuilder.types import JsonObject
 from tests.support.api import app_over, http, problem
 
 GOAL = """1. Read the file sales.csv, keep only the rows where amount is greater than 100, sort \

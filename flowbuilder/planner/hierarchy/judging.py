@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from typing import Any
 
 from flowbuilder.errors import Problem, Severity
 from flowbuilder.flow import Flow
 from flowbuilder.plan import Plan, SubPlan
-from flowbuilder.planner.asking import answers_later
 from flowbuilder.planner.hierarchy.interface import CHILD_TOOL, interface_tool, tool_name
-from flowbuilder.tools import Effects, Tool, ToolRegistry
+from flowbuilder.tools import Tool, ToolRegistry
 from flowbuilder.validation import validate
 from flowbuilder.validation.catalogue import without_advice
 
@@ -76,7 +75,25 @@ def parent_problems(plan: Plan, registry: ToolRegistry) -> list[Problem]:
     }
     problems = without_advice(validate(as_interfaces(plan.flow, plan.children), known).problems)
     moved = [replace(item, pointer=_inside(item.pointer, inner)) for item in problems]
-    return [item for item in moved if not answers_later(item, asked)]
+    return [item for item in moved if not _is_asked(item, asked)]
+
+
+def _is_asked(problem: Problem, asked: Collection[str]) -> bool:
+    """Whether a problem is only that an argument is missing which is being asked for."""
+    if problem.code != "missing_argument":
+        return False
+    places = (pointer.rpartition("/") for pointer in asked)
+    names = [name for above, _, name in places if above == problem.pointer]
+    return any(problem.message.endswith(repr(name)) for name in names)
+
+
+def judged_as(plan: Plan, registry: ToolRegistry) -> tuple[Flow, ToolRegistry]:
+    """Return a plan's flow with calls of its parts as tools, and the registry that has these."""
+    assert plan.flow is not None
+    if not plan.children:
+        return plan.flow, registry
+    flow = Flow.model_validate(as_interfaces(plan.flow, plan.children))
+    return flow, registry.merged(tools_of(plan.children, registry))
 
 
 def as_interfaces(flow: Flow, children: tuple[SubPlan, ...]) -> dict[str, Any]:
@@ -116,7 +133,7 @@ def is_tainted(plan: Plan, registry: ToolRegistry) -> bool:
 
 
 def _is_source(tool: Tool | None) -> bool:
-    return tool is None or tool.untrusted_output or tool.effects is Effects.EXTERNAL
+    return tool is None or tool.untrusted_output
 
 
 def _inside(pointer: str, inner: Mapping[str, str]) -> str:
