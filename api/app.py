@@ -25,6 +25,7 @@ from flowbuilder.api.routes import (
     flows,
     health,
     limits,
+    memory,
     plans,
     runs,
     subscriptions,
@@ -102,7 +103,8 @@ def _mount(app: FastAPI) -> None:
         dependencies=[Depends(principal)],
         responses=problems.documented(422, 500, 503),
     )
-    for module in (plans, flows, runs, approvals, emitting, limits, subscriptions, tool_routes):
+    own = (plans, flows, runs, approvals, emitting, limits, memory, subscriptions, tool_routes)
+    for module in own:
         parent.include_router(module.router)
     app.include_router(parent)
     app.include_router(health.router)

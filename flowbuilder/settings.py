@@ -88,6 +88,15 @@ class Settings(BaseSettings):
     model_max_tokens: int = Field(default=4096, ge=64, le=200_000)
     plan_repairs: int = Field(default=2, ge=0, le=5)
     """Rounds in which the model sees the problems of its plan."""
+    memory: bool = True
+    """Whether finished runs of plans teach: off, nothing is noted, learnt or recalled."""
+    memory_examples: int = Field(default=2, ge=0, le=10)
+    """Earlier plans for similar goals that a model is shown."""
+    memory_ranking: bool = False
+    """Whether tools of finished plans weigh in when those that fit a goal are looked for, as after
+    this the same goal may get another plan once other runs have ended."""
+    memory_size: int = Field(default=10_000, ge=1, le=1_000_000)
+    """Runs of a workspace that are remembered; the oldest are forgotten first."""
     plan_split: int = Field(default=20, ge=2, le=1000)
     """A goal of more parts than this is planned as several flows that one flow calls."""
     plan_subgoals: int = Field(default=12, ge=2, le=100)

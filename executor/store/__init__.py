@@ -12,6 +12,7 @@ from flowbuilder.executor.store.emitting import EmittingStore
 from flowbuilder.executor.store.flows import FlowStore
 from flowbuilder.executor.store.growth import GrowthStore
 from flowbuilder.executor.store.limits import LimitStore
+from flowbuilder.executor.store.memories import MemoryStore
 from flowbuilder.executor.store.plans import PlanStore
 from flowbuilder.executor.store.retention import Pruned, RetentionStore
 from flowbuilder.executor.store.runs import RunStore
@@ -31,6 +32,7 @@ class Store(
     RetentionStore,
     SubscriptionStore,
     LimitStore,
+    MemoryStore,
     WorkerStore,
 ):
     """Typed calls of the SQL functions, for one workspace."""

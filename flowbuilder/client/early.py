@@ -21,6 +21,7 @@ from flowbuilder.client.checking import check_actor, fitting_input, time_limit
 from flowbuilder.client.drafts import checked
 from flowbuilder.client.execution import Start
 from flowbuilder.client.planning import plan_request, require_valid, stream_plan
+from flowbuilder.client.remembering import note
 from flowbuilder.client.runs import Run
 from flowbuilder.client.session import Session
 from flowbuilder.client.subflows import publish_parts
@@ -266,6 +267,7 @@ class EarlyStart:
         if (await run.refresh()).status.terminal:
             return None
         await self._session.store.accept_plan(plan.id, run.id)
+        await note(self._session, run.id, plan.id)
         await self._let_go()
         await run.refresh()
         return run

@@ -21,6 +21,7 @@ from flowbuilder.client.checking import (
 )
 from flowbuilder.client.functions import with_function_tools
 from flowbuilder.client.planning import plan_from_json, require_valid
+from flowbuilder.client.remembering import note
 from flowbuilder.client.runs import Run
 from flowbuilder.client.session import Head, Session
 from flowbuilder.client.subflows import publish_parts
@@ -123,6 +124,7 @@ async def _execute_plan(
     given = plan.input if input is None else input
     [run] = await start_all(session, Head.of(found), [given], [key], start)
     await session.store.accept_plan(plan.id, run.id)
+    await note(session, run.id, plan.id)
     return run
 
 

@@ -15,6 +15,7 @@ from flowbuilder.flow import Flow
 from flowbuilder.plan import LONGEST_GOAL, Plan, PlanStatus, Question, SubPlan, Usage
 from flowbuilder.planner.base import PlanEvent, Planner, PlanRequest
 from flowbuilder.schemas import schema_problems
+from flowbuilder.settings import Settings
 from flowbuilder.strictjson import DOCUMENT_LIMITS, Limits, check
 from flowbuilder.types import JsonObject, JsonSchema, JsonValue
 
@@ -24,14 +25,19 @@ EVENT_LIMITS = Limits(depth=64, bytes=4 * DOCUMENT_LIMITS.bytes)
 
 def choose_planner(session: Session) -> Planner:
     """Return the planner that the settings ask for: the model's, or the one by rules."""
-    if session.settings.model:
+    return planner_of(session.settings)
+
+
+def planner_of(settings: Settings) -> Planner:
+    """Return the planner of some settings."""
+    if settings.model:
         from flowbuilder.models import ModelClient
         from flowbuilder.planner.hierarchy.model import in_parts_by_model
 
-        return in_parts_by_model(session.settings, ModelClient(session.settings))
+        return in_parts_by_model(settings, ModelClient(settings))
     from flowbuilder.planner.rules import RulePlanner
 
-    return RulePlanner(session.settings)
+    return RulePlanner(settings)
 
 
 async def plan_request(
@@ -50,7 +56,7 @@ async def plan_request(
         NotFound: `tool_unknown`: there is no tool of a pinned name.
         InvalidValue: The input is no JSON value, or its schema none (schema_invalid).
     """
-    return PlanRequest(
+    request = PlanRequest(
         id=plan_id or str(uuid.uuid4()),
         goal=_checked_goal(goal),
         registry=session.registry,
@@ -60,6 +66,11 @@ async def plan_request(
         pinned=tuple(session.registry.require(name).name for name in pinned),
         co_use=await learn_co_use(session),
     )
+    if not session.settings.memory:
+        return request
+    from flowbuilder.client.remembering import with_memory
+
+    return await with_memory(session, request)
 
 
 async def stream_goal(

@@ -6,7 +6,7 @@ same tools, so that a server which caches prefixes reads it once. The goal comes
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from flowbuilder.models.base import Message
 from flowbuilder.planner.base import PlanRequest
 from flowbuilder.planner.demonstration import demonstrations
 from flowbuilder.planner.literals import literals
+from flowbuilder.planner.memory.recollection import Recollection
 from flowbuilder.planner.shortlist import fitting_tools
 from flowbuilder.toolkit import is_starter
 from flowbuilder.tools import Tool, ToolRegistry
@@ -210,7 +211,7 @@ def _catalogue(tools: Sequence[Tool], *, more: bool = False) -> str:
 
 
 def _request_text(request: PlanRequest) -> str:
-    text = _goal(request.goal)
+    text = "\n".join([*_remembered(request.memory), _goal(request.goal)])
     shape = request.input_schema
     properties = shape.get("properties") if shape else None
     if isinstance(properties, dict) and properties:
@@ -219,6 +220,16 @@ def _request_text(request: PlanRequest) -> str:
         names = ", ".join(sorted(request.input))
         return f"Input of the run, as ${{{{ input.NAME }}}}: {names}\n{text}"
     return text
+
+
+def _remembered(memory: Recollection) -> Iterator[str]:
+    """Yield what runs of before have taught; nothing where that is nothing."""
+    if memory.examples:
+        shown = [f"{_goal(item.goal)}\n{dump(item.plan)}" for item in memory.examples]
+        yield filled("memory_examples.md", examples="\n".join(shown))
+    if memory.rules:
+        listed = "\n".join(f"- {rule}" for rule in memory.rules)
+        yield filled("memory_rules.md", rules=listed)
 
 
 def _goal(goal: str) -> str:

@@ -42,6 +42,7 @@ from flowbuilder.planner.hierarchy.judging import judged_as
 from flowbuilder.planner.hierarchy.size import is_large
 from flowbuilder.planner.hierarchy.telling import step_events
 from flowbuilder.planner.inputs import input_schema_of
+from flowbuilder.planner.memory.recollection import Recollection
 from flowbuilder.planner.model import ModelPlanner
 from flowbuilder.planner.shortlist import narrowed
 from flowbuilder.planner.telling import completed, failed, repaired
@@ -192,6 +193,7 @@ class PartsPlanner:
             id=str(uuid.uuid5(uuid.UUID(request.id), part.id)),
             goal=part.goal,
             input=dict(taken) or None,
+            memory=Recollection(rules=request.memory.rules),
             input_schema=taken_schema(part, parts, request) if part.takes else None,
         )
         below = PartsPlanner(self._settings, self._inner, self._model, bounds=self._bounds.below)
