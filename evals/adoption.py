@@ -35,6 +35,7 @@ async def try_rules(
     planner: Callable[[], Planner],
     rules: tuple[str, ...],
     *,
+    known: tuple[str, ...] = (),
     trials: int = 1,
     max_drop: float | None = 0.0,
     on_start: Callable[[Case], None] | None = None,
@@ -46,7 +47,8 @@ async def try_rules(
         dataset: The suite.
         settings: Model and limits; the database is nobody else's, as for `run_suite`.
         planner: Makes the planner, once for each of both.
-        rules: What the planner is told the second time.
+        rules: What the planner is told the second time only.
+        known: What it is told both times: the rules that are in force.
         trials: How often each case is tried.
         max_drop: A loss of a score that is too much however likely it is by chance; None leaves
             that to the test of significance alone.
@@ -68,8 +70,8 @@ async def try_rules(
             on_case=on_case,
         )
 
-    before = await tried(planner())
-    after = await tried(RuledPlanner(planner(), rules))
+    before = await tried(RuledPlanner(planner(), known))
+    after = await tried(RuledPlanner(planner(), (*known, *rules)))
     return compare_reports(
         scores_of(before.as_json()), scores_of(after.as_json()), max_drop=max_drop
     )

@@ -165,10 +165,15 @@ async def _adopt(options: Options, lesson_id: str, suite: str, trials: int) -> i
     dataset = named_suite(suite)
     async with options.connect() as builder:
         lesson = await builder.memory.lesson(lesson_id)
-        if options.database_url is None:  # the cases have a database of their own
-            settings = settings.model_copy(update={"database_url": None})
+        others = [row for row in await builder.memory.lessons(limit=1000) if row.id != lesson_id]
         found = await try_rules(
-            dataset, settings, lambda: _planner(settings), (rule_of(lesson),), trials=trials
+            dataset,
+            # the cases have a database of their own: nothing of theirs comes into the project's
+            settings.model_copy(update={"database_url": None, "database_direct_url": None}),
+            lambda: _planner(settings),
+            (rule_of(lesson),),
+            known=tuple(rule_of(row) for row in others if row.status == "adopted"),
+            trials=trials,
         )
         settled = await builder.memory.settle(
             lesson_id, suite=dataset.suite, comparison=found.as_json(), by=local_user()

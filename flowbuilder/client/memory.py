@@ -132,7 +132,7 @@ class PlanMemory:
 
 def rule_of(lesson: LessonRow) -> str:
     """Return the rule that a lesson proposes, as planners would be told."""
-    return rule_text(lesson.kind, lesson.tool, lesson.code)
+    return rule_text(lesson.kind, lesson.tool)
 
 
 def _missing(memory_id: object) -> NotFound:

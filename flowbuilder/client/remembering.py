@@ -80,11 +80,11 @@ async def _examples(session: Session, request: PlanRequest) -> tuple[Example, ..
 
 async def _rules(session: Session, request: PlanRequest) -> tuple[str, ...]:
     lessons = await session.store.memory_lessons(limit=_MOST_LESSONS)
-    kept = [
-        rule_text(row.kind, row.tool, row.code)
+    kept = {
+        rule_text(row.kind, row.tool)
         for row in lessons
         if row.status == "adopted" and request.registry.get(row.tool) is not None
-    ]
+    }
     return tuple(sorted(kept)[:_MOST_RULES])
 
 

@@ -11,6 +11,7 @@ from flowbuilder.planner.hierarchy.bounds import Bounds
 from flowbuilder.planner.hierarchy.cutting import Part, cut_flow
 from flowbuilder.planner.hierarchy.grouping import Group, balanced, groups_of
 from flowbuilder.planner.hierarchy.judging import is_sound
+from flowbuilder.planner.hierarchy.rewriting import is_readable
 from flowbuilder.planner.hierarchy.sections import Section, section_at, sections
 from flowbuilder.settings import Settings
 from flowbuilder.tools import ToolRegistry
@@ -33,6 +34,8 @@ def in_parts(
         return plan
     if any(step.compensate is not None for step in flow.steps):
         return plan  # what a child has done is not undone when its parent fails
+    if not all(is_readable(step) for step in flow.steps):
+        return plan
     found = sections(plan.goal)
     divided = _divided(plan, flow, _Text(found, _numbers(starts, found)), bounds, registry)
     if divided is None:

@@ -6,10 +6,8 @@ import math
 from collections.abc import Sequence
 from itertools import pairwise
 
-from flowbuilder.errors import InvalidValue
 from flowbuilder.flow import Flow, OnError, Step, TriggerRule
 from flowbuilder.graph import dependencies, descendants
-from flowbuilder.planner.hierarchy.rewriting import step_reads
 
 #: Parts of a goal with fewer steps are taken together.
 _FEW = 3
@@ -40,8 +38,6 @@ def safe_cuts(flow: Flow) -> list[int]:
     for place, step in enumerate(flow.steps):
         careful = step.trigger_rule is not TriggerRule.ALL_SUCCESS
         before = [places[name] for name in graph[step.id] if careful or name in absent]
-        if not _is_movable(step):
-            before = [places[name] for name in graph[step.id]] + [max(place - 1, 0)]
         for first in before:
             held[min(first, place) + 1 : max(first, place) + 1] = [True] * abs(place - first)
     return [place for place in range(1, len(flow.steps)) if not held[place]]
@@ -59,14 +55,6 @@ def _may_be_absent(step: Step) -> bool:
         or step.on_error is not OnError.FAIL
         or step.trigger_rule is not TriggerRule.ALL_SUCCESS
     )
-
-
-def _is_movable(step: Step) -> bool:
-    try:
-        step_reads(step)
-    except InvalidValue:
-        return False
-    return True
 
 
 def _rising(parts: Sequence[int]) -> list[int]:

@@ -81,6 +81,15 @@ def reads_of(value: Any) -> Reads:
     return Reads(steps=frozenset(steps), inputs=frozenset(inputs))
 
 
+def is_readable(step: Step) -> bool:
+    """Whether it is known of all of a step what it refers to."""
+    try:
+        step_reads(step)
+    except InvalidValue:
+        return False
+    return True
+
+
 def step_reads(step: Step) -> Reads:
     """Return what a step refers to, its condition and its limit included.
 

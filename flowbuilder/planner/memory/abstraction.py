@@ -15,6 +15,7 @@ from flowbuilder.errors import InvalidValue
 from flowbuilder.flow import Flow, Step
 from flowbuilder.plan import Plan
 from flowbuilder.planner.literals import literals
+from flowbuilder.planner.names import names_in
 from flowbuilder.references import Reference, parse
 from flowbuilder.schemapaths import Hit, lookup, plain
 from flowbuilder.tools import ToolRegistry
@@ -42,7 +43,8 @@ _NUMBER = re.compile(r"(?<![\w<])[-+]?\d[\d.,:/-]*\w*")
 def abstract_goal(goal: str) -> str:
     """Return a goal with a word such as `<file>` in the place of each value, and of names."""
     text = " ".join(goal.split())
-    words = {item.text: _WORDS.get(item.kind, "<value>") for item in literals(text)}
+    words = dict.fromkeys(names_in(text, ToolRegistry()), "<name>")
+    words |= {item.text: _WORDS.get(item.kind, "<value>") for item in literals(text)}
     if words:
         longest = sorted(words, key=lambda found: (-len(found), found))
         found = "|".join(re.escape(item) for item in longest)

@@ -28,11 +28,11 @@ class Recollection:
         return bool(self.examples or self.rules)
 
 
-def rule_text(kind: str, tool: str, code: str) -> str:
-    """Return the rule that a lesson proposes. It is made of names alone, never of a run's texts."""
+def rule_text(kind: str, tool: str) -> str:
+    """Return the rule that a lesson proposes. Nothing of a run is in it but the tool's name."""
     if kind == "rejected":
         return f"People have refused {tool}: use it only where the goal plainly asks for it."
     return (
-        f"{tool} has failed ({code}): use it only where no other tool does the same, and only with "
-        "values that the goal or an earlier step gives."
+        f"{tool} has failed for good in runs of before: use it only where no other tool does the "
+        "same, and only with values that the goal or an earlier step gives."
     )
