@@ -101,6 +101,8 @@ class Settings(BaseSettings):
     """A goal of more parts than this is planned as several flows that one flow calls."""
     plan_subgoals: int = Field(default=12, ge=2, le=100)
     """Flows that one flow of such a plan may call; more are refused (`too_many_subgoals`)."""
+    plan_flows: int = Field(default=60, ge=2, le=1000)
+    """Flows that all levels of such a plan have together."""
     plan_depth: int = Field(default=2, ge=1, le=8)
     """Levels of flows in a plan; 1 keeps every plan in one flow."""
 

@@ -124,7 +124,8 @@ async def _execute_plan(
     given = plan.input if input is None else input
     [run] = await start_all(session, Head.of(found), [given], [key], start)
     await session.store.accept_plan(plan.id, run.id)
-    await note(session, run.id, plan.id)
+    if run.created:
+        await note(session, run.id, plan.id)
     return run
 
 

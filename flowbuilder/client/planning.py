@@ -35,9 +35,10 @@ def planner_of(settings: Settings) -> Planner:
         from flowbuilder.planner.hierarchy.model import in_parts_by_model
 
         return in_parts_by_model(settings, ModelClient(settings))
+    from flowbuilder.planner.hierarchy.chapters import ChaptersPlanner
     from flowbuilder.planner.rules import RulePlanner
 
-    return RulePlanner(settings)
+    return ChaptersPlanner(settings, RulePlanner)
 
 
 async def plan_request(

@@ -203,3 +203,33 @@ async def test_a_divided_flow_gives_what_the_whole_gives(settings: Settings, see
     if flow.output is None:  # what was skipped is null for a parent, and not there for a flow
         other = {name: value for name, value in other.items() if value is not None}
     assert other == first
+
+
+async def test_a_goal_too_long_to_be_read_at_once_is_planned_part_by_part(
+    dsn: str, tmp_path: Path
+) -> None:
+    points = [
+        f"{number}. Read the file in{number}.csv, sort the rows by amount, keep only the rows "
+        f"where amount is greater than {number} and write them to out{number}.csv."
+        for number in range(1, 22)
+    ]
+    goal = "\n".join(points)
+    settings = Settings.load(data_dir=tmp_path, workspace_dir=tmp_path, database_url=dsn)
+    async with FlowBuilder.connect(settings=settings, worker=False) as fb:
+        plan = await fb.plan(goal)
+        assert await fb.get_plan(plan.id) == plan
+        with pytest.raises(PlanningError) as caught:
+            await fb.plan(f"{goal}\n22. Paint the garden fence green.")
+        assert caught.value.code == "no_fitting_tool" and "fence" in caught.value.message
+    assert plan.valid and not plan.certain and len(plan.children) > 3
+    assert plan.flow is not None
+    assert [step.depends_on for step in plan.flow.steps[:3]] == [[], ["part_1"], ["part_2"]]
+    written = json.dumps([part.flow.document() for part in plan.tree() if part.flow is not None])
+    assert all(f'"out{number}.csv"' in written for number in range(1, 22))
+    for part in plan.children:
+        assert part.plan.children == ()  # two levels, and no more
+    small = settings.model_copy(update={"plan_subgoals": 2})
+    async with FlowBuilder.connect(settings=small, worker=False) as fb:
+        with pytest.raises(PlanningError) as caught:
+            await fb.plan(goal)
+    assert caught.value.code == "too_many_subgoals"

@@ -74,7 +74,7 @@ def _divided(
     larger = [group for group in merged if len(group) > 1]
     if len(merged) < 2 or not larger:
         return None
-    bounds.check(len(larger))
+    bounds.admit(len(larger))
     parts = _parts(flow, larger, text)
     made = cut_flow(plan, flow, parts, registry)
     if made is None or not is_sound(made, registry):

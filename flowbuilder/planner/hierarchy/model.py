@@ -78,7 +78,7 @@ class PartsPlanner:
         bounds: Bounds | None = None,
     ) -> None:
         self._settings, self._inner, self._model = settings, inner, model
-        self._bounds = bounds or Bounds.of(settings)
+        self._bounds = bounds
         self.name = inner.name
 
     async def stream(self, request: PlanRequest) -> AsyncIterator[PlanEvent]:
@@ -89,7 +89,8 @@ class PartsPlanner:
                 fit together (subgoal_mismatch).
             ModelError: The provider failed.
         """
-        if not await is_large(request, self._bounds):
+        bounds = self._bounds or Bounds.of(self._settings)  # a whole goal has bounds of its own
+        if not await is_large(request, bounds):
             async for event in self._inner.stream(request):
                 yield event
             return
@@ -97,13 +98,13 @@ class PartsPlanner:
         yield PlanEvent(type=PlanEventType.STARTED, data={**told, "model": self._model.name})
         try:
             usage, last, rounds = Usage(), _Round(), 0
-            async for last, spent in self._divide(request):
+            async for last, spent in self._divide(request, bounds.subgoals):
                 usage += spent
                 if last.problems and rounds < self._settings.plan_repairs:
                     rounds += 1
                     yield repaired(rounds, tuple(last.problems), ())
-            if parts := self._usable(last):
-                plan = await self._in_parts(request, parts, usage)
+            if parts := _usable(last, bounds):
+                plan = await self._in_parts(request, parts, usage, bounds)
             else:
                 plan = await _plan_of(self._inner, request)
                 plan = replace(plan, usage=plan.usage + usage)
@@ -114,20 +115,9 @@ class PartsPlanner:
             yield failed(error)
             raise
 
-    def _usable(self, last: _Round) -> list[Subgoal]:
-        """Return the parts to plan; none where one flow will do, or the division came to nothing.
-
-        Raises:
-            PlanningError: The model needs more parts than allowed (too_many_subgoals).
-        """
-        if any(problem.code == "too_many_subgoals" for problem in last.problems):
-            self._bounds.check(len(last.parts))
-        return last.parts if len(last.parts) > 1 and not last.problems else []
-
-    async def _divide(self, request: PlanRequest) -> AsyncIterator[tuple[_Round, Usage]]:
+    async def _divide(self, request: PlanRequest, most: int) -> AsyncIterator[tuple[_Round, Usage]]:
         """Ask for the parts, again with all problems, and yield each answer with what it took."""
         shown = prompting.select_tools(await narrowed(request))
-        most = self._bounds.subgoals
         messages = prompting.decomposition_messages(request, shown, most)
         schema, again = decomposition_schema(most), messages
         before = ""
@@ -150,13 +140,15 @@ class PartsPlanner:
             before = found.answer
             again = [*messages, *prompting.decomposition_again(found.answer, found.problems)]
 
-    async def _in_parts(self, request: PlanRequest, parts: Sequence[Subgoal], usage: Usage) -> Plan:
+    async def _in_parts(
+        self, request: PlanRequest, parts: Sequence[Subgoal], usage: Usage, bounds: Bounds
+    ) -> Plan:
         """Plan all parts side by side and put them together."""
         slots = asyncio.Semaphore(_AT_ONCE)
 
         async def one(part: Subgoal) -> tuple[Planned, Usage]:
             async with slots:
-                return await self._planned(request, part, parts)
+                return await self._planned(request, part, parts, bounds.below)
 
         tasks = [asyncio.create_task(one(part)) for part in parts]
         try:
@@ -179,7 +171,7 @@ class PartsPlanner:
         )
 
     async def _planned(
-        self, request: PlanRequest, part: Subgoal, parts: Sequence[Subgoal]
+        self, request: PlanRequest, part: Subgoal, parts: Sequence[Subgoal], bounds: Bounds
     ) -> tuple[Planned, Usage]:
         """Plan a part and find where it has what it is to give."""
         known = request.input if isinstance(request.input, dict) else {}
@@ -196,7 +188,7 @@ class PartsPlanner:
             memory=Recollection(rules=request.memory.rules),
             input_schema=taken_schema(part, parts, request) if part.takes else None,
         )
-        below = PartsPlanner(self._settings, self._inner, self._model, bounds=self._bounds.below)
+        below = PartsPlanner(self._settings, self._inner, self._model, bounds=bounds)
         try:
             plan = await _plan_of(below, asked)
         except PlanningError as error:
@@ -256,6 +248,19 @@ async def _plan_of(planner: Planner, request: PlanRequest) -> Plan:
     if plan is None:
         raise PlanningError("the planner ended without a plan")
     return plan
+
+
+def _usable(last: _Round, bounds: Bounds) -> list[Subgoal]:
+    """Return the parts to plan; none where one flow will do, or the division came to nothing.
+
+    Raises:
+        PlanningError: There are more parts than there may be (too_many_subgoals).
+    """
+    many = any(problem.code == "too_many_subgoals" for problem in last.problems)
+    if len(last.parts) < 2 or (last.problems and not many):
+        return []
+    bounds.admit(len(last.parts))
+    return last.parts
 
 
 def _of_part(part: Subgoal, error: PlanningError) -> PlanningError:

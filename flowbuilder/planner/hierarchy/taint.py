@@ -76,7 +76,11 @@ def distrusted(
 
 
 def _shadow(step: Step, renaming: Renaming) -> Step:
-    changes = {"args": renaming.value(dict(step.args)), "for_each": renaming.value(step.for_each)}
+    changes = {
+        "args": renaming.value(dict(step.args)),
+        "for_each": renaming.value(step.for_each),
+        "when": None if step.when is None else renaming.condition(step.when),
+    }
     return step.model_copy(update=changes)
 
 
