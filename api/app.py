@@ -25,6 +25,7 @@ from flowbuilder.api.routes import (
     flows,
     health,
     limits,
+    memory,
     plans,
     replans,
     runs,
@@ -103,8 +104,8 @@ def _mount(app: FastAPI) -> None:
         dependencies=[Depends(principal)],
         responses=problems.documented(422, 500, 503),
     )
-    known = (plans, flows, runs, replans, approvals, emitting, limits, subscriptions, tool_routes)
-    for module in known:
+    own = (plans, flows, runs, replans, approvals, emitting, limits, memory, subscriptions)
+    for module in (*own, tool_routes):
         parent.include_router(module.router)
     app.include_router(parent)
     app.include_router(health.router)

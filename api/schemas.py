@@ -65,6 +65,9 @@ class PlanOut(BaseModel):
     """What running it will take: `tokens`, `cost_usd` (null: the price is not known), `seconds`,
     `steps`, `effects`, each `{low, likely, high}`, and what was assumed."""
     usage: dict[str, Any]
+    children: list[dict[str, Any]]
+    """The parts of a large goal, flows of their own: `{step, input_schema, output_schema, plan}`,
+    each plan with its own `children`."""
 
 
 class PlanSummary(Out):
@@ -191,6 +194,20 @@ class BudgetOut(Out):
     """Under the same names, `usd` null when no price is known, and `unpriced_tokens`."""
     root_run_id: str
     """The run that the budget was given to."""
+
+
+class RunTreeOut(Out):
+    """A run with its child runs."""
+
+    id: str
+    flow: str
+    version: int | None
+    status: RunStatus
+    created_at: str
+    finished_at: str | None
+    error: dict[str, Any] | None
+    steps: list[dict[str, Any]]
+    """`{step_id, tool, status, runs}`; `runs` are the child runs of a step, of the same shape."""
 
 
 class RunDetail(RunOut):

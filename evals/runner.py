@@ -147,7 +147,10 @@ async def _observe(bench: _Bench) -> Observation:
     case, expect = bench.case, bench.case.expect
     await asyncio.to_thread(_write_texts, bench.workspace, case.files)
     builder = FlowBuilder.connect(
-        settings=bench.settings.model_copy(update={"workspace_dir": bench.workspace}),
+        # no case learns from another one: the same suite twice is the same
+        settings=bench.settings.model_copy(
+            update={"workspace_dir": bench.workspace, "memory": False}
+        ),
         registry=bench.registry,
         planner=bench.planner,
         worker=expect.runs,

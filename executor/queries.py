@@ -145,6 +145,23 @@ ACCEPT_PLAN: Final = b"""
 
 REGISTER_WORKER: Final = b"select flowbuilder.register_worker(%s::uuid, %s, %s, %s, %s, %s, %s)"
 DECLARE_LIMITS: Final = b"select flowbuilder.declare_limits(%s, %s)"
+NOTE_RUN: Final = b"select flowbuilder.note_run(%s, %s::uuid, %s::uuid)"
+RUNS_TO_LEARN: Final = b"select * from flowbuilder.runs_to_learn(%s, %s)"
+LEARN: Final = b"select flowbuilder.learn(%s, %s, %s) as learnt"
+RECALL: Final = b"select * from flowbuilder.recall(%s, %s, %s::float8, %s)"
+MEMORIES: Final = b"""
+    select * from flowbuilder.memories
+    where workspace_id = %s and (%s::bigint is null or number < %s::bigint)
+    order by number desc limit %s"""
+MEMORY: Final = b"select * from flowbuilder.memories where workspace_id = %s and id = %s::uuid"
+FORGET: Final = (
+    b"delete from flowbuilder.memories where workspace_id = %s and id = %s::uuid returning id"
+)
+FORGET_ALL: Final = b"select flowbuilder.forget_all(%s) as forgotten"
+MEMORY_PATTERNS: Final = b"select * from flowbuilder.memory_patterns(%s, %s)"
+MEMORY_LESSONS: Final = b"select * from flowbuilder.memory_lessons(%s, %s)"
+SETTLE_LESSON: Final = b"select flowbuilder.settle_lesson(%s, %s::uuid, %s, %s, %s, %s) as settled"
+RUN_TREE: Final = b"select * from flowbuilder.run_tree(%s, %s::uuid, %s)"
 SET_LIMIT: Final = b"select flowbuilder.set_limit(%s, 'administrator', %s, %s, %s::float8, %s)"
 CLEAR_LIMIT: Final = b"select flowbuilder.clear_limit(%s) as cleared"
 LIMITS: Final = b"select * from flowbuilder.limits_in_force()"

@@ -11,7 +11,7 @@ from __future__ import annotations
 import heapq
 import math
 import random
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from graphlib import CycleError, TopologicalSorter
@@ -59,6 +59,15 @@ class _Play:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Part:
+    """A flow that a step of another one calls, when it is known already."""
+
+    flow: Flow
+    parts: Mapping[str, Part] = field(default_factory=dict)
+    """What its own steps call, by step id."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class _Known:
     """What does not change from one play to the next."""
 
@@ -69,6 +78,13 @@ class _Known:
     counts: Mapping[str, int | str]
     """Elements of each mapped step: how many, or the reference that says so."""
     slots: int
+    parts: Mapping[str, _Known]
+
+    def all(self) -> Iterator[_Known]:
+        """Yield this and what it calls."""
+        yield self
+        for part in self.parts.values():
+            yield from part.all()
 
 
 def estimate_flow(
@@ -79,6 +95,7 @@ def estimate_flow(
     history: Mapping[str, ToolHistory] | None = None,
     prices: Price | None = None,
     slots: int = 16,
+    parts: Mapping[str, Part] | None = None,
 ) -> Estimate:
     """Estimate what a run of a flow takes.
 
@@ -89,24 +106,20 @@ def estimate_flow(
         history: What calls took lately, by `name@version` or name.
         prices: Of the model that `llm.` tools call; None when it is not known.
         slots: How many tasks the workers run at once.
+        parts: Flows that steps call, by step id; of others only the call is counted.
     """
-    tools = {
-        step.id: expectation(step, registry.get(step.tool), history or {}, prices)
-        for step in flow.steps
-    }
-    known = _Known(
-        flow=flow,
-        order=_ordered(flow),
-        before=dependencies(flow),
-        tools=tools,
-        counts={step.id: _count(step, input) for step in flow.steps if step.for_each is not None},
-        slots=max(slots, 1),
-    )
-    each = len(flow.steps) + _PLAYED_ELEMENTS * len(known.counts)
+
+    def expected(step: Step) -> Expectation:
+        return expectation(step, registry.get(step.tool), history or {}, prices)
+
+    known = _known_of(Part(flow=flow, parts=parts or {}), expected, input, max(slots, 1))
+    all_ = list(known.all())
+    each = sum(len(one.order) + _PLAYED_ELEMENTS * len(one.counts) for one in all_)
     number = min(_MOST_PLAYS, max(_FEWEST_PLAYS, _MOST_CALLS // max(each, 1)))
     dice = random.Random(7)
     plays = [_play(known, dice) for _ in range(number)]
-    unpriced = any(tool.tokens is not None and tool.usd is None for tool in tools.values())
+    tools = [tool for one in all_ for tool in one.tools.values()]
+    unpriced = any(tool.tokens is not None and tool.usd is None for tool in tools)
     effects = sorted({name for play in plays for name in play.effects})
     return Estimate(
         tokens=_interval(play.tokens for play in plays),
@@ -115,8 +128,25 @@ def estimate_flow(
         steps=_interval(play.steps for play in plays),
         effects={name: _interval(play.effects.get(name, 0) for play in plays) for name in effects},
         model_calls=_interval(play.calls for play in plays),
-        approvals=sum(1 for s in flow.steps if s.approval or s.tool.startswith("human.")),
-        assumptions=tuple(_assumptions(known)),
+        approvals=sum(
+            1 for one in all_ for s in one.order if s.approval or s.tool.startswith("human.")
+        ),
+        assumptions=tuple(dict.fromkeys(text for one in all_ for text in _assumptions(one))),
+    )
+
+
+def _known_of(
+    part: Part, expected: Callable[[Step], Expectation], input: JsonValue, slots: int
+) -> _Known:
+    steps = part.flow.steps
+    return _Known(
+        flow=part.flow,
+        order=_ordered(part.flow),
+        before=dependencies(part.flow),
+        tools={step.id: expected(step) for step in steps},
+        counts={step.id: _count(step, input) for step in steps if step.for_each is not None},
+        slots=slots,
+        parts={name: _known_of(inner, expected, None, slots) for name, inner in part.parts.items()},
     )
 
 
@@ -196,7 +226,12 @@ def _play(known: _Known, dice: random.Random) -> _Play:
         number = _elements(known, step, counts, dice)
         play.steps += number if step.for_each is not None else 0
         shift = trend.setdefault(step.tool, dice.gauss(0.0, 1.0))
-        ends[step.id] = start + _work(play, step, tool, number, shift, known.slots, dice)
+        part = known.parts.get(step.id)
+        ends[step.id] = start + (
+            _work(play, step, tool, number, shift, known.slots, dice)
+            if part is None
+            else _called(play, part, number, dice)
+        )
         done[step.id] = step.on_error is not OnError.SKIP or dice.random() >= tool.failed
     play.seconds = max(max(ends.values(), default=0.0), play.busy / known.slots)
     return play
@@ -258,6 +293,24 @@ def _work(
     at_once = at_once if tool.waits else min(at_once, slots)
     gate = 0.0 if step.approval is None else draw(tool.person, dice)
     return gate + _spread(lengths, number, at_once)
+
+
+def _called(play: _Play, part: _Known, number: int, dice: random.Random) -> float:
+    """Add what the runs of a called flow take, and return the seconds that they take together."""
+    if number == 0:
+        return _OVERHEAD
+    shown = min(number, _PLAYED_ELEMENTS)
+    factor = number / shown
+    runs = [_play(part, dice) for _ in range(shown)]
+    for run in runs:
+        play.tokens += run.tokens * factor
+        play.usd += run.usd * factor
+        play.busy += run.busy * factor
+        play.steps += round(run.steps * factor)
+        play.calls += round(run.calls * factor)
+        for name, count in run.effects.items():
+            play.effects[name] = play.effects.get(name, 0) + round(count * factor)
+    return _OVERHEAD + _spread([run.seconds for run in runs], number, number)
 
 
 def _tries(step: Step, tool: Expectation, dice: random.Random) -> int:

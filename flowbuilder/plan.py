@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from enum import StrEnum
 
 from flowbuilder.costs import Estimate
 from flowbuilder.errors import Problem, Severity
 from flowbuilder.flow import Flow
-from flowbuilder.types import JsonObject, JsonValue
+from flowbuilder.types import JsonObject, JsonSchema, JsonValue
 
 #: Characters of a goal: more than a person writes, less than a model or a rule should chew on.
 LONGEST_GOAL = 20_000
@@ -94,6 +95,8 @@ class Plan:
     status: PlanStatus = PlanStatus.READY
     estimate: Estimate | None = None
     """What running the plan will take; of a plan that is stored and has a flow."""
+    children: tuple[SubPlan, ...] = ()
+    """The parts of a large goal: flows of their own that steps of `flow` call."""
 
     @property
     def valid(self) -> bool:
@@ -102,7 +105,14 @@ class Plan:
             self.flow is not None
             and not self.questions
             and all(problem.severity is not Severity.ERROR for problem in self.problems)
+            and all(child.plan.valid for child in self.children)
         )
+
+    def tree(self) -> Iterator[Plan]:
+        """Yield the plan and those of its parts, each before its own parts."""
+        yield self
+        for child in self.children:
+            yield from child.plan.tree()
 
     def as_json(self) -> JsonObject:
         """Return the plan as it is stored and answered over HTTP."""
@@ -123,4 +133,27 @@ class Plan:
             "questions": questions,
             "estimate": None if self.estimate is None else self.estimate.as_json(),
             "usage": self.usage.as_json(),
+            "children": [child.as_json() for child in self.children],
+        }
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SubPlan:
+    """A part of a goal, planned as a flow of its own that one step of the parent's flow calls."""
+
+    step: str
+    """The id of that step."""
+    plan: Plan
+    input_schema: JsonSchema
+    """What the parent declares that it hands over."""
+    output_schema: JsonSchema
+    """What the parent declares that it gets back."""
+
+    def as_json(self) -> JsonObject:
+        """Return the part as JSON; its plan has its own `children`."""
+        return {
+            "step": self.step,
+            "input_schema": self.input_schema,
+            "output_schema": self.output_schema,
+            "plan": self.plan.as_json(),
         }

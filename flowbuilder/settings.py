@@ -103,6 +103,23 @@ class Settings(BaseSettings):
     """How long a model may take to write a plan, whatever its calls are allowed."""
     plan_max_bytes: int = Field(default=1_048_576, ge=1024, le=67_108_864)
     """Of one answer of a model that plans; `max_steps` bounds its steps."""
+    memory: bool = True
+    """Whether finished runs of plans teach: off, nothing is noted, learnt or recalled."""
+    memory_examples: int = Field(default=2, ge=0, le=10)
+    """Earlier plans for similar goals that a model is shown."""
+    memory_ranking: bool = False
+    """Whether tools of finished plans weigh in when those that fit a goal are looked for, as after
+    this the same goal may get another plan once other runs have ended."""
+    memory_size: int = Field(default=10_000, ge=1, le=1_000_000)
+    """Runs of a workspace that are remembered; the oldest are forgotten first."""
+    plan_split: int = Field(default=20, ge=2, le=1000)
+    """A goal of more parts than this is planned as several flows that one flow calls."""
+    plan_subgoals: int = Field(default=12, ge=2, le=100)
+    """Flows that one flow of such a plan may call; more are refused (`too_many_subgoals`)."""
+    plan_flows: int = Field(default=60, ge=2, le=1000)
+    """Flows that all levels of such a plan have together."""
+    plan_depth: int = Field(default=2, ge=1, le=8)
+    """Levels of flows in a plan; 1 keeps every plan in one flow."""
 
     # -- service ----------------------------------------------------------------------------
     host: str = "127.0.0.1"

@@ -22,7 +22,6 @@ from flowbuilder.api.problems import documented, moved
 from flowbuilder.api.requests import AcceptBody, PlanBody, bounds
 from flowbuilder.api.schemas import AcceptOut, FlowOut, PlanList, PlanOut, PlanSummary, RunOut
 from flowbuilder.client import FlowBuilder
-from flowbuilder.client.planning import require_valid
 from flowbuilder.errors import DefinitionError, FlowBuilderError, InvalidValue
 from flowbuilder.planner.base import PlanEvent, PlanEventType
 from flowbuilder.types import JsonObject
@@ -163,7 +162,7 @@ async def accept_plan(
 
 
 async def _saved(builder: FlowBuilder, plan_id: str, save: bool | str) -> FlowOut:
-    document = require_valid(await builder.get_plan(plan_id)).document()
+    document = (await builder.publish_plan(plan_id)).document()
     if isinstance(save, str):
         document["flow"] = save
     handle = await builder.save_flow(document)

@@ -32,6 +32,7 @@ from flowbuilder.api.schemas import (
     RunDetail,
     RunOut,
     RunPage,
+    RunTreeOut,
     TaskOut,
     TaskPage,
     VersionOut,
@@ -269,6 +270,12 @@ async def add_step(builder: Builder, caller: Caller, run_id: RunId, step: NewSte
 async def why_run(builder: Builder, run_id: RunId) -> WhyOut:
     """Return the reasons why a run does not move, the most important one first."""
     return WhyOut.of(await builder.why(run_id))
+
+
+@router.get("/{run_id}/tree", summary="Show a run with its child runs", responses=documented(404))
+async def run_tree(builder: Builder, run_id: RunId) -> RunTreeOut:
+    """Return a run with its steps, and in each step the child runs that it has started."""
+    return RunTreeOut.model_validate(await (await builder.get_run(run_id)).tree())
 
 
 @router.post(

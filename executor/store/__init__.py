@@ -13,6 +13,7 @@ from flowbuilder.executor.store.emitting import EmittingStore
 from flowbuilder.executor.store.flows import FlowStore
 from flowbuilder.executor.store.growth import GrowthStore
 from flowbuilder.executor.store.limits import LimitStore
+from flowbuilder.executor.store.memories import MemoryStore
 from flowbuilder.executor.store.plans import PlanStore
 from flowbuilder.executor.store.replanning import ReplanStore
 from flowbuilder.executor.store.retention import Pruned, RetentionStore
@@ -35,6 +36,7 @@ class Store(
     SubscriptionStore,
     LimitStore,
     BudgetStore,
+    MemoryStore,
     WorkerStore,
 ):
     """Typed calls of the SQL functions, for one workspace."""

@@ -15,6 +15,7 @@ from flowbuilder.cli.evaluating import add_commands as add_eval_commands
 from flowbuilder.cli.failures import finish, perform
 from flowbuilder.cli.limiting import limits_app
 from flowbuilder.cli.options import Options, hoist
+from flowbuilder.cli.remembering import memory_app
 from flowbuilder.cli.steering import VERBS, RunId
 from flowbuilder.cli.step_adding import add_step
 from flowbuilder.cli.subscribing import subscriptions_app
@@ -43,6 +44,7 @@ app.add_typer(eval_app, name="eval")
 add_eval_commands(eval_app)
 app.add_typer(subscriptions_app, name="subscriptions")
 app.add_typer(limits_app, name="limits")
+app.add_typer(memory_app, name="memory")
 
 Input = Annotated[
     str | None,
@@ -206,11 +208,16 @@ def runs(
 
 
 @app.command()
-def show(context: typer.Context, run: RunId) -> None:
+def show(
+    context: typer.Context,
+    run: RunId,
+    tree: Annotated[bool, typer.Option("--tree", help="With the child runs, as one tree.")] = False,
+) -> None:
     """Show a run: its state, its steps, its result or error."""
-    from flowbuilder.cli import reading
+    from flowbuilder.cli import reading, tree_view
 
-    perform(context.obj.printer(), reading.show(context.obj, run))
+    shown = tree_view.show_tree if tree else reading.show
+    perform(context.obj.printer(), shown(context.obj, run))
 
 
 @app.command()

@@ -9,6 +9,7 @@ from rich.table import Table
 from flowbuilder.cli.budgeting import estimate_text
 from flowbuilder.cli.failures import show_problems
 from flowbuilder.cli.output import Printer, shorten
+from flowbuilder.cli.tree_view import tell_parts
 from flowbuilder.flow import Flow, Step
 from flowbuilder.plan import Plan
 from flowbuilder.tools import ToolRegistry
@@ -29,6 +30,7 @@ def tell_plan(printer: Printer, plan: Plan, registry: ToolRegistry) -> None:
     talk.print(f"[bold]planner:[/] {escape(plan.planner)}" + _planner_note(plan))
     if plan.flow is not None:
         tell_flow(talk, plan.flow, registry)
+    tell_parts(talk, plan, registry)
     if plan.input not in (None, {}):
         talk.print(f"[bold]input:[/] {escape(shorten(plan.input, 400))}")
     for note in plan.notes:

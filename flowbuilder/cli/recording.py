@@ -40,21 +40,21 @@ def replaying(options: Options, cassette: Path) -> Callable[[], Planner]:
 def _replaying(options: Options, cassette: Path) -> Planner:
     from flowbuilder.evals.cassettes import read_cassette
     from flowbuilder.evals.models import ReplayingModel
-    from flowbuilder.planner.model import ModelPlanner
+    from flowbuilder.planner.hierarchy.model import in_parts_by_model
 
     try:
         recorded = read_cassette(cassette)
     except (NotFound, InvalidValue) as error:
         raise UsageProblem(error.message, hint=error.hint) from None
     settings = recorded.replaying(options.settings())
-    return ModelPlanner(settings, ReplayingModel(recorded))
+    return in_parts_by_model(settings, ReplayingModel(recorded))
 
 
 async def _record(options: Options, suite: str, path: Path | None) -> int:
     from flowbuilder.cli import measuring
     from flowbuilder.evals.models import RecordingModel
     from flowbuilder.models import ModelClient
-    from flowbuilder.planner.model import ModelPlanner
+    from flowbuilder.planner.hierarchy.model import in_parts_by_model
 
     settings = options.settings()
     if settings.model is None:
@@ -65,7 +65,7 @@ async def _record(options: Options, suite: str, path: Path | None) -> int:
     target = path or Path(f"{measuring.named_suite(suite).suite}{_SUFFIX}")
     model = RecordingModel(ModelClient(settings), settings)
     try:
-        await measuring.run(options, suite, planning=lambda: ModelPlanner(settings, model))
+        await measuring.run(options, suite, planning=lambda: in_parts_by_model(settings, model))
     finally:
         _write(target, model.cassette.text())
     answers = len(model.cassette.recorded)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from rich.markup import escape
 
 from flowbuilder.cli.failures import FAILED, OK, WAITING, show_problems
+from flowbuilder.cli.family import Family
 from flowbuilder.cli.output import Printer, row_json
 from flowbuilder.cli.progress import RunView, error_text
 from flowbuilder.cli.questions import ask_value, confirm, is_interactive, show_approval
@@ -16,12 +17,10 @@ from flowbuilder.client.approvals import is_own, local_user
 from flowbuilder.errors import Conflict, DefinitionError
 from flowbuilder.executor.events import EventRow
 from flowbuilder.executor.records import ApprovalRow, RunRow
-from flowbuilder.executor.states import ApprovalStatus, RunStatus, TaskStatus
+from flowbuilder.executor.states import ApprovalStatus, RunStatus
 
 if TYPE_CHECKING:
     from flowbuilder.client import FlowBuilder, Run
-
-_ACTIVE = frozenset({TaskStatus.QUEUED, TaskStatus.RUNNING})
 
 
 async def has_worker(builder: FlowBuilder) -> bool:
@@ -56,6 +55,7 @@ class Watch:
         self.yes = yes
         self.ask = ask
         self.after = after
+        self._family = Family(builder, run)
         self.files: dict[str, None] = {}
         """Paths of files that were written, each once, in order."""
         self.undecided: list[str] = []
@@ -65,9 +65,10 @@ class Watch:
         """Follow the run until it ends or only waits for people; return the exit code."""
         self.printer.say(f"run {self.run.id}", "dim")
         with RunView(self.printer, await self.run.document(), self.run.id) as view:
-            async for event in self.run.events(after=self.after):
-                view.show(event)
-                self._remember_file(view, event)
+            async for event in self._family.events(self.after):
+                if event.run_id == self.run.id:
+                    view.show(event)
+                    self._remember_file(view, event)
                 if event.type == "approval_requested" and self.ask:
                     await self._decide(view, str(event.data.get("approval_id")))
                 if self.undecided and await self._only_waits():
@@ -131,23 +132,18 @@ class Watch:
         """Whether the run does nothing any more until a person decides."""
         if (await self.run.status()) is not RunStatus.RUNNING:
             return True
-        pending = {row.id for row in await self.builder.approvals(run_id=self.run.id)}
+        pending = {row.id for row in await self._family.pending()}
         self.undecided = [item for item in self.undecided if item in pending]
         if not self.undecided:
             return False
         return not await self._is_active()
 
     async def _is_active(self) -> bool:
-        """Whether any task runs or waits in the queue, however many tasks there are."""
-        after = 0
-        while page := await self.run.tasks(after=after):
-            if any(task.status in _ACTIVE for task in page):
-                return True
-            after = int(page[-1].id)
-        return False
+        """Whether anything of the run, or of its child runs, is done at this moment."""
+        return await self._family.is_active()
 
     async def _tell_waiting(self) -> int:
-        for approval in await self.builder.approvals(run_id=self.run.id):
+        for approval in await self._family.pending():
             if self.printer.as_json:
                 self.printer.line({"type": "approval", "approval": row_json(approval)})
             self.printer.err.print(

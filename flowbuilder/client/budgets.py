@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from flowbuilder.budget import Budget, Spending
 from flowbuilder.client.session import Session
 from flowbuilder.costs import Estimate
 from flowbuilder.errors import Conflict, InvalidValue, SettingsError
-from flowbuilder.flow import Flow
+from flowbuilder.flow import Flow, Step
 from flowbuilder.plan import Plan, Usage
 from flowbuilder.planner.base import PlanEvent
 from flowbuilder.settings import Settings
 from flowbuilder.types import JsonValue
+
+if TYPE_CHECKING:
+    from flowbuilder.estimate import Part
 
 #: A budget as callers give it.
 Bounds: TypeAlias = Budget | Mapping[str, Any] | str | None
@@ -66,12 +69,18 @@ def check_planning(budget: Budget | None, spent: Spending | None) -> None:
             )
 
 
-async def estimate(session: Session, flow: Flow, input: JsonValue = None) -> Estimate:
+async def estimate(
+    session: Session,
+    flow: Flow,
+    input: JsonValue = None,
+    *,
+    parts: Mapping[str, Part] | None = None,
+) -> Estimate:
     """Return the estimate of a run of a flow, by what its tools took in this workspace."""
     from flowbuilder.estimate import estimate_flow
 
     registry = session.registry
-    tools = {step.tool: registry.get(step.tool) for step in flow.steps}
+    tools = {step.tool: registry.get(step.tool) for step in _steps(flow, parts or {})}
     refs = {name if tool is None else tool.ref for name, tool in tools.items()}
     prices = None
     if any(tool is not None and tool.needs_model for tool in tools.values()):
@@ -86,7 +95,24 @@ async def estimate(session: Session, flow: Flow, input: JsonValue = None) -> Est
         history=await session.store.tool_history(sorted(refs)),
         prices=prices,
         slots=session.settings.concurrency,
+        parts=parts,
     )
+
+
+def _steps(flow: Flow, parts: Mapping[str, Part]) -> Iterator[Step]:
+    yield from flow.steps
+    for part in parts.values():
+        yield from _steps(part.flow, part.parts)
+
+
+def _parts(plan: Plan) -> dict[str, Part]:
+    from flowbuilder.estimate import Part
+
+    return {
+        child.step: Part(flow=child.plan.flow, parts=_parts(child.plan))
+        for child in plan.children
+        if child.plan.flow is not None
+    }
 
 
 async def with_estimate(session: Session, event: PlanEvent) -> PlanEvent:
@@ -94,6 +120,7 @@ async def with_estimate(session: Session, event: PlanEvent) -> PlanEvent:
     plan = event.plan
     if plan is None or plan.flow is None or plan.estimate is not None:
         return event
-    made: Plan = replace(plan, estimate=await estimate(session, plan.flow, plan.input))
+    found = await estimate(session, plan.flow, plan.input, parts=_parts(plan))
+    made: Plan = replace(plan, estimate=found)
     data = {**event.data, "plan": made.as_json()} if "plan" in event.data else event.data
     return replace(event, plan=made, data=data)

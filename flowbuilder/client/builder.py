@@ -24,6 +24,7 @@ from flowbuilder.tools import Tool, ToolRegistry
 from flowbuilder.types import JsonObject
 
 if TYPE_CHECKING:
+    from flowbuilder.client.memory import PlanMemory
     from flowbuilder.client.replanning import Replanner
     from flowbuilder.doctor import Report
     from flowbuilder.executor.worker import Worker
@@ -161,6 +162,13 @@ class FlowBuilder(Plans, Flows, Runs, Approvals, Emitting):
     def limits(self) -> ToolLimits:
         """Limits on tools: `set("http.*", concurrency=4, rate="10/s")`, `list()`, `clear(...)`."""
         return ToolLimits(self._session)
+
+    @property
+    def memory(self) -> PlanMemory:
+        """What finished runs of plans have taught: `list()`, `get(id)`, `forget(id)` and more."""
+        from flowbuilder.client.memory import PlanMemory
+
+        return PlanMemory(self._session)
 
     # -- workers and health -----------------------------------------------------------------
 

@@ -22,8 +22,10 @@ from flowbuilder.client.checking import check_actor, fitting_input, time_limit
 from flowbuilder.client.drafts import checked
 from flowbuilder.client.execution import Start
 from flowbuilder.client.planning import plan_request, require_valid, stream_plan
+from flowbuilder.client.remembering import note
 from flowbuilder.client.runs import Run
 from flowbuilder.client.session import Session
+from flowbuilder.client.subflows import publish_parts
 from flowbuilder.errors import (
     Conflict,
     ExecutionError,
@@ -143,6 +145,7 @@ class EarlyStart:
         async with self._accepting:
             if self._accepted is None:
                 await self._stop()
+                flow = await publish_parts(self._session, plan, flow)
                 self._accepted = (
                     await self._grown(plan, flow) or await self._broke() or await self._anew(plan)
                 )
@@ -268,6 +271,7 @@ class EarlyStart:
             return None
         await self._session.store.spend_budget(run.id, spent_on(plan.usage))
         await self._session.store.accept_plan(plan.id, run.id)
+        await note(self._session, run.id, plan.id)
         await self._let_go()
         await run.refresh()
         return run

@@ -23,8 +23,10 @@ from flowbuilder.client.checking import (
 )
 from flowbuilder.client.functions import with_function_tools
 from flowbuilder.client.planning import plan_from_json, require_valid
+from flowbuilder.client.remembering import note
 from flowbuilder.client.runs import Run
 from flowbuilder.client.session import Head, Session
+from flowbuilder.client.subflows import publish_parts
 from flowbuilder.errors import Conflict, InvalidValue, NotFound
 from flowbuilder.executor.records import RunRow, Started, VersionRow
 from flowbuilder.executor.states import RunStatus
@@ -143,11 +145,14 @@ def _listed(given: Iterable[Given], name: str) -> list[Given]:
 async def _execute_plan(
     session: Session, plan: Plan, input: JsonValue, key: str | None, start: Start
 ) -> Run:
-    found = await _register_unsaved(session, require_valid(plan))
+    flow = await publish_parts(session, plan, require_valid(plan))
+    found = await _register_unsaved(session, flow)
     await _ensure_stored(session, plan)
     given = plan.input if input is None else input
     [run] = await start_all(session, Head.of(found), [given], [key], start)
     await session.store.accept_plan(plan.id, run.id)
+    if run.created:
+        await note(session, run.id, plan.id)
     return run
 
 

@@ -14,9 +14,10 @@ from flowbuilder.client.session import Session
 from flowbuilder.costs import Estimate
 from flowbuilder.errors import DefinitionError, Fix, InvalidValue, PlanningError, Problem, Severity
 from flowbuilder.flow import Flow
-from flowbuilder.plan import LONGEST_GOAL, Plan, PlanStatus, Question, Usage
+from flowbuilder.plan import LONGEST_GOAL, Plan, PlanStatus, Question, SubPlan, Usage
 from flowbuilder.planner.base import PlanEvent, Planner, PlanRequest
 from flowbuilder.schemas import schema_problems
+from flowbuilder.settings import Settings
 from flowbuilder.strictjson import DOCUMENT_LIMITS, Limits, check
 from flowbuilder.types import JsonObject, JsonSchema, JsonValue
 
@@ -26,13 +27,20 @@ EVENT_LIMITS = Limits(depth=64, bytes=4 * DOCUMENT_LIMITS.bytes)
 
 def choose_planner(session: Session) -> Planner:
     """Return the planner that the settings ask for: the model's, or the one by rules."""
-    if session.settings.model:
-        from flowbuilder.planner.model import ModelPlanner
+    return planner_of(session.settings)
 
-        return ModelPlanner(session.settings)
+
+def planner_of(settings: Settings) -> Planner:
+    """Return the planner of some settings."""
+    if settings.model:
+        from flowbuilder.models import ModelClient
+        from flowbuilder.planner.hierarchy.model import in_parts_by_model
+
+        return in_parts_by_model(settings, ModelClient(settings))
+    from flowbuilder.planner.hierarchy.chapters import ChaptersPlanner
     from flowbuilder.planner.rules import RulePlanner
 
-    return RulePlanner(session.settings)
+    return ChaptersPlanner(settings, RulePlanner)
 
 
 async def plan_request(
@@ -51,7 +59,7 @@ async def plan_request(
         NotFound: `tool_unknown`: there is no tool of a pinned name.
         InvalidValue: The input is no JSON value, or its schema none (schema_invalid).
     """
-    return PlanRequest(
+    request = PlanRequest(
         id=plan_id or str(uuid.uuid4()),
         goal=_checked_goal(goal),
         registry=session.registry,
@@ -61,6 +69,11 @@ async def plan_request(
         pinned=tuple(session.registry.require(name).name for name in pinned),
         co_use=await learn_co_use(session),
     )
+    if not session.settings.memory:
+        return request
+    from flowbuilder.client.remembering import with_memory
+
+    return await with_memory(session, request)
 
 
 async def stream_goal(
@@ -125,6 +138,7 @@ def plan_from_json(document: JsonObject) -> Plan:
         usage=Usage(**usage),
         status=PlanStatus(raw["status"]),
         estimate=Estimate.from_json(raw.get("estimate")),
+        children=tuple(_child(item) for item in raw.get("children") or ()),
     )
 
 
@@ -198,6 +212,15 @@ def _checked_schema(schema: JsonSchema | None) -> JsonSchema | None:
             return clean
     raise InvalidValue(
         "the input's schema is no JSON Schema", pointer="/input_schema", code="schema_invalid"
+    )
+
+
+def _child(item: dict[str, Any]) -> SubPlan:
+    return SubPlan(
+        step=item["step"],
+        plan=plan_from_json(item["plan"]),
+        input_schema=item["input_schema"],
+        output_schema=item["output_schema"],
     )
 
 

@@ -11,8 +11,10 @@ from flowbuilder.client.budgets import Bounds
 from flowbuilder.client.checking import Document
 from flowbuilder.client.runs import Run
 from flowbuilder.client.session import Connected
+from flowbuilder.client.subflows import publish_parts
 from flowbuilder.costs import Estimate
 from flowbuilder.executor.records import PlanRow
+from flowbuilder.flow import Flow
 from flowbuilder.limits import Priority
 from flowbuilder.plan import Plan
 from flowbuilder.planner.base import PlanEvent, Planner
@@ -134,6 +136,18 @@ class Plans(Connected):
     async def get_plan(self, plan_id: str) -> Plan:
         """Return a stored plan. Raises: NotFound (plan_not_found)."""
         return planning.plan_from_json((await self._session.store.get_plan(plan_id)).document)
+
+    async def publish_plan(self, plan: Plan | str) -> Flow:
+        """Store the flows of a plan's parts and return the plan's own flow, which calls them.
+
+        Of a plan without parts that is its flow as it stands.
+
+        Raises:
+            NotFound: There is no such plan.
+            DefinitionError: The plan has problems or questions (plan_not_ready).
+        """
+        found = plan if isinstance(plan, Plan) else await self.get_plan(plan)
+        return await publish_parts(self._session, found, planning.require_valid(found))
 
     async def plans(self, *, limit: int = 50) -> list[PlanRow]:
         """Return stored plans, newest first. Raises: InvalidValue (page_invalid)."""

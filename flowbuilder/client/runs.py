@@ -12,6 +12,7 @@ from flowbuilder.client import growing, holding, retrying
 from flowbuilder.client.arguments import check_page, check_reason, patience
 from flowbuilder.client.checking import check_doer
 from flowbuilder.client.drafts import step_document
+from flowbuilder.client.families import read_tree
 from flowbuilder.client.session import Session
 from flowbuilder.errors import RunCancelled, RunFailed, WaitTimeout
 from flowbuilder.executor.diagnosis import Why
@@ -61,6 +62,10 @@ class Run:
     async def steps(self) -> list[StepRow]:
         """Return the run's steps in the order of the flow."""
         return await self._session.store.run_steps(self.id)
+
+    async def tree(self) -> JsonObject:
+        """Return the run with its steps, and in each step the child runs that it has started."""
+        return await read_tree(self._session, self.id)
 
     async def tasks(self, *, limit: int = 1000, after: int = 0) -> list[TaskRow]:
         """Return tasks with an id greater than `after`, lowest first."""

@@ -8,6 +8,7 @@ from enum import StrEnum
 from typing import Protocol
 
 from flowbuilder.plan import Plan
+from flowbuilder.planner.memory.recollection import Recollection
 from flowbuilder.planner.retrieval import CoUse
 from flowbuilder.tools import ToolRegistry
 from flowbuilder.types import JsonObject, JsonSchema, JsonValue
@@ -54,6 +55,8 @@ class PlanRequest:
     """Names of tools to be shown whatever the goal says."""
     co_use: CoUse = field(default_factory=CoUse)
     """Which tools went together in plans of before."""
+    memory: Recollection = field(default_factory=Recollection)
+    """What runs of before have taught about such goals."""
     catalogue: ToolRegistry | None = None
     """The whole catalogue, where `registry` holds only what the goal could need of it."""
 

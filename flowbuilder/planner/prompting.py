@@ -7,7 +7,7 @@ same tools, so that a server which caches prefixes reads it once. The goal comes
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from flowbuilder.models.base import Message
 from flowbuilder.planner.base import PlanRequest
 from flowbuilder.planner.demonstration import demonstrations
 from flowbuilder.planner.literals import literals
+from flowbuilder.planner.memory.recollection import Recollection
 from flowbuilder.planner.shortlist import fitting_tools
 from flowbuilder.toolkit import is_starter
 from flowbuilder.tools import Tool, ToolRegistry
@@ -246,7 +247,7 @@ def _catalogue(tools: Sequence[Tool], *, more: bool = False) -> str:
 
 
 def _request_text(request: PlanRequest) -> str:
-    text = _goal(request.goal)
+    text = "\n".join([*_remembered(request.memory), _goal(request.goal)])
     shape = request.input_schema
     properties = shape.get("properties") if shape else None
     if isinstance(properties, dict) and properties:
@@ -255,6 +256,16 @@ def _request_text(request: PlanRequest) -> str:
         names = ", ".join(sorted(request.input))
         return f"Input of the run, as ${{{{ input.NAME }}}}: {names}\n{text}"
     return text
+
+
+def _remembered(memory: Recollection) -> Iterator[str]:
+    """Yield what runs of before have taught; nothing where that is nothing."""
+    if memory.examples:
+        shown = [f"{_goal(item.goal)}\n{dump(item.plan)}" for item in memory.examples]
+        yield filled("memory_examples.md", examples="\n".join(shown))
+    if memory.rules:
+        listed = "\n".join(f"- {rule}" for rule in memory.rules)
+        yield filled("memory_rules.md", rules=listed)
 
 
 def _goal(goal: str) -> str:
@@ -349,3 +360,31 @@ def _type(shape: Any, depth: int, definitions: JsonSchema | None = None) -> str:
             + "}"
         )
     return "|".join(kind) if isinstance(kind, list) else str(kind)
+
+
+def filled(name: str, **values: str) -> str:
+    """Return a template of the folder with its places filled."""
+    text = _read(name)
+    for place, value in values.items():
+        text = text.replace("{" + place + "}", value)
+    return text
+
+
+def decomposition_messages(request: PlanRequest, tools: Sequence[Tool], most: int) -> list[Message]:
+    """Return the conversation that asks for the parts of a large goal."""
+    asked = f"{_catalogue(tools)}\n\n{_request_text(request)}"
+    return [
+        Message(role="system", content=filled("decompose.md", most=str(most))),
+        Message(role="user", content=asked),
+    ]
+
+
+def decomposition_again(answer: str, problems: Sequence[Problem]) -> list[Message]:
+    """Return what follows on parts that cannot be used: the answer, and all its problems."""
+    return _follow_up("decompose_again.md", answer, problems)
+
+
+def output_messages(goal: str, steps: Sequence[str], values: Sequence[str]) -> list[Message]:
+    """Return the question which steps of a part hold the values that it has to give."""
+    listed = {"goal": goal, "steps": "\n".join(steps), "values": "\n".join(values)}
+    return [Message(role="user", content=filled("choose_outputs.md", **listed))]

@@ -15,6 +15,7 @@ from typing import Any
 from flowbuilder.errors import Fix, PlanningError, Problem, Severity
 from flowbuilder.planner.base import PlanRequest
 from flowbuilder.planner.document import with_texts
+from flowbuilder.planner.hierarchy import in_one_flow
 from flowbuilder.settings import Settings
 from flowbuilder.tools import Tool
 from flowbuilder.types import JsonObject, JsonValue
@@ -47,7 +48,9 @@ async def second_opinion(
         return Opinion()
     plan = None
     try:
-        async for event in RulePlanner(settings).stream(replace(request, id="second-opinion")):
+        async for event in RulePlanner(in_one_flow(settings)).stream(
+            replace(request, id="second-opinion")
+        ):
             plan = event.plan or plan
     except PlanningError:
         return Opinion()

@@ -20,6 +20,12 @@ def step_added(step: JsonObject, position: int, problems: Sequence[Problem]) -> 
     return PlanEvent(type=PlanEventType.STEP_ADDED, data=data)
 
 
+def divided_again(number: int, problems: tuple[Problem, ...]) -> PlanEvent:
+    """Return the event of a round in which the parts of a goal are asked for anew."""
+    data: JsonObject = {"round": number, "problems": _as_json(problems), "notes": []}
+    return PlanEvent(type=PlanEventType.REPAIRED, data=data)
+
+
 def repaired(
     number: int,
     problems: tuple[Problem, ...],

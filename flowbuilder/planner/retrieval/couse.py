@@ -35,6 +35,16 @@ class CoUse:
                     pairs.setdefault(one, Counter())[other] += 1
         return cls(uses=dict(uses), pairs={name: dict(found) for name, found in pairs.items()})
 
+    def joined(self, other: CoUse) -> CoUse:
+        """Return what both have counted, together."""
+        uses = Counter(self.uses) + Counter(other.uses)
+        names = {*self.pairs, *other.pairs}
+        pairs = {
+            name: dict(Counter(self.pairs.get(name, {})) + Counter(other.pairs.get(name, {})))
+            for name in names
+        }
+        return CoUse(uses=dict(uses), pairs=pairs)
+
     def partners(self, names: Iterable[str]) -> list[str]:
         """Return what usually goes with any of these tools, the most usual first."""
         found: dict[str, float] = {}

@@ -73,6 +73,11 @@ class Retriever:
         room = max(limit - len(extra), len(pins))
         return [*kept[:room], *extra][: max(limit, len(pins))]
 
+    def first_choices(self, goal: str, *, pinned: Iterable[str] = ()) -> set[str]:
+        """Return the names of the tools that the parts of a goal speak of first, and the pins."""
+        _, chosen = rank(self._index, units(goal), 1)
+        return {name for name, _ in chosen} | set(self.pins(goal, pinned=pinned))
+
     def pins(
         self, goal: str, *, pinned: Iterable[str] = (), among: Collection[str] | None = None
     ) -> list[str]:

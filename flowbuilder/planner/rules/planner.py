@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from typing import Any
 
 from pydantic import ValidationError
@@ -14,6 +14,7 @@ from flowbuilder.flow import Flow
 from flowbuilder.plan import LONGEST_GOAL, Plan, PlanStatus
 from flowbuilder.planner.base import PlanEvent, PlanEventType, PlanRequest
 from flowbuilder.planner.brought import with_brought_tools
+from flowbuilder.planner.hierarchy import in_parts, step_events
 from flowbuilder.planner.rules.clause import Clause
 from flowbuilder.planner.rules.clauses import MAX_CLAUSES, split_goal
 from flowbuilder.planner.rules.composer import Composer
@@ -62,15 +63,17 @@ class RulePlanner:
             else:
                 composer = self._composer(request)
                 told = 0
-                for clause in self._clauses(request, composer):
+                clauses = self._clauses(request, composer)
+                whole = len(clauses) <= self._settings.plan_split  # else it may fall into parts
+                for clause in clauses:
                     composer.add(clause)
-                    while told < len(composer.plan.steps):
+                    while whole and told < len(composer.plan.steps):
                         yield _step_event(composer.plan.steps[told], told)
                         told += 1
                 composition = composer.finish()
                 plan = self._plan(request, composition)
-            for position in range(told, len(composition.steps)):
-                yield _step_event(composition.steps[position], position)
+            for event in step_events(plan) if plan.children else _told(composition, told):
+                yield event
         except PlanningError as error:
             problems = [problem.as_json() for problem in error.problems]
             data: JsonObject = {
@@ -172,7 +175,8 @@ class RulePlanner:
             status=PlanStatus.NEEDS_ANSWERS if questions else PlanStatus.READY,
         )
         if plan.valid or questions:
-            return plan
+            starts = [step.clause.start if step.clause else None for step in made.steps]
+            return in_parts(plan, starts, request.registry, self._settings)
         raise PlanningError("the plan that came out is not valid", problems=problems)
 
     def _checked(
@@ -275,6 +279,12 @@ def step_document(step: StepDraft) -> dict[str, Any]:
     if step.approval:
         written["approval"] = {"message": f"Approve {step.profile.tool.name} before it runs."}
     return written
+
+
+def _told(made: Composition, first: int) -> Iterator[PlanEvent]:
+    """Yield the events of the steps from a position on."""
+    for position in range(first, len(made.steps)):
+        yield _step_event(made.steps[position], position)
 
 
 def _step_event(step: StepDraft, position: int) -> PlanEvent:
