@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager, suppress
 from dataclasses import dataclass
 from types import TracebackType
@@ -19,6 +19,7 @@ from typing import Self
 from flowbuilder.client import execution, growing, holding
 from flowbuilder.client.checking import check_actor, fitting_input, time_limit
 from flowbuilder.client.drafts import checked
+from flowbuilder.client.editing import Desk
 from flowbuilder.client.execution import Start
 from flowbuilder.client.planning import plan_request, require_valid, stream_plan
 from flowbuilder.client.runs import Run
@@ -49,6 +50,7 @@ class Goal:
     text: str
     input: JsonValue = None
     input_schema: JsonSchema | None = None
+    pinned: Sequence[str] = ()
     start: Start
 
 
@@ -88,6 +90,7 @@ class EarlyStart:
             self._goal.text,
             input=self._goal.input,
             input_schema=self._goal.input_schema,
+            pinned=self._goal.pinned,
             plan_id=plan_id,
         )
         self._arrivals = Arrivals(request)
@@ -150,7 +153,9 @@ class EarlyStart:
     async def _read(self, request: PlanRequest) -> None:
         assert self._arrivals is not None
         try:
-            async for event in stream_plan(self._session, self._planner, request):
+            async for event in stream_plan(
+                self._session, self._planner, request, desk=Desk(self._session, self._planner)
+            ):
                 self._arrivals.add(event)
                 self.plan = event.plan or self.plan
                 self._news.set()

@@ -22,6 +22,7 @@ from flowbuilder.plan import Plan, PlanStatus, Usage
 from flowbuilder.planner import prompting
 from flowbuilder.planner.base import PlanEvent, PlanEventType, PlanRequest
 from flowbuilder.planner.columns import columns_schema, supposed
+from flowbuilder.planner.editing_model import ModelEdits
 from flowbuilder.planner.eligibility import eligible
 from flowbuilder.planner.grounding import Ground
 from flowbuilder.planner.judging import (
@@ -72,7 +73,7 @@ _SHORT_TEXT = 160
 _MOST_STEPS = 16
 
 
-class ModelPlanner:
+class ModelPlanner(ModelEdits):
     """A `Planner` over a language model."""
 
     name = "model"

@@ -22,7 +22,7 @@ from flowbuilder.planner.literals import literals
 from flowbuilder.planner.shortlist import fitting_tools
 from flowbuilder.toolkit import is_starter
 from flowbuilder.tools import Tool, ToolRegistry
-from flowbuilder.types import JsonSchema, JsonValue
+from flowbuilder.types import JsonObject, JsonSchema, JsonValue
 
 _FOLDER = Path(__file__).resolve().parent.parent / "prompts"
 _LINKED = Path(__file__).resolve().parent.parent.parent / "prompts"
@@ -149,6 +149,24 @@ def repair_messages(answer: str, problems: Sequence[Problem]) -> list[Message]:
 def missing_messages(answer: str, problems: Sequence[Problem]) -> list[Message]:
     """Return what follows on an answer that lacks its last step, to ask for that step alone."""
     return _follow_up("missing.md", answer, problems)
+
+
+def edit_messages(steps: Sequence[JsonObject], tools: Sequence[Tool], words: str) -> list[Message]:
+    """Return the conversation that asks for the changes of a flow."""
+    asked = (
+        _read("edit_flow.md")
+        .replace("{steps}", "\n".join(dump(step) for step in steps))
+        .replace("{tools}", "\n".join(tool_line(tool) for tool in tools))
+    )
+    return [
+        Message(role="system", content=_read("edit.md")),
+        Message(role="user", content=asked.replace("{words}", " ".join(words.split()))),
+    ]
+
+
+def edit_again_messages(answer: str, problems: Sequence[Problem]) -> list[Message]:
+    """Return what follows on changes that cannot be made: the changes, and all their problems."""
+    return _follow_up("edit_again.md", answer, problems)
 
 
 def _follow_up(name: str, answer: str, problems: Sequence[Problem]) -> list[Message]:
