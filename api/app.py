@@ -28,6 +28,7 @@ from flowbuilder.api.routes import (
     memory,
     plans,
     replans,
+    revisions,
     runs,
     subscriptions,
 )
@@ -104,8 +105,9 @@ def _mount(app: FastAPI) -> None:
         dependencies=[Depends(principal)],
         responses=problems.documented(422, 500, 503),
     )
-    own = (plans, flows, runs, replans, approvals, emitting, limits, memory, subscriptions)
-    for module in (*own, tool_routes):
+    planning = (plans, revisions, memory)
+    running = (flows, runs, replans, approvals, emitting, limits, subscriptions)
+    for module in (*planning, *running, tool_routes):
         parent.include_router(module.router)
     app.include_router(parent)
     app.include_router(health.router)

@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from flowbuilder.budget import MOST
 from flowbuilder.flow import SLUG_PATTERN
-from flowbuilder.plan import LONGEST_GOAL
+from flowbuilder.plan import LONGEST_EDIT, LONGEST_GOAL
 from flowbuilder.tools.eventnames import LONGEST_KEY, LONGEST_NAME, NAME_PATTERN
 
 #: Any JSON value. `JsonValue` itself is recursive, which makes an endless OpenAPI schema.
@@ -44,6 +44,27 @@ class PlanBody(Body):
     """The run's input, if it is known already; references to it are typed by its shape."""
     input_schema: dict[str, Any] | None = None
     """JSON Schema of the run's input, when its values are not known yet."""
+    pinned: Annotated[list[Annotated[str, Field(max_length=200)]], Field(max_length=100)] = Field(
+        default_factory=list
+    )
+    """Names of tools that the planner is to look at, whatever the goal says."""
+    start: Literal["early"] | None = None
+    """`early`: start the first steps while the plan is still written, and run the plan when it is
+    valid and certain. Only with `Accept: text/event-stream`."""
+
+
+class AnswersBody(Body):
+    """Answers to a plan's questions."""
+
+    answers: dict[str, Json] = Field(min_length=1)
+    """A value of the question's type for each question's id; those left out stay open."""
+
+
+class EditBody(Body):
+    """What is to be different, in words."""
+
+    words: str = Field(min_length=1, max_length=LONGEST_EDIT)
+    """Such as `also mail it to ada@example.org`."""
 
 
 class AcceptBody(Body):
@@ -54,7 +75,8 @@ class AcceptBody(Body):
     save: bool | Annotated[str, Field(pattern=SLUG_PATTERN)] = False
     """Save the plan's flow: true under its own name, or a name for it."""
     run: bool = True
-    """Start a run."""
+    """Start a run. Of a plan that changes a stored flow this makes a new version instead, and a
+    run only where it is asked for."""
     budget: BudgetBody | None = None
     """What planning and run may cost."""
     replan: bool | None = None

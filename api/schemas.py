@@ -11,7 +11,7 @@ from flowbuilder.budget import BudgetUse
 from flowbuilder.executor.records import ApprovalRow, PlanRow, RunRow, StepRow, TaskRow, VersionRow
 from flowbuilder.executor.states import ApprovalStatus, RunStatus, StepStatus, TaskStatus
 from flowbuilder.limits import Priority
-from flowbuilder.plan import PlanStatus
+from flowbuilder.plan import Plan, PlanStatus
 
 Time = Annotated[datetime, PlainSerializer(datetime.isoformat, return_type=str)]
 #: Any JSON value. `JsonValue` itself is recursive, which makes an endless OpenAPI schema.
@@ -55,6 +55,8 @@ class PlanOut(BaseModel):
     model: str | None
     certain: bool
     """False when the planner chose between near equals."""
+    certain_once_answered: bool
+    """Nothing but its questions keeps it from being certain."""
     flow: dict[str, Any] | None
     """The `flow.v1` document."""
     input: Json
@@ -68,6 +70,86 @@ class PlanOut(BaseModel):
     children: list[dict[str, Any]]
     """The parts of a large goal, flows of their own: `{step, input_schema, output_schema, plan}`,
     each plan with its own `children`."""
+    parent: str | None
+    """The plan that this one was made of, by an answer or an edit."""
+    revision: int
+    """How many plans there were for this goal, with this one."""
+    answers: dict[str, Any]
+    """What was answered so far, by the questions' ids."""
+    edits: list[str]
+    """The words by which it was changed, in order."""
+    changes: str | None
+    """The stored flow that accepting it makes a new version of."""
+    base: dict[str, Any] | None
+    """The document before; null for the first plan of a goal."""
+    diff: dict[str, Any] | None
+    """What differs from the document before."""
+
+    @classmethod
+    def of(cls, plan: Plan) -> PlanOut:
+        """Return the answer for a plan."""
+        return cls.model_validate(plan.as_json())
+
+
+class ReviewOut(BaseModel):
+    """A plan as a person judges it."""
+
+    model_config = ConfigDict(use_attribute_docstrings=True)
+
+    plan_id: str
+    goal: str
+    status: PlanStatus
+    certain: bool
+    revision: int
+    summary: str
+    """What it does, in plain words."""
+    steps: list[dict[str, Any]]
+    """`{id, tool, does, effects, means, after, approval, why}` of each step."""
+    graph: dict[str, str]
+    """The graph as a tree of `text`, and as `mermaid`."""
+    estimate: dict[str, Any] | None
+    """As in the plan."""
+    notes: list[str]
+    questions: list[dict[str, Any]]
+    problems: list[ProblemOut]
+    diff: dict[str, Any] | None
+    """What differs from the version before; null for the first."""
+
+
+class DiffOut(BaseModel):
+    """What leads from one version of a flow to another."""
+
+    model_config = ConfigDict(use_attribute_docstrings=True)
+
+    slug: str
+    base: int
+    """The older version; 0 for none."""
+    version: int
+    added: list[dict[str, Any]]
+    """Whole steps, as they are in the newer version."""
+    removed: list[dict[str, Any]]
+    changed: list[dict[str, Any]]
+    """`{id, was?, fields: [{pointer, old?, new?}]}` of each step; `was`: it was renamed."""
+    fields: list[dict[str, Any]]
+    """What differs outside the steps."""
+    reordered: bool
+    empty: bool
+    text: str
+    """The same to read."""
+
+
+class RepairOut(BaseModel):
+    """A document after what needs no decision was mended."""
+
+    model_config = ConfigDict(use_attribute_docstrings=True)
+
+    valid: bool
+    document: dict[str, Any]
+    """The mended document; the given one where nothing was to be mended."""
+    changes: list[dict[str, Any]]
+    """`{code, pointer, before?, after?}` of each change, in order."""
+    problems: list[ProblemOut]
+    """What is still to be said of it."""
 
 
 class PlanSummary(Out):
@@ -301,6 +383,8 @@ class AcceptOut(Out):
 
     plan_id: str
     flow: FlowOut | None
+    version: VersionOut | None = None
+    """The new version, of a plan that changes a stored flow."""
     run: RunOut | None
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Any
 
 from flowbuilder.errors import DefinitionError
@@ -107,6 +108,23 @@ class Estimate:
     assumptions: tuple[str, ...] = ()
     """What had to be assumed, in whole sentences."""
 
+    def lines(self) -> list[str]:
+        """Return the figures as people read them, the likely one first."""
+        parts = [f"{_span(self.steps)} steps", f"{self.approvals} approvals"]
+        if self.model_calls.high:
+            parts.append(f"{_span(self.model_calls)} model calls")
+            parts.append(f"{_span(self.tokens)} tokens")
+        if self.cost_usd is None:
+            parts.append("cost unknown")
+        elif self.cost_usd.high:
+            cost = self.cost_usd
+            parts.append(f"${cost.likely:.4f} (${cost.low:.4f} to ${cost.high:.4f})")
+        low, likely, high = (
+            _time(v) for v in (self.seconds.low, self.seconds.likely, self.seconds.high)
+        )
+        parts.append(f"about {likely} ({low} to {high})" if low != high else f"about {likely}")
+        return parts
+
     def as_json(self) -> JsonObject:
         """Return the estimate as it is stored with a plan and answered over HTTP."""
         effects: dict[str, JsonValue] = {
@@ -156,3 +174,14 @@ def _hinted(name: str, value: Any) -> Interval:
             code="tool_invalid",
         )
     return Interval(low, likely, high)
+
+
+def _span(interval: Interval) -> str:
+    low, likely, high = (round(v) for v in (interval.low, interval.likely, interval.high))
+    return f"{likely}" if low == high else f"{likely} ({low} to {high})"
+
+
+def _time(seconds: float) -> str:
+    if seconds < 10:
+        return f"{seconds:.1f}s"
+    return str(timedelta(seconds=round(seconds))) if seconds >= 120 else f"{seconds:.0f}s"

@@ -14,6 +14,7 @@ from flowbuilder.api.schemas import (
     FlowList,
     FlowOut,
     ProblemOut,
+    RepairOut,
     ValidationOut,
     VersionList,
     VersionOut,
@@ -28,6 +29,13 @@ Document = Annotated[dict[str, Any], Depends(json_object)]
 MaybeDocument = Annotated[dict[str, Any] | None, Depends(optional_json_object)]
 NewStep = Annotated[StepBody, Depends(json_body(StepBody))]
 Number = Annotated[int, Path(ge=1, le=2_147_483_647, description="The version's number.")]
+Repairs = Annotated[
+    bool,
+    Query(
+        description="Answer with the document after what needs no decision was mended, and what "
+        "was done to it. Errors that are left give no 422 then."
+    ),
+]
 #: What a draft without steps is made of.
 DRAFT_KEYS = {"format", "flow", "description", "input", "steps"}
 
@@ -109,9 +117,11 @@ async def _create_empty(builder: FlowBuilder, document: JsonObject) -> FlowHandl
     responses=documented(400, 413, 415),
     openapi_extra=body_schema("Flow"),
 )
-async def validate_document(builder: Builder, document: Document) -> ValidationOut:
+async def validate_document(
+    builder: Builder, document: Document, repair: Repairs = False
+) -> ValidationOut | RepairOut:
     """Check a document without storing it. Errors give a 422 that lists every one."""
-    return await _validation(builder, document)
+    return await (_repaired if repair else _validation)(builder, document)
 
 
 @router.get("/{slug}", summary="Show a flow", responses=documented(404))
@@ -190,12 +200,13 @@ async def get_version(builder: Builder, slug: FlowSlug, number: Number) -> Versi
     responses=documented(400, 404, 413, 415),
     openapi_extra=body_schema("Flow", required=False),
 )
-async def validate_flow(builder: Builder, slug: FlowSlug, document: MaybeDocument) -> ValidationOut:
+async def validate_flow(
+    builder: Builder, slug: FlowSlug, document: MaybeDocument, repair: Repairs = False
+) -> ValidationOut | RepairOut:
     """Check the stored draft or, with a body, that document. Errors give a 422 with every one."""
     handle = await builder.get_flow(slug)
-    if document is None:
-        return await _validation(builder, handle.row.draft)
-    return await _validation(builder, _named(document, slug))
+    given = handle.row.draft if document is None else _named(document, slug)
+    return await (_repaired if repair else _validation)(builder, given)
 
 
 def _named(document: JsonObject, slug: str) -> JsonObject:
@@ -212,6 +223,17 @@ def _named(document: JsonObject, slug: str) -> JsonObject:
                 hint="Leave `flow` out, or send it to the address of that name.",
             )
         ],
+    )
+
+
+async def _repaired(builder: FlowBuilder, document: JsonObject) -> RepairOut:
+    found = await builder.repair(document)
+    problems = [ProblemOut.model_validate(item) for item in found.problems]
+    return RepairOut(
+        valid=found.valid,
+        document=cast("dict[str, Any]", found.document),
+        changes=[change.as_json() for change in found.changes],
+        problems=problems,
     )
 
 

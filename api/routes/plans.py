@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import aclosing
-from datetime import UTC, datetime
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Header, Query, Response
@@ -17,20 +14,27 @@ from flowbuilder.api.dependencies import (
     OpenStreams,
     PlanId,
 )
-from flowbuilder.api.events import MEDIA_TYPE, EventStream, format_event, told, wants_stream
-from flowbuilder.api.problems import documented, moved
+from flowbuilder.api.events import MEDIA_TYPE, wants_stream
+from flowbuilder.api.plan_streams import early_stream, plan_stream
+from flowbuilder.api.problems import BadRequest, documented, moved
 from flowbuilder.api.requests import AcceptBody, PlanBody, bounds
-from flowbuilder.api.schemas import AcceptOut, FlowOut, PlanList, PlanOut, PlanSummary, RunOut
+from flowbuilder.api.schemas import (
+    AcceptOut,
+    FlowOut,
+    PlanList,
+    PlanOut,
+    PlanSummary,
+    RunOut,
+    VersionOut,
+)
 from flowbuilder.client import FlowBuilder
-from flowbuilder.errors import DefinitionError, FlowBuilderError, InvalidValue
-from flowbuilder.planner.base import PlanEvent, PlanEventType
-from flowbuilder.types import JsonObject
+from flowbuilder.errors import DefinitionError, InvalidValue
+from flowbuilder.plan import Plan
 
 router = APIRouter(prefix="/plans", tags=["plans"])
 
 Wanted = Annotated[PlanBody, Depends(json_body(PlanBody))]
 Acceptance = Annotated[AcceptBody, Depends(optional_json_body(AcceptBody))]
-ENDS = (PlanEventType.COMPLETED, PlanEventType.FAILED)
 
 
 @router.post(
@@ -41,70 +45,50 @@ ENDS = (PlanEventType.COMPLETED, PlanEventType.FAILED)
     responses={
         200: {
             "description": "With `Accept: text/event-stream`: the plan's events while it is made. "
-            "The data of `plan_completed` holds the plan.",
+            "The data of `plan_completed` holds the plan. With `start`, events `run` tell of the "
+            "run that goes on meanwhile.",
             "content": {MEDIA_TYPE: {"schema": {"type": "string"}}},
         },
-        **documented(400, 413, 415, 502, 504),
+        **documented(400, 404, 413, 415, 502, 504),
     },
     openapi_extra=body_schema("PlanBody"),
 )
 async def create_plan(
     builder: Builder,
+    caller: Caller,
     streams: OpenStreams,
     body: Wanted,
     response: Response,
     accept: Annotated[str | None, Header()] = None,
 ) -> PlanOut | Response:
-    """Make a plan and store it. It runs nothing: that takes an acceptance."""
+    """Make a plan and store it. It runs nothing: that takes an acceptance, or `start`."""
     if wants_stream(accept, None):
         streams.check()
-        events = builder.plan_stream(body.goal, input=body.input, input_schema=body.input_schema)
-        # what is wrong from the start is told by the status, not inside a stream
-        first = await anext(aiter(events))
-        return EventStream(told(_plan_events(first, events)), streams)
-    plan = await builder.plan(body.goal, input=body.input, input_schema=body.input_schema)
+        if body.start is not None:
+            early = builder.start_early(
+                body.goal,
+                input=body.input,
+                input_schema=body.input_schema,
+                pinned=body.pinned,
+                by=caller.name,
+            )
+            return await early_stream(early, builder, streams)
+        events = builder.plan_stream(
+            body.goal, input=body.input, input_schema=body.input_schema, pinned=body.pinned
+        )
+        return await plan_stream(events, streams)
+    if body.start is not None:
+        raise BadRequest(
+            "`start` goes with a stream: nothing could be told of the run otherwise.",
+            pointer="/start",
+            code="start_needs_stream",
+            hint="Send Accept: text/event-stream, or POST /api/v1/runs with the goal.",
+        )
+    plan = await builder.plan(
+        body.goal, input=body.input, input_schema=body.input_schema, pinned=body.pinned
+    )
     response.headers["Location"] = f"/api/v1/plans/{plan.id}"
-    return PlanOut.model_validate(plan.as_json())
-
-
-async def _plan_events(first: PlanEvent, events: AsyncIterator[PlanEvent]) -> AsyncGenerator[bytes]:
-    """Format a plan's events, up to the terminal one."""
-    async with aclosing(_all(first, events)) as every:
-        seq, ended = 0, False
-        try:
-            async for event in every:
-                seq += 1
-                ended = ended or event.type in ENDS
-                yield format_event(seq, event.type.value, _envelope(seq, event))
-        except FlowBuilderError:
-            # a planner that told of its failure raises it as well
-            if not ended:
-                raise
-
-
-async def _all(first: PlanEvent, events: AsyncIterator[PlanEvent]) -> AsyncGenerator[PlanEvent]:
-    try:
-        yield first
-        async for event in events:
-            yield event
-    finally:
-        if isinstance(events, AsyncGenerator):
-            await events.aclose()
-
-
-def _envelope(seq: int, event: PlanEvent) -> JsonObject:
-    return {
-        "stream": event.plan.id if event.plan else None,
-        "seq": seq,
-        "type": event.type.value,
-        "run_id": None,
-        "step_name": None,
-        "task_id": None,
-        "attempt": None,
-        "at": datetime.now(UTC).isoformat(),
-        "actor": None,
-        "data": event.data,
-    }
+    return PlanOut.of(plan)
 
 
 @router.get("", summary="List plans")
@@ -117,7 +101,7 @@ async def list_plans(builder: Builder, limit: Annotated[int, Query(ge=1, le=200)
 @router.get("/{plan_id}", summary="Show a plan", responses=documented(404))
 async def get_plan(builder: Builder, plan_id: PlanId) -> PlanOut:
     """Return a plan as it was made."""
-    return PlanOut.model_validate((await builder.get_plan(plan_id)).as_json())
+    return PlanOut.of(await builder.get_plan(plan_id))
 
 
 @router.post(
@@ -137,10 +121,16 @@ async def accept_plan(
     response: Response,
     idempotency_key: IdempotencyKey,
 ) -> AcceptOut:
-    """Start a run of the plan, save its flow, or both. Accepting twice gives the same run."""
-    flow = await _saved(builder, plan_id, body.save) if body.save is not False else None
+    """Start a run of the plan, save its flow, or both. Accepting twice gives the same run.
+
+    A plan that changes a stored flow becomes a new version of it.
+    """
+    plan = await builder.get_plan(plan_id)
+    changes = plan.changes is not None and body.save is False
+    flow = await _saved(builder, plan, body.save) if body.save is not False else None
+    version = VersionOut.of(await builder.accept_edit(plan)) if changes else None
     run: RunOut | None = None
-    if body.run:
+    if body.run and not (changes and "run" not in body.model_fields_set):
         try:
             started = await builder.accept_plan(
                 plan_id,
@@ -158,11 +148,11 @@ async def accept_plan(
         run = RunOut.of(started.row)
         response.status_code = 201 if started.created else 200
         response.headers["Location"] = f"/api/v1/runs/{started.id}"
-    return AcceptOut(plan_id=plan_id, flow=flow, run=run)
+    return AcceptOut(plan_id=plan_id, flow=flow, version=version, run=run)
 
 
-async def _saved(builder: FlowBuilder, plan_id: str, save: bool | str) -> FlowOut:
-    document = (await builder.publish_plan(plan_id)).document()
+async def _saved(builder: FlowBuilder, plan: Plan, save: bool | str) -> FlowOut:
+    document = (await builder.publish_plan(plan)).document()
     if isinstance(save, str):
         document["flow"] = save
     handle = await builder.save_flow(document)

@@ -15,6 +15,7 @@ from flowbuilder.cli.evaluating import add_commands as add_eval_commands
 from flowbuilder.cli.failures import finish, perform
 from flowbuilder.cli.limiting import limits_app
 from flowbuilder.cli.options import Options, hoist
+from flowbuilder.cli.planning import Answers, LocalModel, diff, edit, plan
 from flowbuilder.cli.remembering import memory_app
 from flowbuilder.cli.steering import VERBS, RunId
 from flowbuilder.cli.step_adding import add_step
@@ -139,9 +140,8 @@ def run(
         bool | None,
         typer.Option("--replan/--no-replan", help="Plan the rest anew when a step fails for good."),
     ] = None,
-    local_model: Annotated[
-        bool, typer.Option("--local-model", help="Fetch a small model and plan with it.")
-    ] = False,
+    answer: Answers = None,
+    local_model: LocalModel = False,
 ) -> None:
     """Plan a goal (or take a flow file, a stored flow, a plan) and run it to its end."""
     from flowbuilder.cli import running
@@ -155,35 +155,30 @@ def run(
         budget=budget,
         priority=priority.value,
         replan=replan,
+        answers=tuple(answer or ()),
         local_model=local_model,
     )
     perform(context.obj.printer(), running.run(context.obj, request))
 
 
-@app.command()
-def plan(
-    context: typer.Context,
-    goal: Annotated[str, typer.Argument(metavar="GOAL", help="What is to be done.")],
-    input: Input = None,
-    local_model: Annotated[
-        bool, typer.Option("--local-model", help="Fetch a small model and plan with it.")
-    ] = False,
-) -> None:
-    """Turn a goal into a plan, show it and keep it; nothing is run."""
-    from flowbuilder.cli import running
-
-    perform(context.obj.printer(), running.plan(context.obj, goal, input, local_model))
+app.command()(plan)
+app.command()(edit)
+app.command()(diff)
 
 
 @app.command()
 def validate(
     context: typer.Context,
     file: Annotated[Path, typer.Argument(metavar="FILE", help="A flow document, YAML or JSON.")],
+    fix: Annotated[
+        bool, typer.Option("--fix", help="Mend what needs no decision, and print what comes of it.")
+    ] = False,
 ) -> None:
     """Check a flow document and list every problem; needs no database."""
-    from flowbuilder.cli import reading
+    from flowbuilder.cli import reading, repairing
 
-    finish(context.obj.printer(), lambda: reading.validate(context.obj, file))
+    command = repairing.fix if fix else reading.validate
+    finish(context.obj.printer(), lambda: command(context.obj, file))
 
 
 @app.command()

@@ -6,12 +6,13 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from flowbuilder.cli.budgeting import estimate_text
+from flowbuilder.cli.answering import tell_question
 from flowbuilder.cli.failures import show_problems
 from flowbuilder.cli.output import Printer, shorten
 from flowbuilder.cli.tree_view import tell_parts
 from flowbuilder.flow import Flow, Step
 from flowbuilder.plan import Plan
+from flowbuilder.review import review
 from flowbuilder.tools import ToolRegistry
 
 
@@ -23,13 +24,27 @@ def show_plan(printer: Printer, plan: Plan, registry: ToolRegistry) -> None:
         tell_plan(printer, plan, registry)
 
 
+def show_review(printer: Printer, plan: Plan, registry: ToolRegistry) -> None:
+    """Print the review of a plan: a line in JSON mode, otherwise the plan as people read it."""
+    if printer.as_json:
+        printer.line({"type": "review", "review": review(plan, registry).as_json()})
+    else:
+        tell_plan(printer, plan, registry)
+
+
 def tell_plan(printer: Printer, plan: Plan, registry: ToolRegistry) -> None:
     """Print a plan for a person."""
     talk = printer.talk
+    found = review(plan, registry)
     talk.print(f"[bold]goal:[/] {escape(plan.goal)}")
     talk.print(f"[bold]planner:[/] {escape(plan.planner)}" + _planner_note(plan))
+    talk.print(f"[bold]summary:[/] {escape(found.summary)}")
     if plan.flow is not None:
         tell_flow(talk, plan.flow, registry)
+        talk.print(f"[bold]graph:[/]\n{escape(found.tree)}")
+    for step in found.steps:
+        if step.why is not None:
+            talk.print(f"[bold]{escape(step.id)}[/] {escape(step.means)}: {escape(step.why)}")
     tell_parts(talk, plan, registry)
     if plan.input not in (None, {}):
         talk.print(f"[bold]input:[/] {escape(shorten(plan.input, 400))}")
@@ -38,9 +53,10 @@ def tell_plan(printer: Printer, plan: Plan, registry: ToolRegistry) -> None:
     if not plan.certain:
         talk.print("[bold yellow]This plan is uncertain: read it before you run it.[/]")
     for question in plan.questions:
-        options = f" ({', '.join(question.options)})" if question.options else ""
-        talk.print(f"[bold yellow]question:[/] {escape(question.text + options)}")
+        tell_question(printer, question)
     show_problems(printer, plan.problems)
+    if found.diff is not None:
+        talk.print(f"[bold]against the version before:[/]\n{escape(found.diff.as_text())}")
     talk.print(f"[dim]{escape(_estimate(plan))}[/]")
 
 
@@ -93,7 +109,7 @@ def _planner_note(plan: Plan) -> str:
 
 
 def _estimate(plan: Plan) -> str:
-    parts = [] if plan.estimate is None else [estimate_text(plan.estimate)]
+    parts = [] if plan.estimate is None else plan.estimate.lines()
     usage = plan.usage
     if usage.calls:
         parts.append(f"planned with {usage.prompt_tokens + usage.completion_tokens} tokens")

@@ -65,6 +65,11 @@ class StandardInput:
 _INPUT = StandardInput()
 
 
+async def read_line() -> str | None:
+    """Return the next line of standard input, None when there is no more."""
+    return await _INPUT.line()
+
+
 def is_interactive() -> bool:
     """Whether a person sits at standard input."""
     return sys.stdin is not None and not sys.stdin.closed and sys.stdin.isatty()
@@ -75,7 +80,7 @@ async def confirm(printer: Printer, question: str, *, default: bool | None = Non
     choices = {True: "[Y/n]", False: "[y/N]", None: "[y/n]"}[default]
     while True:
         printer.talk.print(f"[bold]{escape(question)}[/] {escape(choices)} ", end="")
-        line = await _INPUT.line()
+        line = await read_line()
         if not is_interactive():
             printer.talk.print(escape(line or ""))
         if line is None:
@@ -95,7 +100,7 @@ async def ask_value(printer: Printer, schema: dict[str, Any] | None) -> tuple[bo
     """
     while True:
         printer.talk.print("[bold]value:[/] ", end="")
-        line = await _INPUT.line()
+        line = await read_line()
         if line is None:
             return False, None
         try:

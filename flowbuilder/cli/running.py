@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterable
+from collections.abc import AsyncIterable, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from flowbuilder.budget import Budget
-from flowbuilder.cli.failures import FAILED, OK, WAITING
+from flowbuilder.cli.answering import answer_hint, split_answers, with_answers
+from flowbuilder.cli.failures import FAILED, WAITING
 from flowbuilder.cli.options import Options
 from flowbuilder.cli.output import Printer, shorten
 from flowbuilder.cli.plan_view import show_plan, tell_flow, tell_plan
@@ -46,6 +47,8 @@ class RunRequest:
     priority: str = "normal"
     replan: bool | None = None
     """Whether the rest may be planned anew; None: as the settings say."""
+    answers: tuple[str, ...] = ()
+    """`id=value` for the questions of a plan."""
     local_model: bool = False
     budget: str | None = None
 
@@ -55,6 +58,7 @@ async def run(options: Options, request: RunRequest) -> int:
     printer = options.printer()
     given = read_input(request.input)
     Budget.read(request.budget)  # refused before anything is planned
+    split_answers(request.answers)  # what is none is refused before anything is planned
     async with (
         options.connect(local_model=request.local_model) as builder,
         AsyncExitStack() as working,
@@ -96,23 +100,17 @@ async def watch_here(
         return await watch.to_end()
 
 
-async def plan(
-    options: Options, goal: str, input_text: str | None, local_model: bool = False
-) -> int:
-    """Plan a goal and show the plan; 1 when it could not run as it is."""
-    printer = options.printer()
-    given = read_input(input_text)
-    async with options.connect(local_model=local_model) as builder:
-        made = await make_plan(builder, printer, goal, given)
-        show_plan(printer, made, builder.tools)
-        if made.valid:
-            printer.say(f"run it with: flowbuilder run {made.id}", "dim")
-        return OK if made.valid else FAILED
-
-
-async def make_plan(builder: FlowBuilder, printer: Printer, goal: str, given: JsonValue) -> Plan:
+async def make_plan(
+    builder: FlowBuilder,
+    printer: Printer,
+    goal: str,
+    given: JsonValue,
+    *,
+    pinned: Sequence[str] = (),
+) -> Plan:
     """Plan a goal; a model's steps are told as they come."""
-    return await tell_planning(builder, printer, builder.plan_stream(goal, input=given))
+    events = builder.plan_stream(goal, input=given, pinned=pinned)
+    return await tell_planning(builder, printer, events)
 
 
 async def tell_planning(
@@ -191,6 +189,8 @@ async def _begin_early(
         show_plan(printer, made, builder.tools)
         if made.valid:
             return await early.accept()
+    if made.questions:  # what is asked for now would have come too late for what had begun
+        return await _begin_plan(builder, printer, made, given, request, shown=True)
     printer.err.print("[bold red]This plan cannot run as it is; what had begun is cancelled.[/]")
     return FAILED
 
@@ -203,9 +203,26 @@ async def _needs_worker(builder: FlowBuilder, wanted: bool | None) -> bool:
 
 
 async def _begin_plan(
-    builder: FlowBuilder, printer: Printer, made: Plan, given: JsonValue, request: RunRequest
+    builder: FlowBuilder,
+    printer: Printer,
+    made: Plan,
+    given: JsonValue,
+    request: RunRequest,
+    *,
+    shown: bool = False,
 ) -> Run | int:
-    show_plan(printer, made, builder.tools)
+    answered = await with_answers(builder, printer, made, split_answers(request.answers))
+    if not shown or answered is not made:
+        made = answered
+        show_plan(printer, made, builder.tools)
+    if made.questions:
+        printer.err.print(
+            f"The plan asks, and nobody is there to answer; nothing was started.\n"
+            f"Answer with: {answer_hint(made)}",
+            markup=False,
+            style="yellow",
+        )
+        return WAITING
     if not made.valid:
         printer.err.print("[bold red]This plan cannot run as it is; nothing was started.[/]")
         return FAILED

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager, suppress
 from dataclasses import dataclass
 from types import TracebackType
@@ -20,6 +20,7 @@ from flowbuilder.client import execution, growing, holding
 from flowbuilder.client.budgets import spent_on
 from flowbuilder.client.checking import check_actor, fitting_input, time_limit
 from flowbuilder.client.drafts import checked
+from flowbuilder.client.editing import Desk
 from flowbuilder.client.execution import Start
 from flowbuilder.client.planning import plan_request, require_valid, stream_plan
 from flowbuilder.client.remembering import note
@@ -52,6 +53,7 @@ class Goal:
     text: str
     input: JsonValue = None
     input_schema: JsonSchema | None = None
+    pinned: Sequence[str] = ()
     start: Start
 
 
@@ -91,6 +93,7 @@ class EarlyStart:
             self._goal.text,
             input=self._goal.input,
             input_schema=self._goal.input_schema,
+            pinned=self._goal.pinned,
             plan_id=plan_id,
         )
         self._arrivals = Arrivals(request)
@@ -156,7 +159,9 @@ class EarlyStart:
     async def _read(self, request: PlanRequest) -> None:
         assert self._arrivals is not None
         try:
-            async for event in stream_plan(self._session, self._planner, request):
+            async for event in stream_plan(
+                self._session, self._planner, request, desk=Desk(self._session, self._planner)
+            ):
                 self._arrivals.add(event)
                 self.plan = event.plan or self.plan
                 self._news.set()

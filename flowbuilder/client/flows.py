@@ -6,9 +6,10 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from flowbuilder.client import drafts, execution
-from flowbuilder.client.checking import Document, check_document
+from flowbuilder.client.checking import Document, check_document, parse_document
 from flowbuilder.client.runs import Run
 from flowbuilder.client.session import Connected, Session
+from flowbuilder.diff import FlowDiff, diff_flows
 from flowbuilder.errors import Problem
 from flowbuilder.executor.records import FlowRow, VersionRow
 from flowbuilder.flow import (
@@ -20,6 +21,7 @@ from flowbuilder.flow import (
     RetryPolicy,
     TriggerRule,
 )
+from flowbuilder.repair import Repair, repair
 from flowbuilder.types import JsonObject, JsonSchema, JsonValue
 
 
@@ -200,6 +202,29 @@ class Flows(Connected):
     async def get_version(self, slug: str, version: int | None = None) -> VersionRow:
         """Return one published version, the newest by default. Raises: NotFound."""
         return await self._session.store.get_version(slug, version)
+
+    async def diff_versions(
+        self, slug: str, version: int | None = None, *, base: int | None = None
+    ) -> FlowDiff:
+        """Return what a version changed: against `base`, or the version before; 0 is nothing.
+
+        Raises:
+            NotFound: There is no such flow or version.
+        """
+        found = await self.get_version(slug, version)
+        number = (found.version or 1) - 1 if base is None else base
+        before = (await self.get_version(slug, number)).document if number else None
+        return diff_flows(before, found.document)
+
+    async def repair(self, document: Document) -> Repair:
+        """Mend what needs no decision in a document; nothing is stored.
+
+        Raises:
+            InvalidValue: It is no JSON value, or no object.
+        """
+        parsed = parse_document(document, self._session.settings)
+        flows = [row.slug for row in await self._session.store.list_flows()]
+        return repair(parsed, self._session.registry, flows=[*flows, str(parsed.get("flow"))])
 
     async def validate(self, document: Document | str) -> tuple[Problem, ...]:
         """Return every problem of a document (text: JSON or YAML), none when it could run."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import uuid
 from collections.abc import AsyncIterator, Iterable, Sequence
+from dataclasses import replace
 from typing import Any, cast
 
 from flowbuilder.client.budgets import with_estimate
@@ -14,8 +15,9 @@ from flowbuilder.client.session import Session
 from flowbuilder.costs import Estimate
 from flowbuilder.errors import DefinitionError, Fix, InvalidValue, PlanningError, Problem, Severity
 from flowbuilder.flow import Flow
-from flowbuilder.plan import LONGEST_GOAL, Plan, PlanStatus, Question, SubPlan, Usage
+from flowbuilder.plan import LONGEST_GOAL, Plan, PlanDesk, PlanStatus, Question, SubPlan, Usage
 from flowbuilder.planner.base import PlanEvent, Planner, PlanRequest
+from flowbuilder.planner.question_types import with_types
 from flowbuilder.schemas import schema_problems
 from flowbuilder.settings import Settings
 from flowbuilder.strictjson import DOCUMENT_LIMITS, Limits, check
@@ -84,29 +86,36 @@ async def stream_goal(
     input: JsonValue = None,
     input_schema: JsonSchema | None = None,
     pinned: Sequence[str] = (),
+    desk: PlanDesk | None = None,
 ) -> AsyncIterator[PlanEvent]:
     """Plan a goal as `stream_plan` does. Raises: as `plan_request` and `stream_plan`."""
     request = await plan_request(
         session, goal, input=input, input_schema=input_schema, pinned=pinned
     )
-    async for event in stream_plan(session, planner, request):
+    async for event in stream_plan(session, planner, request, desk=desk):
         yield event
 
 
 async def stream_plan(
-    session: Session, planner: Planner, request: PlanRequest
+    session: Session, planner: Planner, request: PlanRequest, *, desk: PlanDesk | None = None
 ) -> AsyncIterator[PlanEvent]:
     """Plan and yield each event; plan and events are stored before the last one is yielded.
+
+    Whatever planner it is, its questions tell what may be answered. `desk`: where the plan is
+    taken further.
 
     Raises:
         PlanningError, ModelError: No plan came out; nothing is stored.
     """
     seen: list[PlanEvent] = []
-    async for told in planner.stream(request):
-        event = await with_estimate(session, told)
+    async for event in planner.stream(request):
+        if event.plan is not None:
+            plan = replace(with_types(event.plan, session.registry), desk=desk)
+            event = replace(event, plan=plan, data={**event.data, "plan": plan.as_json()})
+            event = await with_estimate(session, event)
         seen.append(event)
         if event.plan is not None:
-            await _store_whole(session, event.plan, seen)
+            await store_whole(session, event.plan, seen)
         yield event
 
 
@@ -120,8 +129,8 @@ async def make_plan(events: AsyncIterator[PlanEvent]) -> Plan:
     return plan
 
 
-def plan_from_json(document: JsonObject) -> Plan:
-    """Return the plan that `Plan.as_json()` wrote."""
+def plan_from_json(document: JsonObject, *, desk: PlanDesk | None = None) -> Plan:
+    """Return the plan that `Plan.as_json()` wrote; `desk`: where it is taken further."""
     raw = cast("dict[str, Any]", document)
     usage = raw.get("usage") or {}
     return Plan(
@@ -132,6 +141,7 @@ def plan_from_json(document: JsonObject) -> Plan:
         flow=Flow.model_validate(raw["flow"]) if raw.get("flow") else None,
         input=raw.get("input"),
         certain=raw.get("certain", True),
+        certain_once_answered=raw.get("certain_once_answered", False),
         notes=tuple(raw.get("notes") or ()),
         problems=tuple(_problem(item) for item in raw.get("problems") or ()),
         questions=tuple(_question(item) for item in raw.get("questions") or ()),
@@ -139,6 +149,13 @@ def plan_from_json(document: JsonObject) -> Plan:
         status=PlanStatus(raw["status"]),
         estimate=Estimate.from_json(raw.get("estimate")),
         children=tuple(_child(item) for item in raw.get("children") or ()),
+        parent=raw.get("parent"),
+        revision=raw.get("revision", 1),
+        answers=raw.get("answers") or {},
+        edits=tuple(raw.get("edits") or ()),
+        base=raw.get("base"),
+        changes=raw.get("changes"),
+        desk=desk,
     )
 
 
@@ -155,11 +172,15 @@ def require_valid(plan: Plan) -> Flow:
         + ("it has questions" if asked and not plan.problems else "it has problems"),
         problems=(*plan.problems, *asked),
         code="plan_not_ready",
-        hint="Word the goal anew with what is missing, or edit the flow by hand.",
+        hint=(
+            "Answer what it asks."
+            if asked and not plan.problems
+            else "Word the goal anew with what is missing, or edit the flow by hand."
+        ),
     )
 
 
-async def _store_whole(session: Session, plan: Plan, events: list[PlanEvent]) -> None:
+async def store_whole(session: Session, plan: Plan, events: list[PlanEvent]) -> None:
     """Store a plan with all its events; neither a bad value nor a cancellation leaves a half."""
     for event in events:
         try:
@@ -240,5 +261,8 @@ def _question(item: dict[str, Any]) -> Question:
         id=item["id"],
         text=item["text"],
         pointer=item["pointer"],
+        type=item.get("type") or {},
         options=tuple(item.get("options") or ()),
+        reason=item.get("reason") or "",
+        default=item.get("default"),
     )

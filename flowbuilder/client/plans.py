@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import AsyncIterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from flowbuilder.client import budgets, drafts, execution, planning
 from flowbuilder.client.arguments import check_page
 from flowbuilder.client.budgets import Bounds
 from flowbuilder.client.checking import Document
+from flowbuilder.client.editing import Desk
 from flowbuilder.client.runs import Run
 from flowbuilder.client.session import Connected
 from flowbuilder.client.subflows import publish_parts
 from flowbuilder.costs import Estimate
-from flowbuilder.executor.records import PlanRow
+from flowbuilder.executor.records import PlanRow, VersionRow
 from flowbuilder.flow import Flow
 from flowbuilder.limits import Priority
 from flowbuilder.plan import Plan
@@ -35,6 +36,10 @@ class Plans(Connected):
         if self._planner is None:
             self._planner = planning.choose_planner(self._session)
         return self._planner
+
+    @property
+    def _desk(self) -> Desk:
+        return Desk(self._session, self.planner)
 
     async def plan(
         self,
@@ -74,7 +79,57 @@ class Plans(Connected):
             input=input,
             input_schema=input_schema,
             pinned=pinned,
+            desk=self._desk,
         )
+
+    async def answer_plan(self, plan: Plan | str, answers: Mapping[str, Any]) -> Plan:
+        """Answer a plan's questions by their ids, and return the new plan that is made of it.
+
+        Nothing but what was asked for changes: all other steps stay as they are, byte for byte.
+        Questions that are left out stay open. An answer is a value: text that looks like a
+        reference means itself.
+
+        Raises:
+            NotFound: There is no such plan.
+            DefinitionError: An answer does not fit (answer_invalid), or there is no such question
+                (question_unknown), with a problem for each.
+            PlanningError: The plan asks nothing (no_questions).
+        """
+        found = plan if isinstance(plan, Plan) else await self.get_plan(plan)
+        return await self._desk.answer(found, answers)
+
+    async def edit(self, flow: str | Plan, words: str) -> Plan:
+        """Propose a change of a stored flow, or of a plan, in words: "also mail it to a@b.org".
+
+        What the words do not mention stays as it is, byte for byte. The answer is a plan with the
+        changed `flow`, its `diff`, `problems` and `questions`; of a stored flow, `accept_edit`
+        makes a new version of it.
+
+        Raises:
+            NotFound: There is no such flow.
+            PlanningError: The words say nothing that could be done (edit_not_understood), several
+                things (edit_ambiguous), or what cannot be (edit_breaks, edit_value, edit_invalid).
+            ModelError: The model's provider failed. Nothing is stored then.
+        """
+        return await planning.make_plan(self.edit_stream(flow, words))
+
+    def edit_stream(self, flow: str | Plan, words: str) -> AsyncIterator[PlanEvent]:
+        """Propose like `edit`, event by event; all is stored before `plan_completed`."""
+        if isinstance(flow, Plan):
+            return self._desk.edit_plan_stream(flow, words)
+        return self._desk.edit_flow_stream(flow, words)
+
+    async def accept_edit(self, plan: Plan | str) -> VersionRow:
+        """Make a new version of the flow that a plan of `edit` changes; again, it is the same one.
+
+        Raises:
+            NotFound: There is no such plan, or its flow is gone.
+            DefinitionError: It has problems or questions (plan_not_ready).
+            Conflict: The flow has been changed since (draft_changed).
+            PlanningError: The plan changes no stored flow (no_edit).
+        """
+        found = plan if isinstance(plan, Plan) else await self.get_plan(plan)
+        return await self._desk.accept_edit(found)
 
     def start_early(
         self,
@@ -82,6 +137,7 @@ class Plans(Connected):
         *,
         input: JsonValue = None,
         input_schema: JsonSchema | None = None,
+        pinned: Sequence[str] = (),
         timeout: str | float | None = None,
         priority: Priority | str | int = "normal",
         by: str | None = None,
@@ -99,6 +155,7 @@ class Plans(Connected):
             goal: What is to be done.
             input: The run's input.
             input_schema: Its shape, when it is not to be told from the input.
+            pinned: Names of tools to be looked at in any case.
             timeout: When the run fails at the latest: `"10m"` or seconds.
             priority: `"high"` goes before `"normal"`, and that before `"low"`.
             by: Who starts it, for the record.
@@ -113,7 +170,7 @@ class Plans(Connected):
         start = execution.Start(
             timeout=timeout, by=by, priority=priority, budget=budget, replan=replan
         )
-        wanted = Goal(text=goal, input=input, input_schema=input_schema, start=start)
+        wanted = Goal(text=goal, input=input, input_schema=input_schema, pinned=pinned, start=start)
         return EarlyStart(self._session, self.planner, wanted)
 
     async def estimate(self, flow: str | Plan | Document, input: JsonValue = None) -> Estimate:
@@ -135,7 +192,8 @@ class Plans(Connected):
 
     async def get_plan(self, plan_id: str) -> Plan:
         """Return a stored plan. Raises: NotFound (plan_not_found)."""
-        return planning.plan_from_json((await self._session.store.get_plan(plan_id)).document)
+        row = await self._session.store.get_plan(plan_id)
+        return planning.plan_from_json(row.document, desk=self._desk)
 
     async def publish_plan(self, plan: Plan | str) -> Flow:
         """Store the flows of a plan's parts and return the plan's own flow, which calls them.

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from flowbuilder.errors import Problem
 from flowbuilder.plan import Question
 from flowbuilder.planner.coercion import kinds_of, takes_text, takes_texts
 from flowbuilder.planner.connecting import result_of
@@ -14,6 +13,7 @@ from flowbuilder.planner.demonstration import EXAMPLE_TEXT
 from flowbuilder.planner.document import result_in, steps_of, tool_of
 from flowbuilder.planner.grounding import is_used
 from flowbuilder.planner.literals import Literal, literals, lost_literals, taking
+from flowbuilder.planner.pending import answers_later as answers_later
 from flowbuilder.tools import HARMLESS, Tool, ToolRegistry
 from flowbuilder.types import JsonObject, JsonValue
 
@@ -32,14 +32,6 @@ def needed(
         if tool is None or name in tool.input_schema.get("required", ()):
             kept.append(question)
     return kept
-
-
-def answers_later(problem: Problem, asked: set[str]) -> bool:
-    """Whether a problem is only that an argument is missing which the person is asked for."""
-    if problem.code != "missing_argument":
-        return False
-    names = {pointer.rpartition("/")[2] for pointer in asked if _above(problem.pointer, pointer)}
-    return any(problem.message.endswith(repr(name)) for name in names)
 
 
 def answer_by_goal(
@@ -142,7 +134,3 @@ def _moved(question: Question, gone: int) -> Question:
     if int(place) < gone:
         return question
     return replace(question, pointer=f"/{steps}/{int(place) - 1}/{rest}")
-
-
-def _above(parent: str, pointer: str) -> bool:
-    return pointer.rpartition("/")[0] == parent

@@ -15,6 +15,7 @@ from flowbuilder.plan import Plan, PlanStatus, Usage
 from flowbuilder.planner import prompting
 from flowbuilder.planner.base import PlanEvent, PlanEventType, PlanRequest
 from flowbuilder.planner.document import steps_of
+from flowbuilder.planner.editing_model import ModelEdits
 from flowbuilder.planner.grounding import Ground
 from flowbuilder.planner.judging import (
     Judgement,
@@ -46,7 +47,7 @@ from flowbuilder.tools import Tool
 from flowbuilder.types import JsonObject
 
 
-class ModelPlanner:
+class ModelPlanner(ModelEdits):
     """A `Planner` over a language model."""
 
     name = "model"

@@ -153,6 +153,24 @@ def missing_messages(answer: str, problems: Sequence[Problem]) -> list[Message]:
     return _follow_up("missing.md", answer, problems)
 
 
+def edit_messages(steps: Sequence[JsonObject], tools: Sequence[Tool], words: str) -> list[Message]:
+    """Return the conversation that asks for the changes of a flow."""
+    asked = (
+        _read("edit_flow.md")
+        .replace("{steps}", "\n".join(dump(step) for step in steps))
+        .replace("{tools}", "\n".join(tool_line(tool) for tool in tools))
+    )
+    return [
+        Message(role="system", content=_read("edit.md")),
+        Message(role="user", content=asked.replace("{words}", " ".join(words.split()))),
+    ]
+
+
+def edit_again_messages(answer: str, problems: Sequence[Problem]) -> list[Message]:
+    """Return what follows on changes that cannot be made: the changes, and all their problems."""
+    return _follow_up("edit_again.md", answer, problems)
+
+
 def _follow_up(name: str, answer: str, problems: Sequence[Problem]) -> list[Message]:
     listed = "\n".join(_problem_line(problem) for problem in problems)
     asked = _read(name).replace("{problems}", listed)

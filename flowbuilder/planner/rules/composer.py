@@ -75,6 +75,11 @@ class Composer:
         self._end = 0
         self.plan = Composition()
 
+    def go_on(self, steps: list[StepDraft]) -> None:
+        """Begin behind steps that are there already."""
+        self.plan.steps += steps
+        self._previous = steps[-1:]
+
     def add(self, clause: Clause) -> None:
         """Add the steps that a clause asks for.
 

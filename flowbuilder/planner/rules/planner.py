@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import AsyncIterator, Iterator, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
@@ -15,6 +15,7 @@ from flowbuilder.plan import LONGEST_GOAL, Plan, PlanStatus
 from flowbuilder.planner.base import PlanEvent, PlanEventType, PlanRequest
 from flowbuilder.planner.brought import with_brought_tools
 from flowbuilder.planner.hierarchy import in_parts, step_events
+from flowbuilder.planner.pending import answers_later
 from flowbuilder.planner.rules.clause import Clause
 from flowbuilder.planner.rules.clauses import MAX_CLAUSES, split_goal
 from flowbuilder.planner.rules.composer import Composer
@@ -30,6 +31,9 @@ from flowbuilder.settings import Settings
 from flowbuilder.types import JsonObject
 from flowbuilder.validation import Validation, validate
 from flowbuilder.validation.catalogue import without_advice
+
+if TYPE_CHECKING:
+    from flowbuilder.planner.editing import Edited, EditRequest
 
 #: A longer run of letters, digits or brackets is no word (addresses have marks in between).
 _RUN = re.compile(r"\w{200}|([^\w\s])\1{40}")
@@ -82,6 +86,12 @@ class RulePlanner:
             yield PlanEvent(type=PlanEventType.FAILED, data=data)
             raise
         yield PlanEvent(type=PlanEventType.COMPLETED, data={"plan": plan.as_json()}, plan=plan)
+
+    async def edit(self, request: EditRequest) -> Edited:
+        """Change a flow as words say. Raises: PlanningError."""
+        from flowbuilder.planner.editing_rules import edit_by_rules
+
+        return await edit_by_rules(request)
 
     def _by_own_tools(self, request: PlanRequest) -> tuple[Composition, Plan] | None:
         """Return a plan with the tools that the user brought, if that is the better one.
@@ -169,6 +179,7 @@ class RulePlanner:
             flow=flow,
             input=request.input,
             certain=not made.doubts and not questions and not problems,
+            certain_once_answered=not made.doubts and not problems,
             notes=(ABOUT_RULES, *dict.fromkeys((*made.notes, *asked_for, *made.doubts))),
             problems=problems,
             questions=questions,
@@ -187,7 +198,7 @@ class RulePlanner:
         checked = validate(document, request.registry, max_steps=self._settings.max_steps)
         asked = {question.pointer for question in made.asked()}
         problems = [
-            item for item in without_advice(checked.problems) if not _answered_later(item, asked)
+            item for item in without_advice(checked.problems) if not answers_later(item, asked)
         ]
         return checked, document, tuple(problems)
 
@@ -234,17 +245,6 @@ def _shape(document: dict[str, Any], problems: Sequence[Problem]) -> Flow:
         return Flow.model_validate(document)
     except ValidationError:
         raise PlanningError("the plan that came out is not valid", problems=problems) from None
-
-
-def _answered_later(problem: Problem, asked: set[str]) -> bool:
-    """Whether a problem is only that an argument is missing which is being asked for."""
-    return (
-        any(
-            pointer == problem.pointer or pointer.startswith(f"{problem.pointer}/")
-            for pointer in asked
-        )
-        and problem.code == "argument_missing"
-    )
 
 
 def _document(request: PlanRequest, made: Composition) -> dict[str, Any]:

@@ -1,0 +1,518 @@
+"""Edits by words without a model: what is to go, to be different, to be done besides.
+
+Each command of the words is read in the ways that it may be meant, and the first that the flow has
+something for is carried out. What is to be done besides is planned as a clause of a goal would be,
+behind the steps that are there.
+"""
+
+from __future__ import annotations
+
+import copy
+import re
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+from flowbuilder.errors import DefinitionError, InvalidValue, NoFittingTool, PlanningError
+from flowbuilder.flow import STEP_ID_PATTERN, Flow
+from flowbuilder.plan import Question
+from flowbuilder.planner.answering import read_text
+from flowbuilder.planner.document import steps_of
+from flowbuilder.planner.editing import Edited, EditRequest
+from flowbuilder.planner.editing_adding import Addition, add_clause
+from flowbuilder.planner.editing_changes import (
+    exchanged,
+    remove_step,
+    rename_step,
+    step_named,
+    texts_holding,
+    users_of,
+)
+from flowbuilder.planner.editing_places import Map, Place, ambiguous
+from flowbuilder.planner.editing_words import (
+    Add,
+    After,
+    Ask,
+    Command,
+    Exchange,
+    Format,
+    Instead,
+    Put,
+    Remove,
+    Sort,
+    readings,
+    split_words,
+)
+from flowbuilder.planner.question_types import argument_schema, options_of
+from flowbuilder.planner.rules.bridges import extension
+from flowbuilder.planner.rules.matching import ToolIndex
+from flowbuilder.planner.rules.slots import SlotKind
+from flowbuilder.planner.shortlist import SHORTLIST_FOR_RULES, WHOLE_FOR_RULES, narrowed
+from flowbuilder.references import ESCAPED, OPEN
+from flowbuilder.schemas import value_problems
+from flowbuilder.tools import HARMLESS, ToolRegistry
+from flowbuilder.types import JsonObject, JsonValue
+
+ABOUT_RULES = "Changed by rules, without a language model: the words were matched with the steps."
+#: Parts of a step that are no arguments, by what people call them.
+_POLICIES = {"timeout": "timeout", "time limit": "timeout", "concurrency": "concurrency",
+             "description": "description", "condition": "when"}  # fmt: skip
+_ATTEMPTS = frozenset({"retries", "attempts", "tries", "max attempts", "number of attempts"})
+_APPROVAL = re.compile(r"(?:the )?(?:approval|confirmation|sign-?off)s?(?: (?:of|for|on|from) "
+                       r"(?:the )?(?P<step>.+))?", re.IGNORECASE)  # fmt: skip
+_FORMATS = {"excel": "xlsx", "markdown": "md", "text": "txt", "plain text": "txt", "yml": "yaml"}
+_ORDERS = ("descending", "reverse", "reversed", "desc", "ascending", "asc", "order", "direction",
+           "sort_order")  # fmt: skip
+_SORTED_BY = ("by", "sort_by", "order_by", "key", "field", "column")
+#: Words after which nothing is meant to be done besides.
+_CHANGING = re.compile(
+    r"^(?:replace|swap|rename|change|switch|set|remove|make|turn|put|use|let|adjust|update|keep|"
+    r"limit|sort|order|only)\b",
+    re.IGNORECASE,
+)
+_INSTEAD = re.compile(r"\binstead\b", re.IGNORECASE)
+
+
+async def edit_by_rules(request: EditRequest) -> Edited:
+    """Change a flow as words say.
+
+    Raises:
+        PlanningError: A command means nothing that can be done (edit_not_understood), or several
+            things (edit_ambiguous), or would break what another step needs (edit_breaks).
+    """
+    parts = split_words(request.words)
+    if not parts:
+        raise PlanningError("there is nothing to change", code="edit_not_understood")
+    editing = _Editing(request, await _registry(request))
+    for part in parts:
+        editing.carry_out(part)
+    return editing.result()
+
+
+async def _registry(request: EditRequest) -> ToolRegistry:
+    """Return the tools that the words could need, and those of the flow."""
+    used = {str(step.get("tool")).partition("@")[0] for step in steps_of(request.document)}
+    pinned = tuple(name for name in sorted(used) if request.registry.get(name) is not None)
+    plan = replace(request.plan_request(), pinned=pinned)
+    found = await narrowed(plan, whole=WHOLE_FOR_RULES, shown=SHORTLIST_FOR_RULES)
+    return found.registry
+
+
+class _Editing:
+    """A document on its way through the commands."""
+
+    def __init__(self, request: EditRequest, registry: ToolRegistry) -> None:
+        self._request, self._registry = request, registry
+        self._index = ToolIndex(registry)
+        self._document: JsonObject = copy.deepcopy(request.document)
+        self._notes: list[str] = [ABOUT_RULES]
+        self._doubts: list[str] = []
+        self._asked: list[tuple[str, str, str]] = []
+
+    def result(self) -> Edited:
+        """Return what came of it."""
+        places = {str(step.get("id")): at for at, step in enumerate(steps_of(self._document))}
+        questions = [
+            Question(
+                id=f"{step}.{place.rpartition('/')[2]}",
+                text=text,
+                pointer=f"/steps/{places[step]}/{place}",
+            )
+            for step, place, text in self._asked
+            if step in places
+        ]
+        return Edited(
+            document=self._document,
+            questions=tuple(questions),
+            notes=tuple(dict.fromkeys(self._notes)),
+            doubts=tuple(dict.fromkeys(self._doubts)),
+        )
+
+    def carry_out(self, part: str) -> None:
+        """Carry out one command. Raises: PlanningError."""
+        for command in readings(part):
+            if self._does(command):
+                return
+        raise PlanningError(
+            f"“{part[:200]}” says nothing that could be done to this flow",
+            code="edit_not_understood",
+            hint="Name a step by its id, or a value that stands in it: change A to B, remove "
+            "STEP, also do X.",
+        )
+
+    def _does(self, command: Command) -> bool:
+        """Carry a reading out, if the flow has something for it."""
+        doers: dict[type, Callable[[Any], bool]] = {
+            Remove: self._remove,
+            Exchange: self._exchange,
+            Put: self._put,
+            Instead: self._instead,
+            Sort: self._sort,
+            Format: self._format,
+            After: self._after,
+            Ask: self._ask,
+            Add: self._add,
+        }
+        return doers[type(command)](command)
+
+    @property
+    def _map(self) -> Map:
+        return Map(self._document, self._registry, self._index)
+
+    def _step(self, name: str) -> JsonObject:
+        step = step_named(self._document, name)
+        assert step is not None
+        return step
+
+    # -- removing -----------------------------------------------------------------------------
+
+    def _remove(self, command: Remove) -> bool:
+        if found := _APPROVAL.fullmatch(command.what.strip(" .")):
+            return self._remove_approval(found["step"])
+        places = self._map.arguments(command.what)
+        given = [place for place in places if self._map.given(place) is not None]
+        optional = [place for place in given if not place.slot.required]
+        if len(optional) == 1 and len(given) == 1:
+            return self._drop_argument(given[0])
+        name = self._map.step(command.what)
+        if name is None:
+            return False
+        if len(steps_of(self._document)) == 1:
+            raise PlanningError(
+                f"{name} is the only step: without it nothing is left to do", code="edit_breaks"
+            )
+        self._remove_step(name)
+        return True
+
+    def _remove_step(self, name: str) -> None:
+        changed = remove_step(self._document, name)
+        if broken := [one for one in changed if _refers(self._step(one), name)]:
+            raise PlanningError(
+                f"{name} cannot go: {', '.join(broken)} would have nothing in the place of its "
+                "result",
+                code="edit_breaks",
+                hint=f"Remove {', '.join(broken)} as well, or say what is to be used instead.",
+            )
+        told = f" {', '.join(changed)} now takes what it took." if changed else ""
+        self._notes.append(f"{name} was taken out.{told}")
+
+    def _remove_approval(self, said: str | None) -> bool:
+        asking = [str(one["id"]) for one in steps_of(self._document) if _asks(one)]
+        name = self._map.step(said) if said else None
+        wanted = [one for one in asking if name is None or one == name]
+        if len(wanted) > 1:
+            ambiguous("the approval", wanted, "steps")
+        if not wanted:
+            return False
+        step = self._step(wanted[0])
+        if "approval" in step:
+            del step["approval"]
+            self._notes.append(f"{wanted[0]} asks nobody any more, as far as policy lets it.")
+        else:
+            self._remove_step(wanted[0])
+        return True
+
+    def _drop_argument(self, place: Place) -> bool:
+        arguments: Any = self._step(place.step)["args"]
+        del arguments[place.name]
+        self._notes.append(f"{place.step}: {place.name} was taken out.")
+        return True
+
+    # -- changing -----------------------------------------------------------------------------
+
+    def _exchange(self, command: Exchange) -> bool:
+        if step_named(self._document, command.old) and re.match(STEP_ID_PATTERN, command.new):
+            return self._rename(command.old, command.new)
+        if not command.old.strip() or not command.new.strip():
+            return False
+        held = list(texts_holding(self._document, command.old))
+        if held:
+            return self._exchange_in(command, held)
+        if self._put(Put(name=command.old, value=command.new)):
+            return True
+        if command.where:
+            return self._do_otherwise(command)
+        return False
+
+    def _rename(self, old: str, new: str) -> bool:
+        if step_named(self._document, new) is not None:
+            raise PlanningError(f"there is a step {new} already", code="edit_breaks")
+        rename_step(self._document, old, new)
+        self._notes.append(f"{old} is called {new} now.")
+        return True
+
+    def _exchange_in(self, command: Exchange, held: list[tuple[str, str]]) -> bool:
+        if command.where:
+            named = {(place.step, place.name) for place in self._map.arguments(command.where)}
+            held = [place for place in held if place in named] or held
+        if len(held) > 1 and command.old.strip().lstrip("-").isdecimal():
+            ambiguous(command.old, [f"{step}.{name}" for step, name in held], "arguments")
+        for name, key in held:
+            step = self._step(name)
+            arguments: Any = step if key in ("for_each", "when") else step["args"]
+            value = exchanged(arguments[key], command.old, _literal(command.new))
+            arguments[key] = self._fitting(name, key, value)
+            self._notes.append(f"{name}: {key} says {command.new} in the place of {command.old}.")
+        return True
+
+    def _fitting(self, step: str, name: str, value: JsonValue) -> JsonValue:
+        """Return a value as the argument takes it; what is wrong with it, validation will say."""
+        tool = self._registry.get(str(self._step(step).get("tool")))
+        schema = argument_schema(tool, name) if tool is not None else {}
+        if not isinstance(value, str) or not value_problems(schema, value, code="", pointer=""):
+            return value
+        question = Question(id="", text="", pointer="", type=schema, options=options_of(schema))
+        return read_text(value, question)
+
+    def _do_otherwise(self, command: Exchange) -> bool:
+        """Do one thing in the place of a step: "post it to #ops instead of mailing it"."""
+        name = self._map.step(command.old)
+        if name is None or users_of(self._document, name):
+            return False
+        if not self._add(Add(clause=f"{command.where} {command.new}".strip())):
+            return False
+        self._remove_step(name)
+        return True
+
+    def _put(self, command: Put) -> bool:
+        if self._put_policy(command):
+            return True
+        places = self._map.arguments(command.name)
+        if command.more:
+            places = [place for place in places if place.slot.many]
+        if not places:
+            return False
+        if len(places) > 1:
+            ambiguous(command.name, [f"{one.step}.{one.name}" for one in places], "arguments")
+        return self._fill(places[0], command.value, more=command.more)
+
+    def _fill(self, place: Place, text: str, *, more: bool = False) -> bool:
+        """Give an argument a value, as its type wants it. Raises: PlanningError."""
+        tool = self._registry.require(str(self._step(place.step)["tool"]))
+        schema = argument_schema(tool, place.name)
+        question = Question(id="", text="", pointer="", type=schema, options=options_of(schema))
+        before = self._map.given(place)
+        value = read_text(text, question)
+        if isinstance(before, list) and isinstance(value, str):
+            listed: list[JsonValue] = [*re.split(r"\s*,\s*|\s+and\s+", value)]
+            value = [*before, *listed] if more else listed
+        if problems := value_problems(schema, value, code="edit_value", pointer=""):
+            raise PlanningError(
+                f"{place.step}: {place.name} cannot be {text!r:.100}: {problems[0].message}",
+                problems=problems,
+                code="edit_value",
+            )
+        step = self._step(place.step)
+        arguments: Any = step.setdefault("args", {})
+        arguments[place.name] = _escaped(value)
+        self._notes.append(f"{place.step}: {place.name} is {text} now.")
+        return True
+
+    def _put_policy(self, command: Put) -> bool:
+        """Set what is no argument: a time limit, how often an attempt is repeated."""
+        name, _, said = command.name.lower().partition(" of ")
+        key = _POLICIES.get(name.strip())
+        retries = name.strip() in _ATTEMPTS
+        if (key is None and not retries) or (not said and self._map.arguments(command.name)):
+            return False
+        target = self._map.step(said) if said else None
+        steps = steps_of(self._document)
+        if target is None and len(steps) == 1:
+            target = str(steps[0]["id"])
+        if target is None:
+            ambiguous(command.name, [str(step["id"]) for step in steps], "steps")
+        step = self._step(target)
+        if retries:
+            policy: Any = step.setdefault("retry", {})
+            policy["max_attempts"] = _json(command.value)
+        else:
+            step[str(key)] = _json(command.value) if key == "concurrency" else command.value
+        self._document = _canonical(self._document, command)
+        self._notes.append(f"{target}: {name} is {command.value} now.")
+        return True
+
+    def _instead(self, command: Instead) -> bool:
+        places = self._map.of_kind(command.value)
+        if len(places) != 1:
+            target = self._map.step(command.clause)
+            every = places or self._map.taking(command.value)
+            places = [place for place in every if target is None or place.step == target]
+        if len(places) > 1:
+            ambiguous(command.value, [f"{one.step}.{one.name}" for one in places], "arguments")
+        return bool(places) and self._fill(places[0], command.value)
+
+    def _sort(self, command: Sort) -> bool:
+        map_ = self._map
+        places = [p for step in steps_of(self._document) for p in _sorting(map_, step)]
+        steps = list(dict.fromkeys(place.step for place in places))
+        if len(steps) > 1:
+            ambiguous("the order", steps, "steps")
+        if not steps or (command.by is None and command.descending is None):
+            return False
+        done = False
+        for place in places:
+            if place.name in _SORTED_BY and command.by is not None:
+                done = self._fill(place, command.by) or done
+            elif place.name in _ORDERS and command.descending is not None:
+                done = self._fill(place, _order(place, command.descending)) or done
+        return done
+
+    def _format(self, command: Format) -> bool:
+        suffix = _FORMATS.get(command.name, command.name)
+        for place in self._map.arguments("format"):
+            options = [str(option) for option in place.slot.options]
+            wanted = next((o for o in options if o.lower() in (command.name, suffix)), None)
+            if wanted is not None:
+                self._fill(place, wanted)
+                return True
+        written = [
+            (str(step["id"]), slot.name, str(value))
+            for step in steps_of(self._document)
+            if (profile := self._map.profile(step)) is not None
+            for slot in profile.slots
+            if slot.kind is SlotKind.PATH and slot.writes
+            for value in [_args(step).get(slot.name)]
+            if isinstance(value, str) and extension(value)
+        ]
+        if len(written) != 1:
+            return False
+        name, key, path = written[0]
+        arguments: Any = self._step(name)["args"]
+        arguments[key] = path[: -len(extension(path))] + suffix
+        self._notes.append(f"{name}: {key} is {arguments[key]} now.")
+        self._doubts.append(f"Only the name of the file says {suffix}: read what {name} writes.")
+        return True
+
+    def _after(self, command: After) -> bool:
+        later, earlier = self._map.step(command.later), self._map.step(command.earlier)
+        if later is None or earlier is None or later == earlier:
+            return False
+        step = self._step(later)
+        waits: Any = step.setdefault("depends_on", [])
+        if earlier not in waits:
+            waits.append(earlier)
+        self._notes.append(f"{later} waits for {earlier} now.")
+        return True
+
+    def _ask(self, command: Ask) -> bool:
+        name = self._map.step(command.step)
+        if name is None:
+            return False
+        self._step(name).setdefault("approval", {})
+        self._notes.append(f"{name} asks a person first.")
+        return True
+
+    # -- adding -------------------------------------------------------------------------------
+
+    def _add(self, command: Add) -> bool:
+        if _INSTEAD.search(command.clause):
+            return False  # said of something that is there
+        try:
+            made = add_clause(command.clause, self._document, self._request, self._index)
+        except NoFittingTool as error:
+            raise PlanningError(
+                f"“{command.clause[:200]}” says nothing that could be done to this flow",
+                code="edit_not_understood",
+                problems=error.problems,
+                hint=error.hint,
+            ) from None
+        if made is None or (_CHANGING.match(command.clause) and made.doubts):
+            return False
+        self._take(made)
+        return True
+
+    def _take(self, made: Addition) -> None:
+        steps: Any = self._document["steps"]
+        for name, arguments in made.amended.items():
+            given: Any = self._step(name).setdefault("args", {})
+            given.update(arguments)
+        steps += made.steps
+        self._asked += made.questions
+        self._notes += made.notes
+        self._doubts += made.doubts
+        for step in made.steps:
+            name = str(step["id"])
+            self._notes.append(f"{name} was added: {step['tool']}.")
+            tool = self._registry.get(str(step["tool"]))
+            used = users_of(self._document, name) or f"steps.{name}" in str(
+                self._document.get("output")
+            )
+            if tool is not None and tool.effects in HARMLESS and not used and _has_output(self):
+                self._doubts.append(f"No step uses the result of {name}.")
+
+    @property
+    def document(self) -> JsonObject:
+        """The document so far."""
+        return self._document
+
+
+def _has_output(editing: _Editing) -> bool:
+    return editing.document.get("output") is not None
+
+
+def _refers(step: JsonObject, name: str) -> bool:
+    pattern = re.compile(rf"\bsteps\.{re.escape(name)}\b")
+    return any(pattern.search(str(step.get(key))) for key in ("args", "for_each", "when"))
+
+
+def _asks(step: JsonObject) -> bool:
+    return "approval" in step or str(step.get("tool")).partition("@")[0] == "human.approve"
+
+
+def _args(step: JsonObject) -> JsonObject:
+    given = step.get("args")
+    return given if isinstance(given, dict) else {}
+
+
+def _sorting(map_: Map, step: JsonObject) -> list[Place]:
+    """Return the arguments that say how a step orders, none if it does not."""
+    profile = map_.profile(step)
+    slots = profile.slots if profile is not None else ()
+    sorts = profile is not None and "sort" in profile.tool.name.lower()
+    ordered = any(slot.name in _ORDERS for slot in slots)
+    if not (sorts or ordered):
+        return []
+    names = (*_ORDERS, *_SORTED_BY)
+    found = [slot for slot in slots if slot.name in names]
+    return [Place(step=str(step["id"]), name=slot.name, slot=slot) for slot in found]
+
+
+def _order(place: Place, descending: bool) -> str:
+    """Return how an argument says a direction."""
+    if place.slot.options:
+        wanted = "desc" if descending else "asc"
+        return next(
+            (str(o) for o in place.slot.options if str(o).lower().startswith(wanted)), wanted
+        )
+    upward = place.name in ("ascending", "asc")
+    return "false" if descending == upward else "true"
+
+
+def _literal(text: str) -> str:
+    return text.replace(OPEN, ESCAPED)
+
+
+def _escaped(value: JsonValue) -> JsonValue:
+    if isinstance(value, str):
+        return _literal(value)
+    if isinstance(value, list):
+        return [_escaped(item) for item in value]
+    if isinstance(value, dict):
+        return {key: _escaped(item) for key, item in value.items()}
+    return value
+
+
+def _json(text: str) -> JsonValue:
+    return int(text) if re.fullmatch(r"\d{1,6}", text.strip()) else text
+
+
+def _canonical(document: JsonObject, command: Put) -> JsonObject:
+    """Return a document whose policies are written as they are stored. Raises: PlanningError."""
+    from pydantic import ValidationError
+
+    try:
+        return Flow.model_validate(document).document()
+    except (ValidationError, DefinitionError, InvalidValue) as error:
+        raise PlanningError(
+            f"{command.name} cannot be {command.value!r:.100}", code="edit_value"
+        ) from error
