@@ -12,12 +12,12 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from flowbuilder.errors import Fix, PlanningError, Problem, Severity
-from flowbuilder.flow import ApprovalPolicy, Flow
+from flowbuilder.flow import ApprovalPolicy, Flow, Step
 from flowbuilder.plan import Usage
 from flowbuilder.planner.inventions import invented_addresses
 from flowbuilder.policy import apply_policy
 from flowbuilder.strictjson import dumps
-from flowbuilder.tools import Effects, ToolRegistry
+from flowbuilder.tools import HARMLESS, Effects, ToolRegistry
 from flowbuilder.types import JsonObject, JsonValue
 from flowbuilder.validation import Validation, validate
 from flowbuilder.validation.checker import MAX_STEPS
@@ -26,6 +26,8 @@ from flowbuilder.validation.checker import MAX_STEPS
 _RANKS = {effects: rank for rank, effects in enumerate(Effects)}
 #: Policies of a step that stay when its tool or its arguments change.
 _KEPT = ("approval", "retry", "timeout", "on_error", "trigger_rule", "limit", "concurrency")
+#: Characters of what a person is told.
+LONGEST_MESSAGE = 2000
 DENIED = frozenset({"approval_rejected", "approval_expired"})
 
 
@@ -235,23 +237,19 @@ def guarded(request: ReplanRequest, document: JsonObject) -> tuple[Flow, JsonObj
 
     Policy is asked about everything that has not started. Besides, whatever the policy: a changed
     step with more effects than anything in the plan that was agreed to needs a person. Steps that
-    nothing has changed for stay as they are, down to the byte.
-
-    Raises:
-        PlanningError: What has started would be another one (step_started).
+    nothing has changed for stay as they are, down to the byte. `document` was judged.
     """
     flow = Flow.model_validate(document)
     before = Flow.model_validate(request.document)
     wanted, told = apply_policy(flow, request.registry)
     asked = {step.id: step.approval for step in apply_policy(before, request.registry)[0].steps}
-    old = request.steps
+    failed = {step.id for step in request.failed}
     ceiling = _ceiling(request)
-    listed: Any = flow.document()["steps"]
+    given: Any = document["steps"]
     steps: list[JsonValue] = []
     notes: list[str] = []
-    given: Any = document["steps"]
-    for step, plain, raw in zip(wanted.steps, listed, given, strict=True):
-        same = old.get(step.id) == raw and step.id not in {item.id for item in request.failed}
+    for step, raw in zip(wanted.steps, given, strict=True):
+        same = request.steps.get(step.id) == raw and step.id not in failed
         if same and (step.id in request.started or asked.get(step.id) == step.approval):
             steps.append(raw)
             continue
@@ -261,11 +259,25 @@ def guarded(request: ReplanRequest, document: JsonObject) -> tuple[Flow, JsonObj
             reason = f"The new plan does more than the one that was agreed to: {step.tool}."
             step = step.model_copy(update={"approval": ApprovalPolicy(message=reason)})
             notes.append(f"Step {step.id} waits for an approval: {reason[0].lower()}{reason[1:]}")
-        approval = step.model_dump(mode="json", exclude_defaults=True).get("approval")
-        steps.append({**plain, **({"approval": approval} if step.approval is not None else {})})
         notes += [note for note in told if f" {step.id} waits " in note]
+        shown = _warning(request, step).model_dump(mode="json", exclude_defaults=True)
+        steps.append({"id": step.id, "tool": step.tool, **shown})
     final: JsonObject = {**document, "steps": steps}
     return Flow.model_validate(final), final, notes
+
+
+def _warning(request: ReplanRequest, step: Step) -> Step:
+    """Return a step so that who approves it knows what may have been done already."""
+    failed = next((item for item in request.failed if item.id == step.id), None)
+    if failed is None or failed.denied or step.approval is None:
+        return step
+    tool = request.registry.get(failed.tool)
+    if tool is None or tool.effects in HARMLESS:
+        return step
+    warning = f"{failed.tool} failed here before: what it does may have been done already."
+    told = " ".join(part for part in (step.approval.message, warning) if part)
+    approval = step.approval.model_copy(update={"message": told[:LONGEST_MESSAGE]})
+    return step.model_copy(update={"approval": approval})
 
 
 def _ceiling(request: ReplanRequest) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 import uuid
 from collections import Counter
@@ -70,7 +71,8 @@ class RuleRePlanner:
     async def _around(self, request: ReplanRequest, failed: FailedStep, edit: Edit) -> Edit:
         """Return the edit with a way around one failed step. Raises: NoWay."""
         if not failed.denied:
-            for tool in [*_alternatives(request, failed), *await self._chosen(request, failed)]:
+            alike = await asyncio.to_thread(_alternatives, request, failed)  # of a whole catalogue
+            for tool in [*alike, *await self._chosen(request, failed)]:
                 args = _args_for(request, failed, tool)
                 new: JsonObject = {"id": failed.id, "tool": tool.name, "args": args}
                 if "for_each" in request.steps[failed.id]:

@@ -370,6 +370,30 @@ def test_more_effects_than_the_plan_had_need_a_person() -> None:
     }  # fmt: skip
 
 
+def test_who_approves_is_told_what_may_have_been_done_already() -> None:
+    request = asked(LOOK, SAY, {**MAIL, "approval": {"message": "Mail Ada?"}}, failed="mail")
+    new: Any = {"id": "mail", "tool": "chat.post", "args": {"channel": "a", "text": "b"}}
+    flow, _, _ = guarded(request, edited(request, Edit(steps=(new,))))
+    approval = flow.steps[-1].approval
+    assert approval is not None
+    assert approval.message is not None
+    assert approval.message.startswith("Mail Ada? mail.send failed here before")
+    denied = replace(request, failed=(replace(request.failed[0], code="approval_rejected"),))
+    flow, _, _ = guarded(denied, edited(denied, Edit(steps=(new,))))
+    assert flow.steps[-1].approval is not None
+    assert flow.steps[-1].approval.message == "Mail Ada?"
+
+
+def test_what_undoes_a_new_step_needs_a_person_as_a_step_does() -> None:
+    request = asked(LOOK, SAY)
+    undo: Any = {"tool": "mail.send", "args": {"to": "ada@example.org", "body": "x"}}
+    new: Any = {"id": "look", "tool": "weather.backup", "args": {"city": "Oslo"},
+                "compensate": undo}  # fmt: skip
+    flow, _, _ = guarded(request, edited(request, Edit(steps=(new,))))
+    undoing = flow.steps[0].compensate
+    assert undoing is not None and undoing.approval is not None
+
+
 def test_what_nothing_has_changed_for_stays_as_it_is() -> None:
     """Also where its author wanted no approval that policy would ask for."""
     plain_mail = {key: value for key, value in MAIL.items() if key != "approval"}
