@@ -281,9 +281,9 @@ def _work(
         tries = _tries(step, tool, dice)
         lengths.append(_call_seconds(step, tool, tries, shift, dice))
         if tool.tokens is not None:
-            tokens += tries * draw(tool.tokens, dice, shift * tool.unsure)
+            tokens += tries * draw(tool.tokens, dice, shift * tool.unsure_spent)
         if tool.usd is not None:
-            usd += tries * draw(tool.usd, dice, shift * tool.unsure)
+            usd += tries * draw(tool.usd, dice, shift * tool.unsure_spent)
     play.tokens += tokens * factor
     play.usd += usd * factor
     play.calls += number if tool.calls_model else 0

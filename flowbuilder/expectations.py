@@ -52,6 +52,8 @@ class Expectation:
     at_once: int | None
     unsure: float
     """By how much all calls may differ from what is known, as a part of the logarithm."""
+    unsure_spent: float
+    """The same of tokens and money."""
     founded: bool
     """Whether history or author speak, or else the tool's kind."""
     person: Interval
@@ -95,6 +97,7 @@ def _by_kind(step: Step, tool: Tool | None, price: Price | None) -> Expectation:
         calls_model=model,
         at_once=None if tool is None else tool.concurrency,
         unsure=0.0 if seconds.low == seconds.high else _PRIOR_DRIFT,
+        unsure_spent=_PRIOR_DRIFT,
         founded=waits or (tool is not None and tool.effects is Effects.PURE and not model),
         person=_until(deadline),
     )
@@ -181,23 +184,29 @@ def _by_author(found: Expectation, hint: CostHint, price: Price | None) -> Expec
 
 
 def _by_history(found: Expectation, seen: ToolHistory, price: Price | None) -> Expectation:
-    tokens, usd = found.tokens, found.usd
     if seen.tokens is not None and seen.spent >= _FEW:
-        tokens = seen.tokens
-        usd = seen.usd if seen.usd is not None else _mixed(tokens, price)
+        found = replace(
+            found,
+            tokens=seen.tokens,
+            usd=seen.usd if seen.usd is not None else _mixed(seen.tokens, price),
+            unsure_spent=_doubt(seen.tokens, seen.spent),
+        )
     if seen.seconds is None or seen.calls < _FEW:
-        return replace(found, tokens=tokens, usd=usd)
+        return found
     return replace(
         found,
         seconds=seen.seconds,
         longest=math.inf,  # what was seen has kept the limit
-        tokens=tokens,
-        usd=usd,
         again=min(max(1 - 1 / max(seen.attempts, 1.0), 0.0), 0.9),
         failed=seen.failed,
-        unsure=math.hypot(_DRIFT, _width(seen.seconds) * 1.25 / math.sqrt(seen.calls)),
+        unsure=_doubt(seen.seconds, seen.calls),
         founded=True,
     )
+
+
+def _doubt(interval: Interval, calls: int) -> float:
+    """Return by how much all calls may differ from what so many of them were like."""
+    return math.hypot(_DRIFT, _width(interval) * 1.25 / math.sqrt(calls))
 
 
 def _width(interval: Interval) -> float:

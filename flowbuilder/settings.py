@@ -12,7 +12,8 @@ from typing import Annotated
 from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from flowbuilder.errors import SettingsError
+from flowbuilder.budget import Budget
+from flowbuilder.errors import InvalidValue, SettingsError
 from flowbuilder.flow import Duration
 
 
@@ -134,6 +135,15 @@ class Settings(BaseSettings):
         if isinstance(value, str):
             return [part.strip() for part in value.split(",") if part.strip()]
         return value
+
+    @field_validator("run_budget")
+    @classmethod
+    def _bounds(cls, value: str | None) -> str | None:
+        try:
+            Budget.read(value or None)
+        except InvalidValue as error:
+            raise ValueError(f"{error.message}. {error.hint or ''}".strip()) from None
+        return value or None
 
     @field_validator("database_url", "database_direct_url", mode="before")
     @classmethod

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from flowbuilder.budget import Budget, Spending
 from flowbuilder.client.session import Session
 from flowbuilder.costs import Estimate
-from flowbuilder.errors import Conflict, InvalidValue, SettingsError
+from flowbuilder.errors import Conflict
 from flowbuilder.flow import Flow, Step
 from flowbuilder.plan import Plan, Usage
 from flowbuilder.planner.base import PlanEvent
@@ -29,13 +29,8 @@ def budget_of(given: Bounds, settings: Settings) -> Budget | None:
 
     Raises:
         InvalidValue: `budget_invalid`.
-        SettingsError: The setting is no budget.
     """
-    own = Budget.read(given)
-    try:
-        usual = Budget.read(settings.run_budget)
-    except InvalidValue as error:
-        raise SettingsError(f"FLOWBUILDER_RUN_BUDGET: {error.message}") from None
+    own, usual = Budget.read(given), Budget.read(settings.run_budget)
     return usual if own is None else own.or_else(usual)
 
 
@@ -44,7 +39,7 @@ def spent_on(usage: Usage, more: Spending | None = None) -> Spending | None:
     spent = more or Spending()
     if usage.calls:
         tokens = usage.prompt_tokens + usage.completion_tokens
-        spent += Spending.of(tokens, usage.cost_usd)
+        spent += Spending.of(tokens, usage.cost_usd or None)  # no tokens are free: not known
     return spent or None
 
 

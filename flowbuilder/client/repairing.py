@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any, cast
 
+from flowbuilder.client.budgets import spent_on
 from flowbuilder.client.session import Session
 from flowbuilder.errors import (
     Conflict,
@@ -59,6 +60,7 @@ class Repair:
         """
         spent = Usage()
         try:
+            await self._count(claim)
             for _ in range(TRIES):
                 spent, stored = await self._once_over(claim, spent)
                 if stored:
@@ -66,6 +68,17 @@ class Repair:
             raise PlanningError("the run goes on faster than it can be planned anew")
         except (PlanningError, ModelError, DefinitionError, InvalidValue) as error:
             await self._refuse(claim, error, spent)
+
+    async def _count(self, claim: Claim) -> None:
+        """Count a re-plan against the run's budget, if it has one.
+
+        Raises:
+            PlanningError: There is no room for another one (budget_exceeded).
+        """
+        try:
+            await self._session.store.spend_budget(claim.run_id, replans=1)
+        except Conflict as error:
+            raise PlanningError(error.message, code=error.code) from None
 
     async def _once_over(self, claim: Claim, spent: Usage) -> tuple[Usage, bool]:
         """Plan and store; what was spent in all, and whether it is stored.
@@ -79,6 +92,7 @@ class Repair:
         request = await self._request(context)
         name, edit = await self._edit(request)
         spent += edit.usage
+        await store.spend_budget(claim.run_id, spent_on(edit.usage))
         if problems := judged(request, edit):  # whoever has made it
             raise PlanningError(
                 f"the new plan cannot be used: {problems[0].message}", problems=problems
@@ -143,8 +157,10 @@ class Repair:
     async def _refuse(self, claim: Claim, error: FlowBuilderError, spent: Usage) -> None:
         reason: JsonObject = {"code": error.code, "message": error.message[:_LONGEST_REASON]}
         last: Any = getattr(error, "usage", None)
-        spent += Usage(**last) if last else Usage()
         store = self._session.store
+        if last:
+            spent += Usage(**last)
+            await store.spend_budget(claim.run_id, spent_on(Usage(**last)))
         if not await store.refuse_replan(claim, reason, usage=spent.as_json()):
             raise _lost()
 

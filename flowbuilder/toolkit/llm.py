@@ -178,7 +178,7 @@ def _spend(
 ) -> None:
     """Take note of what a call has cost; where nobody counts, about as much."""
     tokens = 0 if usage is None else usage.prompt_tokens + usage.completion_tokens
-    cost = None if usage is None else usage.cost_usd
+    cost = usage.cost_usd or None if usage is not None else None  # no tokens are free: not known
     context.spend(tokens=tokens or _about(messages, answer), usd=cost)
 
 
@@ -188,7 +188,7 @@ def _outcome(error: ModelError, context: Context) -> Exception:
     What the failed tries have cost is spent all the same.
     """
     if error.tokens:
-        context.spend(tokens=error.tokens, usd=error.usd)
+        context.spend(tokens=error.tokens, usd=error.usd or None)
     if error.retryable:
         return Retry(error.message)
     return Fail(error.message, code=error.code)

@@ -102,13 +102,13 @@ async def test_without_a_budget_tools_may_spend_all_the_same(fb: FlowBuilder) ->
 @pytest.mark.parametrize(
     ("name", "paid"),
     [("process", (9, 0.75)), ("with_row", (9, None)), ("failing", (9, None)),
-     ("killed", (9, None))],
+     ("crashing", (9, None))],
 )  # fmt: skip
 async def test_whatever_becomes_of_an_attempt_is_paid(
     fb: FlowBuilder, name: str, paid: tuple[int, float | None]
 ) -> None:
     run = await fb.execute(flow(step("a", name, tokens=9)), budget="tokens=9")
-    if name in ("failing", "killed"):
+    if name in ("failing", "crashing"):
         assert (await failure(run))["code"] != "budget_exceeded"
     else:
         await run.result(timeout=WAIT)
@@ -270,7 +270,8 @@ async def test_estimates_learn_from_what_calls_took(fb: FlowBuilder) -> None:
     after = await fb.estimate(document)
     assert after.tokens.likely == pytest.approx(300, rel=0.1)
     assert after.cost_usd is None
-    assert after.seconds.likely <= before.seconds.likely
+    assert before.tokens == Interval(0, 0, 0)
+    assert 200 < after.tokens.low < after.tokens.high < 450
 
 
 async def test_plans_are_stored_with_their_estimate(dsn: str) -> None:

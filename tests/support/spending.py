@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from typing import Any
 
 from flowbuilder import Context, Fail, Tool, tool
@@ -31,13 +32,11 @@ def in_process(context: Context, tokens: int) -> int:
     return tokens
 
 
-@tool("spend.killed", process=True, timeout="0.5s")
-def killed(context: Context, tokens: int) -> None:
-    """Spend in a process that is killed before it ends."""
-    import time
-
+@tool("spend.crashing", process=True)
+def crashing(context: Context, tokens: int) -> None:
+    """Spend in a process that ends before it has answered."""
     context.spend(tokens=tokens)
-    time.sleep(60)
+    os._exit(3)
 
 
 @tool("spend.with_row", transactional=True, effects="write")
@@ -74,4 +73,4 @@ class Sleeper:
         return sleep
 
 
-TOOLS = (some, failing, in_process, killed, with_row, nonsense)
+TOOLS = (some, failing, in_process, crashing, with_row, nonsense)

@@ -64,8 +64,9 @@ def test_settings_say_what_a_caller_does_not() -> None:
     assert budget_of({"tokens": 7}, settings) == Budget(tokens=7, steps=5)
     assert budget_of(None, settings) == Budget(tokens=100, steps=5)
     assert budget_of(None, Settings()) is None
+    assert Settings(run_budget="").run_budget is None
     with pytest.raises(SettingsError, match="FLOWBUILDER_RUN_BUDGET"):
-        budget_of(None, Settings(run_budget="all"))
+        Settings.load(run_budget="all")
 
 
 @pytest.mark.parametrize(
@@ -89,6 +90,8 @@ def test_planning_without_a_model_costs_nothing() -> None:
     assert spent_on(Usage()) is None
     usage = Usage(calls=1, prompt_tokens=3, completion_tokens=4, cost_usd=0.1)
     assert spent_on(usage) == Spending(tokens=7, usd=0.1)
+    free = Usage(calls=1, prompt_tokens=3, cost_usd=0.0)
+    assert spent_on(free) == Spending(tokens=3, unpriced_tokens=3)
     assert spent_on(usage, Spending(tokens=1)) == Spending(tokens=8, usd=0.1)
 
 
