@@ -548,3 +548,17 @@ async def test_functions_of_this_process_stay_where_they_are(opened: Opener, dee
             document, functions={"seed": add, "sum": add}, replan=True
         )
         assert await run.result(timeout=WAIT) == {"sum": 22}
+
+
+async def test_a_budget_bounds_how_often_it_is_planned_anew(opened: Opener, deeds: Deeds) -> None:
+    deeds.broken = {"primary"}
+    async with opened() as builder:
+        run = await builder.execute(CHAIN, replan=True, budget={"replans": 1})
+        assert await run.result(timeout=WAIT) == {"tell": "saved"}
+        use = await run.budget()
+        assert use is not None and use.replans == 1
+        run = await builder.execute(CHAIN, replan=True, budget={"replans": 0})
+        with pytest.raises(RunFailed) as caught:
+            await run.result(timeout=WAIT)
+        assert caught.value.error["code"] == "out_of_order"
+        assert caught.value.error["replan"]["code"] == "budget_exceeded"

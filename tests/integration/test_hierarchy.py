@@ -15,8 +15,10 @@ from flowbuilder import FlowBuilder, PlanningError, Settings, tool
 from flowbuilder.cli.family import Family
 from flowbuilder.client import Run
 from flowbuilder.flow import Flow
+from flowbuilder.models.scripted import ScriptedModel
 from flowbuilder.plan import Plan
 from flowbuilder.planner.hierarchy import in_parts
+from flowbuilder.planner.hierarchy.model import in_parts_by_model
 from flowbuilder.toolkit.control import flow_run
 from flowbuilder.tools import ToolRegistry
 from tests.support.api import app_over, http, problem
@@ -234,3 +236,68 @@ async def test_a_goal_too_long_to_be_read_at_once_is_planned_part_by_part(
         with pytest.raises(PlanningError) as caught:
             await fb.plan(goal)
     assert caught.value.code == "too_many_subgoals"
+
+
+async def test_parts_that_a_model_made_hand_values_on_through_the_engine(
+    settings: Settings, tmp_path: Path
+) -> None:
+    goal = (
+        "Read the file sales.csv and keep only the rows where amount is greater than 100. "
+        "Write the rows as the file out.json. Write how many there are as the file count.txt."
+    )
+    division: Any = {
+        "subgoals": [
+            {
+                "id": "figures",
+                "goal": "Read the file sales.csv and keep only the rows where amount is greater "
+                "than 100.",
+                "gives": [
+                    {"name": "records", "type": "list", "about": "the rows"},
+                    {"name": "count", "type": "number", "about": "how many"},
+                ],
+            },
+            {
+                "id": "keep",
+                "goal": "Write the rows as the file out.json.",
+                "takes": [{"name": "rows", "from": "figures.records"}],
+            },
+            {
+                "id": "tell",
+                "goal": "Write how many there are as the file count.txt.",
+                "takes": [{"name": "number", "from": "figures.count"}],
+            },
+        ]
+    }
+    read: list[Any] = [
+        {"id": "r", "tool": "file.read", "args": {"path": "sales.csv"}},
+        {"id": "p", "tool": "csv.parse", "args": {"text": "${{ steps.r.text }}"}},
+        {
+            "id": "f",
+            "tool": "data.filter",
+            "args": {"records": "${{ steps.p.records }}", "where": {"amount": {"gt": 100}}},
+        },
+    ]
+    keep: dict[str, Any] = {"path": "out.json", "content": "${{ input.rows }}"}
+    tell: dict[str, Any] = {"path": "count.txt", "content": "${{ input.number }} rows"}
+    model = ScriptedModel(
+        [
+            division,
+            {"tasks": read},
+            {"tasks": [{"id": "w", "tool": "file.write", "args": keep}]},
+            {"tasks": [{"id": "w", "tool": "file.write", "args": tell}]},
+        ]
+    )
+    small = settings.model_copy(update={"plan_split": 2})
+    planner = in_parts_by_model(small, model)
+    async with FlowBuilder.connect(settings=small, planner=planner, worker=True) as fb:
+        plan = await fb.plan(goal)
+        assert plan.valid and [child.step for child in plan.children] == ["figures", "keep", "tell"]
+        run = await fb.accept_plan(plan)
+        assert await follow(fb, run) == ["w", "w"]
+        assert (await run.refresh()).status.value == "completed"
+        [memory] = await fb.memory.list()
+    assert memory.tools == ["file.read", "csv.parse", "data.filter", "file.write", "file.write"]
+    assert [row["name"] for row in json.loads((tmp_path / "out.json").read_text())] == [
+        "bob", "cid", "dan"
+    ]  # fmt: skip
+    assert (tmp_path / "count.txt").read_text() == "3 rows"

@@ -129,7 +129,7 @@ def settings(**changes: Any) -> Settings:
 
 
 async def events_of(model: Routed, goal: str = GOAL, **changes: Any) -> list[PlanEvent]:
-    extra = {name: changes.pop(name) for name in ("input",) if name in changes}
+    extra = {name: changes.pop(name) for name in ("input", "input_schema") if name in changes}
     request = PlanRequest(id=str(uuid.uuid4()), goal=goal, registry=ToolRegistry(TOOLS), **extra)
     planner = in_parts_by_model(settings(**changes), model)
     return [event async for event in planner.stream(request)]
@@ -193,6 +193,8 @@ async def test_an_approval_that_did_not_show_the_outside_data_is_not_enough() ->
     careful, notes = with_distrust(flow, ["text"], registry)
     assert careful.steps[1].approval is not None and len(notes) == 1
     assert careful.steps[1].args == flow.steps[1].args
+    other, notes = with_distrust(flow, ["another"], registry)
+    assert other == flow and notes == ()  # what the user gives is trusted beside it
 
 
 async def test_parts_with_faults_are_asked_for_again_with_all_of_them() -> None:
@@ -327,3 +329,28 @@ async def test_an_error_inside_a_part_names_the_part() -> None:
     with pytest.raises(PlanningError) as caught:
         await plan_of(Routed([PARTS], {**PLANS, MAIL_GOAL: refusing}))
     assert "the part tell" in caught.value.message
+
+
+async def test_a_shape_that_refers_to_itself_is_whole_in_the_part() -> None:
+    parts: dict[str, Any] = orjson.loads(orjson.dumps(PARTS))
+    parts["subgoals"][1]["takes"].append({"name": "who", "from": "input.who"})
+    mail = orjson.loads(orjson.dumps(MAIL).replace(b'"Ann"', b'"${{ input.who.name }}"'))
+    shape = {
+        "type": "object",
+        "properties": {"who": {"$ref": "#/$defs/Person"}},
+        "required": ["who"],
+        "$defs": {"Person": _object(name="string")},
+    }
+    plan = await plan_of(Routed([parts], {**PLANS, MAIL_GOAL: mail}), input_schema=shape)
+    declared = plan.children[1].input_schema
+    assert declared["properties"]["who"] == {"$ref": "#/$defs/who"}
+    assert declared["$defs"]["who"]["$ref"] == "#/$defs/who/$defs/Person"
+    assert declared["$defs"]["who"]["$defs"]["Person"] == _object(name="string")
+    assert plan.valid
+
+
+async def test_the_numbers_of_points_are_no_values() -> None:
+    goal = f"7. {PRICE_GOAL}\n8. {MAIL_GOAL}\n9. Be quick."
+    events = await events_of(Routed([PARTS], PLANS), goal)
+    assert not [event for event in events if event.type is PlanEventType.REPAIRED]
+    assert events[-1].plan is not None and len(events[-1].plan.children) == 2

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -32,11 +32,12 @@ def lifted(
     steps: Sequence[Step],
     flow: Flow,
     registry: ToolRegistry,
+    taken: Iterable[str] = (),
 ) -> Lifted | None:
     """Return the steps of a part with references in the place of answers.
 
-    Pointers of the questions go into `flow`. None: one asks for something that has no place in
-    a step's arguments.
+    Pointers of the questions go into `flow`; `taken` are members that the input has already. None:
+    one asks for something that has no place in a step's arguments.
     """
     changed = {step.id: step for step in steps}
     schemas: dict[str, JsonSchema] = {}
@@ -52,7 +53,7 @@ def lifted(
         step = changed[step_id]
         if len(parts) < 4 or parts[2] != "args":
             return None
-        name = f"{step_id}_{parts[-1]}"
+        name = free_name(f"{step_id}_{parts[-1]}", {*taken, *schemas})
         args = _put(dict(step.args), parts[3:], f"${{{{ input.{name} }}}}")
         if args is None:
             return None
@@ -60,6 +61,14 @@ def lifted(
         schemas[name] = _schema(step.tool, parts[3:], registry)
         moved.append((question.id, name, replace(question, id=f"{part}.{question.id}")))
     return Lifted(part=part, steps=changed, schemas=schemas, questions=tuple(moved))
+
+
+def free_name(wanted: str, taken: Collection[str]) -> str:
+    """Return a name that is not taken: the wanted one, or that with a number."""
+    name, number = wanted, 2
+    while name in taken:
+        name, number = f"{wanted}_{number}", number + 1
+    return name
 
 
 def _is_place(parts: Sequence[str]) -> bool:

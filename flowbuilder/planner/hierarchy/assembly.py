@@ -45,8 +45,12 @@ class Assembly:
 
 def taken_schema(part: Subgoal, parts: Sequence[Subgoal], request: PlanRequest) -> JsonSchema:
     """Return the input schema that a parent declares for a part: what its sources give."""
-    shapes = {take.name: _shape(take, parts, request) for take in part.takes}
+    shapes = _shapes(part, parts, request)
     return interface_schema(shapes, shapes.keys())
+
+
+def _shapes(part: Subgoal, parts: Sequence[Subgoal], request: PlanRequest) -> dict[str, JsonSchema]:
+    return {take.name: _shape(take, parts, request) for take in part.takes}
 
 
 def _shape(take: Take, parts: Sequence[Subgoal], request: PlanRequest) -> JsonSchema:
@@ -110,21 +114,17 @@ def _child(
     """Return a part as a child, the questions of it that its parent asks, and notes."""
     registry, flow = made.request.registry, item.plan.flow
     assert flow is not None
-    moved = lifted(item.part.id, item.plan.questions, flow.steps, flow, registry)
+    shapes = _shapes(item.part, [other.part for other in made.planned], made.request)
+    asked = item.plan.questions
+    moved = lifted(item.part.id, asked, flow.steps, flow, registry, shapes)
     if moved is None:
         raise PlanningError(
             f"the part {item.part.id} asks for something that cannot be handed to it",
             problems=item.plan.problems,
             code="subgoal_mismatch",
         )
-    parts = [other.part for other in made.planned]
-    declared = taken_schema(item.part, parts, made.request)
-    shapes = {name: {**shape} for name, shape in declared["properties"].items()}
-    for name, shape in moved.schemas.items():
-        shapes[name] = dict(shape)
+    shapes.update(moved.schemas)
     inputs = interface_schema(shapes, shapes.keys())
-    if "$defs" in declared:
-        inputs["$defs"] = {**declared["$defs"], **inputs.get("$defs", {})}
     given = {give.name: give.schema for give in item.part.gives if give.name in item.gives}
     changes: dict[str, Any] = {
         "steps": [moved.steps[step.id] for step in flow.steps],

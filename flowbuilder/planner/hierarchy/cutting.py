@@ -15,7 +15,7 @@ from flowbuilder.errors import Problem
 from flowbuilder.flow import Flow, Step
 from flowbuilder.graph import dependencies
 from flowbuilder.plan import Plan, PlanStatus, Question, SubPlan
-from flowbuilder.planner.hierarchy.asking import Lifted, lifted
+from flowbuilder.planner.hierarchy.asking import Lifted, free_name, lifted
 from flowbuilder.planner.hierarchy.grouping import Group
 from flowbuilder.planner.hierarchy.interface import (
     CHILD_TOOL,
@@ -99,10 +99,10 @@ def cut_flow(plan: Plan, flow: Flow, parts: Sequence[Part], registry: ToolRegist
     children: dict[str, SubPlan] = {}
     calls: dict[str, dict[str, Any]] = {}
     asked: list[Lifted] = []
+    members = [*(flow.input.get("properties") or {}), *(step.id for step in flow.steps)]
     for part in parts:
-        moved = lifted(
-            part.name, plan.questions, [flow.steps[n] for n in part.group], flow, registry
-        )
+        inside = [flow.steps[place] for place in part.group]
+        moved = lifted(part.name, plan.questions, inside, flow, registry, members)
         if moved is None:
             return None
         asked.append(moved)
@@ -166,8 +166,11 @@ class _Given:
 def _given(cut: Cut, outside: Sequence[str], inputs: Sequence[str], moved: Lifted) -> _Given:
     properties: Mapping[str, Any] = cut.flow.input.get("properties") or {}
     definitions = cut.flow.input.get("$defs")
-    input_names = {name: name or "whole_input" for name in inputs}
-    taken = {*input_names.values()}
+    taken = {*moved.schemas}
+    input_names: dict[str, str] = {}
+    for name in inputs:
+        input_names[name] = free_name(name or "whole_input", taken)
+        taken.add(input_names[name])
     schemas: dict[str, JsonSchema] = {}
     arguments: JsonObject = {}
     for name, inner in input_names.items():
@@ -177,7 +180,8 @@ def _given(cut: Cut, outside: Sequence[str], inputs: Sequence[str], moved: Lifte
         arguments[inner] = f"${{{{ {path} }}}}"
     step_names: dict[str, str] = {}
     for name in outside:
-        step_names[name] = _free(name, taken)
+        step_names[name] = free_name(name, taken)
+        taken.add(step_names[name])
         schemas[step_names[name]] = cut.output_schema(name)
         arguments[step_names[name]] = f"${{{{ {_from_parent(cut, name)} }}}}"
     for name, shape in moved.schemas.items():
@@ -303,14 +307,6 @@ def _from_parent(cut: Cut, name: str) -> str:
 def _place(pointer: str) -> int | None:
     parts = pointer.split("/")
     return int(parts[2]) if pointer.startswith("/steps/") and parts[2].isdigit() else None
-
-
-def _free(name: str, taken: set[str]) -> str:
-    wanted, number = name, 2
-    while wanted in taken:
-        wanted, number = f"{name}_{number}", number + 1
-    taken.add(wanted)
-    return wanted
 
 
 def _order(cut: Cut) -> Any:

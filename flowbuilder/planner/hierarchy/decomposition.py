@@ -12,6 +12,7 @@ import orjson
 from flowbuilder.errors import Fix, Problem, Severity
 from flowbuilder.flow import STEP_ID_PATTERN
 from flowbuilder.planner.evidence import Statement
+from flowbuilder.planner.hierarchy.sections import sections
 from flowbuilder.planner.literals import ARGUMENTS, Literal, literals
 from flowbuilder.types import JsonObject, JsonSchema, JsonValue
 
@@ -199,6 +200,7 @@ def _doubled(part: Subgoal, where: str) -> list[Problem]:
 def _literal_problems(parts: Sequence[Subgoal], goal: str, given_input: JsonValue) -> list[Problem]:
     """Return what the parts lost of the goal's addresses, numbers and quotations, or made up."""
     said = " ".join(part.goal for part in parts).lower()
+    goal = "\n".join(item.text for item in sections(goal))  # the numbers of points are no values
     problems = [
         _problem("subgoal_lost", "/subgoals", f"no part says {text!r}, which the goal names")
         for text in dict.fromkeys(item.text for item in literals(goal))

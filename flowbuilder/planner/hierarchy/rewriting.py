@@ -54,8 +54,6 @@ class Renaming:
             name = found[1] or WHOLE_INPUT
             if name in self.inputs:
                 return self.inputs[name] + path[found.end() :]
-            if WHOLE_INPUT in self.inputs:
-                return self.inputs[WHOLE_INPUT] + path[len("input") :]
         return path
 
 
