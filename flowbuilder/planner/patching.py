@@ -32,6 +32,9 @@ _POLICIES = frozenset(Step.model_fields) - {
     "id", "tool", "args", "for_each", "when", "depends_on",
 }  # fmt: skip
 
+#: Steps that one patch may add, besides those in the place of what it takes out.
+MOST_ADDED = 12
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Patch:
@@ -85,7 +88,7 @@ def patched(judged: Judgement, patch: Patch, ailing: Ailing, request: PlanReques
     assert judged.document is not None
     before = steps_of(judged.document)
     named = {str(step.get("id")) for step in before}
-    gone = _gone(patch, named, ailing.ids)
+    gone = _gone(patch, named, ailing)
     fresh = _fresh(patch.steps, named, request)
     new = {given: step for given, step in fresh.items() if given in ailing.ids}
     wrong = {item.pointer for item in ailing.problems}
@@ -100,21 +103,22 @@ def patched(judged: Judgement, patch: Patch, ailing: Ailing, request: PlanReques
         for place, step in enumerate(before)
     ]
     kept = [step for step in steps if step is not None]
-    for step in added:
+    for step in added[: MOST_ADDED + len(gone)]:
         kept.insert(_place_of(step, kept), step)
     return _finished(judged, {**judged.document, "steps": list(kept)}, request)
 
 
-def _gone(patch: Patch, named: Collection[str], ailing: Collection[str]) -> set[str]:
+def _gone(patch: Patch, named: Collection[str], ailing: Ailing) -> set[str]:
     """Return the ailing steps that a patch takes out.
 
-    A patch that holds all other steps, or names none of those that it was shown, is a whole plan:
-    what it leaves out goes.
+    A patch that holds all other steps is a whole plan: what it leaves out goes. So is one that
+    names none of the steps where all of them are wrong.
     """
     written = {str(step.get("id")) for step in patch.steps}
-    left = set(ailing) - written
-    others = set(named) - set(ailing)
-    is_whole = others <= written if others else bool(written) and left == set(ailing)
+    left = set(ailing.ids) - written
+    others = set(named) - ailing.ids
+    anew = bool(written) and set(named) == left == ailing.wrong
+    is_whole = others <= written if others else anew
     return left if is_whole else left & patch.removed
 
 
