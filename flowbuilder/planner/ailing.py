@@ -47,8 +47,6 @@ class Ailing:
     """Of the steps that may be changed."""
     ids: frozenset[str]
     """Of the same steps."""
-    wrong: frozenset[str]
-    """Of those of them that have problems themselves, and not only the plan as a whole."""
     tools: tuple[Tool, ...]
 
 
@@ -91,7 +89,6 @@ def ailing(judged: Judgement, request: PlanRequest, tools: Sequence[Tool]) -> Ai
     steps = steps_of(judged.document or {})
     problems = _first(ailments(judged))
     places = {place for problem in problems for place in _places_of(problem, steps)}
-    wrong = frozenset(str(steps[place].get("id")) for place in places)
     wanted: list[Tool] = []
     for problem in problems:
         if _place(problem.pointer) is None:
@@ -111,7 +108,6 @@ def ailing(judged: Judgement, request: PlanRequest, tools: Sequence[Tool]) -> Ai
         problems=problems,
         places=frozenset(places),
         ids=ids,
-        wrong=wrong,
         tools=tuple(shown.values()),
     )
 

@@ -83,12 +83,18 @@ def read_patch(text: str) -> Patch:
     )
 
 
-def patched(judged: Judgement, patch: Patch, ailing: Ailing, request: PlanRequest) -> Patched:
-    """Put a patch into a plan: change ailing steps, add others, and touch nothing else."""
+def patched(
+    judged: Judgement, patch: Patch, ailing: Ailing, request: PlanRequest, *, whole: bool = False
+) -> Patched:
+    """Put a patch into a plan: change ailing steps, add others, and touch nothing else.
+
+    `whole`: it was meant as the whole plan, so that ailing steps which it leaves out go.
+    """
     assert judged.document is not None
     before = steps_of(judged.document)
     named = {str(step.get("id")) for step in before}
-    gone = _gone(patch, named, ailing)
+    left = ailing.ids - {str(step.get("id")) for step in patch.steps}
+    gone = left if whole else left & patch.removed
     fresh = _fresh(patch.steps, named, request)
     new = {given: step for given, step in fresh.items() if given in ailing.ids}
     wrong = {item.pointer for item in ailing.problems}
@@ -108,18 +114,12 @@ def patched(judged: Judgement, patch: Patch, ailing: Ailing, request: PlanReques
     return _finished(judged, {**judged.document, "steps": list(kept)}, request)
 
 
-def _gone(patch: Patch, named: Collection[str], ailing: Ailing) -> set[str]:
-    """Return the ailing steps that a patch takes out.
-
-    A patch that holds all other steps is a whole plan: what it leaves out goes. So is one that
-    names none of the steps where all of them are wrong.
-    """
+def may_be_whole(judged: Judgement, patch: Patch, ailing: Ailing) -> bool:
+    """Whether a patch may be a whole plan: it holds all steps that stay, or only other ones."""
+    named = {str(step.get("id")) for step in steps_of(judged.document or {})}
     written = {str(step.get("id")) for step in patch.steps}
-    left = set(ailing.ids) - written
-    others = set(named) - ailing.ids
-    anew = bool(written) and set(named) == left == ailing.wrong
-    is_whole = others <= written if others else anew
-    return left if is_whole else left & patch.removed
+    others = named - ailing.ids
+    return bool(written) and (others <= written if others else not written & named)
 
 
 def _deed(step: JsonObject) -> list[JsonValue]:

@@ -22,6 +22,7 @@ from flowbuilder.errors import (
 from flowbuilder.models import LanguageModel
 from flowbuilder.planner import prompting
 from flowbuilder.planner.ailing import (
+    Ailing,
     ailing,
     fingerprint,
     is_ailing,
@@ -30,7 +31,7 @@ from flowbuilder.planner.ailing import (
 from flowbuilder.planner.base import PlanEvent
 from flowbuilder.planner.document import steps_of
 from flowbuilder.planner.judging import Judgement, assess, judge_draft
-from flowbuilder.planner.patching import MOST_ADDED, patched, read_patch
+from flowbuilder.planner.patching import MOST_ADDED, Patch, may_be_whole, patched, read_patch
 from flowbuilder.planner.questioning import question_errors
 from flowbuilder.planner.repairing import without_errors
 from flowbuilder.planner.schema import patch_schema
@@ -90,7 +91,7 @@ class PatchRounds:
             found = self._doubted(found)
             before = steps_of(current.document or {})
             yield repaired(number, current.to_mend, self._news(found), before, found)
-            self.best = min(self.best, found, key=lambda item: item.rank)
+            self.best = min(self.best, found, key=_badness)
             if fingerprint(found) == fingerprint(current):
                 break
             current = found
@@ -140,7 +141,17 @@ class PatchRounds:
                 usage=work.usage.as_json(),
                 hint="Leave that part out, or bring a tool for it.",
             )
-        made = patched(judged, patch, found, work.request)
+        literal = self._with(judged, patch, found)
+        if not may_be_whole(judged, patch, found):
+            return literal
+        return min(literal, self._with(judged, patch, found, whole=True), key=_badness)
+
+    def _with(
+        self, judged: Judgement, patch: Patch, found: Ailing, *, whole: bool = False
+    ) -> Judgement:
+        """Return a plan with a patch in it, and with what needs no model mended of the patch."""
+        work = self._work
+        made = patched(judged, patch, found, work.request, whole=whole)
         after = assess(made.draft, work.request, work.opinion, doubts=made.doubts, strict=True)
         after = replace(after, notes=(*judged.notes, *made.notes))
         return self._repaired(after, keep=_sound(after) - made.touched)
@@ -203,6 +214,10 @@ class PatchRounds:
             doubts=tuple(doubts),
             notes=(*best.notes, *found.notes),
         )
+
+
+def _badness(judged: Judgement) -> tuple[int, int, int]:
+    return judged.rank
 
 
 def _undoubted(judged: Judgement) -> Judgement:

@@ -15,7 +15,7 @@ from flowbuilder.planner.ailing import Ailing, ailing, fingerprint
 from flowbuilder.planner.base import PlanEvent, PlanEventType, PlanRequest
 from flowbuilder.planner.judging import Judgement, judge
 from flowbuilder.planner.model import ModelPlanner
-from flowbuilder.planner.patching import Patch, patched, read_patch
+from flowbuilder.planner.patching import Patch, may_be_whole, patched, read_patch
 from flowbuilder.planner.schema import patch_schema
 from flowbuilder.settings import Settings
 from flowbuilder.tools import ToolRegistry, tool
@@ -149,7 +149,8 @@ def test_a_whole_plan_is_read_as_a_patch() -> None:
     found = about(judged)
     assert found.ids == {"heat", "twice"}
     whole = Patch(steps=(LOAD, {**MIX, "args": {"colour": "red"}}, HEAT, PIN))
-    made = patched(judged, whole, found, request_for())
+    assert may_be_whole(judged, whole, found)
+    made = patched(judged, whole, found, request_for(), whole=True)
     steps: Any = made.draft.document["steps"]
     assert [step["id"] for step in steps] == ["load", "mix", "heat", "pin"]
     assert steps[1]["args"] == {"colour": "celadon"}
