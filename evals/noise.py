@@ -192,11 +192,12 @@ async def _golds(
     dataset: Dataset, settings: Settings, left_out: Counter[str], cases: Iterable[Case]
 ) -> AsyncIterator[tuple[Case, JsonObject, ToolRegistry]]:
     """Yield the cases that have a gold plan that can stand, with it and their tools."""
-    shared = load_registry(settings, dataset.tools)
+    described = bool(dataset.catalogue) or any(case.catalogue for case in dataset.cases)
+    shared = (
+        described_tools(dataset.catalogue) if described else load_registry(settings, dataset.tools)
+    )
     for case in cases:
-        registry = shared
-        if dataset.catalogue or case.catalogue:
-            registry = described_tools(dataset.tools_for(case))
+        registry = described_tools(dataset.tools_for(case)) if case.catalogue else shared
         gold = case.expect.flow or await _ruled(case, registry, settings)
         if gold is None:
             left_out["no gold plan"] += 1
@@ -255,7 +256,7 @@ def _kept(tried: _Try) -> tuple[int, tuple[str, ...]]:
     steps = [event.data for event in tried.events if event.type is PlanEventType.STEP_ADDED]
     written = {str(step["id"]): step for data in steps if isinstance(step := data["step"], dict)}
     asked = {item.pointer for item in tried.plan.questions}
-    named: set[str] = set()
+    named = {name for name, count in _counted(steps).items() if count > 1}  # told apart by repair
     altered: list[str] = []
     requests = iter(tried.model.requests[1:])
     for event in tried.events:
@@ -275,6 +276,10 @@ def _kept(tried: _Try) -> tuple[int, tuple[str, ...]]:
     left = [name for name in written if name not in named]
     altered += [name for name in left if _text(written[name]) != _text(now.get(name, {}))]
     return len(left), tuple(altered)
+
+
+def _counted(told: Sequence[JsonObject]) -> Counter[str]:
+    return Counter(str(step["id"]) for data in told if isinstance(step := data["step"], dict))
 
 
 def _text(step: JsonObject) -> bytes:

@@ -9,16 +9,19 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Sequence
+from functools import lru_cache
 
 _WORD = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])|\d+")
 _LETTERS = re.compile(r"[^\W_]+")
 #: Letters that two words must share at their beginning to count as the same.
 _STEM = 4
 _LONGEST = 200
+_REMEMBERED = 8192
 _SHORT = 4
 _ALIKE = 0.8
 
 
+@lru_cache(maxsize=_REMEMBERED)
 def plain(name: str) -> str:
     """Return a name's letters and digits alone, in lower case."""
     return "".join(character for character in name.lower() if character.isalnum())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -62,19 +62,31 @@ def mended(gold: JsonObject, shown: Shown) -> JsonObject:
 
 
 def _names(steps: list[Any], shown: Shown) -> dict[str, str]:
-    """Return the plan's ids of gold steps: the same, one of the same tool, else a new one."""
-    free = {**{str(step["id"]): str(step.get("tool")) for step in shown.steps}, **shown.others}
+    """Return the plan's ids of gold steps: of a step that does the same, else a new one.
+
+    The same name and tool are surest, then the same tool, then the name of a step that may change.
+    """
+    known = {**{str(step["id"]): str(step.get("tool")) for step in shown.steps}, **shown.others}
+    free = dict(known)
     names: dict[str, str] = {}
+
+    def take(fits: Callable[[JsonObject, str], bool]) -> None:
+        for step in steps:
+            given = str(step["id"])
+            found = [name for name in free if fits(step, name)] if given not in names else []
+            if found:
+                names[given] = found[0]
+                del free[found[0]]
+
+    take(lambda step, name: name == step["id"] and free[name] == step["tool"])
+    take(lambda step, name: free[name] == step["tool"])
+    take(lambda step, name: name == step["id"] and name not in shown.others)
     for step in steps:
-        if (given := str(step["id"])) in free:
-            names[given] = given
-            del free[given]
-    for step in steps:
-        given = str(step["id"])
-        if given not in names:
-            alike = [name for name, tool in free.items() if tool == step["tool"]]
-            names[given] = alike[0] if alike else given
-            free.pop(names[given], None)
+        given = name = str(step["id"])
+        number = 2
+        while given not in names and name in {*known, *names.values()}:
+            name, number = f"{given}_{number}", number + 1
+        names.setdefault(given, name)
     return names
 
 

@@ -122,6 +122,23 @@ def parity(
     )
 
 
+def noise(
+    context: typer.Context,
+    suite: Annotated[str, typer.Argument(metavar="SUITE", help="Name of a suite, or its file.")],
+    rate: Annotated[
+        float, typer.Option(min=0, max=1, help="How likely a step is written with a defect.")
+    ] = 0.2,
+    seed: Annotated[int, typer.Option(help="Of all that is drawn.")] = 1,
+    most: Annotated[
+        int | None, typer.Option("--most", min=1, help="Look at the first cases only.")
+    ] = None,
+) -> None:
+    """Plan with a model that errs at a known rate; 1 when mending misses its bars."""
+    from flowbuilder.cli import measuring
+
+    perform(context.obj.printer(), measuring.noise(context.obj, suite, rate, seed, most))
+
+
 def schema(context: typer.Context) -> None:
     """Print the JSON Schema of suite files."""
     from flowbuilder.cli import importing
@@ -137,4 +154,5 @@ def add_commands(app: typer.Typer) -> None:
     app.command("compare")(compare)
     app.command("import")(import_suite)
     app.command("parity")(parity)
+    app.command("noise")(noise)
     app.command("schema")(schema)

@@ -77,6 +77,22 @@ def suites(options: Options) -> int:
     return OK
 
 
+async def noise(options: Options, name: str, rate: float, seed: int, most: int | None) -> int:
+    """Measure what a model that errs costs; the figures as JSON, or a line each."""
+    from flowbuilder.evals.noise import measure_noise
+
+    printer = options.printer()
+    dataset = named_suite(name)
+    report = await measure_noise(dataset, options.settings(), rate=rate, seed=seed, most=most)
+    figures = report.as_json()
+    if printer.as_json:
+        printer.line({"type": "noise", "suite": dataset.suite, **figures})
+    else:
+        for key, value in figures.items():
+            printer.say(f"{key.replace('_', ' ')}: {value}")
+    return OK if report.passed else FAILED
+
+
 def compare(
     options: Options,
     before: Path,

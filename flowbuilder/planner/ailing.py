@@ -20,6 +20,8 @@ from flowbuilder.types import JsonObject
 
 #: Tools that are shown beside those of the ailing steps, and steps where none is pointed at.
 _MOST_TOOLS, _MOST_STEPS = 8, 12
+#: Steps with problems that one round is about, and their problems; more are for the next.
+_MOST_AILING, _MOST_PROBLEMS = 40, 80
 #: Steps that stay and are shown by a line.
 _MOST_OTHERS = 40
 _WORD = re.compile(r"[a-z]{3,}")
@@ -50,8 +52,9 @@ class Ailing:
 
 def ailments(judged: Judgement) -> tuple[Problem, ...]:
     """Return what a model is asked to mend: errors, and doubts of what it wrote itself."""
+    doubts = set(judged.doubts)
     return tuple(
-        item for item in judged.to_mend if item.code not in TOLD_ONLY and item not in judged.doubts
+        item for item in judged.to_mend if item.code not in TOLD_ONLY and item not in doubts
     )
 
 
@@ -84,11 +87,10 @@ def _place(pointer: str) -> int | None:
 def ailing(judged: Judgement, request: PlanRequest, tools: Sequence[Tool]) -> Ailing:
     """Return what a round is about. `tools` are all that may be shown, the likeliest first."""
     steps = steps_of(judged.document or {})
-    problems = ailments(judged)
-    places: set[int] = set()
+    problems = _first(ailments(judged))
+    places = {place for problem in problems for place in _places_of(problem, steps)}
     wanted: list[Tool] = []
     for problem in problems:
-        places.update(_places_of(problem, steps))
         if _place(problem.pointer) is None:
             found, needed = _by_goal(problem, steps, request, tools)
             places |= found
@@ -102,7 +104,26 @@ def ailing(judged: Judgement, request: PlanRequest, tools: Sequence[Tool]) -> Ai
     if not shown:
         shown = {tool.name: tool for tool in tools[:_MOST_TOOLS]}
     ids = frozenset(str(steps[place].get("id")) for place in places)
-    return Ailing(problems=problems, places=frozenset(places), ids=ids, tools=tuple(shown.values()))
+    return Ailing(
+        problems=problems,
+        places=frozenset(places),
+        ids=ids,
+        tools=tuple(shown.values()),
+    )
+
+
+def _first(problems: Sequence[Problem]) -> tuple[Problem, ...]:
+    """Return what one round can be about: the problems of the first steps, and of the whole."""
+    kept: list[Problem] = []
+    places: set[int] = set()
+    for problem in problems:
+        place = _place(problem.pointer)
+        if place is not None and place not in places and len(places) >= _MOST_AILING:
+            continue
+        if place is not None:
+            places.add(place)
+        kept.append(problem)
+    return tuple(kept[:_MOST_PROBLEMS])
 
 
 def _places_of(problem: Problem, steps: Sequence[JsonObject]) -> Iterator[int]:

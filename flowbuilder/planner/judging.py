@@ -12,6 +12,7 @@ from flowbuilder.plan import Question
 from flowbuilder.planner import prompting
 from flowbuilder.planner.asking import answers_later, needed
 from flowbuilder.planner.base import PlanRequest
+from flowbuilder.planner.coercion import coerce
 from flowbuilder.planner.comparisons import lost_comparisons
 from flowbuilder.planner.forgetting import forgotten_changes
 from flowbuilder.planner.grounding import Ground, stray_steps
@@ -34,6 +35,7 @@ from flowbuilder.planner.sources import unread_problems
 from flowbuilder.planner.surplus import claimed_results
 from flowbuilder.planner.unsupported import unsupported_values
 from flowbuilder.planner.wire import Draft, draft, read_answer, to_answer
+from flowbuilder.planner.wording import write_out
 from flowbuilder.tools import HARMLESS, Effects, Tool
 from flowbuilder.types import JsonObject
 from flowbuilder.validation import validate
@@ -251,6 +253,15 @@ def assess(
         questions=tuple(questions),
         doubts=tuple(doubts),
     )
+
+
+def judge_beginning(
+    steps: Sequence[JsonObject], request: PlanRequest, opinion: Opinion = _NO_OPINION
+) -> Judgement:
+    """Check the first steps of an answer; nothing is left out that the others may need."""
+    made = _draft(steps, request)
+    notes = coerce(made.document, request.registry) + write_out(made.document, request.registry)
+    return replace(assess(made, request, opinion, strict=True), notes=tuple(notes))
 
 
 def missing_tools(judged: Judgement, request: PlanRequest) -> list[Tool]:

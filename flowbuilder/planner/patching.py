@@ -32,6 +32,9 @@ _POLICIES = frozenset(Step.model_fields) - {
     "id", "tool", "args", "for_each", "when", "depends_on",
 }  # fmt: skip
 
+#: Steps that one patch may add, besides those in the place of what it takes out.
+MOST_ADDED = 12
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Patch:
@@ -80,12 +83,18 @@ def read_patch(text: str) -> Patch:
     )
 
 
-def patched(judged: Judgement, patch: Patch, ailing: Ailing, request: PlanRequest) -> Patched:
-    """Put a patch into a plan: change ailing steps, add others, and touch nothing else."""
+def patched(
+    judged: Judgement, patch: Patch, ailing: Ailing, request: PlanRequest, *, whole: bool = False
+) -> Patched:
+    """Put a patch into a plan: change ailing steps, add others, and touch nothing else.
+
+    `whole`: it was meant as the whole plan, so that ailing steps which it leaves out go.
+    """
     assert judged.document is not None
     before = steps_of(judged.document)
     named = {str(step.get("id")) for step in before}
-    gone = _gone(patch, named, ailing.ids)
+    left = ailing.ids - {str(step.get("id")) for step in patch.steps}
+    gone = left if whole else left & patch.removed
     fresh = _fresh(patch.steps, named, request)
     new = {given: step for given, step in fresh.items() if given in ailing.ids}
     wrong = {item.pointer for item in ailing.problems}
@@ -100,22 +109,17 @@ def patched(judged: Judgement, patch: Patch, ailing: Ailing, request: PlanReques
         for place, step in enumerate(before)
     ]
     kept = [step for step in steps if step is not None]
-    for step in added:
+    for step in added[: MOST_ADDED + len(gone)]:
         kept.insert(_place_of(step, kept), step)
     return _finished(judged, {**judged.document, "steps": list(kept)}, request)
 
 
-def _gone(patch: Patch, named: Collection[str], ailing: Collection[str]) -> set[str]:
-    """Return the ailing steps that a patch takes out.
-
-    A patch that holds all other steps, or names none of those that it was shown, is a whole plan:
-    what it leaves out goes.
-    """
+def may_be_whole(judged: Judgement, patch: Patch, ailing: Ailing) -> bool:
+    """Whether a patch may be a whole plan: it holds all steps that stay, or only other ones."""
+    named = {str(step.get("id")) for step in steps_of(judged.document or {})}
     written = {str(step.get("id")) for step in patch.steps}
-    left = set(ailing) - written
-    others = set(named) - set(ailing)
-    is_whole = others <= written if others else bool(written) and left == set(ailing)
-    return left if is_whole else left & patch.removed
+    others = named - ailing.ids
+    return bool(written) and (others <= written if others else not written & named)
 
 
 def _deed(step: JsonObject) -> list[JsonValue]:

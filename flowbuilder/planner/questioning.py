@@ -20,8 +20,8 @@ from flowbuilder.strictjson import dumps
 _OF_VALUES = frozenset(
     {
         "argument_type", "missing_argument", "reference_root", "reference_spelling",
-        "reference_syntax", "self_dependency", "unknown_input_field", "unknown_output_field",
-        "unknown_step_reference",
+        "reference_syntax", "self_dependency", "unknown_argument", "unknown_input_field",
+        "unknown_output_field", "unknown_step_reference",
     }
 )  # fmt: skip
 _ARGUMENT = re.compile(r"/steps/(\d+)/args(?:/([^/]+)(?:/.*)?)?$")
@@ -31,7 +31,7 @@ _MISSING = re.compile(r"needs '([^']+)'$")
 def question_errors(judged: Judgement, request: PlanRequest) -> Judgement:
     """Return a plan with questions in the place of its errors; the same one if some are no values.
 
-    An optional argument is left out instead, which leaves a doubt.
+    An argument that is optional or that the tool does not take is left out, which leaves a doubt.
     """
     found = {_argument_of(item) for item in judged.errors}
     if judged.document is None or None in found or not found:
@@ -42,12 +42,12 @@ def question_errors(judged: Judgement, request: PlanRequest) -> Judgement:
     for place, name in sorted(item for item in found if item is not None):
         step = steps_of(document)[place]
         tool = tool_of(step, request.registry)
-        shapes = tool.input_schema.get("properties", {}) if tool is not None else {}
         arguments = step.get("args")
-        if name not in shapes or not isinstance(arguments, dict):
+        if tool is None or not isinstance(arguments, dict):
             return judged
+        shapes = tool.input_schema.get("properties", {})
         value = arguments.pop(name, None)
-        if tool is not None and name in tool.input_schema.get("required", ()):
+        if name in shapes and name in tool.input_schema.get("required", ()):
             questions.append(_question(place, step, name, shapes[name]))
         else:
             doubts.append(_left_out(place, name, value))
@@ -76,6 +76,6 @@ def _left_out(place: int, name: str, value: Any) -> Problem:
     return Problem(
         code="plan_mended",
         pointer=f"/steps/{place}/args",
-        message=f"the optional argument {name} was left out: {dumps(value).decode()[:120]}",
+        message=f"the argument {name} was left out: {dumps(value).decode()[:120]}",
         severity=Severity.WARNING,
     )

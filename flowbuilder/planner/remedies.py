@@ -14,6 +14,7 @@ from flowbuilder.planner.coercion import coerce
 from flowbuilder.planner.comparisons import mend_comparisons
 from flowbuilder.planner.connecting import connect, skip_readers
 from flowbuilder.planner.directness import give_directly
+from flowbuilder.planner.document import steps_of
 from flowbuilder.planner.doubles import leave_out_copies, leave_out_doubles
 from flowbuilder.planner.finding import answer_by_look_up, look_up_receivers
 from flowbuilder.planner.forgetting import leave_out_shortening
@@ -36,12 +37,21 @@ from flowbuilder.planner.wording import write_out
 from flowbuilder.types import JsonObject
 from flowbuilder.validation import validate
 
+#: Steps of a plan that is looked at so closely.
+_LONGEST = 100
+
 
 def remedied(
     made: Draft, request: PlanRequest, ground: Ground, *, strict: bool
 ) -> tuple[Draft, list[str], list[Problem]]:
-    """Mend what is certain; return the notes for it, and warnings for what is less certain."""
+    """Mend what is certain; return the notes for it, and warnings for what is less certain.
+
+    In a very long plan only values are respelt: small models, whose habits the rest is about, write
+    none, and it compares every step with every other.
+    """
     document, registry = made.document, request.registry
+    if len(steps_of(document)) > _LONGEST:
+        return made, coerce(document, registry) + write_out(document, registry), []
     notes = coerce(document, registry) + name_languages(document, registry, request.goal)
     notes += drop_conditions(document, request)
     notes += drop_examples(document, registry, request.goal)

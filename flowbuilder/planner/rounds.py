@@ -11,10 +11,18 @@ import copy
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
 from dataclasses import replace
 
-from flowbuilder.errors import ModelError, ModelOutputError, NoFittingTool
+from flowbuilder.errors import (
+    Fix,
+    ModelError,
+    ModelOutputError,
+    NoFittingTool,
+    Problem,
+    Severity,
+)
 from flowbuilder.models import LanguageModel
 from flowbuilder.planner import prompting
 from flowbuilder.planner.ailing import (
+    Ailing,
     ailing,
     fingerprint,
     is_ailing,
@@ -23,12 +31,13 @@ from flowbuilder.planner.ailing import (
 from flowbuilder.planner.base import PlanEvent
 from flowbuilder.planner.document import steps_of
 from flowbuilder.planner.judging import Judgement, assess, judge_draft
-from flowbuilder.planner.patching import patched, read_patch
+from flowbuilder.planner.patching import MOST_ADDED, Patch, may_be_whole, patched, read_patch
 from flowbuilder.planner.questioning import question_errors
 from flowbuilder.planner.repairing import without_errors
 from flowbuilder.planner.schema import patch_schema
 from flowbuilder.planner.streaming import require_size
 from flowbuilder.planner.telling import repaired, sentence
+from flowbuilder.planner.unsupported import unsupported_values
 from flowbuilder.planner.wire import Draft
 from flowbuilder.planner.work import Work
 from flowbuilder.settings import Settings
@@ -36,8 +45,7 @@ from flowbuilder.types import JsonObject
 
 #: Rounds of a model, whatever the settings allow.
 MOST_ROUNDS = 2
-#: Steps that one patch may add.
-_MOST_ADDED = 12
+_UNSTATED = "value_unstated"
 
 Rewriting = Callable[..., Awaitable[Judgement]]
 
@@ -69,7 +77,7 @@ class PatchRounds:
             ModelError: The provider failed, and what there is by then is no plan.
             NoFittingTool: The model says that the goal is not possible.
         """
-        current = self._repaired(judged)
+        current = self._doubted(self._repaired(judged))
         if notes := self._news(current):
             wrong = judged.errors if current is not judged else ()
             yield repaired(0, wrong, notes, written, current)
@@ -80,13 +88,18 @@ class PatchRounds:
             found = await self._round(current, fresh=number > 1)
             if found is None:
                 break
+            found = self._doubted(found)
             before = steps_of(current.document or {})
             yield repaired(number, current.to_mend, self._news(found), before, found)
-            self.best = min(self.best, found, key=lambda item: item.rank)
+            self.best = min(self.best, found, key=_badness)
             if fingerprint(found) == fingerprint(current):
                 break
             current = found
-        self.best = self._settled(self.best)
+        unsettled, settled = self.best, self._settled(self.best)
+        if settled is not unsettled:
+            before = steps_of(unsettled.document or {})
+            yield repaired(0, unsettled.errors, self._news(settled), before, settled)
+        self.best = _undoubted(settled)
 
     def _news(self, judged: Judgement) -> tuple[str, ...]:
         """Return what was done to a plan and not told yet, a sentence each."""
@@ -112,7 +125,7 @@ class PatchRounds:
         parts = request_parts(judged, found, work.request)
         reply = await self._model.complete_steps(
             prompting.patch_messages(work.request, **parts),
-            patch_schema(found.tools, sorted(found.ids), most_added=_MOST_ADDED),
+            patch_schema(found.tools, sorted(found.ids), most_added=MOST_ADDED),
         )
         work.count(reply)
         require_size(reply.text, self._settings)
@@ -128,13 +141,43 @@ class PatchRounds:
                 usage=work.usage.as_json(),
                 hint="Leave that part out, or bring a tool for it.",
             )
-        made = patched(judged, patch, found, work.request)
+        literal = self._with(judged, patch, found)
+        if not may_be_whole(judged, patch, found):
+            return literal
+        return min(literal, self._with(judged, patch, found, whole=True), key=_badness)
+
+    def _with(
+        self, judged: Judgement, patch: Patch, found: Ailing, *, whole: bool = False
+    ) -> Judgement:
+        """Return a plan with a patch in it, and with what needs no model mended of the patch."""
+        work = self._work
+        made = patched(judged, patch, found, work.request, whole=whole)
         after = assess(made.draft, work.request, work.opinion, doubts=made.doubts, strict=True)
         after = replace(after, notes=(*judged.notes, *made.notes))
         return self._repaired(after, keep=_sound(after) - made.touched)
 
     def _repaired(self, judged: Judgement, *, keep: Collection[str] = ()) -> Judgement:
         return without_errors(judged, self._work, keep=keep, guess=False)
+
+    def _doubted(self, judged: Judgement) -> Judgement:
+        """Return a plan with a doubt for each value that nobody stated: the model may know better.
+
+        What it stays with is asked of a person in the end.
+        """
+        if judged.document is None or judged.unfit:
+            return judged
+        found = [
+            Problem(
+                code=_UNSTATED,
+                pointer=question.pointer,
+                message="neither the goal nor the input states this value",
+                hint="Take what they state or a step gives, or write ${{ ask: the question }}.",
+                severity=Severity.WARNING,
+                fix=Fix.MODEL,
+            )
+            for question in unsupported_values(judged.document, self._work.request)
+        ]
+        return replace(judged, problems=(*judged.problems, *found)) if found else judged
 
     def _settled(self, best: Judgement) -> Judgement:
         """Return the best plan with what nobody could mend guessed, left out or asked; or as it is.
@@ -171,6 +214,16 @@ class PatchRounds:
             doubts=tuple(doubts),
             notes=(*best.notes, *found.notes),
         )
+
+
+def _badness(judged: Judgement) -> tuple[int, int, int]:
+    return judged.rank
+
+
+def _undoubted(judged: Judgement) -> Judgement:
+    """Return a plan without the doubts that become questions."""
+    left = tuple(item for item in judged.problems if item.code != _UNSTATED)
+    return replace(judged, problems=left)
 
 
 def _blocking(judged: Judgement) -> bool:

@@ -9,10 +9,10 @@ from flowbuilder.errors import Fix, InvalidValue, Problem
 from flowbuilder.models import Message, Reply
 from flowbuilder.plan import Usage
 from flowbuilder.planner.base import PlanRequest
-from flowbuilder.planner.judging import Judgement, judge, truncated
+from flowbuilder.planner.judging import Judgement, judge, judge_beginning, truncated
 from flowbuilder.planner.relevance import Relevance
 from flowbuilder.planner.second_opinion import Opinion
-from flowbuilder.strictjson import DOCUMENT_LIMITS, check, dumps
+from flowbuilder.strictjson import DOCUMENT_LIMITS, check
 from flowbuilder.tools import Tool
 from flowbuilder.types import JsonObject, JsonSchema, JsonValue
 
@@ -53,7 +53,7 @@ class Work:
             check({"tasks": listed}, limits=DOCUMENT_LIMITS)
         except InvalidValue:
             return None
-        judged = judge(dumps({"tasks": listed}).decode(), self.request, self.opinion, strict=True)
+        judged = judge_beginning(steps, self.request, self.opinion)
         problem = Problem(
             code="answer_cut",
             pointer="",

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import islice
 from typing import TypeAlias
 
 from flowbuilder.errors import Fix, Problem, Severity
@@ -59,9 +60,11 @@ _MENDERS: tuple[Mender, ...] = (
 )
 #: Mendings of one mender that are tried one by one before the next; more are left for a model.
 _MOST_TRIED = 60
+#: Mendings of one mender that are taken at once.
+_MOST_AT_ONCE = 200
 #: Steps that may be judged while one document is mended, the same step each time counted: what
 #: takes more is left as it is then.
-_MOST_JUDGED = 50_000
+_MOST_JUDGED = 10_000
 _EMPTY: tuple[object, ...] = (None, "", [], {})
 
 
@@ -138,24 +141,35 @@ class _Work:
     def apply(self, mender: Mender) -> bool:
         """Let a mender mend what it can; return whether it has changed anything."""
         changed = False
-        while not self.found.valid and (self._all(mender) or self._first(mender)):
+        vain: set[str] = set()
+        while not (self.found.valid or self.judged > _MOST_JUDGED) and (
+            self._all(mender) or self._first(mender, vain)
+        ):
             changed = True
         return changed
 
     def _all(self, mender: Mender) -> bool:
         """Take the one way of every mending that has only one, at once."""
-        sure = [item for item in self._mendings(mender) if len(item.ways) == 1]
+        sure = [item for item in self._some(mender) if len(item.ways) == 1]
         if len(sure) < 2:
             return False
         return self._take([_apart(sure)])
 
-    def _first(self, mender: Mender) -> bool:
-        """Take the best way of the first mending that makes anything better."""
-        for number, mending in enumerate(self._mendings(mender)):
-            if number >= _MOST_TRIED or self.judged > _MOST_JUDGED:
+    def _first(self, mender: Mender, vain: set[str]) -> bool:
+        """Take the best way of the first mending that makes anything better.
+
+        `vain` are those that did not before in this turn; the next round tries them again.
+        """
+        tried = 0
+        for mending in self._mendings(mender):
+            if (known := repr(mending)) in vain:
+                continue
+            if tried >= _MOST_TRIED or self.judged > _MOST_JUDGED:
                 return False
             if self._take([_coded(way, mending.code) for way in mending.ways]):
                 return True
+            tried += 1
+            vain.add(known)
         return False
 
     def _take(self, ways: Sequence[Way]) -> bool:
@@ -174,6 +188,10 @@ class _Work:
         self.changes += _changes(way, self.document)
         self.document, self.found = document, found
         return True
+
+    def _some(self, mender: Mender) -> Iterator[Mending]:
+        """Yield what a mender proposes, of very much only the first."""
+        return islice(self._mendings(mender), _MOST_AT_ONCE)
 
     def _mendings(self, mender: Mender) -> Iterator[Mending]:
         """Yield what a mender proposes, without the ways that may not be taken."""

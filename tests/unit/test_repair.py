@@ -288,3 +288,44 @@ def test_nothing_raises_and_twice_is_once(document: Any) -> None:
     assert again.changes == ()
     if validate(document, REGISTRY).valid:
         assert mended.document is document
+
+
+def test_kept_steps_stay_as_they_are() -> None:
+    broken = _flow(_with(GET, tool="page.gett"), _with(GET, id="other", tool="page.gett"))
+    mended = repair(broken, REGISTRY, keep={"other"})
+    steps: Any = mended.document
+    assert [step["tool"] for step in steps["steps"]] == ["page.get", "page.gett"]
+    assert steps["steps"][1] is broken["steps"][1]
+    assert not mended.valid
+    both = repair(broken, REGISTRY, keep={"get", "other"})
+    assert both.document is broken and both.changes == ()
+
+
+def test_without_guessing_only_one_reading_is_taken() -> None:
+    near = _flow(_with(GET, tool="page.gett"))
+    assert repair(near, REGISTRY, guess=False).valid
+    lost = _flow(_amount(numbers="${{ steps.nowhere }}"))
+    assert repair(lost, REGISTRY).document == _flow(_amount())
+    assert repair(lost, REGISTRY, guess=False).document is lost
+
+
+def test_mending_what_is_wrong_all_over_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    judged = 0
+
+    def counting(document: Any, *given: Any, **named: Any) -> Any:
+        nonlocal judged
+        judged += len(document["steps"])
+        return validate(document, *given, **named)
+
+    monkeypatch.setattr("flowbuilder.repair.pipeline.validate", counting)
+    steps = [_with(GET, id=f"s{n}", args={"uri": n, "x": "${{ steps.a.b }}"}) for n in range(400)]
+    assert repair(_flow(*steps), REGISTRY).changes
+    assert judged < 12_000  # the bound, and what was begun before it was reached
+
+
+def test_habits_are_read_where_they_are_errors() -> None:
+    before = _with(GET, id="before")
+    given = _flow(before, _with(GET, args={"url": "${{ steps.before.args.url }}"}))
+    mended = repair(given, REGISTRY)
+    steps: Any = mended.document
+    assert mended.valid and steps["steps"][1]["args"] == before["args"]

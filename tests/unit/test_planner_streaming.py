@@ -1,0 +1,209 @@
+"""Steps of a stream: named and judged once, as a whole answer would be, and bounded."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import AsyncIterator, Callable
+from types import FrameType
+from typing import Any
+
+import pytest
+
+from flowbuilder.errors import ModelOutputError, ModelTimeout, Severity
+from flowbuilder.evals.world import World
+from flowbuilder.models import Reply, ScriptedModel
+from flowbuilder.planner.base import PlanEventType, PlanRequest
+from flowbuilder.planner.judging import judge_beginning
+from flowbuilder.planner.model import ModelPlanner
+from flowbuilder.planner.streaming import StreamedSteps, bounded
+from flowbuilder.settings import Settings
+from flowbuilder.types import JsonObject
+from tests.support.golds import SPECS, goal
+
+REGISTRY = World(SPECS).registry()
+
+
+def request() -> PlanRequest:
+    return PlanRequest(id="p", goal=goal(1), registry=REGISTRY)
+
+
+def good(count: int) -> list[dict[str, Any]]:
+    """Steps that use the ones before them."""
+    made: list[dict[str, Any]] = []
+    for number in range(count):
+        step = {"id": f"s{number}", "tool": "order.find", "args": {"number": number}}
+        if number % 2:
+            name = f"${{{{ steps.s{number - 1}.customer }}}}"
+            step = {"id": f"s{number}", "tool": "customer.find", "args": {"name": name}}
+        made.append(step)
+    return made
+
+
+def same_ids(count: int) -> list[dict[str, Any]]:
+    tools = ("order.find", "customer.find", "nothing.there")
+    return [{"id": "s1", "tool": tools[n % 3], "args": {"x": n}} for n in range(count)]
+
+
+def ring(count: int) -> list[dict[str, Any]]:
+    return [
+        {"id": f"s{n}", "tool": "mail.send", "args": {}, "after": [f"s{(n + 1) % count}"]}
+        for n in range(count)
+    ]
+
+
+def calls(work: Callable[[], object]) -> int:
+    """Count the calls of functions, written in C or not, that some work takes."""
+    count = 0
+
+    def note(frame: FrameType, event: str, argument: object) -> None:
+        nonlocal count
+        count += event in ("call", "c_call")
+
+    before = sys.getprofile()
+    sys.setprofile(note)
+    try:
+        work()
+    finally:
+        sys.setprofile(before)
+    return count
+
+
+def take_in(steps: list[dict[str, Any]]) -> StreamedSteps:
+    streamed = StreamedSteps(request())
+    for position, step in enumerate(steps):
+        streamed.put(position, step)
+    return streamed
+
+
+@pytest.mark.parametrize("made", [good, same_ids, ring])
+def test_a_thousand_steps_take_as_much_work_each_as_a_hundred(
+    made: Callable[[int], list[dict[str, Any]]],
+) -> None:
+    take_in(made(20))  # what is worked out once about tools is not counted
+    few, many = made(100), made(1000)
+    begun = calls(lambda: take_in([]))
+    each = (calls(lambda: take_in(few)) - begun) / 100
+    assert (calls(lambda: take_in(many)) - begun) / 1000 < 1.25 * each
+
+
+def test_steps_are_named_and_judged_as_in_a_whole_answer() -> None:
+    wrong = {"id": "s6", "tool": "order.find", "args": {"nummer": "1", "note": None}}
+    steps = [
+        *good(4),
+        wrong,
+        {"id": "mail", "tool": "mail.send", "args": {"to": "${{ s1.email }}"}},
+    ]
+    streamed = StreamedSteps(request())
+    told = [streamed.put(position, step) for position, step in enumerate(steps)]
+    whole = judge_beginning(steps, request())
+    assert whole.document is not None
+    assert list(streamed.written) == whole.document["steps"]
+    found = {(item.code, item.pointer) for one in told if one is not None for item in one[1]}
+    errors = {(i.code, i.pointer) for i in whole.problems if i.severity is Severity.ERROR}
+    assert found == errors and len(errors) == 4
+
+
+def test_numbers_mean_steps_in_a_stream_too() -> None:
+    for first, path in (("s1", "steps.1"), ("s1", "steps.0"), ("order", "steps.0")):
+        steps: list[dict[str, Any]] = [
+            {"id": first, "tool": "order.find", "args": {"number": 1}},
+            {"id": "s2", "tool": "customer.find", "args": {"name": f"${{{{ {path}.customer }}}}"}},
+        ]
+        written = take_in(steps).written
+        assert written[1]["args"] == {"name": f"${{{{ steps.{written[0]['id']}.customer }}}}"}
+
+
+def test_an_answer_that_begins_anew_is_judged_anew() -> None:
+    streamed = take_in(good(4))
+    again = streamed.put(0, {"id": "s9", "tool": "nothing.there", "args": {}})
+    assert again is not None
+    assert [item.code for item in again[1]] == ["unknown_tool"]
+    assert len(streamed) == 1 and len(streamed.written) == 1
+
+
+def test_what_is_no_json_for_a_flow_is_left_to_the_whole_answer() -> None:
+    streamed = StreamedSteps(request())
+    assert streamed.put(0, {"id": "a", "tool": "x", "args": {"v": float("nan")}}) is None
+    refusal = streamed.put(1, {"id": "b", "tool": "none", "args": {"reason": "no"}})
+    assert refusal == ({"id": "b", "tool": "none", "args": {"reason": "no"}}, [])
+    assert len(streamed) == 2 and streamed.written == ()
+
+
+class Endless:
+    """A stream of steps without an end."""
+
+    def __init__(self, *, text: str = "", positions: Callable[[int], int] = int) -> None:
+        self.reply = Reply(text=text)
+        self._positions = positions
+
+    async def __aiter__(self) -> AsyncIterator[tuple[int, JsonObject]]:
+        number = 0
+        while True:
+            yield self._positions(number), {"id": f"s{number}", "tool": "x", "args": {}}
+            number += 1
+
+
+class Silent(Endless):
+    """A stream that never says anything."""
+
+    async def __aiter__(self) -> AsyncIterator[tuple[int, JsonObject]]:
+        await asyncio.Event().wait()
+        yield 0, {}
+
+
+async def read(stream: Endless, **settings: Any) -> int:
+    return len([step async for step in bounded(stream, Settings.load(**settings))])
+
+
+async def test_a_stream_has_no_more_steps_than_the_settings_allow() -> None:
+    with pytest.raises(ModelOutputError) as caught:
+        await read(Endless(), max_steps=30)
+    assert caught.value.code == "plan_too_many_steps" and "FLOWBUILDER_MAX_STEPS" in str(
+        caught.value.hint
+    )
+
+
+async def test_a_stream_is_no_longer_than_the_settings_allow() -> None:
+    with pytest.raises(ModelOutputError) as caught:
+        await read(Endless(text="x" * 2000), plan_max_bytes=1024)
+    assert caught.value.code == "plan_too_large"
+
+
+async def test_a_stream_does_not_begin_anew_for_ever() -> None:
+    with pytest.raises(ModelOutputError) as caught:
+        await read(Endless(positions=lambda number: number % 2))
+    assert caught.value.code == "plan_restarted"
+
+
+async def test_a_stream_takes_no_longer_than_the_settings_allow() -> None:
+    with pytest.raises(ModelTimeout) as caught:
+        await read(Silent(), plan_timeout=0.01)
+    assert caught.value.code == "plan_too_slow"
+
+
+async def test_a_plan_of_too_many_steps_fails_and_says_so() -> None:
+    answer: Any = {"tasks": good(12)}
+    model = ScriptedModel([answer])
+    planner = ModelPlanner(Settings.load(model="scripted", max_steps=5), model)
+    events = []
+    with pytest.raises(ModelOutputError):
+        async for event in planner.stream(request()):
+            events.append(event)
+    assert events[-1].type is PlanEventType.FAILED
+    assert events[-1].data["code"] == "plan_too_many_steps"
+    assert [event.type for event in events].count(PlanEventType.STEP_ADDED) == 5
+
+
+async def test_a_round_over_very_many_wrong_steps_shows_the_first_of_them() -> None:
+    steps: list[Any] = [
+        {"id": f"s{n}", "tool": "order.find", "args": {"nummer": n, "x": [n]}} for n in range(300)
+    ]
+    model = ScriptedModel([{"tasks": steps}, {"tasks": []}, {"tasks": []}])
+    planner = ModelPlanner(Settings.load(model="scripted"), model)
+    events = [event async for event in planner.stream(request())]
+    plan = events[-1].plan
+    assert plan is not None and len(plan.questions) == 299  # the goal names one
+    assert len(model.requests) == 2
+    asked = model.requests[1][-1]["content"]
+    assert asked.count('{"id":') <= 40 and len(asked) < 20_000
