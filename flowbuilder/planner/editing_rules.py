@@ -37,6 +37,7 @@ from flowbuilder.planner.editing_words import (
     Exchange,
     Format,
     Instead,
+    Part,
     Put,
     Remove,
     Sort,
@@ -128,13 +129,13 @@ class _Editing:
             doubts=tuple(dict.fromkeys(self._doubts)),
         )
 
-    def carry_out(self, part: str) -> None:
+    def carry_out(self, part: Part) -> None:
         """Carry out one command. Raises: PlanningError."""
         for command in readings(part):
             if self._does(command):
                 return
         raise PlanningError(
-            f"“{part[:200]}” says nothing that could be done to this flow",
+            f"“{part.text[:200]}” says nothing that could be done to this flow",
             code="edit_not_understood",
             hint="Name a step by its id, or a value that stands in it: change A to B, remove "
             "STEP, also do X.",
