@@ -113,10 +113,11 @@ class _Case:
         late = _follows_effects(self._step, self._steps, self._registry)
         others = self._is_unnamed and _others_act(self._step, self._steps, self._registry)
         invented = _is_invented(self._step, self._known, late=late)
-        if (self._harmless or others) and invented and not self._is_stated:
-            # A tool that the user brought is asked about where the goal has room for the step.
-            return is_starter(self._tool) or len(self._steps) > self._relevance.clauses
-        return False
+        if not ((self._harmless or others) and invented):
+            return False
+        # A tool that the user brought is asked about where the goal has room for the step.
+        room = self._is_stated or len(self._steps) <= self._relevance.clauses
+        return is_starter(self._tool) or not room
 
     @property
     def _is_stated(self) -> bool:
