@@ -10,11 +10,11 @@ from flowbuilder.api.body import body_schema, json_body, json_object, optional_j
 from flowbuilder.api.dependencies import Builder, FlowSlug
 from flowbuilder.api.problems import documented
 from flowbuilder.api.requests import StepBody
+from flowbuilder.api.revision_schemas import RepairOut
 from flowbuilder.api.schemas import (
     FlowList,
     FlowOut,
     ProblemOut,
-    RepairOut,
     ValidationOut,
     VersionList,
     VersionOut,

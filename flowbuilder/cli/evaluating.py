@@ -139,6 +139,28 @@ def noise(
     perform(context.obj.printer(), measuring.noise(context.obj, suite, rate, seed, most))
 
 
+def asking(
+    context: typer.Context,
+    format: Annotated[str, typer.Argument(help="bfcl, or another format of eval import.")],
+    path: Annotated[str, typer.Argument(help="A file of records, or a folder of such files.")],
+    catalogue: Annotated[
+        Path | None, typer.Option("--catalogue", help="Where the tools are described.")
+    ] = None,
+    seed: Annotated[int, typer.Option("--seed", help="Of what is taken out and made up.")] = 0,
+    wrong: Annotated[
+        bool, typer.Option("--wrong", help="List every trial that came out wrong.")
+    ] = False,
+) -> None:
+    """Measure what a plan asks when a goal lacks a value; 1 when a figure misses its bar."""
+    from flowbuilder.cli import asking_measured
+
+    printer = context.obj.printer()
+    perform(
+        printer,
+        asking_measured.asking(printer, format, path, seed=seed, catalogue=catalogue, wrong=wrong),
+    )
+
+
 def schema(context: typer.Context) -> None:
     """Print the JSON Schema of suite files."""
     from flowbuilder.cli import importing
@@ -155,4 +177,5 @@ def add_commands(app: typer.Typer) -> None:
     app.command("import")(import_suite)
     app.command("parity")(parity)
     app.command("noise")(noise)
+    app.command("asking")(asking)
     app.command("schema")(schema)

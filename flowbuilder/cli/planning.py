@@ -10,12 +10,11 @@ import typer
 from flowbuilder.cli.failures import FAILED, OK, WAITING, UsageProblem, perform
 from flowbuilder.cli.options import Options
 from flowbuilder.cli.output import Printer
-from flowbuilder.cli.sources import is_id, read_input
-from flowbuilder.diff import FlowDiff
-from flowbuilder.plan import Plan
 
 if TYPE_CHECKING:
     from flowbuilder.client import FlowBuilder
+    from flowbuilder.diff import FlowDiff
+    from flowbuilder.plan import Plan
 
 Answers = Annotated[
     list[str] | None,
@@ -47,7 +46,13 @@ def plan(
     local_model: LocalModel = False,
 ) -> None:
     """Turn a goal into a plan, show it and keep it; nothing is run. `plan show ID` shows one."""
-    target = _target(goal, plan_id)
+    from flowbuilder.cli.sources import is_id
+
+    if plan_id is not None and (goal != "show" or not is_id(plan_id)):
+        raise typer.BadParameter(
+            "a goal is one argument: put it in quotes; a plan is shown by: plan show ID"
+        )
+    target = goal if plan_id is None else plan_id
     work = _plan(
         context.obj,
         target,
@@ -88,17 +93,6 @@ def diff(
     perform(context.obj.printer(), _diff(context.obj, slug, version, other))
 
 
-def _target(goal: str, plan_id: str | None) -> str:
-    """Return the goal, or the id of a plan. Raises: UsageProblem."""
-    if plan_id is None:
-        return goal
-    if goal != "show" or not is_id(plan_id):
-        raise typer.BadParameter(
-            "a goal is one argument: put it in quotes; a plan is shown by: plan show ID"
-        )
-    return plan_id
-
-
 async def _plan(
     options: Options,
     target: str,
@@ -111,6 +105,7 @@ async def _plan(
     """Plan a goal or take a plan, answer it, show it; 1 when it could not run, 3 when it asks."""
     from flowbuilder.cli.answering import split_answers, with_answers
     from flowbuilder.cli.running import make_plan
+    from flowbuilder.cli.sources import is_id, read_input
 
     printer = options.printer()
     given, said = read_input(input_text), split_answers(answers)
@@ -145,6 +140,7 @@ async def _edit(
 ) -> int:
     from flowbuilder.cli.answering import split_answers, with_answers
     from flowbuilder.cli.running import tell_planning
+    from flowbuilder.cli.sources import is_id
 
     printer, said = options.printer(), split_answers(answers)
     async with options.connect() as builder:

@@ -130,11 +130,7 @@ def proposal(request: EditRequest, made: Edited, *, planner: str) -> Plan:
     flow, notes = with_policy(
         Flow.model_validate(base), Flow.model_validate(document), request.registry
     )
-    if diff_flows(base, flow).empty:
-        raise PlanningError(
-            f"“{request.words}” would take away what policy asks for: {' '.join(notes)}",
-            code="edit_changes_nothing",
-        )
+    _require_a_change(request, flow, notes)
     before = request.plan
     sure = not made.doubts and (before is None or before.certain or before.certain_once_answered)
     plan = Plan(
@@ -156,6 +152,15 @@ def proposal(request: EditRequest, made: Edited, *, planner: str) -> Plan:
         edits=(request.words,),
     )
     return with_types(_linked(plan, request.plan), request.registry)
+
+
+def _require_a_change(request: EditRequest, flow: Flow, notes: tuple[str, ...]) -> None:
+    """Refuse an edit of which policy leaves nothing. Raises: PlanningError."""
+    if diff_flows(request.document, flow).empty:
+        raise PlanningError(
+            f"“{request.words}” would take away what policy asks for: {' '.join(notes)}",
+            code="edit_changes_nothing",
+        )
 
 
 def new_errors(request: EditRequest, made: Edited) -> list[Problem]:

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
+
+from flowbuilder.errors import PlanningError
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -103,6 +107,11 @@ _BREAK = re.compile(
     re.IGNORECASE,
 )
 _QUOTED = re.compile(r"\"[^\"]*\"|“[^”]*”|`[^`]*`|(?<!\w)'[^']*'(?!\w)")
+#: Stands around the number of a quoted text: a letter that nobody writes.
+_MARK = "\ua66e"
+_HIDDEN = re.compile(rf"{_MARK}(\d+){_MARK}")
+#: Characters of a command, quoted texts aside.
+_LONGEST_PART = 300
 _NAME = r"(?P<name>[\w@ .#/+-]{1,80}?)"
 _THE = r"(?:(?:the|its|their|his|her|our|my|this|that|a|an)\s+)?"
 
@@ -166,7 +175,7 @@ _SORT_START = re.compile(
     r"(?:order|first|descending|ascending))",
     re.IGNORECASE,
 )
-_BY = re.compile(r"\bby\s+(?:the\s+)?(?P<by>\"[^\"]+\"|“[^”]+”|'[^']+'|[\w.-]+)", re.IGNORECASE)
+_BY = re.compile(r"\bby\s+(?:the\s+)?(?P<by>[\w.-]+)", re.IGNORECASE)
 _DOWN = re.compile(
     r"\b(?:descending|desc|reversed?|(?:highest|largest|biggest|newest|latest|most\w*)(?: \w+)? "
     r"first|from (?:high|large|new)\w* to)\b",
@@ -213,22 +222,65 @@ _AFTER = (
 )
 
 
-def split_words(words: str) -> list[str]:
-    """Split the words of an edit into those of single commands; quoted text is never split."""
+@dataclass(frozen=True, slots=True)
+class Part:
+    """The words of one command; quoted text stands apart, so that nothing in it is a command."""
+
+    hidden: str
+    quoted: tuple[str, ...] = ()
+
+    @property
+    def text(self) -> str:
+        """The words as they were written."""
+        return self._shown(self.hidden)
+
+    def read(self, command: Command) -> Command:
+        """Return a command with quoted text in its place, a value without its quotes."""
+        fields = {item.name: getattr(command, item.name) for item in dataclasses.fields(command)}
+        texts = {name: value for name, value in fields.items() if isinstance(value, str)}
+        shown: dict[str, Any] = {name: self._value(value) for name, value in texts.items()}
+        return dataclasses.replace(command, **shown)
+
+    def _value(self, text: str) -> str:
+        whole = _HIDDEN.fullmatch(text.strip())
+        return self.quoted[int(whole[1])][1:-1] if whole else self._shown(text)
+
+    def _shown(self, text: str) -> str:
+        return _HIDDEN.sub(lambda found: self.quoted[int(found[1])], text) if self.quoted else text
+
+
+def split_words(words: str) -> list[Part]:
+    """Split the words of an edit into those of single commands; quoted text is never split.
+
+    Raises:
+        PlanningError: One of them is longer than a command is (edit_too_long).
+    """
     quoted: list[str] = []
 
     def hide(match: re.Match[str]) -> str:
         quoted.append(match.group())
-        return f"\x01{len(quoted) - 1}\x02"
+        return f"{_MARK}{len(quoted) - 1}{_MARK}"
 
-    hidden = _QUOTED.sub(hide, words)
+    hidden = words if _MARK in words else _QUOTED.sub(hide, words)
     parts = [_POLITE.sub("", part.strip()).strip(" ,") for part in _BREAK.split(hidden) if part]
-    shown = [re.sub(r"\x01(\d+)\x02", lambda m: quoted[int(m[1])], part) for part in parts]
-    return [part for part in shown if part.strip(" .,!?")]
+    if any(len(part) > _LONGEST_PART for part in parts):
+        raise PlanningError(
+            f"one part of the edit has more than {_LONGEST_PART} characters",
+            code="edit_too_long",
+            hint="Say it in several sentences, and put long texts in quotes.",
+        )
+    return [Part(part, tuple(quoted)) for part in parts if part.strip(" .,!?")]
 
 
-def readings(part: str) -> Iterator[Command]:
+def readings(part: Part) -> Iterator[Command]:
     """Yield the ways in which a command may be meant, the likeliest first; the last is `Add`."""
+    for command in _readings(part.hidden):
+        yield part.read(command)
+    if not _REMOVE.match(part.hidden):
+        yield Add(clause=part.text)
+
+
+def _readings(part: str) -> Iterator[Command]:
     if found := _REMOVE.match(part):
         yield Remove(what=found["what"])
         return
@@ -250,7 +302,6 @@ def readings(part: str) -> Iterator[Command]:
         clause = found["clause"] or found["clause2"] or found["clause3"] or ""
         value = found["value"] or found["value2"] or found["value3"]
         yield Instead(value=bare(value), clause=clause)
-    yield Add(clause=part)
 
 
 def _exchanges(part: str) -> Iterator[Command]:
@@ -283,8 +334,5 @@ def _ordering(part: str) -> Iterator[Command]:
 
 
 def bare(text: str) -> str:
-    """Return a value without the quotes around it and the full stop behind it."""
-    text = text.strip()
-    if _QUOTED.fullmatch(text):
-        return text[1:-1]
-    return text.rstrip(" ,!?").removesuffix(".")
+    """Return a value without the punctuation behind it."""
+    return text.strip().rstrip(" ,!?").removesuffix(".")

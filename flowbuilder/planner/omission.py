@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import Any
 
 from flowbuilder.errors import Fix, Problem, Severity
@@ -17,6 +17,7 @@ from flowbuilder.planner.document import (
     tool_of,
     unordered,
 )
+from flowbuilder.planner.evidence import Statement
 from flowbuilder.planner.grounding import COMPOSED, Ground, is_used, stems
 from flowbuilder.planner.literals import is_missed
 from flowbuilder.planner.prompting import select_tools
@@ -25,6 +26,7 @@ from flowbuilder.planner.rules.lexicon import stems as word_stems
 from flowbuilder.planner.rules.literals import Kind, find_literals
 from flowbuilder.planner.surplus import asks, claimed_results
 from flowbuilder.planner.unsupported import asks_incompletely
+from flowbuilder.toolkit import is_starter
 from flowbuilder.tools import HARMLESS, Tool, ToolRegistry
 from flowbuilder.types import JsonObject, JsonValue
 
@@ -110,7 +112,22 @@ class _Case:
         """All that it is given was made up, and it is no act that alone does what is wanted."""
         late = _follows_effects(self._step, self._steps, self._registry)
         others = self._is_unnamed and _others_act(self._step, self._steps, self._registry)
-        return (self._harmless or others) and _is_invented(self._step, self._known, late=late)
+        invented = _is_invented(self._step, self._known, late=late)
+        if not ((self._harmless or others) and invented):
+            return False
+        # A tool that the user brought is asked about where the goal has room for the step.
+        room = self._is_stated or len(self._steps) <= self._relevance.clauses
+        return is_starter(self._tool) or not room
+
+    @property
+    def _is_stated(self) -> bool:
+        """Whether the goal states something that the step is given, perhaps in other words."""
+        statement = Statement(self._goal)
+        given = self._step.get("args")
+        return any(
+            statement.supports(value, {})
+            for value in (_literals(given) if isinstance(given, dict) else ())
+        )
 
     @property
     def is_idle(self) -> bool:
@@ -336,6 +353,18 @@ def _is_invented(step: JsonObject, known: set[str], *, late: bool) -> bool:
     if not written or (len(written) < len(texts) and not late):
         return False
     return not any(stems(text, numbers=True) & known for text in written)
+
+
+def _literals(value: JsonValue) -> Iterator[str | int | float]:
+    """Yield the numbers and texts in a value that a goal could have said."""
+    if isinstance(value, dict | list):
+        for item in value.values() if isinstance(value, dict) else value:
+            yield from _literals(item)
+    elif isinstance(value, str):
+        if re.search(r"\w", value) and "${{" not in value:
+            yield value
+    elif isinstance(value, int | float) and not isinstance(value, bool):
+        yield value
 
 
 def _texts(value: JsonValue) -> list[str]:

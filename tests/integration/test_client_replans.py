@@ -561,4 +561,5 @@ async def test_a_budget_bounds_how_often_it_is_planned_anew(opened: Opener, deed
         with pytest.raises(RunFailed) as caught:
             await run.result(timeout=WAIT)
         assert caught.value.error["code"] == "out_of_order"
-        assert caught.value.error["replan"]["code"] == "budget_exceeded"
+        reason: Any = caught.value.error["replan"]
+        assert reason["code"] == "budget_exceeded"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import random
 from typing import Any
 
 import orjson
@@ -12,6 +13,7 @@ from flowbuilder.errors import PlanningError
 from flowbuilder.plan import Plan
 from flowbuilder.planner.editing import proposal
 from flowbuilder.planner.rules import RulePlanner
+from flowbuilder.policy import apply_policy
 from flowbuilder.settings import Settings
 from tests.support.revising import BRIEF, REGISTRY, TOP, request
 
@@ -274,6 +276,107 @@ async def test_only_a_riskier_step_gets_an_approval_that_nobody_mentioned() -> N
     ]  # fmt: skip
     made = await edited(riskier, "also mail it to bob@y.example")
     assert "approval" in steps(made)["send"]
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        ("set the subject to 'remove the mail, then post it. And change 2 to 3'",
+         "remove the mail, then post it. And change 2 to 3"),
+        ("change the subject to \"Hello.\"", "Hello."),
+        ("the subject should be “a from b to c”", "a from b to c"),
+    ],
+)  # fmt: skip
+async def test_nothing_in_quotes_is_a_command(words: str, expected: str) -> None:
+    made = await edited(BRIEF, words)
+    assert steps(made)["mail"]["args"]["subject"] == expected
+    assert made.diff is not None
+    assert made.diff.touched == {"mail"}
+
+
+async def test_any_words_give_a_sound_flow_or_a_clear_refusal() -> None:
+    said = [
+        "remove",
+        "change",
+        "set",
+        "the",
+        "to",
+        "from",
+        "instead",
+        "of",
+        "limit",
+        "mail",
+        "send",
+        "it",
+        "also",
+        "and",
+        "then",
+        "by",
+        "sort",
+        "'x'",
+        "#",
+        "ann@x.example",
+        "5",
+        "7",
+        "${{",
+        "steps.fetch",
+        "}}",
+        "}}",
+        "$",
+        "\\",
+        "(",
+        "[",
+        "*",
+        "?",
+        "top.csv",
+        "https://a.example",
+        "best",
+        "read",
+        "sum",
+        "fetch",
+        '"',
+        "“",
+        ",",
+        ";",
+        ".",
+        "!",
+        "0",
+        "null",
+        "é",
+        "after",
+        "before",
+        "with",
+        "replace",
+        "rename",
+        "make",
+        "subject",
+        "json",
+        "in",
+    ]
+    draw = random.Random(7)
+    counts = {"changed": 0, "refused": 0}
+    for _ in range(60):
+        document = draw.choice([TOP, BRIEF])
+        words = " ".join(draw.choice(said) for _ in range(draw.randint(1, 8)))
+        try:
+            made = await edited(document, words)
+        except PlanningError as error:
+            assert error.code.startswith("edit_")
+            counts["refused"] += 1
+            continue
+        counts["changed"] += 1
+        assert untouched(made, document)
+        assert made.flow is not None
+        assert apply_policy(made.flow, REGISTRY)[1] == ()
+    assert min(counts.values()) > 1
+
+
+@pytest.mark.parametrize("words", ["from to " * 37, "x" * 299, "not " * 74, "to " * 90 + "instead"])
+async def test_long_words_are_read_or_refused(words: str) -> None:
+    for many in (words, words * 10):
+        with pytest.raises(PlanningError) as refused:
+            await edited(TOP, f"use {many}")
+        assert refused.value.code.startswith("edit_")
 
 
 async def test_the_tools_of_a_flow_are_known_among_many() -> None:

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from functools import cached_property
 from typing import Any
 
+from flowbuilder.planner.evidence.implied import implied_words
 from flowbuilder.planner.evidence.quantities import Quantities
 from flowbuilder.planner.rules.lexicon import lexicon, stem
 from flowbuilder.planner.rules.literals import find_literals
@@ -17,6 +18,8 @@ from flowbuilder.types import JsonValue
 _ENOUGH = 0.7
 #: A text of more signs than this counts as said wherever its signs stand, blanks aside.
 _SHORTEST_PIECE = 3
+#: Words behind a comma that complete a place.
+_COMPLETING = 3
 _WORD = re.compile(r"[^\W_]+")
 #: A run of signs that is no word, number or address.
 _RUN = re.compile(r"\S{200,}")
@@ -85,6 +88,8 @@ class Statement:
             return all(self._dates_say(found) for found in _DATE.findall(value))
         if len(value) == 2 and value.isupper():
             return self._abbreviates(value)
+        if (whole := _completed(value)) is not None and f" {_plain(whole)} " in f" {self._said} ":
+            return True
         words = [word for word in plain.split() if word not in _SMALL] or plain.split()
         weight = {word: len(word) for word in words}
         held = sum(size for word, size in weight.items() if self._has(word))
@@ -132,6 +137,7 @@ class Statement:
             words.update(_plain(code) for code in _codes(item))
         for literal in find_literals(_RUN.sub(" ", self._goal)):
             words.update(_plain(f"{literal.value} {literal.unit or ''}").split())
+        words.update(implied_words(self._said))
         said = self._said.split()
         words.update(
             "".join(part[0] for part in said[i : i + n])
@@ -143,6 +149,13 @@ class Statement:
     @cached_property
     def _stems(self) -> frozenset[str]:
         return frozenset(stem(word) for word in self._words)
+
+
+def _completed(value: str) -> str | None:
+    """Return the place that a text completes: "Manhattan" of "Manhattan, New York"."""
+    place, comma, rest = value.partition(",")
+    named = comma and len(_plain(place)) > _SHORTEST_PIECE and not re.search(r"\d", value)
+    return place if named and place[:1].isupper() and len(rest.split()) <= _COMPLETING else None
 
 
 def _codes(word: str) -> list[str]:
