@@ -13,7 +13,7 @@ from flowbuilder.expressions import compile_expression
 from flowbuilder.flow import Flow, Step
 from flowbuilder.graph import dependencies, dependents, needs
 from flowbuilder.references import find, parse, plain_path
-from flowbuilder.tools import ToolRegistry
+from flowbuilder.tools import Tool, ToolRegistry
 from flowbuilder.types import JsonObject, JsonValue
 
 #: Tools of this name live in the process of one worker: `function.<worker id>.<step>`.
@@ -24,7 +24,8 @@ def compile_steps(flow: Flow, registry: ToolRegistry) -> list[JsonObject]:
     """Return a row for each step, in document order, and then for each step's compensation.
 
     `refs` are the positions of the steps whose outputs a task of this step needs (those in
-    `for_each` are read by the database itself), `for_each` is a literal list or a plain path.
+    `for_each` are read by the database itself), `for_each` is a literal list or a plain path,
+    `outside` whether the tool declares its output untrusted.
 
     Raises:
         DefinitionError: A tool is not registered (unknown_tool); other faults are the business of
@@ -37,7 +38,7 @@ def compile_steps(flow: Flow, registry: ToolRegistry) -> list[JsonObject]:
         _row(
             step,
             places,
-            pinned(step.tool, registry),
+            _tool(step.tool, registry),
             [places[name] for name in before[step.id]],
             sorted(places[name] for name in after[step.id]),
         )
@@ -51,7 +52,7 @@ def compile_step(flow: Flow, position: int, registry: ToolRegistry) -> list[Json
     places = {step.id: place for place, step in enumerate(flow.steps)}
     step = flow.steps[position]
     before = sorted(places[name] for name in needs(step))
-    row = _row(step, places, pinned(step.tool, registry), before, [])
+    row = _row(step, places, _tool(step.tool, registry), before, [])
     return [row, *_undoing(step, places, registry)]
 
 
@@ -71,19 +72,23 @@ def compile_output(flow: Flow) -> JsonObject | None:
 
 def pinned(tool: str, registry: ToolRegistry) -> str:
     """Return `name@version` of a tool. Raises: DefinitionError (unknown_tool)."""
-    found = registry.get(tool)
+    return _tool(tool, registry).ref
+
+
+def _tool(name: str, registry: ToolRegistry) -> Tool:
+    found = registry.get(name)
     if found is None:
-        raise DefinitionError(f"there is no tool {tool!r}", code="unknown_tool")
-    return found.ref
+        raise DefinitionError(f"there is no tool {name!r}", code="unknown_tool")
+    return found
 
 
 def _row(
-    step: Step, places: Mapping[str, int], tool: str, before: list[int], after: list[int]
+    step: Step, places: Mapping[str, int], tool: Tool, before: list[int], after: list[int]
 ) -> JsonObject:
     roots, steps = _reads(step)
     definition: dict[str, Any] = {
         **step.model_dump(mode="json", exclude={"compensate"}),
-        "tool": tool,
+        "tool": tool.ref,
     }
     depends_on: list[JsonValue] = list(before)
     following: list[JsonValue] = list(after)
@@ -91,7 +96,7 @@ def _row(
     return {
         "position": places[step.id],
         "step_id": step.id,
-        "tool": tool,
+        "tool": tool.ref,
         "definition": definition,
         "depends_on": depends_on,
         "dependents": following,
@@ -104,7 +109,8 @@ def _row(
         "max_attempts": step.retry.max_attempts,
         "concurrency": step.concurrency,
         "limits": _limits(step, places),
-        "owner": tool.startswith(FUNCTION_PREFIX),
+        "owner": tool.ref.startswith(FUNCTION_PREFIX),
+        "outside": tool.untrusted_output,
     }
 
 
@@ -117,7 +123,7 @@ def _undoing(step: Step, places: Mapping[str, int], registry: ToolRegistry) -> l
     if step.compensate is None:
         return []
     undoing = step.compensate.as_step(step.id)
-    row = _row(undoing, places, pinned(undoing.tool, registry), [], [])
+    row = _row(undoing, places, _tool(undoing.tool, registry), [], [])
     return [{**row, "position": -2 - places[step.id], "step_id": f"compensate:{step.id}"}]
 
 

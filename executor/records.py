@@ -181,6 +181,23 @@ class ApprovalRow:
     comment: str | None
     value: JsonValue
     """The decision's value: edited arguments (gate) or the given input."""
+    quorum: int = 1
+    """How many different people have to agree."""
+    votes: list[JsonObject] = field(default_factory=list)
+    """Who has agreed by now: `{by, hash, at, comment, value}`, all to arguments of one hash."""
+    agreed_hash: str | None = None
+    """SHA-256 of what was agreed to: of `value` where the arguments were edited, else of `args`."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PolicyRow:
+    """A policy as it was set for a workspace."""
+
+    id: int
+    document: JsonObject | None
+    """None: what was said before was taken back."""
+    set_at: datetime
+    set_by: str | None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -243,6 +260,11 @@ class LeasedTask:
     """Outputs of the steps that the definition refers to; skipped ones are null."""
     skipped: list[str]
     """Which of them were skipped."""
+    version_id: str = ""
+    """The version that the run executes."""
+    guard: JsonObject | None = None
+    """What policy has to know: `{policy, planned, marks}`; None: there is no policy, no plan, and
+    nothing came from outside but what tools declare."""
 
     @property
     def key(self) -> tuple[int, int]:

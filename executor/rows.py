@@ -96,6 +96,8 @@ def leased(row: Row, definition: JsonObject) -> LeasedTask:
         input=row["input"],
         outputs=row["outputs"] or {},
         skipped=row["skipped"] or [],
+        version_id=row["version_id"],
+        guard=row["guard"],
     )
 
 

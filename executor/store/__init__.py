@@ -13,6 +13,7 @@ from flowbuilder.executor.store.flows import FlowStore
 from flowbuilder.executor.store.growth import GrowthStore
 from flowbuilder.executor.store.limits import LimitStore
 from flowbuilder.executor.store.plans import PlanStore
+from flowbuilder.executor.store.policies import PolicyStore
 from flowbuilder.executor.store.retention import Pruned, RetentionStore
 from flowbuilder.executor.store.runs import RunStore
 from flowbuilder.executor.store.subscriptions import Subscription, SubscriptionStore
@@ -31,6 +32,7 @@ class Store(
     RetentionStore,
     SubscriptionStore,
     LimitStore,
+    PolicyStore,
     WorkerStore,
 ):
     """Typed calls of the SQL functions, for one workspace."""
