@@ -26,6 +26,7 @@ from flowbuilder.api.routes import (
     health,
     limits,
     plans,
+    policy,
     runs,
     subscriptions,
 )
@@ -102,7 +103,17 @@ def _mount(app: FastAPI) -> None:
         dependencies=[Depends(principal)],
         responses=problems.documented(422, 500, 503),
     )
-    for module in (plans, flows, runs, approvals, emitting, limits, subscriptions, tool_routes):
+    for module in (
+        plans,
+        flows,
+        runs,
+        approvals,
+        policy,
+        emitting,
+        limits,
+        subscriptions,
+        tool_routes,
+    ):
         parent.include_router(module.router)
     app.include_router(parent)
     app.include_router(health.router)

@@ -13,6 +13,7 @@ from flowbuilder.client.emitting import Emitting
 from flowbuilder.client.flows import Flows
 from flowbuilder.client.limits import ToolLimits
 from flowbuilder.client.plans import Plans
+from flowbuilder.client.policies import WorkspacePolicy
 from flowbuilder.client.session import Session
 from flowbuilder.client.starting import Runs
 from flowbuilder.executor.notifications import Notifications
@@ -158,6 +159,11 @@ class FlowBuilder(Plans, Flows, Runs, Approvals, Emitting):
     def limits(self) -> ToolLimits:
         """Limits on tools: `set("http.*", concurrency=4, rate="10/s")`, `list()`, `clear(...)`."""
         return ToolLimits(self._session)
+
+    @property
+    def policy(self) -> WorkspacePolicy:
+        """What runs may do by themselves: `get()`, `set({...})`, `clear()`, `check({...})`."""
+        return WorkspacePolicy(self._session)
 
     # -- workers and health -----------------------------------------------------------------
 

@@ -9,6 +9,7 @@ from typing import Protocol
 
 from flowbuilder.plan import Plan
 from flowbuilder.planner.retrieval import CoUse
+from flowbuilder.policy import DEFAULT_POLICY, Policies
 from flowbuilder.tools import ToolRegistry
 from flowbuilder.types import JsonObject, JsonSchema, JsonValue
 
@@ -53,6 +54,8 @@ class PlanRequest:
     """Names of tools to be shown whatever the goal says."""
     co_use: CoUse = field(default_factory=CoUse)
     """Which tools went together in plans of before."""
+    policies: Policies = (DEFAULT_POLICY,)
+    """What needs a person, and what is refused. No planner can lower it."""
     catalogue: ToolRegistry | None = None
     """The whole catalogue, where `registry` holds only what the goal could need of it."""
 

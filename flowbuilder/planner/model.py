@@ -393,5 +393,5 @@ class ModelPlanner:
             usage=work.usage,
             status=PlanStatus.NEEDS_ANSWERS if best.questions else PlanStatus.READY,
         )
-        flow, notes = apply_policy(best.flow, work.request.registry)
+        flow, notes = apply_policy(best.flow, work.request.registry, work.request.policies)
         return replace(plan, flow=flow, notes=plan.notes + tuple(notes))

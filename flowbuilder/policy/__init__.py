@@ -1,9 +1,9 @@
 """Policy: what steps may do by themselves, what needs a person, and what is refused.
 
 It stands outside the planners, as data: no plan, no tool and no text that somebody injects can
-lower it. `document` says how a policy is written, `deciding` what it says of one call, `taint` where
-data comes from, `applying` what it means for a whole flow before anything runs. The worker asks it
-again, with the resolved arguments, right before each call.
+lower it. `document` says how a policy is written, `deciding` what it says of one call, `taint`
+where data comes from, `applying` what it means for a whole flow before anything runs. The worker
+asks it again, with the resolved arguments, right before each call.
 """
 
 from __future__ import annotations

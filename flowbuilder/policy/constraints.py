@@ -120,7 +120,7 @@ def _is_one_of(value: JsonValue, wanted: list[Any]) -> bool:
 
 def _is_below(name: str, wanted: list[str]) -> bool:
     host = name.lower().rstrip(".")
-    if not host or ".." in host:
+    if not host or ".." in host or host.startswith("."):
         return False
     return any(
         host.endswith(item[1:].lower()) if item.startswith("*.") else host == item.lower()

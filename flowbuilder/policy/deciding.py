@@ -117,8 +117,8 @@ def _said_by(policy: Policy, facts: Facts) -> Decision:
         if fits:
             break
     # what may be refused in the end is no reason to refuse it now
-    open_ = [item for item in possible if item.certain or item.action is not Action.REFUSE]
-    strictest = max(open_, key=_strictness)
+    open_ = [item for item in possible if item.action is not Action.REFUSE]
+    strictest = max(open_ or possible, key=_strictness)
     return strictest if len(possible) == 1 else _uncertain(strictest)
 
 
