@@ -31,7 +31,7 @@ def _asked(*steps: dict[str, Any], policy: Policy | None = None) -> set[str]:
 
 
 def _ask(**args: Any) -> dict[str, Any]:
-    return {"id": "ask", "tool": "human.approve", "args": {"message": "Ok?", **args}}
+    return {"id": "ask", "tool": "human.approve", "args": {"message": "Mail it to a@b.c?", **args}}
 
 
 def test_reading_and_computing_need_nobody() -> None:
@@ -112,6 +112,14 @@ def test_a_second_application_changes_nothing() -> None:
     once, notes = apply_policy(_flow(GET, _mail(TITLE)), REGISTRY)
     assert notes
     assert apply_policy(once, REGISTRY) == (once, ())
+
+
+def test_a_harmless_question_is_no_yes_to_anything() -> None:
+    mail = _mail("all our secrets", depends_on=["ask"])
+    assert _asked(_ask(), mail) == {"mail"}
+    assert _asked(_ask(data={"anything": "else"}), mail) == {"mail"}
+    assert _asked(_ask(data={"body": "all our secrets"}), mail) == set()
+    assert _asked(_ask(message="Mail all our secrets to a@b.c?"), mail) == set()
 
 
 def test_a_question_in_front_that_shows_the_data_is_enough() -> None:
