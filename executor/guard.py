@@ -323,7 +323,7 @@ def _was_shown(row: ApprovalRow, step: Step, call: _Call) -> bool:
     shown = find(step.args.get("data"))
     for found in find(call.step.args):
         taken = found.reference
-        if taken.step is None or taken.step == step.id:
+        if taken.root not in ("steps", "input") or taken.step == step.id:
             continue
         now = fingerprint(resolve(f"{OPEN} {taken.raw} {CLOSE}", call.scope))
         places = [
@@ -337,7 +337,8 @@ def _was_shown(row: ApprovalRow, step: Step, call: _Call) -> bool:
 
 
 def _leads_to(shown: Reference, taken: Reference) -> bool:
-    return shown.step == taken.step and shown.path == taken.path[: len(shown.path)]
+    same = (shown.root, shown.step) == (taken.root, taken.step)
+    return same and shown.path == taken.path[: len(shown.path)]
 
 
 def _hash_at(value: JsonValue, pointer: str, rest: tuple[str | int, ...]) -> str | None:

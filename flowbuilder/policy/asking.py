@@ -1,8 +1,8 @@
 """Steps that ask a person by themselves: when their answer is about what is done next.
 
 A `human.approve` step in front replaces an approval only when the effectful step cannot start
-without it and the person has seen all that is done: every value that comes from other steps in the
-question's `data`, everything else there or in its message. Else a harmless question could stand for
+without it and the person has seen all that is done: every value that comes from other steps or the
+input in the question's `data`, everything else there or in its message. Else a harmless question could stand for
 a yes to anything.
 """
 
@@ -37,7 +37,9 @@ def _shows(asked: Step, step: Step) -> bool:
     data, message = asked.args.get("data"), str(asked.args.get("message"))
     shown = [found.reference for found in find(data)]
     seen = {dumps(leaf) for leaf in _leaves(data)}
-    takes = [found.reference for found in find(step.args) if found.reference.step is not None]
+    takes = [
+        found.reference for found in find(step.args) if found.reference.root in ("steps", "input")
+    ]
     return all(taken.step == asked.id or _covers(shown, taken) for taken in takes) and all(
         _is_said(leaf, seen, message) for leaf in _leaves(step.args)
     )
@@ -78,5 +80,7 @@ def _always_asks(step: Step) -> bool:
 def _covers(shown: Sequence[Reference], taken: Reference) -> bool:
     """Whether the value that is taken is part of one that was shown."""
     return any(
-        item.step == taken.step and item.path == taken.path[: len(item.path)] for item in shown
+        (item.root, item.step) == (taken.root, taken.step)
+        and item.path == taken.path[: len(item.path)]
+        for item in shown
     )
