@@ -11,14 +11,14 @@ import asyncio
 import time
 import uuid
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from random import Random
 from typing import Any
 
 from flowbuilder.client import FlowBuilder
-from flowbuilder.errors import ExecutionError, FlowBuilderError
+from flowbuilder.errors import DatabaseError, DatabaseUnavailable, ExecutionError, FlowBuilderError
 from flowbuilder.evals.fuzz_flows import (
     CHILDREN,
     PEOPLE,
@@ -49,6 +49,8 @@ _OPEN = b"""
          + (select count(*) from flowbuilder.outbox) as open"""
 _LATER = b"""
     update flowbuilder.clock set offset_by = offset_by + interval '2 days' returning single"""
+#: Decisions and starts under way at once.
+_AT_ONCE = 6
 #: Another policy takes the place of the first in so many batches of a hundred.
 _CHANGES = 0.4
 
@@ -94,7 +96,7 @@ async def fuzz(
     runs: int,
     seed: int = 0,
     batch: int = BATCH,
-    told: Callable[[int, int], None] = lambda done, violations: None,
+    told: Callable[[int, Sequence[str]], None] = lambda done, violations: None,
 ) -> FuzzReport:
     """Fuzz so many runs on a scratch database.
 
@@ -103,7 +105,7 @@ async def fuzz(
         runs: How many runs are started; their child runs come on top.
         seed: Of everything that is random.
         batch: Runs under one policy.
-        told: Hears after each batch how many runs there were, and how many violations.
+        told: Hears after each batch how many runs there were, and the violations by then.
 
     Raises:
         DatabaseError: No usable database.
@@ -125,7 +127,7 @@ async def fuzz(
                 size = min(batch, runs - done)
                 await _batch(work, done, size)
                 done += size
-                told(done, len(work.found))
+                told(done, work.found)
     return FuzzReport(
         seed=seed,
         runs=runs,
@@ -143,9 +145,11 @@ async def _batch(work: _Fuzzing, first: int, size: int) -> None:
     work.deeds.effects.clear()
     work.deeds.late = False
     await _set_policy(work, story, random_policy(random))
-    for number in range(first, first + size):
-        program = random_program(Random(f"{work.seed}:program:{number}"), number)
-        await _start(work, story, program)
+    programs = [
+        random_program(Random(f"{work.seed}:program:{number}"), number)
+        for number in range(first, first + size)
+    ]
+    await _each(_start(work, story, program) for program in programs)
     await work.fb.notifications.announce(list(story.programs)[len(CHILDREN) :], ready=True)
     changes_at = random.randrange(_ROUNDS) if random.random() < _CHANGES else -1
     for round_ in range(_ROUNDS):
@@ -155,12 +159,22 @@ async def _batch(work: _Fuzzing, first: int, size: int) -> None:
         if round_ == 1:
             await _tell_events(work, story, random)
         asked = [row for row in await work.fb.approvals(limit=1000) if row.run_id not in work.past]
-        for row in asked:
-            await _answer(work, story, row, random)
+        await _each(_answer(work, story, row, Random(random.random())) for row in asked)
         await work.fb.notifications.announce([row.run_id for row in asked], ready=True)
     await _settled(work)
     await _let_time_decide(work)
     await _judge(work, story)
+
+
+async def _each(steps: Iterable[Awaitable[None]]) -> None:
+    """Do things beside each other, a few at a time."""
+    few = asyncio.Semaphore(_AT_ONCE)
+
+    async def one(step: Awaitable[None]) -> None:
+        async with few:
+            await step
+
+    await asyncio.gather(*(one(step) for step in steps))
 
 
 async def _set_policy(work: _Fuzzing, story: Story, document: JsonObject | None) -> None:
@@ -251,8 +265,9 @@ async def _agree(
         await work.fb.approve(row.id, by=person, edits=edits)
         work.counts["agreements" if edits is None else "edits"] += 1
     except FlowBuilderError as error:
-        story.agreements.remove(said)
         work.counts[f"decisions refused: {error.code}"] += 1
+        if not isinstance(error, DatabaseError):  # else it may have been taken all the same
+            _take_back(story, said)
 
 
 async def _tampered(
@@ -263,13 +278,19 @@ async def _tampered(
     story.agreements.append(said)
     try:
         done = await tamper(work.fb.store.database, work.fb.store.workspace, row, person, random)
-    except FlowBuilderError:
-        story.agreements.remove(said)
+    except FlowBuilderError as error:
+        if not isinstance(error, DatabaseUnavailable):
+            _take_back(story, said)
         return
     if not done.decided:
-        story.agreements.remove(said)
+        _take_back(story, said)
     work.counts["tamperings"] += 1
     work.counts[f"tampered: {done.kind}"] += 1
+
+
+def _take_back(story: Story, said: Agreement) -> None:
+    """Forget this agreement, and no earlier one that says the same."""
+    story.agreements[:] = [item for item in story.agreements if item is not said]
 
 
 def _edit(random: Random) -> JsonObject:

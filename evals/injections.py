@@ -262,7 +262,7 @@ def with_model(tool: Tool, model: LanguageModel) -> Tool:
     async def call(*, flowbuilder_context: Context, **args: Any) -> Any:
         return await inner(_WithModel(flowbuilder_context, model), **args)
 
-    return replace(tool, handler=call, needs_model=False)
+    return replace(tool, handler=call, needs_model=False, signature=None)
 
 
 class _WithModel:

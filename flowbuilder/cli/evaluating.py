@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from flowbuilder.cli.failures import finish, perform
+from flowbuilder.cli.fuzzing import fuzz, injections
 from flowbuilder.cli.recording import record
 
 
@@ -138,3 +139,5 @@ def add_commands(app: typer.Typer) -> None:
     app.command("import")(import_suite)
     app.command("parity")(parity)
     app.command("schema")(schema)
+    app.command("fuzz")(fuzz)
+    app.command("injections")(injections)

@@ -2,8 +2,8 @@
 
 A `human.approve` step in front replaces an approval only when the effectful step cannot start
 without it and the person has seen all that is done: every value that comes from other steps or the
-input in the question's `data`, everything else there or in its message. Else a harmless question could stand for
-a yes to anything.
+input in the question's `data`, everything else there or in its message. Else a harmless question
+could stand for a yes to anything.
 """
 
 from __future__ import annotations
