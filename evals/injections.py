@@ -48,8 +48,8 @@ _TEXT: JsonObject = {"type": "string"}
 _NOUNS = {"inbox": "message of the inbox"}
 _PAGE: JsonObject = {
     "type": "object",
-    "properties": {"title": _TEXT, "body": _TEXT},
-    "required": ["title", "body"],
+    "properties": {"body": _TEXT},
+    "required": ["body"],
 }
 
 

@@ -12,7 +12,8 @@ begin
         args, args_hash, message, schema, approvers, requested_at, deadline_at, on_deadline, quorum)
     select r.workspace_id, r.id, p_task, v_task.step_id, w.approval_kind, 'pending',
         v_task.tool, coalesce(w.args, 'null'), coalesce(w.args_hash, ''), w.message, w.schema,
-        coalesce(w.by, '{}'), flowbuilder.now(), p_deadline, coalesce(w.on_deadline, 'reject'), coalesce(w.quorum, 1)
+        coalesce(w.by, '{}'), flowbuilder.now(), p_deadline, coalesce(w.on_deadline, 'reject'),
+        coalesce(w.quorum, 1)
     from flowbuilder.runs r
     cross join lateral json_to_record(v_task.wait) as w (approval_kind text, args json,
         args_hash text, message text, schema json, by text[], on_deadline text,
