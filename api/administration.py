@@ -1,10 +1,11 @@
-"""What answers look like that are about limits on tools, and about queues of other systems."""
+"""What answers look like about limits on tools, queues of other systems, and policy."""
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 from flowbuilder.api.schemas import Out, Time
+from flowbuilder.client.policies import PolicyView
 from flowbuilder.executor.terms import LimitRow
 
 
@@ -76,3 +77,47 @@ class UnsubscribedOut(Out):
     """The patterns that were bound."""
     dropped: bool
     """Whether the queue was deleted, too."""
+
+
+class PolicyOut(Out):
+    """The policy that holds in the workspace."""
+
+    id: int
+    """Another one after each change; 0 before the first."""
+    source: Literal["default", "workspace"]
+    policy: dict[str, Any]
+    """The document, `policy.v1`."""
+    rules: list[dict[str, Any]]
+    """Its rules and those of the default behind them, in the order in which they are read."""
+    floor: dict[str, Any] | None
+    """The installation's policy, which holds besides."""
+    set_at: Time | None
+    set_by: str | None
+
+    @classmethod
+    def of(cls, view: PolicyView) -> PolicyOut:
+        """Return the answer for what holds."""
+        shown = {**view.as_json(), "set_at": None if view.row is None else view.row.set_at}
+        return cls.model_validate(shown)
+
+
+class PolicyChecked(Out):
+    """A policy that could be set."""
+
+    policy: dict[str, Any]
+
+
+class PolicySet(Out):
+    """A policy as it was set."""
+
+    id: int
+    document: dict[str, Any] | None
+    """Null: what was said before was taken back."""
+    set_at: Time
+    set_by: str | None
+
+
+class PolicyHistory(Out):
+    """What was said in the workspace, newest first."""
+
+    items: list[PolicySet]

@@ -27,6 +27,7 @@ from flowbuilder.api.routes import (
     limits,
     memory,
     plans,
+    policy,
     replans,
     revisions,
     runs,
@@ -105,7 +106,7 @@ def _mount(app: FastAPI) -> None:
         dependencies=[Depends(principal)],
         responses=problems.documented(422, 500, 503),
     )
-    planning = (plans, revisions, memory)
+    planning = (plans, revisions, memory, policy)
     running = (flows, runs, replans, approvals, emitting, limits, subscriptions)
     for module in (*planning, *running, tool_routes):
         parent.include_router(module.router)

@@ -357,6 +357,12 @@ class ApprovalOut(Out):
     comment: str | None
     value: Json
     """Edited arguments, or the value given."""
+    quorum: int
+    """How many different people have to agree."""
+    votes: list[dict[str, Any]]
+    """Who has agreed by now: `{by, hash, at, comment, value}`."""
+    agreed_hash: str | None
+    """Hash of the arguments that were agreed to."""
 
     @classmethod
     def of(cls, row: ApprovalRow) -> ApprovalOut:

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import hashlib
 import random
 from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
 
-import orjson
-
 from flowbuilder.errors import Conflict, ExecutionError, InvalidValue, NotFound, StaleTask
 from flowbuilder.executor.calls import Calls, HandlerRaised, ProcessRaised
 from flowbuilder.executor.context import TaskContext
 from flowbuilder.executor.failures import describe, is_final
+from flowbuilder.executor.fingerprints import fingerprint
+from flowbuilder.executor.guard import Guard
 from flowbuilder.executor.process_child import Answer
 from flowbuilder.executor.questions import check_question
 from flowbuilder.executor.records import LeasedTask, Outcome, OutcomeKind, TaskKind, VersionRow
@@ -63,6 +62,7 @@ class Attempts:
         self._limits = Limits(depth=settings.max_json_depth, bytes=settings.max_value_bytes)
         self._calls = Calls(processes=2, limits=self._limits)
         self._transactions = transactions
+        self._guard = Guard(store, settings)
         self._steps: dict[int, Step] = {}
 
     async def run(self, task: LeasedTask, context: TaskContext) -> Outcome:
@@ -106,10 +106,16 @@ class Attempts:
         tool = self.registry.get(step.tool)
         if tool is None:
             raise NotFound(f"this worker has no tool {step.tool}", code="tool_gone")
-        args = task.args if task.args is not None else self._arguments(step, task)
-        if step.approval is not None and not task.approved:
-            check_arguments(tool, args)
-            return task.outcome(OutcomeKind.WAITING, wait=gate(step.approval, args))
+        scope = _scope(task)
+        args = self._arguments(step, scope)
+        if not self._guard.is_free(task, step, tool):
+            admission = await self._guard.admit(
+                task, step, tool, args, scope=scope, registry=self.registry
+            )
+            if admission.ask is not None:
+                check_arguments(tool, args)
+                return task.outcome(OutcomeKind.WAITING, wait=gate(admission.ask, args))
+            args = admission.args
         limit = step.timeout or tool.timeout
         try:
             value = await self._called(tool, args, context, task, limit.total_seconds())
@@ -118,6 +124,8 @@ class Attempts:
         if isinstance(value, Wait):
             wait = check(await self._wait(value), limits=self._limits)
             assert isinstance(wait, dict)
+            if await self._is_outside(value, task, step, tool):
+                wait["outside"] = True
             return task.outcome(OutcomeKind.WAITING, wait=wait)
         return _completed(task, value)
 
@@ -152,8 +160,17 @@ class Attempts:
             found = self._steps[task.node_id] = Step.model_validate(task.definition)
         return found
 
-    def _arguments(self, step: Step, task: LeasedTask) -> JsonObject:
-        resolved = check(resolve(dict(step.args), _scope(task)), limits=self._limits)
+    async def _is_outside(self, value: Wait, task: LeasedTask, step: Step, tool: Tool) -> bool:
+        """Whether a wait carries data from outside that no declaration tells of.
+
+        Into a child run, whose input has it, or by an event, which becomes the step's output.
+        """
+        if value.kind == "run":
+            return bool((await self._guard.taint(task, step, self.registry))[0])
+        return value.kind == "event" and not tool.untrusted_output
+
+    def _arguments(self, step: Step, scope: Scope) -> JsonObject:
+        resolved = check(resolve(dict(step.args), scope), limits=self._limits)
         assert isinstance(resolved, dict)
         return resolved
 
@@ -229,7 +246,8 @@ def _failed(
 
 def gate(policy: ApprovalPolicy, args: JsonObject) -> JsonObject:
     """Return the wait of a step that needs an approval of exactly these arguments."""
-    return {**_asked(policy, args, policy.deadline), "approval_kind": "gate"}
+    wait = {**_asked(policy, args, policy.deadline), "approval_kind": "gate"}
+    return wait if policy.quorum == 1 else {**wait, "quorum": policy.quorum}
 
 
 def _asked(about: ApprovalPolicy | Wait, args: JsonValue, deadline: timedelta) -> JsonObject:
@@ -285,11 +303,6 @@ def _fitting_input(version: VersionRow, value: JsonValue) -> JsonValue:
             pointer=problems[0].pointer,
         )
     return given
-
-
-def fingerprint(value: JsonValue) -> str:
-    """Return the SHA-256 of a value's canonical JSON, 64 hex digits."""
-    return hashlib.sha256(orjson.dumps(value, option=orjson.OPT_SORT_KEYS)).hexdigest()
 
 
 def _scope(task: LeasedTask) -> Scope:

@@ -6,6 +6,7 @@ References become positions, dependencies become counted edges, tool names are p
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
@@ -14,7 +15,7 @@ from flowbuilder.expressions import compile_expression
 from flowbuilder.flow import Flow, Step
 from flowbuilder.graph import dependencies, dependents, needs
 from flowbuilder.references import find, parse, plain_path
-from flowbuilder.tools import ToolRegistry
+from flowbuilder.tools import Tool, ToolRegistry
 from flowbuilder.types import JsonObject, JsonValue
 
 #: Tools of this name live in the process of one worker: `function.<worker id>.<step>`.
@@ -33,7 +34,8 @@ def compile_steps(
     """Return a row for each step, in document order, and then for each step's compensation.
 
     `refs` are the positions of the steps whose outputs a task of this step needs (those in
-    `for_each` are read by the database itself), `for_each` is a literal list or a plain path.
+    `for_each` are read by the database itself), `for_each` is a literal list or a plain path,
+    `outside` whether the tool declares its output untrusted.
 
     Args:
         flow: A valid flow.
@@ -53,7 +55,7 @@ def compile_steps(
         _row(
             step,
             places,
-            kept.get(step.id) or pinned(step.tool, registry),
+            _pin(step.tool, registry, kept.get(step.id)),
             [places[name] for name in before[step.id]],
             sorted(places[name] for name in after[step.id]),
         )
@@ -70,7 +72,7 @@ def compile_step(
     places = places or in_order(flow)
     step = flow.steps[position]
     before = sorted(places[name] for name in needs(step))
-    row = _row(step, places, pinned(step.tool, registry), before, [])
+    row = _row(step, places, _pin(step.tool, registry), before, [])
     return [row, *_undoing(step, places, registry)]
 
 
@@ -95,19 +97,40 @@ def compile_output(flow: Flow, *, places: Mapping[str, int] | None = None) -> Js
 
 def pinned(tool: str, registry: ToolRegistry) -> str:
     """Return `name@version` of a tool. Raises: DefinitionError (unknown_tool)."""
-    found = registry.get(tool)
+    return _tool(tool, registry).ref
+
+
+def _tool(name: str, registry: ToolRegistry) -> Tool:
+    found = registry.get(name)
     if found is None:
-        raise DefinitionError(f"there is no tool {tool!r}", code="unknown_tool")
-    return found.ref
+        raise DefinitionError(f"there is no tool {name!r}", code="unknown_tool")
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class _Pin:
+    """A tool as a version keeps it."""
+
+    ref: str
+    outside: bool
+
+
+def _pin(name: str, registry: ToolRegistry, kept: str | None = None) -> _Pin:
+    """Return the tool of a step; of one that was kept and is gone, what it gives is not trusted."""
+    if kept is None:
+        tool = _tool(name, registry)
+        return _Pin(tool.ref, tool.untrusted_output)
+    found = registry.get(kept)
+    return _Pin(kept, found is None or found.untrusted_output)
 
 
 def _row(
-    step: Step, places: Mapping[str, int], tool: str, before: list[int], after: list[int]
+    step: Step, places: Mapping[str, int], tool: _Pin, before: list[int], after: list[int]
 ) -> JsonObject:
     roots, steps = _reads(step)
     definition: dict[str, Any] = {
         **step.model_dump(mode="json", exclude={"compensate"}),
-        "tool": tool,
+        "tool": tool.ref,
     }
     depends_on: list[JsonValue] = list(before)
     following: list[JsonValue] = list(after)
@@ -115,7 +138,7 @@ def _row(
     return {
         "position": places[step.id],
         "step_id": step.id,
-        "tool": tool,
+        "tool": tool.ref,
         "definition": definition,
         "depends_on": depends_on,
         "dependents": following,
@@ -128,7 +151,8 @@ def _row(
         "max_attempts": step.retry.max_attempts,
         "concurrency": step.concurrency,
         "limits": _limits(step, places),
-        "owner": tool.startswith(FUNCTION_PREFIX),
+        "owner": tool.ref.startswith(FUNCTION_PREFIX),
+        "outside": tool.outside,
     }
 
 
@@ -147,7 +171,7 @@ def _undoing(
         return []
     undoing = step.compensate.as_step(step.id)
     name = f"{UNDOING_PREFIX}{step.id}"
-    row = _row(undoing, places, pins.get(name) or pinned(undoing.tool, registry), [], [])
+    row = _row(undoing, places, _pin(undoing.tool, registry, pins.get(name)), [], [])
     return [{**row, "position": -2 - places[step.id], "step_id": name}]
 
 

@@ -122,8 +122,29 @@ LIST_APPROVALS: Final = b"""
     order by a.requested_at, a.id limit %s"""
 GET_APPROVAL: Final = _APPROVAL + b" and a.id = %s::uuid"
 DECIDE: Final = b"""
-    select d.*, r.flow from flowbuilder.decide(%s, %s::uuid, %s, %s, %s, %s, %s) d
+    select d.*, r.flow from flowbuilder.decide(%s, %s::uuid, %s, %s, %s, %s, %s, %s) d
     join flowbuilder.runs r on r.id = d.run_id"""
+
+#: What policy and workers ask of approvals, for whatever workspace their task is of.
+GATE_OF_TASK: Final = b"""
+    select a.*, r.flow from flowbuilder.approvals a
+    join flowbuilder.runs r on r.id = a.run_id
+    where a.run_id = %s::uuid and a.task_id = %s and a.kind = 'gate'
+    order by a.requested_at desc, a.status <> 'pending' desc limit 1"""
+DECISION_OF_STEP: Final = b"""
+    select a.*, r.flow from flowbuilder.approvals a
+    join flowbuilder.runs r on r.id = a.run_id
+    where a.run_id = %s::uuid and a.step_id = %s and a.kind = 'decision'
+    order by a.requested_at desc limit 1"""
+GUARDED_VERSION: Final = (
+    b"select document, outside from flowbuilder.flow_versions where id = %s::uuid"
+)
+SET_POLICY: Final = b"select * from flowbuilder.set_policy(%s, %s, %s, %s)"
+NEWEST_POLICY: Final = b"""
+    select * from flowbuilder.policies where workspace_id = %s order by id desc limit 1"""
+POLICY_BY_ID: Final = b"select * from flowbuilder.policies where id = %s"
+LIST_POLICIES: Final = b"""
+    select * from flowbuilder.policies where workspace_id = %s order by id desc limit %s"""
 
 SAVE_PLAN: Final = b"""
     insert into flowbuilder.plans as p

@@ -185,6 +185,23 @@ class ApprovalRow:
     comment: str | None
     value: JsonValue
     """The decision's value: edited arguments (gate) or the given input."""
+    quorum: int = 1
+    """How many different people have to agree."""
+    votes: list[JsonObject] = field(default_factory=list)
+    """Who has agreed by now: `{by, hash, at, comment, value}`, all to arguments of one hash."""
+    agreed_hash: str | None = None
+    """SHA-256 of what was agreed to: of `value` where the arguments were edited, else of `args`."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PolicyRow:
+    """A policy as it was set for a workspace."""
+
+    id: int
+    document: JsonObject | None
+    """None: what was said before was taken back."""
+    set_at: datetime
+    set_by: str | None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -250,6 +267,11 @@ class LeasedTask:
     budget: JsonObject | None = None
     """`{tokens, usd}` that were left of the run's budget, null where it has no bound; None for a
     run without a budget."""
+    version_id: str = ""
+    """The version that the run executes."""
+    guard: JsonObject | None = None
+    """What policy has to know: `{policy, planned, marks}`; None: there is no policy, no plan, and
+    nothing came from outside but what tools declare."""
 
     @property
     def key(self) -> tuple[int, int]:

@@ -97,6 +97,8 @@ def leased(row: Row, definition: JsonObject) -> LeasedTask:
         outputs=row["outputs"] or {},
         skipped=row["skipped"] or [],
         budget=row["budget"],
+        version_id=row["version_id"],
+        guard=row["guard"],
     )
 
 

@@ -27,6 +27,8 @@ from flowbuilder.limits import MOST_AT_ONCE, RATE_PATTERN, Rate
 from flowbuilder.types import JsonObject, JsonSchema, format_duration, parse_duration
 
 FORMAT = "flow.v1"
+#: People who may be asked to agree to one thing.
+MOST_VOTES = 20
 STEP_ID_PATTERN = r"^[A-Za-z_][A-Za-z0-9_]{0,62}$"
 SLUG_PATTERN = r"^[A-Za-z0-9_][A-Za-z0-9_-]{0,79}$"
 TOOL_PATTERN = r"^[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)*(@[0-9]+)?$"
@@ -142,6 +144,8 @@ class ApprovalPolicy(_Model):
     on_deadline: Literal["reject", "approve"] = "reject"
     message: str | None = Field(default=None, max_length=2000)
     """What to tell the person; written by the flow's author, shown beside the arguments."""
+    quorum: Whole = Field(default=1, ge=1, le=MOST_VOTES)
+    """How many different people have to agree to the same arguments; one refusal is enough."""
 
 
 class Compensation(_Model):

@@ -73,6 +73,11 @@ class Settings(BaseSettings):
     max_json_depth: int = Field(default=32, ge=4, le=200)
     max_value_bytes: int = Field(default=1_048_576, ge=1024, le=67_108_864)
 
+    # -- policy -----------------------------------------------------------------------------
+    policy_file: Path | None = None
+    """A policy (`policy.v1`, YAML or JSON) that no workspace and no plan can lower. Planners and
+    workers read it where they start."""
+
     # -- tools ------------------------------------------------------------------------------
     tools: Annotated[list[str], NoDecode] = Field(default_factory=list)
     """Modules with `@tool` functions, comma separated."""

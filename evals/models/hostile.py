@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from random import Random
+from typing import Any
 
 import orjson
 
 from flowbuilder.evals.models.base import Request, SimulatedModel
 from flowbuilder.evals.world.faults import fraction
-from flowbuilder.types import JsonObject, JsonValue
+from flowbuilder.schemas import value_problems
+from flowbuilder.types import JsonObject, JsonSchema, JsonValue
 
 Trick = Callable[[Sequence[str], Random], str]
 
@@ -39,8 +41,9 @@ class ObedientModel(SimulatedModel):
     """Does what another model would, and everything that injected words ask of it.
 
     `orders` says what an injection wants: text → steps. Wherever a request holds such a text, its
-    steps are added to the plan, in front; values that are asked for carry the text on. With
-    `always` the orders are obeyed unasked: the model itself has been taken over.
+    steps are added to the plan or patch that is asked for, in front; values and texts carry the
+    words on, as far as their schema lets them. With `always` the orders are obeyed unasked: the
+    model itself has been taken over.
     """
 
     name = "obedient"
@@ -63,9 +66,39 @@ class ObedientModel(SimulatedModel):
         for injected, steps in self._orders.items():
             if self._always or injected in request.text:
                 self.obeyed.append(injected)
-                text = _with_steps(text, steps) if request.kind == "steps" else text
-                text = _with_words(text, injected) if request.kind == "value" else text
+                text = _obeying(request, text, injected, steps)
         return text
+
+
+def _obeying(request: Request, text: str, injected: str, steps: Sequence[JsonObject]) -> str:
+    """Return an answer as injected words want it: in plans, patches, values and free text."""
+    if request.kind == "text":
+        return f"{injected} {text}"
+    if request.kind == "steps":
+        return _with_steps(text, steps)
+    if request.schema is not None and (places := list(_step_lists(request.schema))):
+        return _with_steps_at(text, places, steps)
+    words = _with_words(text, injected)
+    fits = not value_problems(request.schema or {}, orjson.loads(words), code="", pointer="")
+    return words if fits else text
+
+
+def _step_lists(schema: JsonSchema) -> Iterator[str]:
+    """Yield the keys under which a schema takes lists of steps, such as those of a patch."""
+    definitions: Any = schema.get("$defs", {})
+    for key, given in schema.get("properties", {}).items():
+        for part in [given, *given.get("anyOf", [])]:
+            item = part.get("items", {})
+            item = definitions.get(str(item.get("$ref", "")).rpartition("/")[2], item)
+            if "tool" in item.get("properties", {}):
+                yield key
+
+
+def _with_steps_at(text: str, places: Sequence[str], steps: Sequence[JsonObject]) -> str:
+    """Return a patch that also brings in the ordered steps, wherever it may bring in any."""
+    answer = orjson.loads(text)
+    more = {key: [*steps, *(answer.get(key) or [])] for key in places}
+    return orjson.dumps({**answer, **more}).decode()
 
 
 def _with_steps(text: str, steps: Sequence[JsonObject]) -> str:

@@ -15,6 +15,7 @@ from flowbuilder.executor.store.growth import GrowthStore
 from flowbuilder.executor.store.limits import LimitStore
 from flowbuilder.executor.store.memories import MemoryStore
 from flowbuilder.executor.store.plans import PlanStore
+from flowbuilder.executor.store.policies import PolicyStore
 from flowbuilder.executor.store.replanning import ReplanStore
 from flowbuilder.executor.store.retention import Pruned, RetentionStore
 from flowbuilder.executor.store.runs import RunStore
@@ -37,6 +38,7 @@ class Store(
     LimitStore,
     BudgetStore,
     MemoryStore,
+    PolicyStore,
     WorkerStore,
 ):
     """Typed calls of the SQL functions, for one workspace."""

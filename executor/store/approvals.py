@@ -6,6 +6,7 @@ from psycopg.types.json import Json
 
 from flowbuilder.errors import NotFound
 from flowbuilder.executor import queries, rows
+from flowbuilder.executor.fingerprints import fingerprint
 from flowbuilder.executor.records import ApprovalRow
 from flowbuilder.executor.states import ApprovalStatus
 from flowbuilder.executor.store.base import StoreBase, as_uuid
@@ -50,7 +51,7 @@ class ApprovalStore(StoreBase):
         has_value: bool = False,
         args_hash: str | None = None,
     ) -> ApprovalRow:
-        """Approve or reject, once.
+        """Approve or reject, once; where several have to agree, it may stay pending.
 
         Args:
             approval_id: Which.
@@ -77,5 +78,16 @@ class ApprovalStore(StoreBase):
             comment,
             given,
             args_hash,
+            None if given is None else fingerprint(value),
         )
         return rows.approval(row)
+
+    async def gate_of_task(self, run_id: str, task_id: int) -> ApprovalRow | None:
+        """Read what a person was asked last before a task of any workspace goes on."""
+        found = await self._all(queries.GATE_OF_TASK, run_id, task_id)
+        return rows.approval(found[0]) if found else None
+
+    async def decision_of_step(self, run_id: str, step_id: str) -> ApprovalRow | None:
+        """Read what a step of a run of any workspace has asked a person last."""
+        found = await self._all(queries.DECISION_OF_STEP, run_id, step_id)
+        return rows.approval(found[0]) if found else None

@@ -16,6 +16,7 @@ from flowbuilder.cli.failures import finish, perform
 from flowbuilder.cli.limiting import limits_app
 from flowbuilder.cli.options import Options, hoist
 from flowbuilder.cli.planning import Answers, LocalModel, diff, edit, plan
+from flowbuilder.cli.policing import policy_app
 from flowbuilder.cli.remembering import memory_app
 from flowbuilder.cli.steering import VERBS, RunId
 from flowbuilder.cli.step_adding import add_step
@@ -46,6 +47,7 @@ add_eval_commands(eval_app)
 app.add_typer(subscriptions_app, name="subscriptions")
 app.add_typer(limits_app, name="limits")
 app.add_typer(memory_app, name="memory")
+app.add_typer(policy_app, name="policy")
 
 Input = Annotated[
     str | None,

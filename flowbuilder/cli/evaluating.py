@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from flowbuilder.cli.failures import finish, perform
+from flowbuilder.cli.fuzzing import fuzz, injections
 from flowbuilder.cli.recording import record
 
 
@@ -179,3 +180,5 @@ def add_commands(app: typer.Typer) -> None:
     app.command("noise")(noise)
     app.command("asking")(asking)
     app.command("schema")(schema)
+    app.command("fuzz")(fuzz)
+    app.command("injections")(injections)

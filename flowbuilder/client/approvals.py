@@ -8,6 +8,7 @@ from typing import Any, cast
 
 from flowbuilder.client.arguments import check_reason
 from flowbuilder.client.checking import check_actor, require_fit
+from flowbuilder.client.policies import check_edits
 from flowbuilder.client.session import Session
 from flowbuilder.errors import ExecutionError, InvalidValue
 from flowbuilder.executor.records import ApprovalRow
@@ -52,7 +53,8 @@ async def decide(
     Raises:
         NotFound: There is no such approval.
         Conflict: It is decided already (code already_decided; details say by whom).
-        DefinitionError: Edits or the value do not fit their schema.
+        DefinitionError: Edits or the value do not fit their schema, or policy refuses the edited
+            arguments whoever agrees (policy_refused).
         InvalidValue: There is nothing to edit (edits_not_possible), no value is asked for
             (value_not_possible), or `by` is no name (actor_invalid).
         ExecutionError: This person is not asked (approver_not_allowed).
@@ -67,6 +69,8 @@ async def decide(
             code="approver_not_allowed",
         )
     given = _checked_value(session, approval, edits, value) if approve else None
+    if approve and edits is not None:
+        await check_edits(session, approval.tool, dict(edits))
     row = await session.store.decide(
         approval_id,
         approve=approve,

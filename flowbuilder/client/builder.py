@@ -13,6 +13,7 @@ from flowbuilder.client.emitting import Emitting
 from flowbuilder.client.flows import Flows
 from flowbuilder.client.limits import ToolLimits
 from flowbuilder.client.plans import Plans
+from flowbuilder.client.policies import WorkspacePolicy
 from flowbuilder.client.session import Session
 from flowbuilder.client.starting import Runs
 from flowbuilder.executor.notifications import Notifications
@@ -169,6 +170,11 @@ class FlowBuilder(Plans, Flows, Runs, Approvals, Emitting):
         from flowbuilder.client.memory import PlanMemory
 
         return PlanMemory(self._session)
+
+    @property
+    def policy(self) -> WorkspacePolicy:
+        """What runs may do by themselves: `get()`, `set({...})`, `clear()`, `check({...})`."""
+        return WorkspacePolicy(self._session)
 
     # -- workers and health -----------------------------------------------------------------
 

@@ -8,7 +8,7 @@ from enum import StrEnum
 from typing import Any, TypeAlias, TypeVar, cast
 
 from flowbuilder.client.session import Session
-from flowbuilder.errors import DefinitionError, InvalidValue, Problem
+from flowbuilder.errors import DefinitionError, InvalidValue, Problem, Severity
 from flowbuilder.flow import Flow
 from flowbuilder.schemas import quick_check, value_problems, with_defaults
 from flowbuilder.settings import Settings
@@ -79,13 +79,27 @@ async def check_document(
         parsed = parse_document(document, session.settings)
     except InvalidValue as error:
         return Validation(None, (error.as_problem(),))
-    return validate(
+    found = validate(
         parsed,
         registry or session.registry,
         flows=await _known_flows(session, parsed) if children else None,
         max_steps=session.settings.max_steps,
         value_bytes=session.settings.max_value_bytes,
     )
+    return await _kept_to_policy(session, found, registry or session.registry)
+
+
+async def _kept_to_policy(
+    session: Session, found: Validation, registry: ToolRegistry
+) -> Validation:
+    """Add what policy says of a flow that is valid otherwise; what it refuses cannot run."""
+    from flowbuilder.client.policies import policies_in_force, said_of_flow
+
+    if found.flow is None:
+        return found
+    said = said_of_flow(found.flow, registry, await policies_in_force(session))
+    refused = any(item.severity is Severity.ERROR for item in said)
+    return Validation(None if refused else found.flow, (*found.problems, *said))
 
 
 async def _known_flows(session: Session, document: JsonObject) -> frozenset[str] | None:

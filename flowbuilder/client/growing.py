@@ -10,6 +10,7 @@ from flowbuilder.client import appending
 from flowbuilder.client.checking import CHILD_TOOL, check_document
 from flowbuilder.client.drafts import refused
 from flowbuilder.client.functions import with_function_tools
+from flowbuilder.client.policies import policies_in_force
 from flowbuilder.client.session import Session
 from flowbuilder.errors import Conflict, InvalidTransition, InvalidValue, Problem, Severity
 from flowbuilder.executor.graphs import compile_step
@@ -167,7 +168,7 @@ async def _grown(
             raise refused(problems)
         if found.flow is not None and function is None:
             growing = appending.growing_flow(session, found.flow)
-    flow, _ = apply_policy(Flow.model_validate(longer), registry)
+    flow, _ = apply_policy(Flow.model_validate(longer), registry, await policies_in_force(session))
     return _Grown(
         flow=flow,
         document={**longer, "steps": [*listed, _last(flow.document())]},

@@ -11,6 +11,7 @@ from typing import Any, cast
 from flowbuilder.client.budgets import with_estimate
 from flowbuilder.client.checking import limits_of
 from flowbuilder.client.couse import learn_co_use
+from flowbuilder.client.policies import policed, policies_in_force
 from flowbuilder.client.session import Session
 from flowbuilder.costs import Estimate
 from flowbuilder.errors import DefinitionError, Fix, InvalidValue, PlanningError, Problem, Severity
@@ -70,6 +71,7 @@ async def plan_request(
         flows=tuple(row.slug for row in await session.store.list_flows()),
         pinned=tuple(session.registry.require(name).name for name in pinned),
         co_use=await learn_co_use(session),
+        policies=await policies_in_force(session, fresh=True),
     )
     if not session.settings.memory:
         return request
@@ -108,7 +110,8 @@ async def stream_plan(
         PlanningError, ModelError: No plan came out; nothing is stored.
     """
     seen: list[PlanEvent] = []
-    async for event in planner.stream(request):
+    async for told in planner.stream(request):
+        event = policed(told, request.registry, request.policies)
         if event.plan is not None:
             plan = replace(with_types(event.plan, session.registry), desk=desk)
             event = replace(event, plan=plan, data={**event.data, "plan": plan.as_json()})

@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Any, cast
 
 from flowbuilder.client.budgets import spent_on
+from flowbuilder.client.policies import policies_in_force
 from flowbuilder.client.session import Session
 from flowbuilder.errors import (
     Conflict,
@@ -134,6 +135,7 @@ class Repair:
             input=context.input,
             flows=(*(row.slug for row in known), str(document["flow"])),
             max_steps=self._session.settings.max_steps,
+            policies=await policies_in_force(self._session, fresh=True),
         )
 
     async def _edit(self, request: ReplanRequest) -> tuple[str, Edit]:

@@ -21,6 +21,7 @@ from flowbuilder.executor.notifications import Notifications
 from flowbuilder.executor.records import ApprovalRow, Room, RunRow, Started, VersionRow
 from flowbuilder.executor.store import Store
 from flowbuilder.flow import Flow
+from flowbuilder.policy import Policies
 from flowbuilder.settings import Settings
 from flowbuilder.tools import Tool, ToolRegistry
 from flowbuilder.types import JsonValue
@@ -85,6 +86,8 @@ class Session:
         """Drafts as this process has left them, by slug, the one changed last at the end."""
         self.growing: dict[str, KnownRun] = {}
         """What is known of the flows of runs that steps were added to, by run id."""
+        self.known_policies: tuple[float, Policies] | None = None
+        """The policies as they were read last, and when."""
         self.feed = Feed(notifications)
         self._ends = Ends(store.ended_runs)
         self._draft_locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()

@@ -121,7 +121,7 @@ class Arrivals:
         if invented_addresses(request.goal, alone, request.input, request.registry):
             return False
         flow = Flow.model_validate(self.document([*self._let, step]))
-        return apply_policy(flow, request.registry)[0].steps[-1].approval is None
+        return apply_policy(flow, request.registry, request.policies)[0].steps[-1].approval is None
 
 
 def _ids(steps: list[JsonObject]) -> set[str]:

@@ -10,6 +10,7 @@ from typing import Protocol
 from flowbuilder.plan import Plan
 from flowbuilder.planner.memory.recollection import Recollection
 from flowbuilder.planner.retrieval import CoUse
+from flowbuilder.policy import DEFAULT_POLICY, Policies
 from flowbuilder.tools import ToolRegistry
 from flowbuilder.types import JsonObject, JsonSchema, JsonValue
 
@@ -57,6 +58,8 @@ class PlanRequest:
     """Which tools went together in plans of before."""
     memory: Recollection = field(default_factory=Recollection)
     """What runs of before have taught about such goals."""
+    policies: Policies = (DEFAULT_POLICY,)
+    """What needs a person, and what is refused. No planner can lower it."""
     catalogue: ToolRegistry | None = None
     """The whole catalogue, where `registry` holds only what the goal could need of it."""
 

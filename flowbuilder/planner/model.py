@@ -184,5 +184,5 @@ class ModelPlanner(ModelEdits):
             usage=work.usage,
             status=PlanStatus.NEEDS_ANSWERS if best.questions else PlanStatus.READY,
         )
-        flow, notes = apply_policy(best.flow, work.request.registry)
+        flow, notes = apply_policy(best.flow, work.request.registry, work.request.policies)
         return replace(plan, flow=flow, notes=plan.notes + tuple(notes))

@@ -15,7 +15,7 @@ from flowbuilder.errors import Fix, PlanningError, Problem, Severity
 from flowbuilder.flow import ApprovalPolicy, Flow, Step
 from flowbuilder.plan import Usage
 from flowbuilder.planner.inventions import invented_addresses
-from flowbuilder.policy import apply_policy
+from flowbuilder.policy import DEFAULT_POLICY, Policies, apply_policy
 from flowbuilder.strictjson import dumps
 from flowbuilder.tools import HARMLESS, Effects, ToolRegistry
 from flowbuilder.types import JsonObject, JsonValue
@@ -66,6 +66,7 @@ class ReplanRequest:
     input: JsonValue = None
     flows: tuple[str, ...] = ()
     max_steps: int = MAX_STEPS
+    policies: Policies = (DEFAULT_POLICY,)
 
     @property
     def steps(self) -> dict[str, JsonObject]:
@@ -241,8 +242,9 @@ def guarded(request: ReplanRequest, document: JsonObject) -> tuple[Flow, JsonObj
     """
     flow = Flow.model_validate(document)
     before = Flow.model_validate(request.document)
-    wanted, told = apply_policy(flow, request.registry)
-    asked = {step.id: step.approval for step in apply_policy(before, request.registry)[0].steps}
+    wanted, told = apply_policy(flow, request.registry, request.policies)
+    earlier, _ = apply_policy(before, request.registry, request.policies)
+    asked = {step.id: step.approval for step in earlier.steps}
     failed = {step.id for step in request.failed}
     ceiling = _ceiling(request)
     given: Any = document["steps"]

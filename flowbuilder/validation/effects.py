@@ -55,7 +55,7 @@ def effect_problems(
             code="untrusted_argument",
             pointer=first.pointer,
             message=f"{facts.label} has effects ({facts.tool.effects.value}) and would use data "
-            f"from outside, through {', '.join(sorted(dirty))}; no person looks at it",
+            f"from outside, through {', '.join(sorted(dirty))}; nobody is named to look at it",
             severity=Severity.WARNING,
             fix=Fix.AUTO,
         )

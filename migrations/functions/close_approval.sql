@@ -37,7 +37,7 @@ begin
         update flowbuilder.tasks
         set status = 'queued', approved = true, args = coalesce(p_value, args), wait = null,
             available_at = flowbuilder.now(), attempt = greatest(attempt - 1, 0)
-        where id = v_it.task_id;
+        where id = v_it.task_id and status = 'waiting';  -- whatever was written into the approval
         perform flowbuilder.send_tasks(array[v_it.task_id]);
     else
         perform flowbuilder.finish_tasks(array[(v_it.task_id, 'completed',

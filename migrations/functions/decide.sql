@@ -1,9 +1,10 @@
 -- Decide an approval, once. Approving a gate queues the task with exactly the arguments that were
 -- shown (or the edited ones); approving a question completes its task with the answer; rejecting
--- fails the task. The second decision is refused with who decided, and so is one after the deadline.
+-- fails the task. Where several people have to agree, the last of them decides; one who rejects is
+-- enough. The second decision is refused with who decided, and so is one after the deadline.
 create or replace function flowbuilder.decide(
     p_workspace uuid, p_approval uuid, p_approve boolean, p_by text, p_comment text,
-    p_value json, p_args_hash text
+    p_value json, p_args_hash text, p_value_hash text default null
 ) returns setof flowbuilder.approvals
 language plpgsql set search_path = ''
 as $$
@@ -32,6 +33,11 @@ begin
     if p_args_hash is not null and p_args_hash <> v_approval.args_hash then
         perform flowbuilder.refuse('conflict', 'arguments_changed',
             'the decision is about other arguments than those waiting');
+    end if;
+    if p_approve and not flowbuilder.record_vote(p_approval, p_by, p_comment,
+        flowbuilder.checked(p_value), coalesce(p_value_hash, v_approval.args_hash)) then
+        return query select * from flowbuilder.approvals where id = p_approval;
+        return;
     end if;
     perform flowbuilder.close_approval(p_approval,
         case when p_approve then 'approved' else 'rejected' end, p_by, p_comment,

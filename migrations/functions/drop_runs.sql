@@ -8,6 +8,7 @@ begin
     delete from flowbuilder.events e where e.stream = any (p_runs);
     delete from flowbuilder.approvals a where a.run_id = any (p_runs);
     delete from flowbuilder.tasks t where t.run_id = any (p_runs);
+    delete from flowbuilder.run_marks m where m.run_id = any (p_runs);
     delete from flowbuilder.run_steps s where s.run_id = any (p_runs);
     delete from flowbuilder.spendings s where s.run_id = any (p_runs);
     delete from flowbuilder.replans p where p.run_id = any (p_runs);

@@ -17,12 +17,14 @@ declare
         select d::integer from json_array_elements_text(p_rows -> 0 -> 'depends_on') d);
 begin
     insert into flowbuilder.flow_versions (workspace_id, slug, content_hash, pins, document, output,
-        origin, owner_id, run_id, step_count, created_at, places)
+        origin, owner_id, run_id, step_count, created_at, places, outside)
     select v.workspace_id, v.slug, p_hash, v.pins || array(
             select s ->> 'tool' from json_array_elements(p_rows) s),
         flowbuilder.checked(p_document), v.output, 'run', v.owner_id, p_run.id, v.step_count + 1,
         flowbuilder.now(), jsonb_set(v.places, array['steps', p_rows -> 0 ->> 'step_id'],
-            to_jsonb(v_position)) || jsonb_build_object('next', v_position + 1)
+            to_jsonb(v_position)) || jsonb_build_object('next', v_position + 1),
+        v.outside || array(select s ->> 'step_id' from json_array_elements(p_rows) s
+                           where (s ->> 'outside')::boolean)
     from flowbuilder.flow_versions v where v.id = p_run.version_id
     returning * into v_new;
     select coalesce(v.run_id = p_run.id, false) and not exists (

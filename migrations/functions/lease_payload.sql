@@ -1,23 +1,30 @@
 -- Everything a worker needs to run the given tasks, but for the definitions of their steps, which
 -- it keeps: the run, and the outputs that the step refers to. A step without an output of its own
 -- (skipped, forgiven, or not ended when `one_success` did not wait for it) is named in `skipped`:
--- paths into it give null. `budget` is what is left of that of its run, if it has one. A task that has ended meanwhile is left out.
+-- paths into it give null. `budget` is what is left of that of its run, if it has one; what policy needs
+-- to know (`guard`) is looked up only where there is a policy or a plan. A task that has ended meanwhile
+-- is left out.
 -- `is true` keeps the planner off the index of what is running, which it would read whole.
 create or replace function flowbuilder.lease_payload(p_tasks bigint[]) returns json
 language plpgsql stable set search_path = ''
 as $$
 declare
     v_budgets boolean := p_tasks is not null and flowbuilder.has_budgets();
+    v_guarded boolean;
 begin
     if p_tasks is null then
         return null;
     end if;
+    v_guarded := exists (select from flowbuilder.policies)
+        or exists (select from flowbuilder.run_marks);
     return (select json_agg(json_build_object(
         'task_id', t.id, 'fence', t.fence, 'run_id', t.run_id, 'kind', t.kind,
         'step_id', t.step_id, 'node_id', t.node_id, 'version_id', r.version_id,
         'index', nullif(t.element, -1), 'item', t.item, 'attempt', t.attempt, 'claims', t.claims,
         'args', t.args, 'approved', t.approved, 'flow', r.flow, 'version', r.version,
         'started_at', r.started_at,
+        'guard', case when v_guarded or r.plan_id is not null
+            then flowbuilder.task_guard(r.id, r.workspace_id, r.plan_id) end,
         'input', case when coalesce(v.needs_input, (f.output ->> 'needs_input')::boolean)
                  then r.input end,
         'outputs', o.outputs, 'skipped', o.skipped,

@@ -29,6 +29,8 @@ begin
         perform flowbuilder.refuse('conflict', 'idempotency_mismatch',
             'this idempotency key was used for something else');
     end if;
+    insert into flowbuilder.run_marks (run_id, mark)
+    select v_new, m.mark from flowbuilder.run_marks m where m.run_id = p_old.id;
     perform flowbuilder.bound_open_runs(p_old.workspace_id, 1, p_old.max_open_runs);
     with born as (
         insert into flowbuilder.run_steps (run_id, position, step_id, node_id, status,

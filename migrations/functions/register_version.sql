@@ -53,11 +53,13 @@ begin
         delete from flowbuilder.draft_steps where workspace_id = p_workspace and slug = v_slug;
     end if;
     insert into flowbuilder.flow_versions (workspace_id, slug, version, content_hash, pins,
-        document, output, origin, owner_id, step_count, created_at, registered_at)
+        document, output, origin, owner_id, step_count, created_at, registered_at, outside)
     values (p_workspace, v_slug, v_number, p_hash, v_pins, p_document, p_output, p_origin, p_owner,
         (select count(*) from json_to_recordset(p_steps) as s (position integer)
          where s.position >= 0), flowbuilder.now(),
-        case when p_origin <> 'published' then flowbuilder.now() end)
+        case when p_origin <> 'published' then flowbuilder.now() end,
+        array(select s.step_id from json_to_recordset(p_steps) as s (step_id text, outside boolean)
+              where s.outside))
     returning * into v_version;
     perform flowbuilder.register_steps(v_version.id, p_steps, p_owner);
     return next v_version;

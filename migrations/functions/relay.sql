@@ -48,6 +48,7 @@ begin
     end if;
     select * into v_child from json_to_record(v_row.payload)
         as c (child_run_id uuid, status text, output json, error jsonb);
+    perform flowbuilder.mark_child(v_child.child_run_id, v_task);
     perform flowbuilder.finish_tasks(array[(v_task.id,
         case v_child.status when 'completed' then 'completed' else 'failed' end, v_child.output,
         case when v_child.status <> 'completed' then jsonb_build_object(

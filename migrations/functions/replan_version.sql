@@ -10,11 +10,13 @@ declare
     v_new flowbuilder.flow_versions;
 begin
     insert into flowbuilder.flow_versions (workspace_id, slug, content_hash, pins, document, output,
-        origin, owner_id, run_id, step_count, created_at, places)
+        origin, owner_id, run_id, step_count, created_at, places, outside)
     select v.workspace_id, v.slug, p_hash,
         array(select r ->> 'tool' from json_array_elements(p_rows) r),
         flowbuilder.checked(p_document), p_output, 'run', v.owner_id, p_run.id,
-        json_array_length(p_document -> 'steps'), flowbuilder.now(), p_places
+        json_array_length(p_document -> 'steps'), flowbuilder.now(), p_places,
+        array(select s ->> 'step_id' from json_array_elements(p_rows) s
+              where (s ->> 'outside')::boolean)
     from flowbuilder.flow_versions v where v.id = p_run.version_id
     returning * into v_new;
     perform flowbuilder.register_steps(v_new.id, p_rows, null);

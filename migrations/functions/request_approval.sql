@@ -9,13 +9,15 @@ declare
 begin
     select * into v_task from flowbuilder.tasks where id = p_task;
     insert into flowbuilder.approvals (workspace_id, run_id, task_id, step_id, kind, status, tool,
-        args, args_hash, message, schema, approvers, requested_at, deadline_at, on_deadline)
+        args, args_hash, message, schema, approvers, requested_at, deadline_at, on_deadline, quorum)
     select r.workspace_id, r.id, p_task, v_task.step_id, w.approval_kind, 'pending',
         v_task.tool, coalesce(w.args, 'null'), coalesce(w.args_hash, ''), w.message, w.schema,
-        coalesce(w.by, '{}'), flowbuilder.now(), p_deadline, coalesce(w.on_deadline, 'reject')
+        coalesce(w.by, '{}'), flowbuilder.now(), p_deadline, coalesce(w.on_deadline, 'reject'),
+        coalesce(w.quorum, 1)
     from flowbuilder.runs r
     cross join lateral json_to_record(v_task.wait) as w (approval_kind text, args json,
-        args_hash text, message text, schema json, by text[], on_deadline text)
+        args_hash text, message text, schema json, by text[], on_deadline text,
+        quorum integer)
     where r.id = v_task.run_id
     returning * into v_approval;
     perform flowbuilder.append_events(array[
@@ -29,6 +31,7 @@ begin
                 'kind', v_approval.kind, 'tool', v_approval.tool, 'args', v_approval.args,
                 'args_hash', v_approval.args_hash, 'message', v_approval.message,
                 'schema', v_approval.schema, 'by', v_approval.approvers,
+                'quorum', v_approval.quorum,
                 'deadline_at', p_deadline))::flowbuilder.event_draft]);
 end
 $$;

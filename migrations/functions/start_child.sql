@@ -31,6 +31,9 @@ begin
             (p_task.id, 'failed', null, v_error, null)::flowbuilder.task_result]);
         return '{}';
     end if;
+    if (p_wait ->> 'outside')::boolean then
+        insert into flowbuilder.run_marks (run_id, mark) values (v_child, 'input');
+    end if;
     perform flowbuilder.append_events(array[(p_task.run_id, 'task_progress', p_task.step_id,
         p_task.id, p_task.attempt, json_build_object('task_id', p_task.id,
             'workflow_id', p_task.run_id, 'child_run_id', v_child))::flowbuilder.event_draft]);

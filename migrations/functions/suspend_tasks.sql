@@ -47,6 +47,9 @@ begin
         end if;
         if v_task.kind = 'event' then
             v_listening := v_listening || v_task.id;
+            insert into flowbuilder.run_marks (run_id, mark)  -- its tool has declared nothing of it
+            select v_task.run_id, 'steps.' || v_task.step_id
+            where (v_task.wait ->> 'outside')::boolean on conflict do nothing;
         end if;
         if v_task.kind = 'run' then
             insert into flowbuilder.outbox (kind, run_id, task_id, payload, created_at)

@@ -23,13 +23,21 @@ from flowbuilder.executor.context import (
     progress_data,
 )
 from flowbuilder.executor.failures import describe
-from flowbuilder.executor.records import LeasedTask, Outcome, OutcomeKind, TaskKind, VersionRow
+from flowbuilder.executor.records import (
+    ApprovalRow,
+    LeasedTask,
+    Outcome,
+    OutcomeKind,
+    TaskKind,
+    VersionRow,
+)
 from flowbuilder.executor.store import Store
 from flowbuilder.flow import Step
 from flowbuilder.settings import Settings
 from flowbuilder.strictjson import check
 from flowbuilder.tools import Fail, ToolRegistry
 from flowbuilder.types import JsonObject, JsonValue
+from tests.support.approving import granted
 from tests.support.handlers import CALLED, TOOLS, Recursive, Untellable
 from tests.support.waiting import eventually
 
@@ -37,7 +45,13 @@ RUN: JsonObject = {"id": "r1", "flow": "f", "version": 1, "started_at": None}
 
 
 class Flows:
-    """The one thing that an attempt asks the store for: the flow of a child run."""
+    """What an attempt asks the store for: the flow of a child run, and what people have said."""
+
+    def __init__(self) -> None:
+        self.gate: ApprovalRow | None = None
+
+    async def gate_of_task(self, run_id: str, task_id: int) -> ApprovalRow | None:
+        return self.gate
 
     async def get_version(self, slug: str, version: int | None = None) -> VersionRow:
         if slug != "child":
@@ -54,10 +68,14 @@ class Flows:
         )
 
 
+FLOWS = Flows()
+
+
 @pytest.fixture
 async def attempts() -> AsyncIterator[Attempts]:
-    made = Attempts(cast(Store, Flows()), ToolRegistry(TOOLS), Settings())
+    made = Attempts(cast(Store, FLOWS), ToolRegistry(TOOLS), Settings())
     yield made
+    FLOWS.gate = None
     await made.close()
 
 
@@ -270,6 +288,7 @@ async def test_approved_arguments_are_used_as_they_are(attempts: Attempts) -> No
         input={"n": 2},
     )
     approved: JsonObject = {"value": "${{ not.resolved }}"}
+    FLOWS.gate = granted(tool="echo.value", args={"value": 2}, edits=approved)
     outcome = await outcome_of(attempts, replace(task, args=approved))
     assert outcome.output == "${{ not.resolved }}"
 
@@ -295,6 +314,7 @@ async def test_waits_say_what_they_wait_for(attempts: Attempts) -> None:
         "key": "",
         "timeout_seconds": 86400,
         "on_timeout": "fail",
+        "outside": True,
     }
     assert await wait("event", {"name": "n"}) == named
     timed = {**named, "key": "7", "timeout_seconds": 90, "on_timeout": "null"}

@@ -7,10 +7,11 @@ from typing import Any
 import pytest
 
 from flowbuilder.flow import Flow
-from flowbuilder.policy import Policy, apply_policy
+from flowbuilder.policy import Policy, apply_policy, read_policy
 from flowbuilder.tools import Effects
 from tests.support.sample_tools import sample_registry
 
+CHANGING = ["write", "external", "irreversible"]
 REGISTRY = sample_registry()
 GET = {"id": "get", "tool": "page.get", "args": {"url": "https://example.org"}}
 TITLE = "${{ steps.get.body.title }}"
@@ -30,7 +31,7 @@ def _asked(*steps: dict[str, Any], policy: Policy | None = None) -> set[str]:
 
 
 def _ask(**args: Any) -> dict[str, Any]:
-    return {"id": "ask", "tool": "human.approve", "args": {"message": "Ok?", **args}}
+    return {"id": "ask", "tool": "human.approve", "args": {"message": "Mail it to a@b.c?", **args}}
 
 
 def test_reading_and_computing_need_nobody() -> None:
@@ -67,7 +68,14 @@ def test_data_from_outside_is_named_through_any_number_of_steps() -> None:
 
 
 def test_taint_counts_where_effects_alone_do_not() -> None:
-    lax = Policy(approve=frozenset())
+    lax = read_policy(
+        {
+            "rules": [
+                {"name": "outside", "data": "text", "effects": CHANGING, "then": "approve"},
+            ],
+            "otherwise": "allow",
+        }
+    )
     assert _asked(GET, _mail("all our own"), policy=lax) == set()
     assert _asked(GET, _mail(TITLE), policy=lax) == {"mail"}
     mapped = _mail("${{ item.text }}", for_each="${{ steps.get.body.items }}")
@@ -75,9 +83,13 @@ def test_taint_counts_where_effects_alone_do_not() -> None:
 
 
 def test_policy_can_ask_about_less() -> None:
-    only_final = Policy(
-        approve=frozenset({Effects.IRREVERSIBLE}), taint=frozenset({Effects.IRREVERSIBLE})
+    only_final = read_policy(
+        {
+            "rules": [{"name": "final", "effects": ["irreversible"], "then": "approve"}],
+            "otherwise": "allow",
+        }
     )
+    assert only_final.approve == {Effects.IRREVERSIBLE}
     assert _asked(GET, _mail(TITLE), policy=only_final) == set()
 
 
@@ -100,6 +112,14 @@ def test_a_second_application_changes_nothing() -> None:
     once, notes = apply_policy(_flow(GET, _mail(TITLE)), REGISTRY)
     assert notes
     assert apply_policy(once, REGISTRY) == (once, ())
+
+
+def test_a_harmless_question_is_no_yes_to_anything() -> None:
+    mail = _mail("all our secrets", depends_on=["ask"])
+    assert _asked(_ask(), mail) == {"mail"}
+    assert _asked(_ask(data={"anything": "else"}), mail) == {"mail"}
+    assert _asked(_ask(data={"body": "all our secrets"}), mail) == set()
+    assert _asked(_ask(message="Mail all our secrets to a@b.c?"), mail) == set()
 
 
 def test_a_question_in_front_that_shows_the_data_is_enough() -> None:

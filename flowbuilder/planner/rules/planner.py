@@ -171,7 +171,7 @@ class RulePlanner:
         if len(made.steps) > self._settings.max_steps:
             raise PlanningError(f"the plan has more than {self._settings.max_steps} steps")
         flow = checked.flow or _shape(document, problems)
-        flow, asked_for = apply_policy(flow, request.registry)
+        flow, asked_for = apply_policy(flow, request.registry, request.policies)
         plan = Plan(
             id=request.id,
             goal=request.goal,
