@@ -1,10 +1,11 @@
-"""What answers look like that are about limits on tools, and about queues of other systems."""
+"""What answers look like about limits on tools, secrets, and queues of other systems."""
 
 from __future__ import annotations
 
 from typing import Literal
 
 from flowbuilder.api.schemas import Out, Time
+from flowbuilder.executor.store.secrets import SecretRow
 from flowbuilder.executor.terms import LimitRow
 
 
@@ -76,3 +77,30 @@ class UnsubscribedOut(Out):
     """The patterns that were bound."""
     dropped: bool
     """Whether the queue was deleted, too."""
+
+
+class SecretOut(Out):
+    """What is known of a secret: everything but its value."""
+
+    name: str
+    version: int
+    """Rises each time it is set."""
+    hosts: list[str]
+    """Where it may be sent to."""
+    tools: list[str]
+    """Which tools may read it."""
+    description: str | None
+    created_at: Time
+    updated_at: Time
+    updated_by: str | None
+
+    @classmethod
+    def of(cls, row: SecretRow) -> SecretOut:
+        """Return the answer for a row."""
+        return cls.model_validate({name: getattr(row, name) for name in cls.model_fields})
+
+
+class SecretList(Out):
+    """Secrets by name."""
+
+    items: list[SecretOut]

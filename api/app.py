@@ -27,6 +27,7 @@ from flowbuilder.api.routes import (
     limits,
     plans,
     runs,
+    secrets,
     subscriptions,
 )
 from flowbuilder.api.routes import tools as tool_routes
@@ -102,7 +103,17 @@ def _mount(app: FastAPI) -> None:
         dependencies=[Depends(principal)],
         responses=problems.documented(422, 500, 503),
     )
-    for module in (plans, flows, runs, approvals, emitting, limits, subscriptions, tool_routes):
+    for module in (
+        plans,
+        flows,
+        runs,
+        approvals,
+        emitting,
+        limits,
+        secrets,
+        subscriptions,
+        tool_routes,
+    ):
         parent.include_router(module.router)
     app.include_router(parent)
     app.include_router(health.router)

@@ -165,3 +165,16 @@ class SubscriptionBody(Body):
     """Which topics of the channel, such as `task_events.task_failed`; by default all."""
     largest: int | None = None
     """Messages that the queue may hold, 10,000 by default; what comes after waits outside."""
+
+
+class SecretBody(Body):
+    """A secret's value and who may have it: at least one host or tool."""
+
+    value: str
+    """At least eight characters; never shown again."""
+    hosts: list[str] = Field(default_factory=list)
+    """Where it may be sent to, such as `api.example.org`, `*.example.org` or `localhost:8080`."""
+    tools: list[str] = Field(default_factory=list)
+    """Which tools may read it: a name, the beginning of names as in `mail.*`, or `*`."""
+    description: str | None = None
+    """What it is for."""

@@ -38,10 +38,12 @@ from flowbuilder.executor.records import (
     Started,
     Upkeep,
 )
+from flowbuilder.executor.secret_desk import SecretDesk
 from flowbuilder.executor.session_lock import SessionLock
 from flowbuilder.executor.slots import Key, Slots
 from flowbuilder.executor.store import Store
 from flowbuilder.executor.transactions import Transactions
+from flowbuilder.secrecy.sources import SecretSource
 from flowbuilder.settings import Settings
 from flowbuilder.tools import Tool, ToolRegistry
 from flowbuilder.types import JsonObject
@@ -65,6 +67,7 @@ class Worker:
         notifications: Notifications,
         name: str | None = None,
         environment: Mapping[str, str] | None = None,
+        secret_sources: Sequence[SecretSource] = (),
     ) -> None:
         self.id = str(uuid.uuid4())
         """Random. It stays when the database has given the worker up: the functions that only this
@@ -75,7 +78,11 @@ class Worker:
         self._notifications = notifications
         self._secrets = EnvironmentSecrets(os.environ if environment is None else environment)
         self._attempts = Attempts(
-            store, registry, settings, transactions=Transactions(store.database, self.id)
+            store,
+            registry,
+            settings,
+            transactions=Transactions(store.database, self.id),
+            secrets=SecretDesk(store, settings, self._secrets.source, secret_sources),
         )
         self._slots = Slots(settings.concurrency, self._attempts, ended=self._attempt_ended)
         self._leases = LeaseKeeper(

@@ -15,6 +15,7 @@ from flowbuilder.executor.store.limits import LimitStore
 from flowbuilder.executor.store.plans import PlanStore
 from flowbuilder.executor.store.retention import Pruned, RetentionStore
 from flowbuilder.executor.store.runs import RunStore
+from flowbuilder.executor.store.secrets import SecretStore
 from flowbuilder.executor.store.subscriptions import Subscription, SubscriptionStore
 from flowbuilder.executor.store.workers import RELAYS_PER_TICK, WorkerStore
 
@@ -31,6 +32,7 @@ class Store(
     RetentionStore,
     SubscriptionStore,
     LimitStore,
+    SecretStore,
     WorkerStore,
 ):
     """Typed calls of the SQL functions, for one workspace."""

@@ -15,6 +15,7 @@ from flowbuilder.cli.evaluating import add_commands as add_eval_commands
 from flowbuilder.cli.failures import finish, perform
 from flowbuilder.cli.limiting import limits_app
 from flowbuilder.cli.options import Options, hoist
+from flowbuilder.cli.secrets import secrets_app
 from flowbuilder.cli.steering import VERBS, RunId
 from flowbuilder.cli.step_adding import add_step
 from flowbuilder.cli.subscribing import subscriptions_app
@@ -43,6 +44,7 @@ app.add_typer(eval_app, name="eval")
 add_eval_commands(eval_app)
 app.add_typer(subscriptions_app, name="subscriptions")
 app.add_typer(limits_app, name="limits")
+app.add_typer(secrets_app, name="secrets")
 
 Input = Annotated[
     str | None,

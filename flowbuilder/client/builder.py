@@ -13,6 +13,7 @@ from flowbuilder.client.emitting import Emitting
 from flowbuilder.client.flows import Flows
 from flowbuilder.client.limits import ToolLimits
 from flowbuilder.client.plans import Plans
+from flowbuilder.client.secrets import Secrets
 from flowbuilder.client.session import Session
 from flowbuilder.client.starting import Runs
 from flowbuilder.executor.notifications import Notifications
@@ -158,6 +159,11 @@ class FlowBuilder(Plans, Flows, Runs, Approvals, Emitting):
     def limits(self) -> ToolLimits:
         """Limits on tools: `set("http.*", concurrency=4, rate="10/s")`, `list()`, `clear(...)`."""
         return ToolLimits(self._session)
+
+    @property
+    def secrets(self) -> Secrets:
+        """Secrets: `set("mail", value, hosts=[...])`, `list()`, `delete(...)`, `rotate_key()`."""
+        return Secrets(self._session)
 
     # -- workers and health -----------------------------------------------------------------
 

@@ -21,6 +21,7 @@ from typing_extensions import TypedDict
 
 from flowbuilder.errors import FlowBuilderError
 from flowbuilder.strictjson import Limits
+from flowbuilder.toolkit.credentials import refuse_secrets_in_url, with_secrets
 from flowbuilder.toolkit.egress import EgressPolicy, GuardedTransport
 from flowbuilder.toolkit.exchange import build_request, exchange, has_header
 from flowbuilder.toolkit.parsing import limits_of, parse_json
@@ -33,7 +34,8 @@ _JSON_TYPE = re.compile(r"^application/(?:[\w.+-]+\+)?json$|^text/json$")
 Scalar = str | int | float | bool | None
 Url = Annotated[str, Field(min_length=1, description="The address, with http:// or https://.")]
 Headers = Annotated[
-    dict[str, str] | None, Field(description="Headers to send, such as Authorization.")
+    dict[str, str] | None,
+    Field(description="Headers to send, such as Authorization; secret://name stands for a secret."),
 ]
 Query = Annotated[
     dict[str, Scalar | list[Scalar]] | None,
@@ -186,7 +188,9 @@ async def _send(
         max_bytes=settings.http_max_bytes,
     )
     policy = EgressPolicy(allow_private=settings.http_allow_private)
-    request = build_request(policy, method, url, headers or {}, query or {}, content)
+    refuse_secrets_in_url([url, query or {}])
+    sent = await with_secrets(context, url, headers or {})
+    request = build_request(policy, method, url, sent, query or {}, content)
     async with GuardedTransport(policy) as transport:
         response, payload = await _within(
             limits.seconds, lambda: exchange(transport, policy, request, limits.max_bytes, follow)
