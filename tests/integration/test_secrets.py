@@ -109,6 +109,14 @@ async def fb(dsn: str, key_file: Path) -> AsyncIterator[FlowBuilder]:
         yield opened
 
 
+def read(file: Path) -> str:
+    return file.read_text()
+
+
+def write(file: Path, text: str) -> None:
+    file.write_text(text)
+
+
 async def result(fb: FlowBuilder, name: str, /, **args: Any) -> Any:
     """Run one step and return its output."""
     document = {
@@ -214,17 +222,17 @@ async def test_a_new_master_key_opens_everything_while_workers_go_on(
     await fb.secrets.set("one", "value-of-one", hosts=[loopback.host])
     await fb.secrets.set("two", "value-of-two", hosts=[loopback.host])
     before = {row.name: row.envelope for row in await fb.secrets.list()}
-    old = key_file.read_text()
+    old = read(key_file)
     await result(fb, "http.get", url=loopback.url, headers={"X": "secret://one"})
     assert await fb.secrets.rotate_key() == 2
-    assert old.strip() not in key_file.read_text()
+    assert old.strip() not in read(key_file)
     after = {row.name: row.envelope for row in await fb.secrets.list()}
     for name in before:
         assert after[name].sealed == before[name].sealed
         assert after[name].wrapped != before[name].wrapped
         await result(fb, "http.get", url=loopback.url, headers={"X": f"secret://{name}"})
         assert loopback.seen[-1].headers["x"] == f"value-of-{name}"
-    key_file.write_text(old)  # what another machine has that nobody has told
+    write(key_file, old)  # what another machine has that nobody has told
     settings = Settings(secret_key_file=key_file, http_allow_private=True)
     async with FlowBuilder.connect(dsn, settings=settings) as behind:
         with pytest.raises(SettingsError) as caught:
@@ -350,7 +358,7 @@ async def test_canaries_stay_out_of_everything(
     for shown in told:
         assert_hidden(shown)
     assert_hidden(database_text(dsn))
-    assert_hidden(key_file.read_text())
+    assert_hidden(read(key_file))
 
 
 # -- HTTP and the command line --------------------------------------------------------------

@@ -24,6 +24,7 @@ from flowbuilder.secrecy.keyring import KeyRing, add_key, drop_other_keys, key_i
 from flowbuilder.secrecy.redaction import RedactingFilter
 from flowbuilder.secrecy.sources import EnvironmentSource, FileSource, SecretUnavailable
 from flowbuilder.settings import Settings
+from flowbuilder.types import JsonValue
 
 CANARY = 'c4n4ry/"se\\cret"+&=é 27'
 PLACE = Place(workspace="w", id="i", name="mail", version=3)
@@ -292,7 +293,7 @@ def test_parts_of_urls_and_long_texts_are_hidden_by_themselves() -> None:
 
 def test_other_values_stay_as_they_are() -> None:
     redactor = Redactor()
-    value = {"a": [0, False, "", None, 1.5, "text"], "b": {}}
+    value: JsonValue = {"a": [0, False, "", None, 1.5, "text"], "b": {}}
     assert redactor.json(value) is value
     redactor.learn("12345678")
     redactor.learn("tiny")  # a word like any other
