@@ -23,7 +23,7 @@ from flowbuilder.settings import Settings
 from flowbuilder.tools import Fail
 
 if TYPE_CHECKING:  # processes that run tools import this, and no database driver
-    from flowbuilder.executor.store.secrets import SecretRow
+    from flowbuilder.executor.store.secrets import SecretRow, SecretStore
 
 log = logging.getLogger(__name__)
 
@@ -235,3 +235,29 @@ def missing(name: str) -> NotFound:
 
 def _refused(secret: Secret, why: str) -> Fail:
     return Fail(f"the secret {secret.name} is not given out: {why}", code="secret_not_allowed")
+
+
+class _OwnVault:
+    """The secrets of one workspace, whatever run asks."""
+
+    def __init__(self, store: SecretStore) -> None:
+        self._store = store
+
+    async def secrets_state(self) -> tuple[int, Any]:
+        return await self._store.secrets_state()
+
+    async def secrets_of_run(self, run_id: str) -> list[SecretRow]:
+        return await self._store.secrets()
+
+
+async def workspace_secrets(
+    store: SecretStore,
+    settings: Settings,
+    environment: EnvironmentSource,
+    sources: Sequence[SecretSource],
+    *,
+    tool: str,
+) -> TaskSecrets:
+    """Return what may be asked for outside of any run, by the name of a tool."""
+    desk = SecretDesk(_OwnVault(store), settings, environment, sources)
+    return await desk.secrets_for("", tool)

@@ -206,9 +206,12 @@ class Worker:
         await self._store.declare_limits(self._offered(), self._attempts.registry.limits())
 
     def _offered(self) -> list[str]:
-        """Tools that need a model are left to workers that have one."""
+        """Tools in all their versions; those that need a model are left to workers with one."""
         has_model = self._settings.model is not None
-        return [tool.ref for tool in self._attempts.registry if has_model or not tool.needs_model]
+        registry = self._attempts.registry
+        return [
+            ref for ref in registry.refs() if has_model or not registry.require(ref).needs_model
+        ]
 
     async def _hand_back(self) -> None:
         """Release what still runs, and wait until everything is reported."""

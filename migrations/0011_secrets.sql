@@ -20,3 +20,21 @@ create table flowbuilder.secrets (
     primary key (workspace_id, name),
     check (cardinality(hosts) + cardinality(tools) > 0)
 );
+
+-- Tools of MCP servers as they were approved. What a server says later is held against it: a tool
+-- that says something else is suspended, with what was found, until somebody approves that.
+create table flowbuilder.tool_pins (
+    workspace_id uuid not null,
+    server       text not null,
+    tool         text not null,
+    version      integer not null default 1 check (version > 0),
+    fingerprint  text not null,
+    descriptor   json not null,
+    status       text not null check (status in ('approved', 'suspended')),
+    reason       text,
+    found        json,
+    updated_at   timestamptz not null,
+    updated_by   text,
+    primary key (workspace_id, server, tool),
+    check ((status = 'suspended') = (reason is not null))
+);

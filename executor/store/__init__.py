@@ -12,6 +12,7 @@ from flowbuilder.executor.store.emitting import EmittingStore
 from flowbuilder.executor.store.flows import FlowStore
 from flowbuilder.executor.store.growth import GrowthStore
 from flowbuilder.executor.store.limits import LimitStore
+from flowbuilder.executor.store.pins import PinStore
 from flowbuilder.executor.store.plans import PlanStore
 from flowbuilder.executor.store.retention import Pruned, RetentionStore
 from flowbuilder.executor.store.runs import RunStore
@@ -33,6 +34,7 @@ class Store(
     SubscriptionStore,
     LimitStore,
     SecretStore,
+    PinStore,
     WorkerStore,
 ):
     """Typed calls of the SQL functions, for one workspace."""

@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from flowbuilder.cli.benching import bench
+from flowbuilder.cli.connecting import connections_app
 from flowbuilder.cli.emitting import emit
 from flowbuilder.cli.evaluating import add_commands as add_eval_commands
 from flowbuilder.cli.failures import finish, perform
@@ -44,6 +45,7 @@ app.add_typer(eval_app, name="eval")
 add_eval_commands(eval_app)
 app.add_typer(subscriptions_app, name="subscriptions")
 app.add_typer(limits_app, name="limits")
+app.add_typer(connections_app, name="connections")
 app.add_typer(secrets_app, name="secrets")
 
 Input = Annotated[
@@ -309,6 +311,20 @@ def serve(
     from flowbuilder.cli import serving
 
     finish(context.obj.printer(), lambda: serving.serve(context.obj, host, port, worker))
+
+
+@app.command()
+def mcp(
+    context: typer.Context,
+    worker: Annotated[
+        bool | None,
+        typer.Option("--worker/--no-worker", help="Run tasks here; default: embedded database."),
+    ] = None,
+) -> None:
+    """Serve flows as an MCP server on standard input and output: plan, run, watch, cancel."""
+    from flowbuilder.cli import serving
+
+    perform(context.obj.printer(), serving.mcp(context.obj, worker))
 
 
 @app.command()

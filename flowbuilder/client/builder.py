@@ -25,6 +25,7 @@ from flowbuilder.tools import Tool, ToolRegistry
 from flowbuilder.types import JsonObject
 
 if TYPE_CHECKING:
+    from flowbuilder.client.connections import Connections
     from flowbuilder.doctor import Report
     from flowbuilder.executor.worker import Worker
 
@@ -159,6 +160,13 @@ class FlowBuilder(Plans, Flows, Runs, Approvals, Emitting):
     def limits(self) -> ToolLimits:
         """Limits on tools: `set("http.*", concurrency=4, rate="10/s")`, `list()`, `clear(...)`."""
         return ToolLimits(self._session)
+
+    @property
+    def connections(self) -> Connections:
+        """Tools of connected MCP servers: `list()`, `refresh()`, `approve(server, tool)`."""
+        from flowbuilder.client.connections import Connections
+
+        return Connections(self._session)
 
     @property
     def secrets(self) -> Secrets:

@@ -63,7 +63,8 @@ def shop(empty_dsn: str) -> Iterator[str]:
             "create table orders (id int primary key, city text, paid bool, total numeric(10, 2),"
             " at timestamptz, note jsonb);"
             "insert into orders values"
-            " (1, 'Ulm', true, 12.50, '2026-01-02T03:04:05Z', '{\"a\": []}'), (2, 'Aix', false, 0, null, null), (3, '', null, 7, null, 'false');"
+            " (1, 'Ulm', true, 12.50, '2026-01-02T03:04:05Z', '{\"a\": []}'),"
+            " (2, 'Aix', false, 0, null, null), (3, '', null, 7, null, 'false');"
             "create table salaries (name text, amount int); insert into salaries values ('x', 1);"
             "create function bump() returns int language plpgsql security definer as"
             " 'begin insert into salaries values (''bump'', 0); return 1; end';"
@@ -274,7 +275,7 @@ def mailing(folder: Path, port: int, **rest: Any) -> Bench:
 async def test_a_mail_arrives_as_it_was_written(inbox: tuple[Inbox, int], tmp_path: Path) -> None:
     handler, port = inbox
     bench = mailing(tmp_path, port)
-    args = {
+    args: dict[str, Any] = {
         "to": ["ada@example.org", "bob@Example.NET"],
         "cc": ["eve@example.org"],
         "subject": "Größe: 0 %",
