@@ -52,7 +52,7 @@ class SecretDesk:
     ) -> None:
         self._store = store
         self._settings = settings
-        self._environment = environment
+        self.environment = environment
         self._sources = tuple(sources)
         self._keys: KeyRing | None = None
         self._state: object = None
@@ -103,7 +103,7 @@ class SecretDesk:
 
     def look(self, name: str) -> Secret | None:
         """Return a secret of the environment."""
-        return self._environment.look(name)
+        return self.environment.look(name)
 
     async def find_elsewhere(self, name: str) -> Secret | None:
         """Return a secret of another manager."""
@@ -141,7 +141,7 @@ class TaskSecrets:
             for name, row in self._rows.items()
             if row.binding.allows_tool(self._tool)
         }
-        return HandedSecrets, (values, self._desk._environment)
+        return HandedSecrets, (values, self._desk.environment.bound_to(self._tool))
 
     def get(self, name: str) -> str:
         """Return a value that this tool may read.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import os
 
@@ -20,6 +21,9 @@ from flowbuilder.tools import Fail, Tool
 from flowbuilder.types import JsonObject
 
 log = logging.getLogger(__name__)
+
+#: How long opening waits for a server that was never reached.
+_FIRST_SECONDS = 20.0
 
 
 class Connections:
@@ -132,9 +136,11 @@ async def mcp_tools(store: Store, settings: Settings) -> list[Tool]:
         pins = await store.tool_pins(name)
         if not pins:
             try:
-                pins = await refresh(store, settings, name, connection)
-            except (Fail, FlowBuilderError) as error:
-                log.warning("the MCP server %s was not asked: %s", name, error)
+                async with asyncio.timeout(_FIRST_SECONDS):
+                    pins = await refresh(store, settings, name, connection)
+            except (Fail, FlowBuilderError, TimeoutError) as error:
+                said = str(error) or f"no answer within {_FIRST_SECONDS:g} s"
+                log.warning("the MCP server %s was not asked: %s", name, said)
         tools += tools_of(name, connection, pins, book)
     return tools
 

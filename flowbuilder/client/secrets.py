@@ -12,7 +12,14 @@ from flowbuilder.executor.store.secrets import SecretRow
 from flowbuilder.secrecy import REDACTOR, Binding, check_binding, check_name
 from flowbuilder.secrecy.binding import check_value
 from flowbuilder.secrecy.envelope import Place, seal, wrap_again
-from flowbuilder.secrecy.keyring import KeyRing, add_key, drop_other_keys, key_file, load_keys
+from flowbuilder.secrecy.keyring import (
+    KeyRing,
+    add_key,
+    drop_other_keys,
+    key_file,
+    load_keys,
+    rotation,
+)
 from flowbuilder.secrecy.redaction import guard_logging
 
 _LONGEST_DESCRIPTION = 500
@@ -122,6 +129,7 @@ class Secrets:
 
         Raises:
             SettingsError: `secret_key_missing`: no file is set; `secret_key_file`;
+                `secret_key_busy`: somebody else does the same;
                 `secret_key_unknown`: a key that is in use is not there, and nothing was dropped.
             InvalidValue: `secret_unreadable`.
         """
@@ -133,11 +141,13 @@ class Secrets:
                 code="secret_key_missing",
                 hint="Set FLOWBUILDER_SECRET_KEY_FILE instead of FLOWBUILDER_SECRET_KEY.",
             )
-        add_key(file)
-        keys = load_keys(settings)
-        wrapped = await self._wrap_all(keys)
-        drop_other_keys(file, [keys.active])
-        return wrapped
+        with rotation(file):
+            add_key(file)
+            keys = load_keys(settings)
+            wrapped = await self._wrap_all(keys)
+            drop_other_keys(file, [keys.active])
+            # What somebody has sealed meanwhile with the keys from before.
+            return wrapped + await self._wrap_all(keys)
 
     async def _wrap_all(self, keys: KeyRing) -> int:
         wrapped = 0

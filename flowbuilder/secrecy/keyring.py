@@ -9,9 +9,10 @@ from __future__ import annotations
 import base64
 import binascii
 import contextlib
+import fcntl
 import hashlib
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from flowbuilder.errors import SettingsError
@@ -94,7 +95,7 @@ def load_keys(settings: Settings, *, create: bool = False) -> KeyRing:
     if file is not None:
         keys += _read(file)
         if not keys and create and settings.secret_key_file is None:
-            keys = [add_key(file)]
+            keys = [add_key(file, only_first=True)]
     if not keys and create:
         raise SettingsError(
             "there is no master key to seal secrets with",
@@ -105,25 +106,62 @@ def load_keys(settings: Settings, *, create: bool = False) -> KeyRing:
     return KeyRing(keys)
 
 
-def add_key(file: Path) -> bytes:
+def add_key(file: Path, *, only_first: bool = False) -> bytes:
     """Put a new key at the front of a file, which only its owner may read, and return it.
+
+    `only_first`: where there is a key already, that one is returned and nothing is changed.
 
     Raises:
         SettingsError: `secret_key_file`: it cannot be read or written.
     """
-    key = os.urandom(KEY_BYTES)
-    lines = [base64.b64encode(item).decode() for item in [key, *_read(file)]]
-    write_keys(file, lines)
-    return key
+    with _sole(file, "lock"):
+        present = _read(file)
+        if only_first and present:
+            return present[0]
+        key = os.urandom(KEY_BYTES)
+        write_keys(file, [base64.b64encode(item).decode() for item in [key, *present]])
+        return key
 
 
 def drop_other_keys(file: Path, keep: Sequence[str]) -> int:
     """Leave only the keys of these ids in a file; returns how many went."""
-    present = _read(file)
-    kept = [key for key in present if key_id(key) in keep]
-    if len(kept) < len(present):
-        write_keys(file, [base64.b64encode(key).decode() for key in kept])
-    return len(present) - len(kept)
+    with _sole(file, "lock"):
+        present = _read(file)
+        kept = [key for key in present if key_id(key) in keep]
+        if len(kept) < len(present):
+            write_keys(file, [base64.b64encode(key).decode() for key in kept])
+        return len(present) - len(kept)
+
+
+@contextlib.contextmanager
+def rotation(file: Path) -> Iterator[None]:
+    """Change the key of a file with nobody else doing so: their keys would get lost.
+
+    Raises:
+        SettingsError: `secret_key_busy`: somebody is.
+    """
+    try:
+        with _sole(file, "rotation", wait=False):
+            yield
+    except BlockingIOError:
+        raise SettingsError(
+            "somebody else is just changing the master key", code="secret_key_busy"
+        ) from None
+
+
+@contextlib.contextmanager
+def _sole(file: Path, what: str, *, wait: bool = True) -> Iterator[None]:
+    """Hold a lock that goes with the process. Raises: BlockingIOError, SettingsError."""
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(file.with_name(f".{file.name}.{what}"), os.O_RDWR | os.O_CREAT, 0o600)
+    except OSError as error:
+        raise _unusable(file, error) from None
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def write_keys(file: Path, lines: Sequence[str]) -> None:

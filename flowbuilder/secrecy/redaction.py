@@ -15,7 +15,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import Iterable
 from dataclasses import dataclass
-from urllib.parse import quote, quote_plus, urlsplit
+from urllib.parse import quote, quote_plus, unquote, urlsplit
 
 import orjson
 
@@ -25,6 +25,8 @@ MARK = "***"
 #: Values remembered by one process; the ones used last stay.
 MOST_VALUES = 500
 _SHORTEST = 8
+#: Places of one value at which half a secret is looked for: a text may be made of its letters.
+_MOST_LOOKS = 20_000
 _LONGEST_LINE = 16
 #: Names whose values are left out of logs and traces, whatever they are.
 SENSITIVE_KEYS = frozenset(
@@ -72,19 +74,19 @@ class Redactor:
                 known.popitem(last=False)
             self._known = known  # replaced, not changed: readers need no lock
 
+    def forget(self) -> None:
+        """Forget every value."""
+        with self._lock:
+            self._known = OrderedDict()
+
     def text(self, text: str) -> str:
         """Return a text without any secret."""
-        for known in self._known.values():
-            for form in known.forms:
-                if form in text:
-                    text = text.replace(form, MARK)
-            for whole, pieces in known.fragments:
-                text = _without_fragments(text, whole, pieces)
-        return text
+        return _Cleaning(list(self._known.values())).text(text) if self._known else text
 
     def json(self, value: JsonValue) -> JsonValue:
         """Return a JSON value without any secret in its texts and keys."""
-        return self._walk(value) if self._may_hold(value) else value
+        found = self._suspects(value)
+        return _Cleaning(found).value(value) if found else value
 
     def fields(self, value: JsonValue) -> JsonValue:
         """Return what a log or a trace may carry: also without what sensitive names stand for."""
@@ -97,26 +99,67 @@ class Redactor:
             return [self.fields(item) for item in value]
         return self.text(value) if isinstance(value, str) else value
 
-    def _may_hold(self, value: JsonValue) -> bool:
-        if not self._known or value is None or isinstance(value, bool | int | float):
-            return False
+    def _suspects(self, value: JsonValue) -> list[_Known]:
+        """Return the secrets that may be in a value, by one look at it as a whole."""
+        if not self._known or value is None or isinstance(value, bool):
+            return []
+        known = list(self._known.values())
         try:
             shown = orjson.dumps(value)
         except (TypeError, ValueError):  # not checked yet: a look at every text does no harm
-            return True
-        return any(needle in shown for known in self._known.values() for needle in known.needles)
+            return known
+        return [item for item in known if any(needle in shown for needle in item.needles)]
 
-    def _walk(self, value: JsonValue) -> JsonValue:
+
+class _Cleaning:
+    """Takes some secrets out of one value, with a bound on the work for halves of them."""
+
+    def __init__(self, known: list[_Known]) -> None:
+        self._known = known
+        self._looks = _MOST_LOOKS
+
+    def value(self, value: JsonValue) -> JsonValue:
+        """Return a JSON value without the secrets."""
         if isinstance(value, str):
             return self.text(value)
         if isinstance(value, list):
-            return [self._walk(item) for item in value]
+            return [self.value(item) for item in value]
         if isinstance(value, dict):
-            return {self.text(key): self._walk(item) for key, item in value.items()}
+            return {self.text(key): self.value(item) for key, item in value.items()}
         if isinstance(value, int | float) and not isinstance(value, bool):
             shown = str(value)  # a secret of digits
             return value if self.text(shown) == shown else MARK
         return value
+
+    def text(self, text: str) -> str:
+        """Return a text without the secrets."""
+        for known in self._known:
+            for form in known.forms:
+                if form in text:
+                    text = text.replace(form, MARK)
+            for whole, pieces in known.fragments:
+                for number, piece in enumerate(pieces):
+                    if piece in text:
+                        text = self._without_halves(text, whole, piece, number * len(piece))
+        return text
+
+    def _without_halves(self, text: str, whole: str, piece: str, place: int) -> str:
+        """Return a text without what is half of a secret or more around one piece of it."""
+        start = text.find(piece)
+        while start >= 0 and self._looks > 0:
+            self._looks -= 1
+            begin, at = start, place
+            while begin > 0 and at > 0 and text[begin - 1] == whole[at - 1]:
+                begin, at = begin - 1, at - 1
+            end, last = start + len(piece), place + len(piece)
+            while end < len(text) and last < len(whole) and text[end] == whole[last]:
+                end, last = end + 1, last + 1
+            if end - begin >= len(whole) // 2:
+                text = text[:begin] + MARK + text[end:]
+                start = text.find(piece, begin + len(MARK))
+            else:
+                start = text.find(piece, start + 1)
+        return text
 
 
 def _parts(value: str) -> Iterable[str]:
@@ -129,6 +172,7 @@ def _parts(value: str) -> Iterable[str]:
             password = None
         if password:
             yield password
+            yield unquote(password)
     lines = value.splitlines()
     if len(lines) > 1:
         yield from (line for line in lines if len(line) >= _LONGEST_LINE and "---" not in line)
@@ -179,26 +223,6 @@ def _pieces(text: str) -> tuple[str, ...]:
 
 def _needle(text: str) -> bytes:
     return orjson.dumps(text.encode("utf-8", "replace").decode())[1:-1]
-
-
-def _without_fragments(text: str, whole: str, pieces: tuple[str, ...]) -> str:
-    least = len(whole) // 2
-    size = len(pieces[0])
-    for number, piece in enumerate(pieces):
-        start = text.find(piece)
-        while start >= 0:
-            begin, at = start, number * size
-            while begin > 0 and at > 0 and text[begin - 1] == whole[at - 1]:
-                begin, at = begin - 1, at - 1
-            end, last = start + len(piece), number * size + len(piece)
-            while end < len(text) and last < len(whole) and text[end] == whole[last]:
-                end, last = end + 1, last + 1
-            if end - begin >= least:
-                text = text[:begin] + MARK + text[end:]
-                start = text.find(piece, begin + len(MARK))
-            else:
-                start = text.find(piece, start + 1)
-    return text
 
 
 #: What this process has resolved. Everything that leaves a worker, a log or a prompt asks it.

@@ -74,6 +74,15 @@ class EnvironmentSource:
     async def find(self, name: str) -> Secret | None:
         return self.look(name)
 
+    def bound_to(self, tool: str) -> EnvironmentSource:
+        """Return a source of those values alone that a tool may read, for its process."""
+        values = {
+            name: value
+            for name, value in self._values.items()
+            if (found := self.look(name.lower())) is not None and found.binding.allows_tool(tool)
+        }
+        return EnvironmentSource({PREFIX + name: value for name, value in values.items()})
+
     def _listed(self, key: str) -> list[str]:
         parts = (part.strip() for part in self._values.get(key, "").split(","))
         return [part for part in parts if part]

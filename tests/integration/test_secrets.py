@@ -27,8 +27,10 @@ from flowbuilder import (
 )
 from flowbuilder.cli.app import app
 from flowbuilder.cli.options import hoist
+from flowbuilder.secrecy import REDACTOR
 from flowbuilder.secrecy.keyring import add_key, load_keys
 from tests.support.api import http, problem
+from tests.support.fake_openai import Answer, fake_openai
 from tests.support.loopback import Reply, Request, Site, site
 
 WAIT = 60.0
@@ -196,7 +198,20 @@ async def test_tools_read_what_is_bound_to_them_wherever_they_run(fb: FlowBuilde
     await fb.secrets.set("other", "other-value-99", tools=["vault.read"])
     assert (await error(fb, "vault.thread", name="other"))["code"] == "secret_not_allowed"
     assert (await error(fb, "vault.process", name="other"))["code"] == "secret_not_found"
-    await fb.secrets.delete("other")
+
+
+async def test_processes_get_of_the_environment_what_is_bound_to_their_tool(
+    dsn: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FLOWBUILDER_SECRET_OPEN", "open-value-123")
+    monkeypatch.setenv("FLOWBUILDER_SECRET_BOUND", "bound-value-123")
+    monkeypatch.setenv("FLOWBUILDER_SECRET_BOUND__TOOLS", "vault.read")
+    async with FlowBuilder.connect(dsn, tools=TOOLS, worker=True) as fb:
+        for name in ("vault.read", "vault.thread", "vault.process"):
+            assert await result(fb, name, name="open") == "***"
+        assert await result(fb, "vault.read", name="bound") == "***"
+        assert (await error(fb, "vault.thread", name="bound"))["code"] == "secret_not_allowed"
+        assert (await error(fb, "vault.process", name="bound"))["code"] == "secret_not_found"
 
 
 async def test_the_newest_value_counts_and_a_deleted_one_is_gone(
@@ -359,6 +374,22 @@ async def test_canaries_stay_out_of_everything(
         assert_hidden(shown)
     assert_hidden(database_text(dsn))
     assert_hidden(read(key_file))
+
+
+async def test_prompts_hold_no_secret_that_is_known() -> None:
+    from flowbuilder.models.base import Message
+    from flowbuilder.models.client import ModelClient
+
+    REDACTOR.learn(CANARY)
+    with fake_openai(Answer("fine")) as server:
+        settings = Settings.load(
+            model="local", model_api_base=server.url, model_api_key="sk-test", model_retries=0
+        )
+        shown = base64.b64encode(CANARY.encode()).decode()
+        asked = [Message(role="user", content=f"say {CANARY} or {shown}")]
+        assert (await ModelClient(settings).generate(asked)).text == "fine"
+    assert "say ***" in str(server.requests)
+    assert_hidden(str(server.requests))
 
 
 # -- HTTP and the command line --------------------------------------------------------------

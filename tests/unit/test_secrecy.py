@@ -20,7 +20,14 @@ from flowbuilder.errors import InvalidValue, SettingsError
 from flowbuilder.secrecy import Binding, Redactor, check_binding, check_name, fill, mentioned
 from flowbuilder.secrecy.binding import check_value
 from flowbuilder.secrecy.envelope import Place, seal, unseal, wrap_again
-from flowbuilder.secrecy.keyring import KeyRing, add_key, drop_other_keys, key_id, load_keys
+from flowbuilder.secrecy.keyring import (
+    KeyRing,
+    add_key,
+    drop_other_keys,
+    key_id,
+    load_keys,
+    rotation,
+)
 from flowbuilder.secrecy.redaction import RedactingFilter
 from flowbuilder.secrecy.sources import EnvironmentSource, FileSource, SecretUnavailable
 from flowbuilder.settings import Settings
@@ -99,7 +106,13 @@ def test_a_key_file_is_private_and_its_first_key_seals(tmp_path: Path) -> None:
     assert base64.b64encode(first).decode() not in repr(keys)
     assert drop_other_keys(file, [keys.active]) == 1
     assert key_id(first) not in load_keys(settings)
-    assert list(file.parent.iterdir()) == [file]
+    assert [item for item in file.parent.iterdir() if item.name[0] != "."] == [file]
+    assert add_key(file, only_first=True) == second
+    with rotation(file), pytest.raises(SettingsError) as caught, rotation(file):
+        raise AssertionError("two at once")
+    assert caught.value.code == "secret_key_busy"
+    with rotation(file):
+        add_key(file)
 
 
 def test_only_the_embedded_database_gets_a_key_by_itself(tmp_path: Path) -> None:
@@ -223,6 +236,8 @@ async def test_the_environment_says_who_may_have_a_value() -> None:
     assert plain.binding.allows_tool("anything")
     assert not plain.binding.allows_host("https://example.org")
     assert source.look("key_file") is None
+    assert source.bound_to("any").look("api-key") is None
+    assert source.bound_to("any").look("plain") == plain
     assert "value-1234" not in repr(source) + repr(found)
 
 

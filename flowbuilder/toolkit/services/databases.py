@@ -168,7 +168,8 @@ def _row(line: str, limits: Limits) -> dict[str, Any]:
 async def _refuse_writer(connection: AsyncConnection[Any], tables: list[str]) -> None:
     """Refuse a role that could write: then only the parser would stand between. Raises: Fail."""
     cursor = await connection.execute(
-        "select bool_or(has_table_privilege(c.oid, 'insert, update, delete, truncate'))"
+        "select bool_or(has_table_privilege(c.oid, 'insert, update, delete, truncate')"
+        " or has_any_column_privilege(c.oid, 'insert, update'))"
         " from unnest(%s::text[]) as t (name) join pg_class c on c.oid = to_regclass(t.name)",
         [tables],
     )

@@ -90,9 +90,8 @@ def read_query(text: str, tables: Iterable[str]) -> Query:
         raise refused("only SELECT is run")
     reader = _Reader(tables)
     reader.select(statement.stmt, frozenset(), 0)
-    raw = text.encode()
-    start, length = statement.stmt_location or 0, statement.stmt_len or len(raw)
-    return Query(text=raw[start : start + length].decode().strip(), parameters=reader.parameters)
+    start, length = statement.stmt_location or 0, statement.stmt_len or len(text)
+    return Query(text=text[start : start + length].strip(), parameters=reader.parameters)
 
 
 def refused(why: str) -> Fail:
@@ -104,7 +103,7 @@ class _Reader:
     """Walks through a statement; `ctes` are the names that WITH gives in the present place."""
 
     def __init__(self, tables: Iterable[str]) -> None:
-        self._tables = frozenset(tables)
+        self._tables = frozenset(tuple(name.split(".")) for name in tables)
         self.parameters = 0
 
     def select(self, node: Any, ctes: frozenset[str], depth: int) -> None:
@@ -150,11 +149,12 @@ class _Reader:
     def _rangevar(self, node: Any, ctes: frozenset[str]) -> None:
         if node.catalogname:
             raise refused("tables of other databases are not read")
-        name = f"{node.schemaname}.{node.relname}" if node.schemaname else str(node.relname)
-        if node.schemaname is None and name in ctes:
+        parts = (node.schemaname, node.relname) if node.schemaname else (node.relname,)
+        name = ".".join(parts)
+        if len(parts) == 1 and name in ctes:
             return
-        if name not in self._tables:
-            known = ", ".join(sorted(self._tables)[:10])
+        if parts not in self._tables:
+            known = ", ".join(sorted(map(".".join, self._tables))[:10])
             raise refused(f"the table {name[:100]} is not among those that may be read: {known}")
 
     def _funccall(self, node: Any, ctes: frozenset[str]) -> None:
