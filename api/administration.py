@@ -1,4 +1,4 @@
-"""What answers look like about limits on tools, queues of other systems, and policy."""
+"""What answers look like about limits on tools, secrets, policy, and queues of other systems."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 from flowbuilder.api.schemas import Out, Time
 from flowbuilder.client.policies import PolicyView
+from flowbuilder.executor.store.secrets import SecretRow
 from flowbuilder.executor.terms import LimitRow
 
 
@@ -121,3 +122,30 @@ class PolicyHistory(Out):
     """What was said in the workspace, newest first."""
 
     items: list[PolicySet]
+
+
+class SecretOut(Out):
+    """What is known of a secret: everything but its value."""
+
+    name: str
+    version: int
+    """Rises each time it is set."""
+    hosts: list[str]
+    """Where it may be sent to."""
+    tools: list[str]
+    """Which tools may read it."""
+    description: str | None
+    created_at: Time
+    updated_at: Time
+    updated_by: str | None
+
+    @classmethod
+    def of(cls, row: SecretRow) -> SecretOut:
+        """Return the answer for a row."""
+        return cls.model_validate({name: getattr(row, name) for name in cls.model_fields})
+
+
+class SecretList(Out):
+    """Secrets by name."""
+
+    items: list[SecretOut]

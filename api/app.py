@@ -31,6 +31,7 @@ from flowbuilder.api.routes import (
     replans,
     revisions,
     runs,
+    secrets,
     subscriptions,
 )
 from flowbuilder.api.routes import tools as tool_routes
@@ -108,7 +109,7 @@ def _mount(app: FastAPI) -> None:
     )
     planning = (plans, revisions, memory, policy)
     running = (flows, runs, replans, approvals, emitting, limits, subscriptions)
-    for module in (*planning, *running, tool_routes):
+    for module in (*planning, *running, secrets, tool_routes):
         parent.include_router(module.router)
     app.include_router(parent)
     app.include_router(health.router)

@@ -215,3 +215,16 @@ class SubscriptionBody(Body):
 def bounds(budget: BudgetBody | None) -> dict[str, Any] | None:
     """Return what a budget bounds; None without one."""
     return None if budget is None else budget.model_dump(exclude_none=True)
+
+
+class SecretBody(Body):
+    """A secret's value and who may have it: at least one host or tool."""
+
+    value: str
+    """At least eight characters; never shown again."""
+    hosts: list[str] = Field(default_factory=list)
+    """Where it may be sent to, such as `api.example.org`, `*.example.org` or `localhost:8080`."""
+    tools: list[str] = Field(default_factory=list)
+    """Which tools may read it: a name, the beginning of names as in `mail.*`, or `*`."""
+    description: str | None = None
+    """What it is for."""

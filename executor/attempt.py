@@ -17,15 +17,17 @@ from flowbuilder.executor.process_child import Answer
 from flowbuilder.executor.questions import check_question
 from flowbuilder.executor.records import LeasedTask, Outcome, OutcomeKind, TaskKind, VersionRow
 from flowbuilder.executor.retry import delay, exhausted
+from flowbuilder.executor.secret_desk import SecretDesk
 from flowbuilder.executor.store import Store
 from flowbuilder.executor.transactions import Transactions
 from flowbuilder.expressions import compile_expression
 from flowbuilder.flow import ApprovalPolicy, RetryPolicy, Step
 from flowbuilder.references import Scope, resolve
 from flowbuilder.schemas import value_problems, with_defaults
+from flowbuilder.secrecy import REDACTOR
 from flowbuilder.settings import Settings
 from flowbuilder.strictjson import Limits, check
-from flowbuilder.tools import Retry, Tool, ToolRegistry, Wait, check_arguments
+from flowbuilder.tools import Retry, Tool, ToolRegistry, Wait, check_arguments, takes_context
 from flowbuilder.tools.eventnames import check_event
 from flowbuilder.types import JsonObject, JsonValue, format_duration, parse_duration
 from flowbuilder.validation import compile_flow
@@ -55,6 +57,7 @@ class Attempts:
         settings: Settings,
         *,
         transactions: Transactions | None = None,
+        secrets: SecretDesk | None = None,
     ) -> None:
         self.registry = registry
         self._store = store
@@ -63,6 +66,7 @@ class Attempts:
         self._calls = Calls(processes=2, limits=self._limits)
         self._transactions = transactions
         self._guard = Guard(store, settings)
+        self._secrets = secrets
         self._steps: dict[int, Step] = {}
 
     async def run(self, task: LeasedTask, context: TaskContext) -> Outcome:
@@ -122,7 +126,7 @@ class Attempts:
         except TimeoutError:
             raise AttemptTimeout(limit) from None
         if isinstance(value, Wait):
-            wait = check(await self._wait(value), limits=self._limits)
+            wait = REDACTOR.json(check(await self._wait(value), limits=self._limits))
             assert isinstance(wait, dict)
             if await self._is_outside(value, task, step, tool):
                 wait["outside"] = True
@@ -133,9 +137,12 @@ class Attempts:
         self, tool: Tool, args: JsonObject, context: TaskContext, task: LeasedTask, seconds: float
     ) -> JsonValue | Wait:
         """Call a tool; a transactional one has completed its task when this returns."""
+        if self._secrets is not None and takes_context(tool):
+            context.furnish(await self._secrets.secrets_for(task.run_id, tool.name))
 
         async def call() -> JsonValue | Wait:
-            return await self._calls.call(tool, args, context, task=task, seconds=seconds)
+            value = await self._calls.call(tool, args, context, task=task, seconds=seconds)
+            return value if isinstance(value, Wait) else REDACTOR.json(value)
 
         if not tool.transactional:
             return await call()

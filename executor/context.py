@@ -13,9 +13,12 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from flowbuilder.budget import Spending
-from flowbuilder.errors import ExecutionError, FlowBuilderError, NotFound
+from flowbuilder.errors import ExecutionError, FlowBuilderError
 from flowbuilder.executor.failures import clean_text
 from flowbuilder.executor.records import LeasedTask, Outcome
+from flowbuilder.executor.secret_desk import missing, sendable, told
+from flowbuilder.secrecy import REDACTOR
+from flowbuilder.secrecy.sources import EnvironmentSource
 from flowbuilder.settings import Settings
 from flowbuilder.strictjson import Limits, check
 from flowbuilder.tools import Secrets
@@ -28,21 +31,16 @@ if TYPE_CHECKING:
 #: Longer messages are cut.
 _LONGEST_MESSAGE = 500
 _PROGRESS_SECONDS = 0.25
-_SECRET_PREFIX = "FLOWBUILDER_SECRET_"
 
 
 class EnvironmentSecrets:
     """Secrets by name from a mapping of environment variables, `FLOWBUILDER_SECRET_<NAME>`."""
 
     def __init__(self, environment: Mapping[str, str]) -> None:
-        self._values = {
-            name.removeprefix(_SECRET_PREFIX): value
-            for name, value in environment.items()
-            if name.startswith(_SECRET_PREFIX)
-        }
+        self.source = EnvironmentSource(environment)
 
     def __repr__(self) -> str:
-        return f"EnvironmentSecrets({len(self._values)} secrets)"
+        return repr(self.source)
 
     def get(self, name: str) -> str:
         """Return a secret's value.
@@ -50,14 +48,21 @@ class EnvironmentSecrets:
         Raises:
             NotFound: `secret_not_found`.
         """
-        key = name.upper().replace("-", "_").replace(".", "_")
-        if key not in self._values:
-            raise NotFound(
-                f"there is no secret {name[:100]!r}",
-                code="secret_not_found",
-                hint=f"Set the environment variable {_SECRET_PREFIX}{key[:100]} for the worker.",
-            )
-        return self._values[key]
+        found = self.source.look(name)
+        if found is None:
+            raise missing(name)
+        return told(found).value
+
+    async def fetch(self, name: str, *, url: str | None = None) -> str:
+        """Return a secret's value.
+
+        Raises:
+            NotFound: `secret_not_found`.
+            Fail: `secret_not_allowed`: it may not be sent to this URL.
+        """
+        value = self.get(name)
+        found = self.source.look(name)
+        return value if url is None or found is None else sendable(found, "", url)
 
 
 class TaskContext:
@@ -168,7 +173,7 @@ class TaskContext:
         connection, settings = self.connection, self._settings
         check_event(name, key)
         bounds = Limits(depth=settings.max_json_depth, bytes=settings.max_value_bytes)
-        clean = check(payload, limits=bounds, pointer="/payload")
+        clean = REDACTOR.json(check(payload, limits=bounds, pointer="/payload"))
         life = check_life(settings.event_life if keep is None else keep)
         await emit_with_task(
             connection,
@@ -183,6 +188,10 @@ class TaskContext:
     def lend(self, connection: AsyncConnection[Any] | None) -> None:
         """Give the handler its connection, or take it back."""
         self._connection = connection
+
+    def furnish(self, secrets: Secrets) -> None:
+        """Give the handler the secrets that its tool may have."""
+        self._secrets = secrets
 
     def begin(self, seconds: float) -> None:
         """Take note that the handler begins and how long it may take."""

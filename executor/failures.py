@@ -13,6 +13,7 @@ from flowbuilder.errors import (
     SettingsError,
     error_json,
 )
+from flowbuilder.secrecy import REDACTOR
 from flowbuilder.strictjson import LARGEST_INTEGER, SMALLEST_INTEGER
 from flowbuilder.tools import Fail, Retry
 from flowbuilder.types import JsonObject, JsonValue
@@ -21,6 +22,8 @@ _LONGEST_MESSAGE = 2000
 _LONGEST_TEXT = 500
 _MOST_ENTRIES = 20
 _DEEPEST = 6
+#: Read beyond what is kept, so that a secret that begins within it is seen whole.
+_OVERHANG = 5000
 
 #: The same call would fail in the same way.
 _FINAL = (InvalidValue, DefinitionError, SettingsError, NotFound)
@@ -71,7 +74,9 @@ def _describe(error: BaseException) -> JsonObject:
 def clean_text(value: Any, longest: int = _LONGEST_MESSAGE) -> str:
     """Return a text that PostgreSQL can store: no NUL, no lone surrogates, not endless."""
     text = value if isinstance(value, str) else str(value)
-    text = text[: longest + 1].encode("utf-8", "replace").decode().replace("\0", "\ufffd")
+    text = text[: longest + _OVERHANG].encode("utf-8", "replace").decode().replace("\0", "\ufffd")
+    if REDACTOR:  # before it is cut: half a secret at the end would not be found
+        text = REDACTOR.text(text)
     return text if len(text) <= longest else text[: longest - 1] + "…"
 
 

@@ -20,6 +20,7 @@ from flowbuilder.budget import Spending
 from flowbuilder.executor.context import TaskContext
 from flowbuilder.executor.failures import describe, is_final
 from flowbuilder.executor.records import LeasedTask
+from flowbuilder.secrecy import REDACTOR
 from flowbuilder.settings import Settings
 from flowbuilder.strictjson import Limits
 from flowbuilder.tools import Fail, Retry, Secrets, Tool, Wait, bind, check_output
@@ -103,7 +104,8 @@ def _run(parcel: Parcel, send: Any) -> Answer:
         result = bind(job.tool, job.args, context)()
         if isinstance(result, Wait):
             return Answer(kind="wait", wait=result)
-        return Answer(kind="value", value=check_output(job.tool, result, limits=job.limits))
+        value = check_output(job.tool, result, limits=job.limits)
+        return Answer(kind="value", value=REDACTOR.json(value))
     except BaseException as error:
         return _error(error)
 

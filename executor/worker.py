@@ -18,6 +18,7 @@ from collections.abc import (
     Callable,
     Iterable,
     Mapping,
+    Sequence,
 )
 from typing import Self
 
@@ -36,10 +37,12 @@ from flowbuilder.executor.records import (
     Started,
     Upkeep,
 )
+from flowbuilder.executor.secret_desk import SecretDesk
 from flowbuilder.executor.session_lock import SessionLock
 from flowbuilder.executor.slots import Key, Slots
 from flowbuilder.executor.store import Store
 from flowbuilder.executor.transactions import Transactions
+from flowbuilder.secrecy.sources import SecretSource
 from flowbuilder.settings import Settings
 from flowbuilder.tools import Tool, ToolRegistry
 from flowbuilder.types import JsonObject
@@ -63,6 +66,7 @@ class Worker:
         notifications: Notifications,
         name: str | None = None,
         environment: Mapping[str, str] | None = None,
+        secret_sources: Sequence[SecretSource] = (),
     ) -> None:
         self.id = str(uuid.uuid4())
         """Random. It stays when the database has given the worker up: the functions that only this
@@ -73,7 +77,11 @@ class Worker:
         self._notifications = notifications
         self._secrets = EnvironmentSecrets(os.environ if environment is None else environment)
         self._attempts = Attempts(
-            store, registry, settings, transactions=Transactions(store.database, self.id)
+            store,
+            registry,
+            settings,
+            transactions=Transactions(store.database, self.id),
+            secrets=SecretDesk(store, settings, self._secrets.source, secret_sources),
         )
         self._slots = Slots(settings.concurrency, self._attempts, ended=self._attempt_ended)
         self._leases = LeaseKeeper(
@@ -197,9 +205,12 @@ class Worker:
         await self._store.declare_limits(self._offered(), self._attempts.registry.limits())
 
     def _offered(self) -> list[str]:
-        """Tools that need a model are left to workers that have one."""
+        """Tools in all their versions; those that need a model are left to workers with one."""
         has_model = self._settings.model is not None
-        return [tool.ref for tool in self._attempts.registry if has_model or not tool.needs_model]
+        registry = self._attempts.registry
+        return [
+            ref for ref in registry.refs() if has_model or not registry.require(ref).needs_model
+        ]
 
     async def _hand_back(self) -> None:
         """Release what still runs, and wait until everything is reported."""

@@ -31,6 +31,10 @@ MOST_VISITS = 1_000_000
 #: `filter` copies the list collected so far, and `in` reads a list from its start.
 MOST_COPIES = 10_000_000
 
+#: Characters or elements that a value could come to. Each `map` may double what it is given, and a
+#: chain of them would double it again and again.
+MOST_GROWN = 64_000_000
+
 _CODE = re.compile(
     r"(?P<comment>//[^\n]*)"
     r"|(?P<text>[bB]?(?:[rR][bB]?(?:\"\"\"[\s\S]*?\"\"\"|'''[\s\S]*?'''|\"[^\"\n]*\"|'[^'\n]*')"
@@ -77,6 +81,8 @@ class Expression:
     """How many of them there are."""
     copies: bool
     """Whether some of them copy lists, which takes quadratic time."""
+    grown: int
+    """How many copies of what it reads its value may hold."""
 
     def evaluate(self, scope: Mapping[str, JsonValue]) -> JsonValue:
         """Return the value over the given variables.
@@ -136,6 +142,10 @@ class Expression:
         return value
 
     def _check_cost(self, variables: Mapping[str, JsonValue]) -> None:
+        if self.grown > 1:
+            longest = max([len(self.text), *map(_longest, variables.values())])
+            if self.grown * longest > MOST_GROWN:
+                raise self._failure("cel_cost", "its value could become too large")
         if not self.macros:
             return
         # A list may also stand in the expression itself.
@@ -178,7 +188,7 @@ def compile_expression(text: str) -> Expression:
     loops = _MACRO.findall(bare)
     roots = frozenset(program.variables()) - {name for _, name in loops}
     copies = _COPIES.search(bare) is not None
-    return Expression(text, program, roots, steps, macros, len(loops), copies)
+    return Expression(text, program, roots, steps, macros, len(loops), copies, _growth(bare))
 
 
 @lru_cache(maxsize=1024)
@@ -325,6 +335,39 @@ def _macro_depth(bare: str) -> int:
         elif character == ")" and open_:
             open_.pop()
     return deepest
+
+
+def _growth(bare: str) -> int:
+    """Return how many copies of what an expression reads its value may hold, at most."""
+    grown = 1 + bare.count("+")
+    for match in _MACRO.finditer(bare):
+        if match[1] == "map" and match[2]:
+            body = _bracket(bare, bare.index("(", match.start()))
+            grown *= max(1, len(re.findall(rf"\b{match[2]}\b", body)) - 1)
+    return grown
+
+
+def _bracket(bare: str, start: int) -> str:
+    """Return what stands from a bracket to the one that closes it."""
+    depth = 0
+    for place in range(start, len(bare)):
+        depth += (bare[place] == "(") - (bare[place] == ")")
+        if depth == 0:
+            return bare[start : place + 1]
+    return bare[start:]
+
+
+def _longest(value: JsonValue) -> int:
+    """Return the length of the longest text, list or object inside a value."""
+    longest = 0
+    waiting = [value]
+    while waiting:
+        item = waiting.pop()
+        if isinstance(item, str | list | dict):
+            longest = max(longest, len(item))
+        if isinstance(item, list | dict):
+            waiting.extend(item if isinstance(item, list) else item.values())
+    return longest
 
 
 def _largest(value: JsonValue) -> int:

@@ -88,6 +88,16 @@ class Settings(BaseSettings):
     http_timeout: Duration = timedelta(seconds=30)
     http_max_bytes: int = Field(default=5_242_880, ge=1024)
 
+    # -- secrets and tools from elsewhere ------------------------------------------------------
+    secret_key: SecretStr | None = None
+    """Master key of the stored secrets: 32 random bytes in base64. Several, with commas between
+    them, while it is changed; the first one seals."""
+    secret_key_file: Path | None = None
+    """A file with a master key a line; with the embedded database `secret-keys` in `data_dir`."""
+    connections: Path | None = None
+    """The operator's file of tools from elsewhere: MCP servers, OpenAPI documents, databases,
+    e-mail, Slack, object stores, other managers of secrets."""
+
     # -- model ------------------------------------------------------------------------------
     model: str | None = None
     """Any name that litellm knows, e.g. `openai/gpt-5-mini`, `ollama_chat/qwen3`, or

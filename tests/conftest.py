@@ -40,6 +40,7 @@ from flowbuilder.executor import embedded  # noqa: E402
 from flowbuilder.executor.cluster import try_lock, unlock  # noqa: E402
 from flowbuilder.executor.database import Database  # noqa: E402
 from flowbuilder.executor.migrator import migrate  # noqa: E402
+from flowbuilder.secrecy import REDACTOR  # noqa: E402
 
 MIGRATIONS = Path(__file__).parents[1] / "migrations"
 #: In memory where there is room for it: the servers of tests write and sync a lot.
@@ -52,6 +53,13 @@ FAST_FOLDER = (
 PREFIX = "flowbuilder-tests-"
 _numbers = itertools.count(1)
 _used: list[str] = []
+
+
+@pytest.fixture(autouse=True)
+def forgotten_secrets() -> Iterator[None]:
+    """What one test has used as a secret is an ordinary text for the next."""
+    yield
+    REDACTOR.forget()
 
 
 @pytest.fixture(scope="session")

@@ -14,11 +14,13 @@ from flowbuilder.executor.store.flows import FlowStore
 from flowbuilder.executor.store.growth import GrowthStore
 from flowbuilder.executor.store.limits import LimitStore
 from flowbuilder.executor.store.memories import MemoryStore
+from flowbuilder.executor.store.pins import PinStore
 from flowbuilder.executor.store.plans import PlanStore
 from flowbuilder.executor.store.policies import PolicyStore
 from flowbuilder.executor.store.replanning import ReplanStore
 from flowbuilder.executor.store.retention import Pruned, RetentionStore
 from flowbuilder.executor.store.runs import RunStore
+from flowbuilder.executor.store.secrets import SecretStore
 from flowbuilder.executor.store.subscriptions import Subscription, SubscriptionStore
 from flowbuilder.executor.store.workers import RELAYS_PER_TICK, WorkerStore
 
@@ -39,6 +41,8 @@ class Store(
     BudgetStore,
     MemoryStore,
     PolicyStore,
+    SecretStore,
+    PinStore,
     WorkerStore,
 ):
     """Typed calls of the SQL functions, for one workspace."""

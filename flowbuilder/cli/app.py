@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from flowbuilder.cli.benching import bench
+from flowbuilder.cli.connecting import connections_app
 from flowbuilder.cli.emitting import emit
 from flowbuilder.cli.evaluating import add_commands as add_eval_commands
 from flowbuilder.cli.failures import finish, perform
@@ -18,6 +19,7 @@ from flowbuilder.cli.options import Options, hoist
 from flowbuilder.cli.planning import Answers, LocalModel, diff, edit, plan
 from flowbuilder.cli.policing import policy_app
 from flowbuilder.cli.remembering import memory_app
+from flowbuilder.cli.secrets import secrets_app
 from flowbuilder.cli.steering import VERBS, RunId
 from flowbuilder.cli.step_adding import add_step
 from flowbuilder.cli.subscribing import subscriptions_app
@@ -48,6 +50,8 @@ app.add_typer(subscriptions_app, name="subscriptions")
 app.add_typer(limits_app, name="limits")
 app.add_typer(memory_app, name="memory")
 app.add_typer(policy_app, name="policy")
+app.add_typer(connections_app, name="connections")
+app.add_typer(secrets_app, name="secrets")
 
 Input = Annotated[
     str | None,
@@ -329,6 +333,20 @@ def serve(
     from flowbuilder.cli import serving
 
     finish(context.obj.printer(), lambda: serving.serve(context.obj, host, port, worker))
+
+
+@app.command()
+def mcp(
+    context: typer.Context,
+    worker: Annotated[
+        bool | None,
+        typer.Option("--worker/--no-worker", help="Run tasks here; default: embedded database."),
+    ] = None,
+) -> None:
+    """Serve flows as an MCP server on standard input and output: plan, run, watch, cancel."""
+    from flowbuilder.cli import serving
+
+    perform(context.obj.printer(), serving.mcp(context.obj, worker))
 
 
 @app.command()

@@ -48,6 +48,19 @@ def serve(options: Options, host: str | None, port: int | None, with_worker: boo
     return OK
 
 
+async def mcp(options: Options, with_worker: bool | None) -> int:
+    """Serve as an MCP server until standard input ends; standard output holds nothing else."""
+    from flowbuilder.api.mcp import mcp_server
+    from flowbuilder.client import FlowBuilder
+
+    settings = options.settings()
+    if with_worker is None:
+        with_worker = settings.database_url is None
+    async with FlowBuilder.connect(settings=settings, worker=with_worker) as builder:
+        await mcp_server(builder).run_stdio_async()
+    return OK
+
+
 async def migrate(options: Options) -> int:
     """Bring the schema up to date and tell what was done."""
     from contextlib import AsyncExitStack

@@ -14,6 +14,7 @@ from flowbuilder.client.flows import Flows
 from flowbuilder.client.limits import ToolLimits
 from flowbuilder.client.plans import Plans
 from flowbuilder.client.policies import WorkspacePolicy
+from flowbuilder.client.secrets import Secrets
 from flowbuilder.client.session import Session
 from flowbuilder.client.starting import Runs
 from flowbuilder.executor.notifications import Notifications
@@ -25,6 +26,7 @@ from flowbuilder.tools import Tool, ToolRegistry
 from flowbuilder.types import JsonObject
 
 if TYPE_CHECKING:
+    from flowbuilder.client.connections import Connections
     from flowbuilder.client.memory import PlanMemory
     from flowbuilder.client.replanning import Replanner
     from flowbuilder.doctor import Report
@@ -175,6 +177,18 @@ class FlowBuilder(Plans, Flows, Runs, Approvals, Emitting):
     def policy(self) -> WorkspacePolicy:
         """What runs may do by themselves: `get()`, `set({...})`, `clear()`, `check({...})`."""
         return WorkspacePolicy(self._session)
+
+    @property
+    def connections(self) -> Connections:
+        """Tools of connected MCP servers: `list()`, `refresh()`, `approve(server, tool)`."""
+        from flowbuilder.client.connections import Connections
+
+        return Connections(self._session)
+
+    @property
+    def secrets(self) -> Secrets:
+        """Secrets: `set("mail", value, hosts=[...])`, `list()`, `delete(...)`, `rotate_key()`."""
+        return Secrets(self._session)
 
     # -- workers and health -----------------------------------------------------------------
 

@@ -16,6 +16,7 @@ from flowbuilder.executor.migrator import migrate
 from flowbuilder.executor.notifications import Notifications
 from flowbuilder.executor.records import DEFAULT_WORKSPACE
 from flowbuilder.executor.store import Store
+from flowbuilder.secrecy.sources import SecretSource
 from flowbuilder.settings import Settings
 from flowbuilder.tools import Tool, ToolRegistry, tool
 
@@ -83,10 +84,15 @@ async def open_session(
     notifications = await stack.enter_async_context(
         Notifications(database, poll_interval=settings.poll_interval, workspace=workspace)
     )
+    store = Store(database, workspace=workspace)
+    if settings.connections is not None:
+        from flowbuilder.client.connections import mcp_tools
+
+        found = found.merged(await mcp_tools(store, settings))
     return Session(
         settings=settings,
         registry=found,
-        store=Store(database, workspace=workspace),
+        store=store,
         notifications=notifications,
         embedded=server.embedded,
         server_answers=server.answers,
@@ -101,7 +107,18 @@ async def open_worker(session: Session, *, concurrency: int | None = None) -> As
     settings = session.settings
     if concurrency is not None:
         settings = settings.model_copy(update={"concurrency": concurrency})
-    worker = Worker(session.store, session.registry, settings, notifications=session.notifications)
+    sources: list[SecretSource] = []
+    if settings.connections is not None:
+        from flowbuilder.toolkit.connections import secret_sources
+
+        sources = secret_sources(settings)
+    worker = Worker(
+        session.store,
+        session.registry,
+        settings,
+        notifications=session.notifications,
+        secret_sources=sources,
+    )
     async with worker:
         session.workers.append(worker)
         try:

@@ -26,6 +26,7 @@ from flowbuilder.models.failures import (
 )
 from flowbuilder.models.library import Libraries
 from flowbuilder.plan import Usage
+from flowbuilder.secrecy import REDACTOR
 from flowbuilder.settings import Settings
 from flowbuilder.types import JsonSchema
 
@@ -77,6 +78,8 @@ class Call:
             ModelError: Also noted as `failure`, since instructor wraps what it meets.
         """
         request = self._prepare(request)
+        if REDACTOR:  # no prompt carries a secret that this process knows
+            request["messages"] = REDACTOR.json(request.get("messages", []))
         while True:
             try:
                 return await self._send(request)

@@ -22,7 +22,8 @@ def starter_tools() -> list[Tool]:
 
 def is_starter(tool: Tool) -> bool:
     """Whether a tool came with flowbuilder, not with its user."""
-    return str(getattr(tool.handler, "__module__", "")).startswith(f"{__name__}.")
+    home = str(getattr(tool.handler, "__module__", ""))
+    return home.startswith(f"{__name__}.") and not home.startswith(f"{__name__}.imported.")
 
 
 def with_own_tools(registry: ToolRegistry, tools: Iterable[Tool]) -> ToolRegistry:
@@ -47,9 +48,14 @@ def load_registry(
 
     Raises:
         SettingsError: `tools_module_invalid`: a module cannot be imported or has no tools;
-            `tool_exists`: two tools of these modules carry the same name and version.
+            `tool_exists`: two tools of these modules carry the same name and version;
+            `connections_invalid`: the file of connections says what cannot be.
     """
     registry = ToolRegistry(starter_tools())
+    if settings.connections is not None:
+        from flowbuilder.toolkit.connected import connected_tools
+
+        registry = registry.merged(connected_tools(settings))
     for name in dict.fromkeys([*settings.tools, *modules]):
         try:
             registry = with_own_tools(registry, import_tools([name], search_path=search_path))

@@ -21,6 +21,7 @@ from typing_extensions import TypedDict
 
 from flowbuilder.errors import FlowBuilderError
 from flowbuilder.strictjson import Limits
+from flowbuilder.toolkit.credentials import refuse_secrets_in_url, with_secrets
 from flowbuilder.toolkit.egress import EgressPolicy, GuardedTransport
 from flowbuilder.toolkit.exchange import build_request, exchange, has_header
 from flowbuilder.toolkit.parsing import limits_of, parse_json
@@ -33,7 +34,8 @@ _JSON_TYPE = re.compile(r"^application/(?:[\w.+-]+\+)?json$|^text/json$")
 Scalar = str | int | float | bool | None
 Url = Annotated[str, Field(min_length=1, description="The address, with http:// or https://.")]
 Headers = Annotated[
-    dict[str, str] | None, Field(description="Headers to send, such as Authorization.")
+    dict[str, str] | None,
+    Field(description="Headers to send, such as Authorization; secret://name stands for a secret."),
 ]
 Query = Annotated[
     dict[str, Scalar | list[Scalar]] | None,
@@ -186,18 +188,21 @@ async def _send(
         max_bytes=settings.http_max_bytes,
     )
     policy = EgressPolicy(allow_private=settings.http_allow_private)
-    request = build_request(policy, method, url, headers or {}, query or {}, content)
+    refuse_secrets_in_url([url, query or {}])
+    sent = await with_secrets(context, url, headers or {})
+    request = build_request(policy, method, url, sent, query or {}, content)
     async with GuardedTransport(policy) as transport:
-        response, payload = await _within(
+        response, payload = await within(
             limits.seconds, lambda: exchange(transport, policy, request, limits.max_bytes, follow)
         )
-    _judge(response, expect)
+    judge(response, expect)
     return _result(response, payload, parse, limits_of(context))
 
 
-async def _within(
+async def within(
     seconds: float, work: Callable[[], Awaitable[tuple[httpx.Response, bytes]]]
 ) -> tuple[httpx.Response, bytes]:
+    """Return an answer that came in time. Raises: FlowBuilderError (http_timeout, http_failed)."""
     try:
         async with asyncio.timeout(seconds):
             return await work()
@@ -210,7 +215,8 @@ async def _within(
         raise FlowBuilderError(f"the request failed: {text[:300]}", code="http_failed") from None
 
 
-def _judge(response: httpx.Response, expect: Literal["success", "any"] | list[int]) -> None:
+def judge(response: httpx.Response, expect: Literal["success", "any"] | list[int]) -> None:
+    """Refuse a status that was not expected. Raises: Retry, Fail (http_status)."""
     status = response.status_code
     good = status in expect if isinstance(expect, list) else expect == "any" or 200 <= status < 300
     if good:
@@ -239,7 +245,7 @@ def _result(
     limits: Limits,
 ) -> HttpResponse:
     kind = response.headers.get("content-type", "").partition(";")[0].strip().lower()
-    encoding, body = _decode(payload, kind, response.charset_encoding, parse, limits)
+    encoding, body = decode(payload, kind, response.charset_encoding, parse, limits)
     return {
         "status": response.status_code,
         "url": str(response.request.url),
@@ -251,13 +257,14 @@ def _result(
     }
 
 
-def _decode(
+def decode(
     payload: bytes,
     kind: str,
     charset: str | None,
     parse: Literal["auto", "json", "text"],
     limits: Limits,
 ) -> tuple[Literal["json", "text", "base64"], Any]:
+    """Return how a body is given, and the body. Raises: Fail, InvalidValue (it is no JSON)."""
     if parse == "json" or (parse == "auto" and payload and _JSON_TYPE.match(kind)):
         return "json", parse_json(payload, limits)
     try:

@@ -4,7 +4,7 @@
 the two borders of a call: JSON arguments in, a JSON result out.
 """
 
-from flowbuilder.tools.calls import bind, check_arguments, check_output
+from flowbuilder.tools.calls import bind, check_arguments, check_output, takes_context
 from flowbuilder.tools.contract import (
     HARMLESS,
     Context,
@@ -34,5 +34,6 @@ __all__ = [
     "check_arguments",
     "check_output",
     "import_tools",
+    "takes_context",
     "tool",
 ]

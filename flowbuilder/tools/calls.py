@@ -66,6 +66,13 @@ def bind(tool: Tool, args: JsonObject, context: Context) -> Callable[[], Any]:
     return functools.partial(tool.handler, **args, **extra)
 
 
+def takes_context(tool: Tool) -> bool:
+    """Whether a tool's handler is given the task's context."""
+    if tool.signature is not None:
+        return tool.signature.context is not None
+    return _checks_of(tool).context is not None
+
+
 def check_output(tool: Tool, value: Any, *, limits: Limits = DEFAULT_LIMITS) -> JsonValue:
     """Return what a tool gave back as JSON, held against its output schema.
 

@@ -143,7 +143,17 @@ class Secrets(Protocol):
     """Look-up of secret values by name, at the moment of use."""
 
     def get(self, name: str) -> str:
-        """Return the value. Raises: NotFound."""
+        """Return a value that this tool may read. Raises: NotFound, Fail (secret_not_allowed)."""
+        ...
+
+    async def fetch(self, name: str, *, url: str | None = None) -> str:
+        """Return a value from wherever it is kept, other managers included.
+
+        With `url` it is held against the hosts that the secret may be sent to.
+
+        Raises:
+            NotFound, Fail (secret_not_allowed).
+        """
         ...
 
 

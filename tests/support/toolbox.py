@@ -14,6 +14,9 @@ class NoSecrets:
     def get(self, name: str) -> str:
         raise AssertionError(f"nobody should ask for the secret {name}")
 
+    async def fetch(self, name: str, *, url: str | None = None) -> str:
+        return self.get(name)
+
 
 class TaskContext:
     """The context of a task that runs nowhere."""

@@ -27,6 +27,9 @@ class NoSecrets:
     def get(self, name: str) -> str:
         raise NotFound(name)
 
+    async def fetch(self, name: str, *, url: str | None = None) -> str:
+        raise NotFound(name)
+
 
 @dataclass
 class Bench:

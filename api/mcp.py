@@ -1,0 +1,303 @@
+"""flowbuilder as an MCP server: other programs list, plan, run, watch and cancel flows.
+
+Approvals stay with people: this server tells what waits for whom, and has no tool that decides. A
+plan that is uncertain, or asks something, is not run from here either.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Annotated, Any, ParamSpec, TypeVar
+
+from pydantic import Field
+from typing_extensions import TypedDict
+
+from flowbuilder.client import FlowBuilder
+from flowbuilder.client.runs import outcome_of
+from flowbuilder.errors import ExecutionError, FlowBuilderError, InvalidValue
+from flowbuilder.executor.records import RunRow
+from flowbuilder.plan import LONGEST_GOAL, Plan
+
+if TYPE_CHECKING:
+    from mcp.server import MCPServer
+    from starlette.applications import Starlette
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+_ACTOR = "mcp"
+_LONGEST_WAIT = 60.0
+_INSTRUCTIONS = """\
+Plans and runs durable flows. `plan_flow` turns a goal into a plan, `run_flow` starts a stored flow
+or a plan and returns at once; ask `get_run` how it goes. Steps with effects wait for a person, who
+decides in flowbuilder itself: tell your user, and ask again later.
+"""
+
+RunId = Annotated[str, Field(description="The run's id.", max_length=100)]
+
+
+class FlowSummary(TypedDict):
+    """A stored flow."""
+
+    flow: Annotated[str, Field(description="Its name.")]
+    description: str | None
+    version: Annotated[int | None, Field(description="The newest published one.")]
+    input_schema: dict[str, Any]
+
+
+class FlowSummaries(TypedDict):
+    """Stored flows."""
+
+    flows: list[FlowSummary]
+
+
+class PlanSummary(TypedDict):
+    """A plan for a goal."""
+
+    plan_id: str
+    valid: Annotated[bool, Field(description="Whether it can be run as it is.")]
+    certain: Annotated[bool, Field(description="False: a person should look at it first.")]
+    steps: Annotated[list[dict[str, Any]], Field(description="Id, tool and arguments of each.")]
+    notes: list[str]
+    questions: Annotated[list[str], Field(description="What has to be said before it can run.")]
+    problems: list[str]
+    approvals: Annotated[int, Field(description="How many steps wait for a person.")]
+
+
+class PendingApproval(TypedDict):
+    """A decision that a person is asked for."""
+
+    approval_id: str
+    step: str | None
+    message: str | None
+    by: Annotated[list[str], Field(description="Who may decide.")]
+
+
+class RunSummary(TypedDict):
+    """A run as it stands."""
+
+    run_id: str
+    flow: str
+    status: Annotated[str, Field(description="queued, running, paused, completed, failed …")]
+    finished: bool
+    error: dict[str, Any] | None
+    waiting_for: Annotated[
+        list[PendingApproval], Field(description="What people have to decide, in flowbuilder.")
+    ]
+    why: Annotated[list[str], Field(description="Why it is not moving, if it is not.")]
+
+
+class RunResult(TypedDict):
+    """What came out of a run."""
+
+    run_id: str
+    status: str
+    finished: bool
+    output: Annotated[Any, Field(description="Null until the run has completed.")]
+    error: dict[str, Any] | None
+
+
+def mcp_server(builder: FlowBuilder) -> MCPServer:
+    """Return the MCP server over an open FlowBuilder."""
+    from mcp.server import MCPServer
+    from mcp_types import ToolAnnotations
+
+    server: MCPServer = MCPServer("flowbuilder", instructions=_INSTRUCTIONS)
+    desk = _Desk(builder)
+    reading = ToolAnnotations(read_only_hint=True)
+    acting = ToolAnnotations(read_only_hint=False, destructive_hint=True)
+    reading_methods: list[Callable[..., Awaitable[Any]]] = [
+        desk.list_flows,
+        desk.get_run,
+        desk.get_result,
+    ]
+    acting_methods: list[Callable[..., Awaitable[Any]]] = [
+        desk.plan_flow,
+        desk.run_flow,
+        desk.cancel_run,
+    ]
+    for method in reading_methods:
+        server.add_tool(_told(method), annotations=reading)
+    for method in acting_methods:
+        server.add_tool(_told(method), annotations=acting)
+    return server
+
+
+def mcp_application(builder: FlowBuilder, *, hosts: list[str], path: str = "/mcp") -> Starlette:
+    """Return the server as a web application that keeps no sessions, to be mounted.
+
+    `hosts`: the values of `Host` that are answered; a page from elsewhere in somebody's browser
+    could otherwise talk to it. Its lifespan has to be run by who mounts it, and who may call it is
+    decided before it.
+    """
+    from mcp.server.transport_security import TransportSecuritySettings
+
+    security = TransportSecuritySettings(
+        enable_dns_rebinding_protection=True, allowed_hosts=hosts, allowed_origins=[]
+    )
+    return mcp_server(builder).streamable_http_app(
+        streamable_http_path=path,
+        stateless_http=True,
+        json_response=True,
+        transport_security=security,
+        max_request_body_size=builder.settings.max_body_bytes,
+    )
+
+
+def _told(method: Callable[P, Awaitable[R]]) -> Callable[P, Awaitable[R]]:
+    """Let errors of flowbuilder reach the caller by code and message, and nothing else of any."""
+    from mcp.server.mcpserver.exceptions import ToolError
+
+    @functools.wraps(method)
+    async def guarded(*args: P.args, **named: P.kwargs) -> R:
+        try:
+            return await method(*args, **named)
+        except FlowBuilderError as error:
+            hint = f" {error.hint}" if error.hint else ""
+            raise ToolError(f"{error.code}: {error.message}{hint}") from None
+        except Exception as error:
+            raise ToolError(f"internal: {type(error).__name__}") from None
+
+    return guarded
+
+
+class _Desk:
+    """What the tools do."""
+
+    def __init__(self, builder: FlowBuilder) -> None:
+        self._builder = builder
+
+    async def list_flows(self) -> FlowSummaries:
+        """List the stored flows with the shape of their input."""
+        flows: list[FlowSummary] = [
+            {
+                "flow": handle.slug,
+                "description": handle.description,
+                "version": handle.version,
+                "input_schema": dict(handle.draft.input),
+            }
+            for handle in await self._builder.list_flows()
+        ]
+        return {"flows": flows}
+
+    async def plan_flow(
+        self,
+        goal: Annotated[
+            str,
+            Field(min_length=1, max_length=LONGEST_GOAL, description="What is to be done."),
+        ],
+        input: Annotated[
+            dict[str, Any] | None, Field(description="The run's input, if it is known.")
+        ] = None,
+    ) -> PlanSummary:
+        """Turn a goal in words into a plan; nothing is run."""
+        return _plan(await self._builder.plan(goal, input=input))
+
+    async def run_flow(
+        self,
+        flow: Annotated[str | None, Field(description="Name of a stored flow.")] = None,
+        plan_id: Annotated[str | None, Field(description="Or the id of a plan.")] = None,
+        input: Annotated[dict[str, Any] | None, Field(description="The run's input.")] = None,
+        idempotency_key: Annotated[
+            str | None, Field(description="The same key gives the same run.", max_length=200)
+        ] = None,
+    ) -> RunSummary:
+        """Start a run of a stored flow or of a plan; returns at once."""
+        if (flow is None) == (plan_id is None):
+            raise InvalidValue("give a flow or a plan_id", code="run_subject")
+        if plan_id is not None:
+            plan = await self._builder.get_plan(plan_id)
+            if not plan.valid or not plan.certain:
+                raise ExecutionError(
+                    "this plan needs a person, who looks at it in flowbuilder",
+                    code="plan_needs_person",
+                    hint=f"flowbuilder run {plan.id}",
+                )
+            run = await self._builder.accept_plan(
+                plan, input=input, idempotency_key=idempotency_key, by=_ACTOR
+            )
+        else:
+            assert flow is not None
+            run = await self._builder.execute(
+                flow, input, idempotency_key=idempotency_key, by=_ACTOR
+            )
+        return await self._summary(await run.refresh())
+
+    async def get_run(self, run_id: RunId) -> RunSummary:
+        """Tell how a run goes: its status, what it waits for, and why it is not moving."""
+        run = await self._builder.get_run(run_id)
+        return await self._summary(await run.refresh())
+
+    async def get_result(
+        self,
+        run_id: RunId,
+        wait_seconds: Annotated[
+            float, Field(ge=0, le=_LONGEST_WAIT, description="How long to wait for the end.")
+        ] = 0,
+    ) -> RunResult:
+        """Return what came out of a run, once it has ended."""
+        run = await self._builder.get_run(run_id)
+        if wait_seconds > 0:
+            try:
+                await run.result(timeout=wait_seconds)
+            except ExecutionError as error:  # its end, or that it has not ended, is told below
+                if error.code == "run_not_found":
+                    raise
+        row = await run.refresh()
+        done = row.status.value == "completed"
+        return {
+            "run_id": row.id,
+            "status": row.status.value,
+            "finished": row.status.terminal,
+            "output": outcome_of(row) if done else None,
+            "error": row.error,
+        }
+
+    async def cancel_run(
+        self,
+        run_id: RunId,
+        reason: Annotated[str | None, Field(description="Why.", max_length=2000)] = None,
+    ) -> RunSummary:
+        """Cancel a run."""
+        run = await self._builder.get_run(run_id)
+        return await self._summary(await run.cancel(by=_ACTOR, reason=reason))
+
+    async def _summary(self, row: RunRow) -> RunSummary:
+        waiting: list[PendingApproval] = []
+        why: list[str] = []
+        if not row.status.terminal:
+            for item in await self._builder.approvals(run_id=row.id):
+                waiting.append(
+                    {
+                        "approval_id": item.id,
+                        "step": item.step_id,
+                        "message": item.message,
+                        "by": list(item.by),
+                    }
+                )
+            why = [reason.message for reason in (await self._builder.why(row.id)).reasons]
+        return {
+            "run_id": row.id,
+            "flow": row.flow,
+            "status": row.status.value,
+            "finished": row.status.terminal,
+            "error": row.error,
+            "waiting_for": waiting,
+            "why": why,
+        }
+
+
+def _plan(plan: Plan) -> PlanSummary:
+    steps = [] if plan.flow is None else plan.flow.steps
+    approvals = 0 if plan.estimate is None else plan.estimate.approvals
+    return {
+        "plan_id": plan.id,
+        "valid": plan.valid,
+        "certain": plan.certain,
+        "steps": [{"id": s.id, "tool": s.tool, "args": dict(s.args)} for s in steps],
+        "notes": list(plan.notes),
+        "questions": [question.text for question in plan.questions],
+        "problems": [problem.message for problem in plan.problems],
+        "approvals": estimate if isinstance(estimate, int) else 0,
+    }
