@@ -299,5 +299,5 @@ def _plan(plan: Plan) -> PlanSummary:
         "notes": list(plan.notes),
         "questions": [question.text for question in plan.questions],
         "problems": [problem.message for problem in plan.problems],
-        "approvals": estimate if isinstance(estimate, int) else 0,
+        "approvals": approvals,
     }
