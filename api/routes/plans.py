@@ -161,4 +161,4 @@ async def _saved(builder: FlowBuilder, plan_id: str, save: bool | str) -> FlowOu
     if isinstance(save, str):
         document["flow"] = save
     handle = await builder.save_flow(document)
-    return FlowOut.model_validate(handle.row)
+    return FlowOut.of(handle.row)

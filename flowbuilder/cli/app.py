@@ -13,11 +13,14 @@ from flowbuilder.cli.benching import bench
 from flowbuilder.cli.emitting import emit
 from flowbuilder.cli.evaluating import add_commands as add_eval_commands
 from flowbuilder.cli.failures import finish, perform
+from flowbuilder.cli.keys import keys_app
 from flowbuilder.cli.limiting import limits_app
 from flowbuilder.cli.options import Options, hoist
 from flowbuilder.cli.steering import VERBS, RunId
 from flowbuilder.cli.step_adding import add_step
 from flowbuilder.cli.subscribing import subscriptions_app
+from flowbuilder.cli.users import users_app
+from flowbuilder.cli.workspaces import workspaces_app
 from flowbuilder.limits import Priority
 
 EPILOG = (
@@ -43,6 +46,9 @@ app.add_typer(eval_app, name="eval")
 add_eval_commands(eval_app)
 app.add_typer(subscriptions_app, name="subscriptions")
 app.add_typer(limits_app, name="limits")
+app.add_typer(users_app, name="users")
+app.add_typer(workspaces_app, name="workspaces")
+app.add_typer(keys_app, name="keys")
 
 Input = Annotated[
     str | None,

@@ -24,7 +24,9 @@ from flowbuilder.tools import Tool, ToolRegistry
 from flowbuilder.types import JsonObject
 
 if TYPE_CHECKING:
+    from flowbuilder.client.accounts import Accounts
     from flowbuilder.doctor import Report
+    from flowbuilder.executor.database import Database
     from flowbuilder.executor.worker import Worker
 
 
@@ -53,6 +55,7 @@ class FlowBuilder(Plans, Flows, Runs, Approvals, Emitting):
         self._workspace = workspace
         self._opened: Session | None = None
         self._closing = AsyncExitStack()
+        self._accounts: Accounts | None = None
 
     @classmethod
     def connect(
@@ -77,7 +80,7 @@ class FlowBuilder(Plans, Flows, Runs, Approvals, Emitting):
                 the settings name.
             worker: Run tasks inside this process. Default: with the embedded server only.
             planner: Default: the model's when one is configured, else the one by rules.
-            workspace: Id of the workspace to work in.
+            workspace: The workspace to work in, by name or id.
 
         Raises:
             SettingsError: A setting is wrong.
@@ -120,6 +123,20 @@ class FlowBuilder(Plans, Flows, Runs, Approvals, Emitting):
         self._opened = session
         return self
 
+    def within(self, workspace: str, database: Database | None = None) -> FlowBuilder:
+        """Return a view of another workspace (an id), open for as long as this one is.
+
+        `database`: what it reads and writes by, such as the workspace's own view of the database.
+        """
+        view = FlowBuilder(self.settings, worker=False, planner=self.planner, workspace=workspace)
+        view._opened = self._session.within(workspace, database or self.store.database)
+        return view
+
+    @property
+    def workspace(self) -> str:
+        """Id of the workspace that this FlowBuilder works in."""
+        return self.store.workspace
+
     async def close(self) -> None:
         """Stop the worker, hand back what it holds, and close every connection."""
         self._opened = None
@@ -153,6 +170,15 @@ class FlowBuilder(Plans, Flows, Runs, Approvals, Emitting):
         And events for other systems: `subscribe(channel, queue=…)`, `messages(queue)`.
         """
         return self._session.notifications
+
+    @property
+    def accounts(self) -> Accounts:
+        """Users, workspaces and keys: whoever holds the database may change them."""
+        if self._accounts is None:
+            from flowbuilder.client.accounts import Accounts
+
+            self._accounts = Accounts(self.store.database, self.settings)
+        return self._accounts
 
     @property
     def limits(self) -> ToolLimits:
