@@ -20,7 +20,9 @@ T = TypeVar("T")
 _ENTER = b"""
 select set_config('role', 'flowbuilder_app', true), set_config('flowbuilder.workspace', %s, true)"""
 _MAY_ENTER = b"""
-select coalesce(pg_has_role(current_user, to_regrole('flowbuilder_app'), 'member'), false)
+select pg_has_role(current_user, 'flowbuilder_app',
+        case when current_setting('server_version_num')::integer >= 160000
+             then 'set' else 'member' end)
    and has_schema_privilege('flowbuilder_app', 'flowbuilder', 'usage') as may
 where to_regrole('flowbuilder_app') is not null"""
 

@@ -102,8 +102,8 @@ class Tokens:
             raise TokenRefused("The access token is not valid.") from None
 
     def _claims(self, claims: dict[str, Any]) -> Claims:
-        for name in ("exp", "iat"):
-            if type(claims[name]) is not int:  # the library takes texts as well
+        for name, kind in (("exp", int), ("iat", int), ("sub", str), ("sid", str)):
+            if type(claims[name]) is not kind:  # the library takes texts for numbers as well
                 raise ValueError(name)
         if claims["exp"] - claims["iat"] > self.life.total_seconds() + 1:
             raise ValueError("exp")

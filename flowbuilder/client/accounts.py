@@ -7,14 +7,13 @@ after it has looked at what its caller may do.
 from __future__ import annotations
 
 import ipaddress
-import re
 import secrets
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from flowbuilder.client.passwords import Passwords, check_password, is_possible
-from flowbuilder.client.workspaces import KEY_PATTERN, Workspaces, hash_of
+from flowbuilder.client.workspaces import KEY_PATTERN, NAME_PATTERN, Workspaces, hash_of, known_name
 from flowbuilder.errors import ExecutionError, InvalidValue, NotFound
 from flowbuilder.executor.store.users import Bucket, CallerRow, Doer, UserStore
 from flowbuilder.settings import Settings
@@ -23,7 +22,6 @@ from flowbuilder.types import JsonObject
 if TYPE_CHECKING:
     from flowbuilder.executor.database import Database
 
-_NAME = re.compile(r"[a-z0-9][a-z0-9._@+-]{0,99}")
 _LONGEST_TOKEN = 200
 #: Log-ins from one address: so many at once, then one in so many seconds.
 ADDRESS_BUCKET = (30.0, 2.0)
@@ -99,7 +97,7 @@ class Accounts(Workspaces):
 
     async def user(self, name: str) -> JsonObject:
         """Return a user. Raises: NotFound (`user_not_found`)."""
-        found = await self._users.users(name)
+        found = await self._users.users(known_name(name))
         if not found:
             raise NotFound("there is no such user", code="user_not_found")
         return found[0]
@@ -115,7 +113,7 @@ class Accounts(Workspaces):
         """
         given = {"admin": admin, "disabled": disabled}
         change: JsonObject = {key: value for key, value in given.items() if value is not None}
-        await self._users.change_user(name, change, by=by)
+        await self._users.change_user(known_name(name), change, by=by)
         return await self.user(name)
 
     async def set_password(
@@ -149,7 +147,9 @@ class Accounts(Workspaces):
         """Let a user set the password by a one-time token. Raises: NotFound."""
         token = secrets.token_urlsafe(32)
         seconds = self._settings.invitation_life.total_seconds()
-        until = await self._users.invite_user(name, hash_of(token), seconds=seconds, by=by)
+        until = await self._users.invite_user(
+            known_name(name), hash_of(token), seconds=seconds, by=by
+        )
         return Invitation(token=token, expires_at=until)
 
     async def accept_invitation(self, token: str, password: str, *, by: Doer) -> str:
@@ -225,7 +225,7 @@ class Accounts(Workspaces):
         await self._take([_address_bucket(address), _name_bucket(name)])
         if not is_possible(password):
             raise _refused()  # nobody has such a password, known or not
-        facts = await self._users.login_facts(name) if _NAME.fullmatch(name) else None
+        facts = await self._users.login_facts(name) if NAME_PATTERN.fullmatch(name) else None
         user_id, stored = facts or (None, None)
         right, anew = await self._passwords.verify(password, stored)
         if user_id is None or stored is None or not right:
@@ -255,7 +255,7 @@ class Accounts(Workspaces):
 
 def checked_name(name: str) -> str:
     """Return a user's name. Raises: InvalidValue (`user_name_invalid`)."""
-    if not _NAME.fullmatch(name):
+    if not NAME_PATTERN.fullmatch(name):
         raise InvalidValue(
             "a user's name has up to 100 lower-case letters, digits and . _ @ + -, and begins "
             "with a letter or digit",

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from flowbuilder.client.roles import checked_roles, checked_scopes
-from flowbuilder.errors import InvalidValue
+from flowbuilder.errors import InvalidValue, NotFound
 from flowbuilder.executor.store.audit import AuditStore
 from flowbuilder.executor.store.users import Doer
 from flowbuilder.executor.store.workspaces import WorkspaceStore
@@ -20,6 +20,8 @@ from flowbuilder.types import JsonObject
 if TYPE_CHECKING:
     from flowbuilder.executor.database import Database
 
+#: A user's name.
+NAME_PATTERN = re.compile(r"[a-z0-9][a-z0-9._@+-]{0,99}")
 #: A key: what it is found by, and the rest, of which only a hash is kept.
 KEY_PATTERN = re.compile(r"fb_([0-9a-f]{8})_[0-9a-f]{48}")
 #: A workspace's name; one that reads as an id would be two workspaces' name.
@@ -80,11 +82,13 @@ class Workspaces:
             NotFound: `user_not_found`.
             Conflict: `last_admin`.
         """
-        await self._workspaces.set_member(workspace_id, user, checked_roles(roles), by=by)
+        await self._workspaces.set_member(
+            workspace_id, known_name(user), checked_roles(roles), by=by
+        )
 
     async def remove_member(self, workspace_id: str, user: str, *, by: Doer) -> None:
         """Take a user out of a workspace. Raises: NotFound, Conflict (`last_admin`)."""
-        await self._workspaces.set_member(workspace_id, user, [], by=by)
+        await self._workspaces.set_member(workspace_id, known_name(user), [], by=by)
 
     async def members(self, workspace_id: str) -> list[JsonObject]:
         """Return the members of a workspace by name."""
@@ -110,7 +114,7 @@ class Workspaces:
         text = f"fb_{prefix}_{secrets.token_hex(24)}"
         key_id = await self._workspaces.create_key(
             workspace_id,
-            user,
+            known_name(user),
             name=name,
             prefix=prefix,
             hash=hash_of(text),
@@ -137,6 +141,13 @@ class Workspaces:
     def log(self) -> AuditStore:
         """The log of who did what."""
         return self._audit
+
+
+def known_name(name: str) -> str:
+    """Return what may be a user's name. Raises: NotFound (`user_not_found`): nobody's is this."""
+    if not NAME_PATTERN.fullmatch(name):
+        raise NotFound("there is no such user", code="user_not_found")
+    return name
 
 
 def hash_of(text: str) -> bytes:

@@ -58,6 +58,7 @@ begin
     if to_regclass('pgmq.topic_bindings') is not null then
         grant select on pgmq.topic_bindings to flowbuilder_app;
     end if;
+    grant usage on all sequences in schema flowbuilder to flowbuilder_app;
     grant usage on sequence pgmq.q_flowbuilder_tasks_msg_id_seq to flowbuilder_app;
     perform flowbuilder.grant_calls();
     return true;

@@ -16,6 +16,8 @@ from flowbuilder.client import FlowBuilder
 from flowbuilder.client.accounts import Accounts
 from flowbuilder.client.workspaces import hash_of
 from flowbuilder.executor.store.users import Doer, UserStore
+from flowbuilder.toolkit.control import flow_run
+from flowbuilder.tools import ToolRegistry
 from tests.support.api import ScriptedPlanner, app_over, http, registry, users_settings
 
 TESTER = Doer(actor="user:tester", channel="cli")
@@ -74,9 +76,9 @@ class Town:
         )
         return bearer(made.text)
 
-    async def call(self, headers: Headers, method: str, path: str, **given: Any) -> httpx.Response:
+    async def call(self, who: Headers, method: str, path: str, **given: Any) -> httpx.Response:
         """Send a request under /api/v1."""
-        headers = {**headers, **given.pop("headers", {})}
+        headers = {**who, **given.pop("headers", {})}
         return await self.client.request(method, f"/api/v1{path}", headers=headers, **given)
 
 
@@ -90,7 +92,7 @@ async def town(dsn: str, *, worker: bool = False, **settings: Any) -> AsyncItera
     """A service with users over a test's database, with the tests' tools and planner."""
     opened = FlowBuilder.connect(
         settings=users_settings(dsn, **settings),
-        registry=registry(),
+        registry=ToolRegistry([*registry(), flow_run]),
         worker=worker,
         planner=ScriptedPlanner(),
     )
