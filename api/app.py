@@ -121,7 +121,8 @@ def _mount(app: FastAPI) -> None:
     """Put every route but the public ones under the one parent that knows the caller."""
     parent = APIRouter(
         prefix=PREFIX,
-        dependencies=[Depends(principal), Depends(authorize)],
+        # what is to be noted is noted before the answer is sent
+        dependencies=[Depends(principal), Depends(authorize, scope="function")],
         responses=problems.documented(400, 401, 403, 404, 422, 500, 503),
     )
     for module in (

@@ -19,6 +19,7 @@ T = TypeVar("T")
 
 _ENTER = b"""
 select set_config('role', 'flowbuilder_app', true), set_config('flowbuilder.workspace', %s, true)"""
+_GRANT = b"select flowbuilder.grant_access() as given"
 _MAY_ENTER = b"""
 select pg_has_role(current_user, 'flowbuilder_app',
         case when current_setting('server_version_num')::integer >= 160000
@@ -80,17 +81,25 @@ class ScopedDatabase(Database):
 
 
 async def check_role(database: Database) -> None:
-    """Make sure that the service's role is there and may be taken.
+    """Make sure that the service's role is there, may be taken and has its rights.
+
+    Where migrations could not make it, an administrator has done so later: it gets its rights now.
 
     Raises:
         DatabaseError: `app_role_missing`.
     """
-    row = await database.fetch_one(_MAY_ENTER)
-    if not (row and row["may"]):
+    if await _may_enter(database):
+        return
+    row = await database.fetch_one(_GRANT)
+    if not (row and row["given"] and await _may_enter(database)):
         raise DatabaseError(
             "The role flowbuilder_app is missing, or this user may not take it.",
             code="app_role_missing",
             hint="As an administrator of the database: create role flowbuilder_app nologin; "
-            "grant flowbuilder_app to <the user of FLOWBUILDER_DATABASE_URL>. Then run: "
-            "flowbuilder migrate",
+            "grant flowbuilder_app to <the user of FLOWBUILDER_DATABASE_URL>.",
         )
+
+
+async def _may_enter(database: Database) -> bool:
+    row = await database.fetch_one(_MAY_ENTER)
+    return bool(row and row["may"])

@@ -26,6 +26,8 @@ LONGEST_TOKEN = 2048
 _SHAPE = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+")
 _REQUIRED = ["exp", "iat", "sub", "iss", "aud", "jti", "sid"]
 _HEADER = {"alg", "typ", "kid"}
+#: Tokens whose signature was checked, kept so that it need not be checked again.
+_MOST_KNOWN = 4096
 
 
 class TokenRefused(ExecutionError):
@@ -56,6 +58,7 @@ class Tokens:
         self._now = now
         self._keys = {hashlib.sha256(b"kid:" + key).hexdigest()[:16]: key for key in keys}
         self._signing = next(iter(self._keys))
+        self._read: dict[bytes, tuple[Claims, int]] = {}
 
     def issue(self, user_id: str, session_id: str) -> str:
         """Return a token for an open session."""
@@ -80,11 +83,25 @@ class Tokens:
         Raises:
             TokenRefused: Whatever is wrong; it says no more.
         """
-        import jwt
-
         # what is not of our shape never reaches the library
         if len(token) > LONGEST_TOKEN or not _SHAPE.fullmatch(token):
             raise TokenRefused("The access token is not valid.")
+        place = hashlib.sha256(token.encode()).digest()
+        found = self._read.get(place)
+        if found is None:
+            found = self._verified(token)
+            if len(self._read) >= _MOST_KNOWN:
+                self._read.clear()
+            self._read[place] = found
+        # a signature is good for ever, the token is not
+        claims, until = found
+        if until <= self._now().timestamp():
+            raise TokenRefused("The access token is not valid.")
+        return claims
+
+    def _verified(self, token: str) -> tuple[Claims, int]:
+        import jwt
+
         try:
             header = jwt.get_unverified_header(token)
             if set(header) - _HEADER or header.get("alg") != ALGORITHM:
@@ -97,7 +114,7 @@ class Tokens:
                 issuer=ISSUER,
                 options={"require": _REQUIRED},
             )
-            return self._claims(claims)
+            return self._claims(claims), claims["exp"]
         except (jwt.PyJWTError, KeyError, TypeError, ValueError, RecursionError):
             raise TokenRefused("The access token is not valid.") from None
 

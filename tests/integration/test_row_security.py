@@ -55,7 +55,8 @@ async def test_an_owner_that_is_no_superuser_works_for_every_workspace(owned_dsn
             if event.type == "approval_requested":
                 [approval] = await builder.approvals()
                 await builder.approve(approval.id, by="ada")
-        assert (await run.result(timeout=60))["send"] == [0, 0, False, "", None]
+        result = await run.result(timeout=60)
+        assert result == {"send": [0, 0, False, "", None]}
         database = builder.store.database
         await check_role(database)
         row = await database.fetch_one(
@@ -68,7 +69,9 @@ async def test_an_owner_that_is_no_superuser_works_for_every_workspace(owned_dsn
             assert len(await scoped.fetch_all(b"select id from flowbuilder.runs")) == found
 
 
-async def test_where_no_role_can_be_made_all_but_the_service_works(bare_dsn: str) -> None:
+async def test_where_no_role_can_be_made_all_but_the_service_works(
+    bare_dsn: str, server_dsn: str
+) -> None:
     async with connect(bare_dsn, worker=True) as builder:
         run = await builder.execute({"flow": "x", "input": INPUT, "steps": [ECHO]}, {"value": 1})
         await run.result(timeout=60)
@@ -76,6 +79,16 @@ async def test_where_no_role_can_be_made_all_but_the_service_works(bare_dsn: str
             await check_role(builder.store.database)
     assert refused.value.code == "app_role_missing"
     assert "grant flowbuilder_app to" in (refused.value.hint or "")
+    with psycopg.connect(server_dsn, autocommit=True) as administrator:
+        administrator.execute(f"grant flowbuilder_app to {NOBODY}")
+        try:
+            async with await Database.open(bare_dsn) as database:
+                await check_role(database)
+                for workspace, found in ((DEFAULT_WORKSPACE, 1), (run.id, 0)):
+                    inside = ScopedDatabase(database, workspace)
+                    assert len(await inside.fetch_all(b"select from flowbuilder.runs")) == found
+        finally:
+            administrator.execute(f"revoke flowbuilder_app from {NOBODY}")
 
 
 async def test_the_engine_sees_no_rule(owned_dsn: str) -> None:
