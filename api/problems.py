@@ -23,6 +23,7 @@ from starlette.responses import Response
 from starlette.routing import compile_path
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from flowbuilder.api.refusals import Forbidden
 from flowbuilder.errors import (
     Conflict,
     DatabaseError,
@@ -95,18 +96,6 @@ class BadRequest(InvalidValue):
     """The request itself cannot be read: not JSON, too large, a malformed header."""
 
     default_code = "bad_request"
-
-
-class Unauthorized(FlowBuilderError):
-    """Nobody knows who is calling."""
-
-    default_code = "unauthorized"
-
-
-class Forbidden(FlowBuilderError):
-    """It is known who is calling, and they may not do this."""
-
-    default_code = "forbidden"
 
 
 class Unavailable(FlowBuilderError):

@@ -13,7 +13,8 @@ from fastapi import Depends, Header, Request
 
 from flowbuilder.api.auth.access import HOW_TO_DECLARE, Access, Level
 from flowbuilder.api.auth.tokens import Tokens
-from flowbuilder.api.problems import BadRequest, Forbidden, Unauthorized
+from flowbuilder.api.problems import BadRequest
+from flowbuilder.api.refusals import Forbidden, Unauthorized
 from flowbuilder.client.accounts import Accounts
 from flowbuilder.client.roles import Role, Scope, scope_for, with_included
 from flowbuilder.errors import NotFound

@@ -10,7 +10,8 @@ from fastapi import APIRouter, Depends, Query
 from flowbuilder.api.auth.callers import Principal
 from flowbuilder.api.body import body_schema, json_body
 from flowbuilder.api.dependencies import ApprovalId, Builder, Caller, IdempotencyKey, as_uuid
-from flowbuilder.api.problems import Forbidden, documented, moved
+from flowbuilder.api.problems import documented, moved
+from flowbuilder.api.refusals import Forbidden
 from flowbuilder.api.requests import DecisionBody
 from flowbuilder.api.schemas import ApprovalList, ApprovalOut
 from flowbuilder.client import FlowBuilder

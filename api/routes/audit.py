@@ -8,7 +8,7 @@ from fastapi import APIRouter, Query
 
 from flowbuilder.api.dependencies import Caller, Users
 from flowbuilder.api.identities import AuditOut, AuditPage
-from flowbuilder.api.problems import Forbidden
+from flowbuilder.api.refusals import Forbidden
 from flowbuilder.executor.records import DEFAULT_WORKSPACE
 
 router = APIRouter(prefix="/audit", tags=["audit"])

@@ -8,6 +8,9 @@ declare
     v_table  record;
     v_new    text;  -- what may be written, where that is not what may be seen
     v_rights text;
+    -- `offset 0`: one look-up by id for each row, never all ids of the workspace for a hash table
+    v_within text := 'exists (select from flowbuilder.%s o where o.id = %s '
+        'and o.workspace_id = (select flowbuilder.this_workspace()) offset 0)';
 begin
     if not flowbuilder.make_app_role() then
         return false;
@@ -18,9 +21,10 @@ begin
                c.relrowsecurity and c.relforcerowsecurity as guarded,
                case when flowbuilder.has_column(c.oid, 'workspace_id')
                         then 'workspace_id = (select flowbuilder.this_workspace())'
-                    when flowbuilder.has_column(c.oid, 'run_id') then 'flowbuilder.owns_run(run_id)'
+                    when flowbuilder.has_column(c.oid, 'run_id')
+                        then format(v_within, 'runs', quote_ident(c.relname) || '.run_id')
                     when flowbuilder.has_column(c.oid, 'version_id')
-                        then 'flowbuilder.owns_version(version_id)'
+                        then format(v_within, 'flow_versions', quote_ident(c.relname) || '.version_id')
                end as rule
         from pg_catalog.pg_class c join pg_catalog.pg_roles o on o.oid = c.relowner
         where c.relnamespace = 'flowbuilder'::regnamespace and c.relkind in ('r', 'p')

@@ -26,6 +26,8 @@ begin
     end if;
     if p_roles = '{}' then
         delete from flowbuilder.members where workspace_id = p_workspace and user_id = v_user;
+        update flowbuilder.api_keys set revoked_at = flowbuilder.now()  -- also should they come back
+        where workspace_id = p_workspace and user_id = v_user and revoked_at is null;
     else
         insert into flowbuilder.members as m (workspace_id, user_id, roles, added_at, added_by)
         values (p_workspace, v_user, p_roles, flowbuilder.now(), p_by ->> 'actor')

@@ -239,3 +239,9 @@ async def test_queues_get_the_events_of_their_workspace_and_no_others(dsn: str) 
             "/api/v1/subscriptions",
         ]
         assert problem(await place.call(member, "GET", "/audit?of=installation"), 403)
+
+
+def test_a_service_that_others_reach_does_not_start_without_users(dsn: str) -> None:
+    (line,) = said(dsn, "serve", "--host", "0.0.0.0", "--port", "0", code=2)
+    assert line["error"]["code"] == "auth_secret_missing"
+    assert "FLOWBUILDER_AUTH_SECRET" in line["error"]["hint"]
