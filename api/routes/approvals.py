@@ -15,6 +15,7 @@ from flowbuilder.api.refusals import Forbidden
 from flowbuilder.api.requests import DecisionBody
 from flowbuilder.api.schemas import ApprovalList, ApprovalOut
 from flowbuilder.client import FlowBuilder
+from flowbuilder.client.roles import Role
 from flowbuilder.errors import Conflict, DefinitionError, InvalidValue
 from flowbuilder.executor.records import ApprovalRow
 from flowbuilder.executor.states import ApprovalStatus
@@ -84,14 +85,19 @@ async def decide(
 async def require_asked(builder: FlowBuilder, approval_id: str, caller: Principal) -> None:
     """Refuse whoever is not asked: by name, or by a role that they have in the workspace.
 
+    A role that nobody can have is the administrators' to answer for.
+
     Raises:
         Forbidden: `approver_not_allowed`.
     """
     if caller.local:
         return  # who holds which role is not known where nobody logs in
     asked = (await builder.get_approval(approval_id)).by
-    roles = {f"role:{role.value}" for role in caller.roles}
-    if asked and not (roles & set(asked) or {caller.name, caller.user} & set(asked)):
+    known = {f"role:{role.value}" for role in Role}
+    may = {caller.name, caller.user, *(f"role:{role.value}" for role in caller.roles)}
+    if Role.ADMIN in caller.roles:
+        may.update(name for name in asked if name.startswith("role:") and name not in known)
+    if asked and not may & set(asked):
         raise Forbidden(f"The decision lies with {', '.join(asked)}.", code="approver_not_allowed")
 
 

@@ -74,12 +74,15 @@ async def start_run(
 ) -> RunOut:
     """Start a run of a flow, of a document that is not saved, or of a goal.
 
-    A stored flow is for every member; a document or a goal takes a builder. A goal is planned
-    first. When the plan is not valid, or the planner is not certain of it, nothing runs: the
-    problem names the stored plan, which can be looked at and accepted.
+    Members start what is published; a draft, a document or a goal takes a builder. A goal is
+    planned first. When the plan is not valid, or the planner is not certain of it, nothing runs:
+    the problem names the stored plan, which can be looked at and accepted.
     """
     if body.flow is None:
         caller.require(Role.BUILDER)
+    elif body.version is None and not caller.holds(Role.BUILDER):
+        published = await builder.get_version(body.flow)
+        body = body.model_copy(update={"version": published.version})
     try:
         run = await _start(builder, body, caller.name, idempotency_key)
     except (DefinitionError, InvalidValue) as error:

@@ -12,9 +12,9 @@ class Role(StrEnum):
     """What a user is in a workspace. One may have several."""
 
     MEMBER = "member"
-    """Sees everything in it, starts stored flows and steers runs."""
+    """Sees everything in it, starts published flows and steers runs."""
     BUILDER = "builder"
-    """And plans, builds and publishes flows, and runs what is not stored."""
+    """And plans, builds and publishes flows, and runs drafts and what is not stored."""
     APPROVER = "approver"
     """And decides approvals; a builder does not."""
     ADMIN = "admin"

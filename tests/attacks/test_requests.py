@@ -251,7 +251,18 @@ async def test_a32_members_run_what_is_stored_and_nothing_else(place: Town) -> N
     member = await place.person("bob", "default", "member")
     assert (await place.call(builder, "POST", "/flows", json=FLOW)).status_code == 201
     stored = {"flow": "health", "input": {"value": 1}}
-    assert (await place.call(member, "POST", "/runs", json=stored)).status_code == 201
+    draft = await place.call(member, "POST", "/runs", json=stored)
+    assert problem(draft, 404)["code"] == "version_not_found"
+    await place.call(builder, "POST", "/flows/health/versions")
+    changed = {**FLOW, "description": "not published yet"}
+    assert (await place.call(builder, "PUT", "/flows/health", json=changed)).status_code == 200
+    started = await place.call(member, "POST", "/runs", json=stored)
+    assert (started.status_code, started.json()["version"]) == (201, 1)
+    scoped = await place.call(
+        await place.key("ada", "default", "run"), "POST", "/runs", json=stored
+    )
+    assert (scoped.status_code, scoped.json()["version"]) == (201, 1)
+    assert (await place.call(builder, "POST", "/runs", json=stored)).json()["version"] == 2
     for body in ({"document": FLOW, "input": {"value": 1}}, {"goal": "quick"}):
         assert problem(await place.call(member, "POST", "/runs", json=body), 403)
     assert problem(

@@ -176,7 +176,12 @@ async def test_decisions_lie_with_whom_they_are_asked_of(dsn: str) -> None:
             for name, role in (("bob", "approver"), ("eve", "approver"), ("zoe", "admin"))
         }
         key = await place.key("bob", "default", "read", "run")
-        cases = {"user:bob": ["bob"], "role:admin": ["zoe"], "role:approver": ["bob", "zoe"]}
+        cases = {
+            "user:bob": ["bob"],
+            "role:admin": ["zoe"],
+            "role:approver": ["bob", "zoe"],
+            "role:finance": ["zoe"],
+        }
         async with place.builder.worker():
             for asked, may in cases.items():
                 step = {**GATED, "approval": {"by": [asked]}}
