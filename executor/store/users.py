@@ -105,14 +105,9 @@ class UserStore(StoreBase):
         """Replace a hash by one of the same password with other parameters."""
         await self._one(queries.REFRESH_HASH, user_id, old, new)
 
-    async def take_attempt(self, buckets: Sequence[Bucket]) -> float:
+    async def take_attempt(self, bucket: Bucket) -> float:
         """Count a log-in; returns the seconds to wait if it is one too many, else 0."""
-        row = await self._one(
-            queries.TAKE_ATTEMPT,
-            [bucket.key for bucket in buckets],
-            [bucket.size for bucket in buckets],
-            [bucket.seconds for bucket in buckets],
-        )
+        row = await self._one(queries.TAKE_ATTEMPT, bucket.key, bucket.size, bucket.seconds)
         return float(row["wait"])
 
     async def open_session(

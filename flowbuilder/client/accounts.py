@@ -161,7 +161,7 @@ class Accounts(Workspaces):
             InvalidValue: `password_invalid`.
         """
         check_password(password)
-        await self._take([_address_bucket(by.address)])
+        await self._take(_address_bucket(by.address))
         if not 0 < len(token) <= _LONGEST_TOKEN:
             raise LoginRefused("The invitation is not valid, or not any more.")
         hashed = await self._passwords.hash(password)
@@ -222,7 +222,9 @@ class Accounts(Workspaces):
         await self._users.end_session(session_id, by=by)
 
     async def _verified(self, name: str, password: str, address: str | None) -> str:
-        await self._take([_address_bucket(address), _name_bucket(name)])
+        # one after the other: who is refused by address makes no bucket for a name
+        await self._take(_address_bucket(address))
+        await self._take(_name_bucket(name))
         if not is_possible(password):
             raise _refused()  # nobody has such a password, known or not
         facts = await self._users.login_facts(name) if NAME_PATTERN.fullmatch(name) else None
@@ -234,8 +236,8 @@ class Accounts(Workspaces):
             await self._users.refresh_password_hash(user_id, stored, anew)
         return user_id
 
-    async def _take(self, buckets: list[Bucket]) -> None:
-        seconds = await self._users.take_attempt(buckets)
+    async def _take(self, bucket: Bucket) -> None:
+        seconds = await self._users.take_attempt(bucket)
         if seconds > 0:
             raise TooManyAttempts(seconds)
 

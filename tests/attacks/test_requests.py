@@ -310,3 +310,55 @@ async def test_a50_keys_are_kept_as_hashes_only(place: Town) -> None:
     ):
         answer = await place.call({"Authorization": f"Bearer {wrong}"}, "GET", "/flows")
         assert problem(answer, 401)["code"] == "unauthorized"
+
+
+ODD: list[Any] = [
+    None,
+    [],
+    "x",
+    0,
+    {},
+    {"name": 1},
+    {"name": ""},
+    {"name": "x" * 101},
+    {"name": "\u202eadmin"},
+    {"name": "ada", "admin": "yes"},
+    {"slug": ""},
+    {"slug": "../x"},
+    {"slug": "a" * 64},
+    {"slug": "new", "admin": "nobody-here"},
+    {"roles": []},
+    {"roles": ["root"]},
+    {"roles": "admin"},
+    {"roles": [["admin"]]},
+    {"name": "k", "scopes": []},
+    {"name": "k", "scopes": ["everything"]},
+    {"name": "k", "scopes": ["read"], "days": 0},
+    {"name": "k", "scopes": ["read"], "days": 10**30},
+    {"token": "", "password": "a fine new password"},
+    {"token": "x" * 100_000, "password": "a fine new password"},
+    {"old_password": "", "new_password": "a fine new password"},
+]
+
+
+async def test_a32_odd_bodies_are_refused_and_never_fail(place: Town) -> None:
+    headers = await place.person("ada", "default", "admin", admin=True)
+    for method, path in (
+        ("POST", "/users"),
+        ("PATCH", "/users/ada"),
+        ("POST", "/workspaces"),
+        ("PUT", "/workspaces/default/members/ada"),
+        ("POST", "/api-keys"),
+        ("POST", "/auth/password"),
+        ("POST", "/auth/invitation"),
+    ):
+        for body in ODD:
+            response = await place.call(headers, method, path, json=body)
+            if response.status_code >= 300:
+                # 401 and 429 are what a wrong password and a wrong invitation get
+                assert response.status_code in (400, 401, 404, 422, 429), (path, body)
+                problem(response, response.status_code)
+            else:
+                assert (method, path, body) == ("PATCH", "/users/ada", {}), response.text
+    for query in ("before=0", "before=x", "limit=0", "limit=1001", "of=everything", "before=1e3"):
+        assert problem(await place.call(headers, "GET", f"/audit?{query}"), 422)
