@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Iterable
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
@@ -15,15 +15,22 @@ from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from flowbuilder.api import problems
+from flowbuilder.api.auth.access import by_endpoint
+from flowbuilder.api.auth.documenting import show_access
+from flowbuilder.api.auth.mode import tokens_of
 from flowbuilder.api.body import MODELS
-from flowbuilder.api.dependencies import principal
+from flowbuilder.api.dependencies import authorize, principal
 from flowbuilder.api.events import Streams
-from flowbuilder.api.hosts import LocalHosts
+from flowbuilder.api.hosts import Hosts, is_loopback
 from flowbuilder.api.routes import (
     approvals,
+    audit,
+    auth,
     emitting,
+    exchange,
     flows,
     health,
+    keys,
     limits,
     memory,
     plans,
@@ -33,9 +40,12 @@ from flowbuilder.api.routes import (
     runs,
     secrets,
     subscriptions,
+    users,
+    workspaces,
 )
 from flowbuilder.api.routes import tools as tool_routes
 from flowbuilder.client import FlowBuilder
+from flowbuilder.client.tenancy import Tenants
 from flowbuilder.flow import Flow
 from flowbuilder.settings import Settings
 from flowbuilder.tools import Tool
@@ -65,17 +75,20 @@ def create_app(
     """
     if settings is None:
         settings = flowbuilder.settings if flowbuilder is not None else Settings.load()
+    tokens = tokens_of(settings)
     own = tuple(tools)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        if flowbuilder is not None:
+        async with AsyncExitStack() as stack:
+            if flowbuilder is None:
+                opened = FlowBuilder.connect(settings=settings, tools=own, worker=worker)
+                _serve(app, await stack.enter_async_context(opened))
+            stack.push_async_callback(app.state.tenants.close)
+            if tokens is not None:
+                await app.state.tenants.open()
             yield
-        else:
-            async with FlowBuilder.connect(settings=settings, tools=own, worker=worker) as opened:
-                app.state.flowbuilder = opened
-                yield
-        app.state.streams.stop()
+            app.state.streams.stop()
 
     app = FastAPI(
         title="flowbuilder",
@@ -91,27 +104,42 @@ def create_app(
     )
     app.state.settings = settings
     app.state.streams = Streams()
+    app.state.tokens = tokens
     if flowbuilder is not None:
-        app.state.flowbuilder = flowbuilder
+        _serve(app, flowbuilder)
     _mount(app)
+    app.state.access = by_endpoint(app)
     problems.install(app)
     app.add_middleware(HeadRequests)
-    app.add_middleware(LocalHosts, bound_to=settings.host)
+    app.add_middleware(
+        Hosts, local=tokens is None and is_loopback(settings.host), names=settings.allowed_hosts
+    )
     return app
 
 
+def _serve(app: FastAPI, flowbuilder: FlowBuilder) -> None:
+    app.state.flowbuilder = flowbuilder
+    app.state.tenants = Tenants(flowbuilder)
+
+
 def _mount(app: FastAPI) -> None:
-    """Put every route but the health checks under the one parent that knows the caller."""
+    """Put every route but the public ones under the one parent that knows the caller."""
     parent = APIRouter(
         prefix=PREFIX,
-        dependencies=[Depends(principal)],
-        responses=problems.documented(422, 500, 503),
+        # what is to be noted is noted before the answer is sent
+        dependencies=[Depends(principal), Depends(authorize, scope="function")],
+        responses=problems.documented(400, 401, 403, 404, 422, 500, 503),
     )
     planning = (plans, revisions, memory, policy)
-    running = (flows, runs, replans, approvals, emitting, limits, subscriptions)
-    for module in (*planning, *running, secrets, tool_routes):
+    running = (flows, exchange, runs, replans, approvals, emitting, limits, subscriptions)
+    tenancy = (users, workspaces, keys, audit, secrets)
+    for module in (*planning, *running, *tenancy, tool_routes):
         parent.include_router(module.router)
+    parent.include_router(auth.router)
     app.include_router(parent)
+    public = APIRouter(prefix=PREFIX, responses=problems.documented(422, 429, 500, 503))
+    public.include_router(auth.public)
+    app.include_router(public)
     app.include_router(health.router)
 
     def openapi() -> dict[str, Any]:
@@ -142,6 +170,7 @@ def _openapi(app: FastAPI) -> dict[str, Any]:
     for unused in ("HTTPValidationError", "ValidationError"):
         schemas.pop(unused, None)
     document["components"]["schemas"] = dict(sorted(schemas.items()))
+    show_access(document)
     return document
 
 

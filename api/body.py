@@ -46,17 +46,17 @@ async def read_json(request: Request) -> JsonValue:
         ) from None
 
 
-async def read_bytes(request: Request) -> bytes:
+async def read_bytes(request: Request, *, limit: int | None = None) -> bytes:
     """Read the body, no further than the bound, whatever its declared length.
 
     Raises:
-        BadRequest: It is longer than `max_body_bytes` (code body_too_large).
+        BadRequest: It is longer than `limit`, by default `max_body_bytes` (code body_too_large).
     """
     remembered: bytes | None = getattr(request.state, "raw_body", None)
     if remembered is not None:
         return remembered
     settings: Settings = request.app.state.settings
-    limit = settings.max_body_bytes
+    limit = limit or settings.max_body_bytes
     declared = request.headers.get("content-length", "")
     if declared.isdecimal() and int(declared[:19]) > limit:
         raise _too_large(limit)

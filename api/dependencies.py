@@ -4,45 +4,56 @@ from __future__ import annotations
 
 import re
 import uuid
-from dataclasses import dataclass
 from typing import Annotated
 
 from fastapi import Depends, Header, Path, Request
 
+from flowbuilder.api.auth.access import Level
+from flowbuilder.api.auth.callers import LOCAL, Principal, authorize, principal
 from flowbuilder.api.events import Streams
 from flowbuilder.api.problems import BadRequest
 from flowbuilder.client import FlowBuilder
+from flowbuilder.client.accounts import Accounts
+from flowbuilder.client.tenancy import Tenants
 from flowbuilder.errors import NotFound
 from flowbuilder.flow import SLUG_PATTERN
+
+__all__ = ["LOCAL", "Principal", "authorize", "principal"]
 
 _UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 _SLUG = re.compile(SLUG_PATTERN.removesuffix("$"))
 _KEY = re.compile(r"[\x21-\x7e]([\x20-\x7e]{0,198}[\x21-\x7e])?")
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Principal:
-    """Who is calling."""
+async def flowbuilder_of(
+    request: Request, caller: Annotated[Principal, Depends(principal)]
+) -> FlowBuilder:
+    """Return the client of the workspace that the request is about.
 
-    name: str
-
-
-LOCAL = Principal(name="local")
-
-
-async def principal() -> Principal:
-    """Return who is calling: the local user, until there are others.
-
-    The parent router depends on this, so it is the one place every route but the public ones
-    passes.
+    Where nobody logs in, that is the open client of this process. What is for administrators of
+    the installation changes what belongs to no workspace, so it is not kept inside of one.
     """
-    return LOCAL
+    builder: FlowBuilder = request.app.state.flowbuilder
+    if caller.local:
+        return builder
+    access = request.app.state.access.get(request.scope["endpoint"])
+    if access is not None and access.level is Level.INSTANCE:
+        return builder if caller.workspace is None else builder.within(caller.workspace)
+    if caller.workspace is None:
+        raise NotFound("there is no such workspace", code="workspace_not_found")
+    tenants: Tenants = request.app.state.tenants
+    return await tenants.of(caller.workspace)
 
 
-def flowbuilder_of(request: Request) -> FlowBuilder:
-    """Return the open client of this process."""
+def engine_of(request: Request) -> FlowBuilder:
+    """Return the open client of this process, which is kept inside of no workspace."""
     builder: FlowBuilder = request.app.state.flowbuilder
     return builder
+
+
+def accounts_of(request: Request) -> Accounts:
+    """Return users, workspaces and keys."""
+    return engine_of(request).accounts
 
 
 def streams_of(request: Request) -> Streams:
@@ -101,6 +112,8 @@ def _idempotency_key(
 
 Caller = Annotated[Principal, Depends(principal)]
 Builder = Annotated[FlowBuilder, Depends(flowbuilder_of)]
+Engine = Annotated[FlowBuilder, Depends(engine_of)]
+Users = Annotated[Accounts, Depends(accounts_of)]
 OpenStreams = Annotated[Streams, Depends(streams_of)]
 RunId = Annotated[str, Depends(_run_id)]
 PlanId = Annotated[str, Depends(_plan_id)]

@@ -10,8 +10,10 @@ from __future__ import annotations
 
 import ipaddress
 import re
+from collections.abc import Sequence
 
 from starlette.datastructures import Headers
+from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from flowbuilder.api.problems import problem_response
@@ -20,29 +22,66 @@ from flowbuilder.api.problems import problem_response
 _HOST = re.compile(r"(?P<name>\[[0-9a-f:.]+\]|[a-z0-9_.-]*)(:[0-9]{1,5})?", re.IGNORECASE)
 
 
-class LocalHosts:
-    """Refuses requests for foreign names, if the service listens on a loopback address."""
+class Hosts:
+    """Refuses requests for names that are not the service's.
 
-    def __init__(self, app: ASGIApp, *, bound_to: str) -> None:
+    With `names` it answers to these alone; else, where nobody logs in (`local`), to local names
+    only, and not to pages of other origins. A request with two names, or one that cannot be read,
+    is refused in any case.
+    """
+
+    def __init__(self, app: ASGIApp, *, local: bool, names: Sequence[str] = ()) -> None:
         self.app = app
-        self.guarded = is_loopback(bound_to)
+        self.local = local
+        self.names = [name.lower() for name in names]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve the request, or answer 421."""
-        if scope["type"] != "http" or not self.guarded:
-            await self.app(scope, receive, send)
-            return
-        hosts = Headers(scope=scope).getlist("host")
-        if len(hosts) <= 1 and all(is_local(host) for host in hosts):
-            await self.app(scope, receive, send)
-            return
-        answer = problem_response(
-            421,
-            code="host_not_local",
-            detail="This service answers to local names only.",
-            extra={"hint": "Set FLOWBUILDER_HOST to the address that others shall reach it by."},
+        """Serve the request, or answer 400, 403 or 421."""
+        answer = self._refusal(Headers(scope=scope)) if scope["type"] == "http" else None
+        await (answer or self.app)(scope, receive, send)
+
+    def _refusal(self, headers: Headers) -> Response | None:
+        hosts = headers.getlist("host")
+        if self.local and not self.names:
+            if len(hosts) > 1 or not all(is_local(host) for host in hosts):
+                return problem_response(
+                    421,
+                    code="host_not_local",
+                    detail="This service answers to local names only.",
+                    extra={
+                        "hint": "Let users log in (FLOWBUILDER_AUTH=users), or name its names "
+                        "in FLOWBUILDER_ALLOWED_HOSTS."
+                    },
+                )
+        elif len(hosts) > 1 or not all(_HOST.fullmatch(host.strip()) for host in hosts):
+            return problem_response(
+                400, code="host_invalid", detail="The Host header cannot be read."
+            )
+        if self.names and not all(self._is_named(host) for host in hosts):
+            return problem_response(
+                421, code="host_unknown", detail="This service answers to other names."
+            )
+        if self.local and not all(_is_local_origin(one) for one in headers.getlist("origin")):
+            return problem_response(
+                403,
+                code="origin_not_local",
+                detail="Pages from elsewhere cannot use this service.",
+            )
+        return None
+
+    def _is_named(self, host: str) -> bool:
+        found = _HOST.fullmatch(host.strip())
+        name = found["name"].lower().removesuffix(".") if found else ""
+        return any(
+            name.endswith(known[1:]) if known.startswith("*.") else name == known
+            for known in self.names
         )
-        await answer(scope, receive, send)
+
+
+def _is_local_origin(origin: str) -> bool:
+    """Say whether a page's origin is on this machine; `null` is anybody's."""
+    scheme, _, host = origin.partition("://")
+    return scheme in ("http", "https") and bool(host) and is_local(host)
 
 
 def is_loopback(host: str) -> bool:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -22,6 +23,7 @@ from starlette.responses import Response
 from starlette.routing import compile_path
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from flowbuilder.api.refusals import Forbidden
 from flowbuilder.errors import (
     Conflict,
     DatabaseError,
@@ -72,6 +74,15 @@ _STATUS_BY_CODE = {
     "idempotency_key_invalid": 400,
     "last_event_id_invalid": 400,
     "too_many_streams": 503,
+    "unauthorized": 401,
+    "login_refused": 401,
+    "too_many_requests": 429,
+    "precondition_failed": 412,
+}
+_OAUTH = {
+    "login_refused": "invalid_grant",
+    "grant_type_unsupported": "unsupported_grant_type",
+    "form_invalid": "invalid_request",
 }
 _HTTP_CODES = {400: "bad_request", 404: "not_found", 405: "method_not_allowed"}
 #: Details of these could name hosts, users or statements: the log has them, the client has not.
@@ -138,8 +149,23 @@ def problem_of(error: FlowBuilderError) -> Response:
         detail, errors = _WITHHELD[503 if status == HTTPStatus.SERVICE_UNAVAILABLE else 500], []
     extra = _extra(error) if not isinstance(error, DatabaseError | SettingsError) else {}
     return problem_response(
-        status, code=error.code, detail=detail, instance=instance, errors=errors, extra=extra
+        status,
+        code=error.code,
+        detail=detail,
+        instance=instance,
+        errors=errors,
+        headers=_headers(error, status),
+        extra=extra,
     )
+
+
+def _headers(error: FlowBuilderError, status: int) -> dict[str, str]:
+    if status == HTTPStatus.UNAUTHORIZED:
+        return {"WWW-Authenticate": "Bearer"}
+    if status == HTTPStatus.TOO_MANY_REQUESTS:
+        seconds: float = getattr(error, "seconds", 1.0)
+        return {"Retry-After": str(max(1, math.ceil(seconds)))}
+    return {}
 
 
 def status_of(error: FlowBuilderError) -> int:
@@ -148,6 +174,8 @@ def status_of(error: FlowBuilderError) -> int:
         return _STATUS_BY_CODE[error.code]
     if isinstance(error, BadRequest):
         return 400
+    if isinstance(error, Forbidden):
+        return 403
     if isinstance(error, Unavailable):
         return 503
     return next((status for kind, status in _STATUS if isinstance(error, kind)), 500)
@@ -164,6 +192,8 @@ def _extra(error: FlowBuilderError) -> JsonObject:
     extra: JsonObject = {}
     if error.hint:
         extra["hint"] = error.hint
+    if error.code in _OAUTH:  # as clients of RFC 6749 look for it
+        extra["error"] = _OAUTH[error.code]
     if isinstance(error, Conflict) and error.details:
         extra["details"] = error.details
         for name in ("decided_by", "decided_at"):
@@ -303,12 +333,15 @@ class UnexpectedErrors:
 
 _DESCRIPTIONS = {
     400: "The request cannot be read: no JSON, or a malformed header.",
-    403: "The decision belongs to somebody else.",
+    401: "Nobody is logged in, or the token or key does not count any more.",
+    403: "Whoever is calling may not do this.",
     404: "There is none of that name or id.",
     409: "The present state does not allow this, or it exists already.",
+    412: "It has changed since it was read.",
     413: "The body is too large.",
     415: "The body is not declared as JSON.",
     422: "The request was read and is wrong; `errors` lists every finding.",
+    429: "There were too many; `Retry-After` says when to come again.",
     500: "Something went wrong inside.",
     502: "The model provider failed.",
     503: "The database cannot be reached, or too many streams are open.",

@@ -100,7 +100,8 @@ class RunBody(Body):
     goal: Annotated[str, Field(min_length=1, max_length=LONGEST_GOAL)] | None = None
     """A goal that is planned and, when the plan is valid and certain, run at once."""
     version: Annotated[int, Field(ge=1, le=2_147_483_647)] | None = None
-    """A version of `flow`; without it the present draft is published and run."""
+    """A version of `flow`. Without it a builder publishes and runs the present draft, other members
+    run the newest version."""
     input: Json = None
     """The run's input."""
     priority: Literal["high", "normal", "low"] = "normal"

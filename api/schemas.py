@@ -8,7 +8,15 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, PlainSerializer
 
 from flowbuilder.budget import BudgetUse
-from flowbuilder.executor.records import ApprovalRow, PlanRow, RunRow, StepRow, TaskRow, VersionRow
+from flowbuilder.executor.records import (
+    ApprovalRow,
+    FlowRow,
+    PlanRow,
+    RunRow,
+    StepRow,
+    TaskRow,
+    VersionRow,
+)
 from flowbuilder.executor.states import ApprovalStatus, RunStatus, StepStatus, TaskStatus
 from flowbuilder.limits import Priority
 from flowbuilder.plan import Plan, PlanStatus
@@ -119,10 +127,18 @@ class FlowOut(Out):
     description: str | None
     version: int | None
     """Newest published version; null before the first."""
+    state: Literal["draft", "active", "archived"]
+    """A draft was never published; what is archived starts no runs."""
     draft: dict[str, Any]
     """The `flow.v1` document being built."""
     created_at: Time
     updated_at: Time
+    archived_at: Time | None
+
+    @classmethod
+    def of(cls, row: FlowRow) -> FlowOut:
+        """Return the answer for a row."""
+        return cls.model_validate(row)
 
 
 class FlowList(Out):

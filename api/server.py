@@ -57,8 +57,9 @@ def make_server(app: FastAPI, settings: Settings) -> Server:
         log_level=settings.log_level,
         access_log=settings.log_level in ("debug", "info"),
         timeout_graceful_shutdown=max(1, int(settings.shutdown_grace.total_seconds())),
-        # nothing is decided by what a client says about itself or about a proxy
-        proxy_headers=False,
+        # nothing is decided by what a client says about itself; a named proxy says who it is
+        proxy_headers=bool(settings.trusted_proxies),
+        forwarded_allow_ips=settings.trusted_proxies or None,
         server_header=False,
         lifespan="on",
     )

@@ -126,7 +126,8 @@ class Attempts:
         except TimeoutError:
             raise AttemptTimeout(limit) from None
         if isinstance(value, Wait):
-            wait = REDACTOR.json(check(await self._wait(value), limits=self._limits))
+            asked = check(await self._wait(value, task.run_id), limits=self._limits)
+            wait = REDACTOR.json(asked)
             assert isinstance(wait, dict)
             if await self._is_outside(value, task, step, tool):
                 wait["outside"] = True
@@ -181,7 +182,7 @@ class Attempts:
         assert isinstance(resolved, dict)
         return resolved
 
-    async def _wait(self, wait: Wait) -> JsonObject:
+    async def _wait(self, wait: Wait, run_id: str) -> JsonObject:
         if wait.kind == "time":
             return {"kind": "time", "seconds": _checked_seconds(wait.seconds)}
         if wait.kind == "approval":
@@ -190,7 +191,9 @@ class Attempts:
             return _event(wait)
         if str(wait.kind) != "run" or not isinstance(wait.flow, str):
             raise InvalidValue("there is no such wait", code="wait_invalid")
-        version = await self._version(wait.flow, wait.version)
+        # a worker works for every workspace: a child is looked for where its parent belongs
+        store = await self._store.of_run(run_id)
+        version = await self._version(store, wait.flow, wait.version)
         return {
             "kind": "run",
             "flow": wait.flow,
@@ -198,23 +201,23 @@ class Attempts:
             "input": _fitting_input(version, wait.input),
         }
 
-    async def _version(self, slug: str, number: int | None) -> VersionRow:
+    async def _version(self, store: Store, slug: str, number: int | None) -> VersionRow:
         """Return the version that a child run executes.
 
         The newest published one; a flow that was never published is published as it stands, as
         executing it by name would.
         """
         try:
-            return await self._store.get_version(slug, number)
+            return await store.get_version(slug, number)
         except NotFound as error:
             if error.code != "version_not_found" or number is not None:
                 raise
-        row = await self._store.get_flow(slug)
+        row = await store.get_flow(slug)
         flow = compile_flow(row.draft, self.registry)
         try:
-            return await self._store.register_version(flow, self.registry, revision=row.revision)
+            return await store.register_version(flow, self.registry, revision=row.revision)
         except Conflict:  # it was changed just now
-            return await self._version(slug, number)
+            return await self._version(store, slug, number)
 
     def _question(self, wait: Wait) -> JsonObject:
         deadline = check_question(wait) or _DEADLINE

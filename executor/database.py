@@ -10,7 +10,7 @@ import asyncio
 import logging
 import select
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from typing import Any, TypeAlias, TypeVar
 
 import orjson
@@ -240,10 +240,9 @@ class Database:
         executed.
         """
         for _ in range(self._size + 1):  # each connection may have its own stale one
-            async with self.connection() as connection:
+            async with self._lent() as connection:
                 try:
-                    cursor = await connection.execute(query, parameters, prepare=self._prepare)
-                    return await cursor.fetchall() if cursor.description else []
+                    return await self._send(connection, query, parameters)
                 except psycopg.Error as error:
                     if not is_about_preparing(error):
                         raise
@@ -251,6 +250,15 @@ class Database:
                         self._prepare = False
                     await connection.close()  # the pool makes a new one
         raise DatabaseUnavailable("prepared statements do not work on any connection")
+
+    def _lent(self) -> AbstractAsyncContextManager[Connection]:
+        return self.connection()
+
+    async def _send(
+        self, connection: Connection, query: bytes, parameters: Parameters
+    ) -> list[DictRow]:
+        cursor = await connection.execute(query, parameters, prepare=self._prepare)
+        return await cursor.fetchall() if cursor.description else []
 
     async def dedicated(self, *, application_name: str = "flowbuilder") -> Connection:
         """Open a connection outside the pool, for LISTEN or session locks; the caller closes it.

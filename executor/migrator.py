@@ -54,6 +54,16 @@ insert into flowbuilder.migrations (kind, name, checksum) values (%s, %s, %s)
 on conflict (kind, name) do update set checksum = excluded.checksum, applied_at = now()
 """
 _FORGET = b"delete from flowbuilder.migrations where kind = 'function' and name = %s"
+#: Whatever was new has no rights yet. An older schema has no function for them.
+_RIGHTS = b"""
+do $$
+begin
+    if to_regprocedure('flowbuilder.grant_access()') is not null then
+        perform flowbuilder.grant_access();
+    end if;
+end
+$$
+"""
 #: xmin tells which of the functions of a name a statement has written.
 _OVERLOADS = b"""
 select p.oid::regprocedure::text as signature, p.xmin::text as written
@@ -266,6 +276,8 @@ async def _apply_functions(connection: Connection, work: _Work) -> None:
             async with _step(connection, f"functions/{script.name}.sql", script.text):
                 await _replace(connection, script)
                 await connection.execute(_RECORD, ("function", script.name, script.checksum))
+        async with _step(connection, "rights of the service's role"):
+            await connection.execute(_RIGHTS)
 
 
 async def _replace(connection: Connection, script: _Script) -> None:

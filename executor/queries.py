@@ -11,13 +11,20 @@ SAVE_DRAFT: Final = b"select * from flowbuilder.save_draft(%s, %s, %s::uuid)"
 APPEND_STEP: Final = b"select * from flowbuilder.append_step(%s, %s, %s::uuid, %s)"
 _FLOW: Final = b"""
     select f.slug, flowbuilder.whole_draft(f) as draft, f.head, f.revision, f.created_at,
-        f.updated_at
+        f.updated_at, f.archived_at
     from flowbuilder.flows f where f.workspace_id = %s"""
 GET_FLOW: Final = _FLOW + b" and f.slug = %s"
 LIST_FLOWS: Final = _FLOW + b" order by f.slug"
-DELETE_FLOW: Final = (
-    b"delete from flowbuilder.flows where workspace_id = %s and slug = %s returning slug"
-)
+DELETE_FLOW: Final = b"""
+    delete from flowbuilder.flows
+    where workspace_id = %s and slug = %s and revision = coalesce(%s::uuid, revision)
+    returning slug"""
+ARCHIVE_FLOW: Final = b"""
+    update flowbuilder.flows f
+    set archived_at = case when %s then coalesce(archived_at, flowbuilder.now()) end,
+        revision = gen_random_uuid(), updated_at = flowbuilder.now()
+    where workspace_id = %s and slug = %s
+    returning f.*, flowbuilder.whole_draft(f) as draft"""
 REGISTER_VERSION: Final = (
     b"select * from flowbuilder.register_version(%s, %s, %s, %s, %s, %s, %s::uuid, %s::uuid)"
 )
@@ -42,6 +49,7 @@ ENDED_RUNS: Final = b"""
     select r.id as asked, (o.run).* from flowbuilder.runs r
     cross join lateral (select case when r.finished_at is not null then r end as run) o
     where r.workspace_id = %s and r.id = any (%s::uuid[])"""
+WORKSPACE_OF_RUN: Final = b"select workspace_id from flowbuilder.runs where id = %s::uuid"
 GET_RUN: Final = _RUN + b" and r.id = %s::uuid"
 _RUNS: Final = b"""
     with given as (
@@ -52,7 +60,8 @@ _RUNS: Final = b"""
       and (g.flow is null or r.flow = g.flow)
       and (g.status is null or r.status = g.status)
       and (g.before is null or (r.created_at, r.id) < (
-            select b.created_at, b.id from flowbuilder.runs b where b.id = g.before))
+            select b.created_at, b.id from flowbuilder.runs b
+            where b.id = g.before and b.workspace_id = g.workspace))
     order by r.created_at desc, r.id desc limit %s"""
 
 

@@ -63,6 +63,15 @@ class FlowRow:
     """Another one after each change of the draft."""
     created_at: datetime
     updated_at: datetime
+    archived_at: datetime | None = None
+    """Since when no run of it may be started."""
+
+    @property
+    def state(self) -> Literal["draft", "active", "archived"]:
+        """A draft was never published; what is archived starts no runs."""
+        if self.archived_at is not None:
+            return "archived"
+        return "draft" if self.version is None else "active"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

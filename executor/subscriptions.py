@@ -8,12 +8,13 @@ of topics by pgmq, so a program in any language may do it, too: `select pgmq.bin
 from __future__ import annotations
 
 import asyncio
+import copy
 import logging
 import random
 import re
 import time
 from collections.abc import Awaitable, Callable
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
 
 from flowbuilder.errors import DatabaseError, InvalidValue, NotFound
 from flowbuilder.executor.consumer import Consumer
@@ -48,6 +49,12 @@ class Subscriptions:
         self._poll_seconds = poll_seconds
         self._courier = Courier(bindings, interval=poll_seconds)
         self._consumers: list[Consumer] = []
+
+    def for_workspace(self, workspace: str) -> Self:
+        """Return the same notifications for the subscriptions of another workspace."""
+        twin = copy.copy(self)
+        twin._bindings = SubscriptionStore(self._bindings.database, workspace=workspace)
+        return twin
 
     async def subscribe(
         self,

@@ -141,10 +141,33 @@ class Settings(BaseSettings):
     host: str = "127.0.0.1"
     port: int = Field(default=8080, ge=0, le=65535)
     max_body_bytes: int = Field(default=4_194_304, ge=1024)
+    allowed_hosts: Annotated[list[str], NoDecode] = Field(default_factory=list)
+    """Names that the service answers to, comma separated; `*.example.org` for all below one. By
+    default any, or local ones only where nobody logs in."""
+    trusted_proxies: Annotated[list[str], NoDecode] = Field(default_factory=list)
+    """Addresses of reverse proxies whose X-Forwarded-For is believed."""
+
+    # -- users ------------------------------------------------------------------------------
+    auth: str = Field(default="auto", pattern="^(auto|local|users)$")
+    """Who may call the service. `users`: whoever logs in or has a key. `local`: whoever is on this
+    machine, on a loopback address only. `auto`: local with the embedded server on a loopback
+    address, else users."""
+    auth_secret: SecretStr | None = None
+    """Signs access tokens: at least 32 random bytes, the same for all processes."""
+    auth_secret_file: Path | None = None
+    """A file that holds it instead."""
+    auth_secret_before: SecretStr | None = None
+    """The secret before this one, while tokens that it has signed still count."""
+    access_token_life: Duration = timedelta(minutes=10)
+    refresh_token_life: Duration = timedelta(days=7)
+    session_life: Duration = timedelta(days=30)
+    """After so long one has to log in anew."""
+    invitation_life: Duration = timedelta(days=2)
+    """How long the one-time link of a new user counts."""
 
     log_level: str = Field(default="warning", pattern="^(debug|info|warning|error)$")
 
-    @field_validator("tools", mode="before")
+    @field_validator("tools", "allowed_hosts", "trusted_proxies", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
         if isinstance(value, str):
@@ -160,7 +183,7 @@ class Settings(BaseSettings):
             raise ValueError(f"{error.message}. {error.hint or ''}".strip()) from None
         return value or None
 
-    @field_validator("database_url", "database_direct_url", mode="before")
+    @field_validator("database_url", "database_direct_url", "auth_secret", mode="before")
     @classmethod
     def _nothing(cls, value: object) -> object:
         # compose files and shells set what they do not know to an empty text

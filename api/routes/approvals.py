@@ -7,12 +7,15 @@ from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, Query
 
+from flowbuilder.api.auth.callers import Principal
 from flowbuilder.api.body import body_schema, json_body
 from flowbuilder.api.dependencies import ApprovalId, Builder, Caller, IdempotencyKey, as_uuid
 from flowbuilder.api.problems import documented, moved
+from flowbuilder.api.refusals import Forbidden
 from flowbuilder.api.requests import DecisionBody
 from flowbuilder.api.schemas import ApprovalList, ApprovalOut
 from flowbuilder.client import FlowBuilder
+from flowbuilder.client.roles import Role
 from flowbuilder.errors import Conflict, DefinitionError, InvalidValue
 from flowbuilder.executor.records import ApprovalRow
 from flowbuilder.executor.states import ApprovalStatus
@@ -32,9 +35,11 @@ async def list_approvals(
     limit: Annotated[int, Query(ge=1, le=1000)] = 200,
 ) -> ApprovalList:
     """Return the approvals that wait for somebody, or others by their status."""
+    if run_id is not None:
+        run_id = (await builder.get_run(as_uuid(run_id, "run"))).id
     rows = await builder.approvals(
         status=None if status == "all" else ApprovalStatus(status),
-        run_id=as_uuid(run_id, "run") if run_id is not None else None,
+        run_id=run_id,
         limit=limit,
     )
     return ApprovalList(items=[ApprovalOut.of(row) for row in rows])
@@ -64,7 +69,8 @@ async def decide(
     The same decision by the same person, repeated with an `Idempotency-Key`, is answered as the
     first time.
     """
-    by = body.by or caller.name
+    by = caller.acting_as(body.by)
+    await require_asked(builder, approval_id, caller)
     await _check_hash(builder, approval_id, body)
     try:
         row = await _decide(builder, approval_id, body, by)
@@ -74,6 +80,25 @@ async def decide(
             raise _conflict(error, decided) from None
         row = decided
     return ApprovalOut.of(row)
+
+
+async def require_asked(builder: FlowBuilder, approval_id: str, caller: Principal) -> None:
+    """Refuse whoever is not asked: by name, or by a role that they have in the workspace.
+
+    A role that nobody can have is the administrators' to answer for.
+
+    Raises:
+        Forbidden: `approver_not_allowed`.
+    """
+    if caller.local:
+        return  # who holds which role is not known where nobody logs in
+    asked = (await builder.get_approval(approval_id)).by
+    known = {f"role:{role.value}" for role in Role}
+    may = {caller.name, caller.user, *(f"role:{role.value}" for role in caller.roles)}
+    if Role.ADMIN in caller.roles:
+        may.update(name for name in asked if name.startswith("role:") and name not in known)
+    if asked and not may & set(asked):
+        raise Forbidden(f"The decision lies with {', '.join(asked)}.", code="approver_not_allowed")
 
 
 async def _check_hash(builder: FlowBuilder, approval_id: str, body: DecisionBody) -> None:

@@ -37,7 +37,7 @@ async def emit(
     stands while it is kept: repeating a request is safe, and answered with 200 and `already`.
     """
     emitted = await builder.emit(
-        body.name, body.key, body.payload, keep=body.keep, by=body.by or caller.name
+        body.name, body.key, body.payload, keep=body.keep, by=caller.acting_as(body.by)
     )
     if emitted.already:
         response.status_code = 200

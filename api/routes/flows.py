@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, cast
+from typing import Annotated, Any, Literal, cast
 
 from fastapi import APIRouter, Depends, Path, Query, Response
 
 from flowbuilder.api.body import body_schema, json_body, json_object, optional_json_object
 from flowbuilder.api.dependencies import Builder, FlowSlug
+from flowbuilder.api.matching import (
+    IfMatch,
+    IfNoneMatch,
+    checked_match,
+    etag,
+    names,
+    present,
+    stale_refused,
+    tagged,
+)
 from flowbuilder.api.problems import documented
 from flowbuilder.api.requests import StepBody
 from flowbuilder.api.revision_schemas import RepairOut
@@ -40,14 +50,19 @@ Repairs = Annotated[
 DRAFT_KEYS = {"format", "flow", "description", "input", "steps"}
 
 
-def _out(handle: FlowHandle) -> FlowOut:
-    return FlowOut.model_validate(handle.row)
-
-
 @router.get("", summary="List flows")
-async def list_flows(builder: Builder) -> FlowList:
+async def list_flows(
+    builder: Builder,
+    state: Annotated[
+        Literal["draft", "active", "archived", "all"] | None,
+        Query(description="Only those; by default all that are not archived."),
+    ] = None,
+) -> FlowList:
     """Return every flow with its draft."""
-    return FlowList(items=[_out(handle) for handle in await builder.list_flows()])
+    found = [FlowOut.of(handle.row) for handle in await builder.list_flows()]
+    if state is None:
+        return FlowList(items=[flow for flow in found if flow.state != "archived"])
+    return FlowList(items=[flow for flow in found if state in ("all", flow.state)])
 
 
 @router.post(
@@ -74,7 +89,7 @@ async def create_flow(
         await builder.create_flow(cast(str, document["flow"]))
         handle = await builder.save_flow(document)
     response.headers["Location"] = f"/api/v1/flows/{handle.slug}"
-    return _out(handle)
+    return tagged(handle, response)
 
 
 async def _create_empty(builder: FlowBuilder, document: JsonObject) -> FlowHandle:
@@ -124,10 +139,20 @@ async def validate_document(
     return await (_repaired if repair else _validation)(builder, document)
 
 
-@router.get("/{slug}", summary="Show a flow", responses=documented(404))
-async def get_flow(builder: Builder, slug: FlowSlug) -> FlowOut:
-    """Return a flow with its draft."""
-    return _out(await builder.get_flow(slug))
+@router.get(
+    "/{slug}",
+    summary="Show a flow",
+    response_model=FlowOut,
+    responses={304: {"description": "It is still the one of `If-None-Match`."}, **documented(404)},
+)
+async def get_flow(
+    builder: Builder, slug: FlowSlug, response: Response, if_none_match: IfNoneMatch = None
+) -> FlowOut | Response:
+    """Return a flow with its draft. Its `ETag` is another one after every change."""
+    handle = await builder.get_flow(slug)
+    if names(if_none_match, handle.row.revision):
+        return Response(status_code=304, headers={"ETag": etag(handle.row.revision)})
+    return tagged(handle, response)
 
 
 @router.put(
@@ -135,27 +160,50 @@ async def get_flow(builder: Builder, slug: FlowSlug) -> FlowOut:
     summary="Replace or create a flow",
     responses={
         201: {"description": "The flow is new.", "model": FlowOut},
-        **documented(400, 404, 409, 413, 415),
+        **documented(400, 404, 409, 412, 413, 415),
     },
     openapi_extra=body_schema("Flow"),
 )
 async def put_flow(
-    builder: Builder, slug: FlowSlug, document: Document, response: Response
+    builder: Builder,
+    slug: FlowSlug,
+    document: Document,
+    response: Response,
+    if_match: IfMatch = None,
+    if_none_match: IfNoneMatch = None,
 ) -> FlowOut:
-    """Replace the draft as a whole, or leave it as it was when the document has errors."""
+    """Replace the draft as a whole, or leave it as it was when the document has errors.
+
+    With `If-Match` only the draft of that `ETag` is replaced, with `If-None-Match: *` none is.
+    """
     named = _named(document, slug)
-    try:
-        await builder.get_flow(slug)
-    except NotFound:
-        response.status_code = 201
-    return _out(await builder.save_flow(named))
+    row = await present(builder, slug)
+    revision = checked_match(row, if_match, if_none_match)
+    response.status_code = 201 if row is None else 200
+    with stale_refused():
+        return tagged(await builder.save_flow(named, revision=revision), response)
 
 
-@router.delete("/{slug}", summary="Delete a flow", status_code=204, responses=documented(404))
-async def delete_flow(builder: Builder, slug: FlowSlug) -> None:
+@router.delete("/{slug}", summary="Delete a flow", status_code=204, responses=documented(404, 412))
+async def delete_flow(builder: Builder, slug: FlowSlug, if_match: IfMatch = None) -> None:
     """Delete the flow. Its runs and the versions that they use stay."""
-    if not await builder.delete_flow(slug):
-        raise NotFound(f"there is no flow {slug!r}", code="flow_not_found")
+    row = await present(builder, slug)
+    revision = checked_match(row, if_match, None) if row is not None else None
+    with stale_refused():
+        if not await builder.delete_flow(slug, revision=revision):
+            raise NotFound(f"there is no flow {slug!r}", code="flow_not_found")
+
+
+@router.post("/{slug}/archive", summary="Archive a flow", responses=documented(404))
+async def archive_flow(builder: Builder, slug: FlowSlug, response: Response) -> FlowOut:
+    """Let no run of the flow be started any more. Runs under way go on."""
+    return tagged(await builder.archive_flow(slug), response)
+
+
+@router.post("/{slug}/restore", summary="Take a flow out of the archive", responses=documented(404))
+async def restore_flow(builder: Builder, slug: FlowSlug, response: Response) -> FlowOut:
+    """Let runs of an archived flow be started again."""
+    return tagged(await builder.restore_flow(slug), response)
 
 
 @router.post(
@@ -168,7 +216,7 @@ async def delete_flow(builder: Builder, slug: FlowSlug) -> None:
 async def add_step(builder: Builder, slug: FlowSlug, step: NewStep) -> FlowOut:
     """Add a step to the draft. Pointers of problems go into the draft with the step in it."""
     policies = step.model_dump(exclude={"id"}, exclude_unset=True)
-    return _out(await builder.add_step(slug, step.id, **policies))
+    return FlowOut.of((await builder.add_step(slug, step.id, **policies)).row)
 
 
 @router.get("/{slug}/versions", summary="List versions", responses=documented(404))

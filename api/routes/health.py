@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from fastapi import APIRouter
 
-from flowbuilder.api.dependencies import Builder
+from flowbuilder.api.dependencies import Engine
 from flowbuilder.api.problems import Unavailable, documented
 from flowbuilder.api.schemas import Health, Readiness
 
@@ -18,7 +18,7 @@ async def healthz() -> Health:
 
 
 @router.get("/readyz", summary="Can it take work?", responses=documented(500, 503))
-async def readyz(builder: Builder) -> Readiness:
+async def readyz(builder: Engine) -> Readiness:
     """Ask the database; one that is down, or whose schema is behind, gives a problem."""
     missing = await builder.pending_migrations()
     if missing:

@@ -156,4 +156,4 @@ async def _saved(builder: FlowBuilder, plan: Plan, save: bool | str) -> FlowOut:
     if isinstance(save, str):
         document["flow"] = save
     handle = await builder.save_flow(document)
-    return FlowOut.model_validate(handle.row)
+    return FlowOut.of(handle.row)

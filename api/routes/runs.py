@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Header, Query, Response
+from fastapi import APIRouter, Depends, Header, Query, Request, Response
 
+from flowbuilder.api.auth.callers import while_allowed
 from flowbuilder.api.body import body_schema, json_body, optional_json_body
 from flowbuilder.api.dependencies import (
     Builder,
@@ -40,6 +41,7 @@ from flowbuilder.api.schemas import (
 from flowbuilder.api.steering import RetryOut, RetryPlan, WhyOut
 from flowbuilder.client import FlowBuilder, Run
 from flowbuilder.client.planning import require_valid
+from flowbuilder.client.roles import Role
 from flowbuilder.errors import Conflict, DefinitionError, InvalidValue
 from flowbuilder.executor.states import RunStatus
 from flowbuilder.flow import SLUG_PATTERN
@@ -73,9 +75,15 @@ async def start_run(
 ) -> RunOut:
     """Start a run of a flow, of a document that is not saved, or of a goal.
 
-    A goal is planned first. When the plan is not valid, or the planner is not certain of it,
-    nothing runs: the problem names the stored plan, which can be looked at and accepted.
+    Members start what is published; a draft, a document or a goal takes a builder. A goal is
+    planned first. When the plan is not valid, or the planner is not certain of it, nothing runs:
+    the problem names the stored plan, which can be looked at and accepted.
     """
+    if body.flow is None:
+        caller.require(Role.BUILDER)
+    elif body.version is None and not caller.holds(Role.BUILDER):
+        published = await builder.get_version(body.flow)
+        body = body.model_copy(update={"version": published.version})
     try:
         run = await _start(builder, body, caller.name, idempotency_key)
     except (DefinitionError, InvalidValue) as error:
@@ -131,7 +139,7 @@ async def _run_goal(builder: FlowBuilder, body: RunBody, by: str, key: str | Non
     )
 
 
-@router.get("", summary="List runs")
+@router.get("", summary="List runs", responses=documented(404))
 async def list_runs(
     builder: Builder,
     flow: Annotated[str | None, Query(pattern=SLUG_PATTERN, description="Of this flow.")] = None,
@@ -140,7 +148,7 @@ async def list_runs(
     cursor: Annotated[str | None, Query(description="`next_cursor` of the page before.")] = None,
 ) -> RunPage:
     """Return runs, newest first."""
-    before = as_uuid(cursor, "run") if cursor is not None else None
+    before = (await builder.get_run(as_uuid(cursor, "run"))).id if cursor is not None else None
     # one more than asked for tells whether there is another page
     runs = await builder.runs(flow=flow, status=status, limit=limit + 1, before=before)
     items = [RunOut.of(run.row) for run in runs[:limit]]
@@ -185,6 +193,7 @@ async def list_tasks(
     },
 )
 async def run_events(
+    request: Request,
     builder: Builder,
     streams: OpenStreams,
     run_id: RunId,
@@ -203,7 +212,7 @@ async def run_events(
             # tells a browser that comes back after the last event not to come again
             return Response(status_code=204)
         streams.check()
-        return EventStream(told(_stream(builder, run_id, start)), streams)
+        return EventStream(told(while_allowed(request, _stream(builder, run_id, start))), streams)
     rows = await builder.events(run_id, after=after, limit=limit)
     next_after = rows[-1].seq if rows else after
     return EventPage(

@@ -46,3 +46,8 @@ class Store(
     WorkerStore,
 ):
     """Typed calls of the SQL functions, for one workspace."""
+
+    async def of_run(self, run_id: str) -> Store:
+        """Return the store of the workspace that a run belongs to. Raises: NotFound."""
+        workspace = await self.workspace_of_run(run_id)
+        return self if workspace == self.workspace else Store(self.database, workspace=workspace)

@@ -7,7 +7,7 @@ from typing import Any
 
 from psycopg.types.json import Json
 
-from flowbuilder.errors import NotFound
+from flowbuilder.errors import Conflict, NotFound
 from flowbuilder.executor import queries, rows
 from flowbuilder.executor.graphs import compile_output, compile_steps
 from flowbuilder.executor.records import FlowRow, VersionRow
@@ -72,9 +72,27 @@ class FlowStore(StoreBase):
         """Read all flows by name."""
         return [rows.flow(row) for row in await self._all(queries.LIST_FLOWS, self.workspace)]
 
-    async def delete_flow(self, slug: str) -> bool:
-        """Delete a flow; its runs and versions stay readable. False: there was none."""
-        return bool(await self._all(queries.DELETE_FLOW, self.workspace, as_name(slug)))
+    async def delete_flow(self, slug: str, *, revision: str | None = None) -> bool:
+        """Delete a flow, if its draft still has the `revision` when that is given.
+
+        Its runs and versions stay readable. False: there was none.
+
+        Raises:
+            Conflict: Somebody else changed the draft meanwhile (`draft_changed`).
+        """
+        name = as_name(slug)
+        if await self._all(queries.DELETE_FLOW, self.workspace, name, revision):
+            return True
+        if revision is not None and await self._all(queries.GET_FLOW, self.workspace, name):
+            raise Conflict(f"the draft of {name} was changed meanwhile", code="draft_changed")
+        return False
+
+    async def archive_flow(self, slug: str, *, archived: bool = True) -> FlowRow:
+        """Archive a flow, or take it out of the archive. Raises: NotFound (`flow_not_found`)."""
+        found = await self._all(queries.ARCHIVE_FLOW, archived, self.workspace, as_name(slug))
+        if not found:
+            raise NotFound(f"there is no flow {slug!r}", code="flow_not_found")
+        return rows.flow(found[0])
 
     async def register_version(
         self,

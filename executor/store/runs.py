@@ -121,6 +121,17 @@ class RunStore(LeaseStore):
             raise NotFound(f"there is no run {run_id}", code="run_not_found")
         return rows.read(RunRow, found[0])
 
+    async def workspace_of_run(self, run_id: str) -> str:
+        """Read which workspace a run belongs to: for workers, which work for all of them.
+
+        Raises:
+            NotFound: `run_not_found`.
+        """
+        found = await self._all(queries.WORKSPACE_OF_RUN, as_uuid(run_id))
+        if not found:
+            raise NotFound(f"there is no run {run_id}", code="run_not_found")
+        return str(found[0]["workspace_id"])
+
     async def ended_runs(self, run_ids: Sequence[str]) -> dict[str, RunRow | None]:
         """Read those of these runs that have ended; None for open ones, unknown ones left out."""
         asked = {text: key for text in run_ids if (key := as_uuid(text)) is not None}

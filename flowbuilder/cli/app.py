@@ -14,6 +14,7 @@ from flowbuilder.cli.connecting import connections_app
 from flowbuilder.cli.emitting import emit
 from flowbuilder.cli.evaluating import add_commands as add_eval_commands
 from flowbuilder.cli.failures import finish, perform
+from flowbuilder.cli.keys import keys_app
 from flowbuilder.cli.limiting import limits_app
 from flowbuilder.cli.options import Options, hoist
 from flowbuilder.cli.planning import Answers, LocalModel, diff, edit, plan
@@ -23,6 +24,8 @@ from flowbuilder.cli.secrets import secrets_app
 from flowbuilder.cli.steering import VERBS, RunId
 from flowbuilder.cli.step_adding import add_step
 from flowbuilder.cli.subscribing import subscriptions_app
+from flowbuilder.cli.users import users_app
+from flowbuilder.cli.workspaces import workspaces_app
 from flowbuilder.limits import Priority
 
 EPILOG = (
@@ -52,6 +55,9 @@ app.add_typer(memory_app, name="memory")
 app.add_typer(policy_app, name="policy")
 app.add_typer(connections_app, name="connections")
 app.add_typer(secrets_app, name="secrets")
+app.add_typer(users_app, name="users")
+app.add_typer(workspaces_app, name="workspaces")
+app.add_typer(keys_app, name="keys")
 
 Input = Annotated[
     str | None,

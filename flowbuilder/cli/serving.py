@@ -31,16 +31,19 @@ def serve(options: Options, host: str | None, port: int | None, with_worker: boo
     """Serve the HTTP API until a signal says stop; a second one ends it at once."""
     import asyncio
 
+    from flowbuilder.api.auth.mode import tokens_of
     from flowbuilder.api.server import serve as serve_api
 
     settings = options.settings()
     given = {"host": host, "port": port}
     update = {name: value for name, value in given.items() if value is not None}
     settings = settings.model_copy(update=update)
+    users = tokens_of(settings) is not None  # refused here, before anything is said
     if with_worker is None:
         with_worker = settings.database_url is None
     options.printer().err.print(
         f"serving http://{settings.host}:{settings.port}/api/v1"
+        + (" for users who log in" if users else " for whoever is on this machine")
         + (", running tasks here" if with_worker else ", tasks are left to `flowbuilder worker`"),
         style="dim",
     )
@@ -128,6 +131,8 @@ def openapi(options: Options) -> int:
     """Print the OpenAPI document; needs no database."""
     from flowbuilder.api.app import create_app
 
-    text = to_text(create_app(options.settings()).openapi())
+    # the document is the same for everybody, so nothing has to be set up for users
+    settings = options.settings().model_copy(update={"auth": "local", "host": "127.0.0.1"})
+    text = to_text(create_app(settings).openapi())
     options.printer().out.file.write(text + "\n")
     return OK

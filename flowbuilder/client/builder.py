@@ -26,10 +26,12 @@ from flowbuilder.tools import Tool, ToolRegistry
 from flowbuilder.types import JsonObject
 
 if TYPE_CHECKING:
+    from flowbuilder.client.accounts import Accounts
     from flowbuilder.client.connections import Connections
     from flowbuilder.client.memory import PlanMemory
     from flowbuilder.client.replanning import Replanner
     from flowbuilder.doctor import Report
+    from flowbuilder.executor.database import Database
     from flowbuilder.executor.worker import Worker
 
 
@@ -58,6 +60,7 @@ class FlowBuilder(Plans, Flows, Runs, Approvals, Emitting):
         self._workspace = workspace
         self._opened: Session | None = None
         self._closing = AsyncExitStack()
+        self._accounts: Accounts | None = None
 
     @classmethod
     def connect(
@@ -82,7 +85,7 @@ class FlowBuilder(Plans, Flows, Runs, Approvals, Emitting):
                 the settings name.
             worker: Run tasks inside this process. Default: with the embedded server only.
             planner: Default: the model's when one is configured, else the one by rules.
-            workspace: Id of the workspace to work in.
+            workspace: The workspace to work in, by name or id.
 
         Raises:
             SettingsError: A setting is wrong.
@@ -127,6 +130,20 @@ class FlowBuilder(Plans, Flows, Runs, Approvals, Emitting):
             self._closing = stack.pop_all()
         return self
 
+    def within(self, workspace: str, database: Database | None = None) -> FlowBuilder:
+        """Return a view of another workspace (an id), open for as long as this one is.
+
+        `database`: what it reads and writes by, such as the workspace's own view of the database.
+        """
+        view = FlowBuilder(self.settings, worker=False, planner=self.planner, workspace=workspace)
+        view._opened = self._session.within(workspace, database or self.store.database)
+        return view
+
+    @property
+    def workspace(self) -> str:
+        """Id of the workspace that this FlowBuilder works in."""
+        return self.store.workspace
+
     async def close(self) -> None:
         """Stop the worker, hand back what it holds, and close every connection."""
         self._opened = None
@@ -160,6 +177,15 @@ class FlowBuilder(Plans, Flows, Runs, Approvals, Emitting):
         And events for other systems: `subscribe(channel, queue=…)`, `messages(queue)`.
         """
         return self._session.notifications
+
+    @property
+    def accounts(self) -> Accounts:
+        """Users, workspaces and keys: whoever holds the database may change them."""
+        if self._accounts is None:
+            from flowbuilder.client.accounts import Accounts
+
+            self._accounts = Accounts(self.store.database, self.settings)
+        return self._accounts
 
     @property
     def limits(self) -> ToolLimits:

@@ -69,6 +69,7 @@ async def open_session(
 
     Raises:
         DatabaseUnavailable, EmbeddedServerError, MigrationError, SettingsError, DefinitionError.
+        NotFound: There is no such workspace (`workspace_not_found`).
     """
     from flowbuilder.toolkit import load_registry, with_own_tools
 
@@ -81,6 +82,7 @@ async def open_session(
         await Database.open(server.dsn, size=settings.pool_size, direct=server.direct)
     )
     await migrate(database)
+    workspace = await _workspace_id(database, workspace)
     notifications = await stack.enter_async_context(
         Notifications(database, poll_interval=settings.poll_interval, workspace=workspace)
     )
@@ -97,6 +99,15 @@ async def open_session(
         embedded=server.embedded,
         server_answers=server.answers,
     )
+
+
+async def _workspace_id(database: Database, workspace: str) -> str:
+    """Return the id of a workspace that is given by name or id."""
+    if workspace == DEFAULT_WORKSPACE:
+        return workspace
+    from flowbuilder.executor.store.workspaces import WorkspaceStore
+
+    return await WorkspaceStore(database).find_workspace(workspace)
 
 
 @asynccontextmanager

@@ -140,9 +140,19 @@ async def set_output(session: Session, slug: str, output: JsonValue) -> FlowRow:
     return await change(session, slug, lambda document: {**document, "output": output})
 
 
-async def save(session: Session, document: Document | str) -> FlowRow:
-    """Create a flow or replace its draft, all of it valid. Raises: DefinitionError."""
+async def save(
+    session: Session, document: Document | str, *, revision: str | None = None
+) -> FlowRow:
+    """Create a flow or replace its draft, all of it valid; with `revision` only that draft.
+
+    Raises:
+        DefinitionError: With every problem; nothing is stored.
+        NotFound: With a revision: there is no such flow.
+        Conflict: The draft is of another revision (draft_changed).
+    """
     flow = await checked(session, document, children=False)
+    if revision is not None:
+        return await session.store.save_draft(flow.document(), revision=revision)
     try:
         return await session.store.create_flow(flow.document())
     except Conflict:
@@ -168,8 +178,19 @@ async def publish(session: Session, slug: str) -> VersionRow:
 
 async def _publish_once(session: Session, slug: str) -> VersionRow:
     row = await session.store.get_flow(slug)
+    require_unarchived(row)
     flow = await checked(session, row.draft)
     return await session.store.register_version(flow, session.registry, revision=row.revision)
+
+
+def require_unarchived(row: FlowRow) -> None:
+    """Refuse an archived flow. Raises: Conflict (flow_archived)."""
+    if row.archived_at is not None:
+        raise Conflict(
+            f"the flow {row.slug} is archived",
+            code="flow_archived",
+            hint="Take it out of the archive first.",
+        )
 
 
 async def checked(

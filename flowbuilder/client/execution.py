@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any, TypeVar
@@ -361,7 +362,10 @@ async def _version_of(session: Session, flow: str | Document, version: int | Non
             raise InvalidValue("a document has no versions", pointer="/version")
         return Head.of(await _register_unsaved(session, flow))
     if version is not None:
-        return Head.of(await session.store.get_version(flow, version))
+        head = Head.of(await session.store.get_version(flow, version))
+        with suppress(NotFound):  # versions of a deleted flow may still be run
+            drafts.require_unarchived(await session.store.get_flow(flow))
+        return head
     found = await drafts.publish(session, flow)
     row = await session.store.get_flow(flow)
     if row.version != found.version or dumps(row.draft) != dumps(found.document):

@@ -166,13 +166,27 @@ class Flows(Connected):
         row = await drafts.set_output(self._session, slug, output)
         return FlowHandle(self._session, row)
 
-    async def save_flow(self, document: Document) -> FlowHandle:
+    async def save_flow(self, document: Document, *, revision: str | None = None) -> FlowHandle:
         """Create a flow, or replace its draft, by a whole document.
+
+        With `revision` (`FlowHandle.row.revision`) only the draft that was read.
 
         Raises:
             DefinitionError: With every problem; nothing is stored.
+            NotFound: With a revision: there is no such flow.
+            Conflict: The draft is of another revision (draft_changed).
         """
-        return FlowHandle(self._session, await drafts.save(self._session, document))
+        saved = await drafts.save(self._session, document, revision=revision)
+        return FlowHandle(self._session, saved)
+
+    async def archive_flow(self, slug: str) -> FlowHandle:
+        """Let no run of a flow be started any more; those under way go on. Raises: NotFound."""
+        return FlowHandle(self._session, await self._session.store.archive_flow(slug))
+
+    async def restore_flow(self, slug: str) -> FlowHandle:
+        """Take a flow out of the archive. Raises: NotFound."""
+        row = await self._session.store.archive_flow(slug, archived=False)
+        return FlowHandle(self._session, row)
 
     async def publish(self, slug: str) -> VersionRow:
         """Make an immutable version of the draft; the same content gives the same version.
@@ -190,9 +204,15 @@ class Flows(Connected):
         """Return a flow. Raises: NotFound (flow_not_found)."""
         return FlowHandle(self._session, await self._session.store.get_flow(slug))
 
-    async def delete_flow(self, slug: str) -> bool:
-        """Delete a flow; its runs stay readable. False: there was none."""
-        return await self._session.store.delete_flow(slug)
+    async def delete_flow(self, slug: str, *, revision: str | None = None) -> bool:
+        """Delete a flow, with `revision` only as it was read; its runs stay readable.
+
+        False: there was none.
+
+        Raises:
+            Conflict: The draft is of another revision (draft_changed).
+        """
+        return await self._session.store.delete_flow(slug, revision=revision)
 
     async def versions(self, slug: str) -> list[VersionRow]:
         """Return a flow's published versions, newest first. Raises: NotFound."""

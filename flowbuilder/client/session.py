@@ -29,6 +29,7 @@ from flowbuilder.types import JsonValue
 if TYPE_CHECKING:
     from flowbuilder.client.appending import KnownDraft
     from flowbuilder.client.growing import KnownRun
+    from flowbuilder.executor.database import Database
     from flowbuilder.executor.worker import Worker
 
 T = TypeVar("T")
@@ -67,6 +68,7 @@ class Session:
         notifications: Notifications,
         embedded: bool,
         server_answers: Callable[[], bool] = lambda: True,
+        feed: Feed | None = None,
     ) -> None:
         self.settings = settings
         self.registry = registry
@@ -88,9 +90,25 @@ class Session:
         """What is known of the flows of runs that steps were added to, by run id."""
         self.known_policies: tuple[float, Policies] | None = None
         """The policies as they were read last, and when."""
-        self.feed = Feed(notifications)
+        self.feed = feed or Feed(notifications)
         self._ends = Ends(store.ended_runs)
         self._draft_locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+
+    def within(self, workspace: str, database: Database) -> Session:
+        """Return a session of another workspace, over the same tools and listener.
+
+        `database` may be one workspace's view. No worker is lent first tasks: what starts there
+        is queued, and any worker takes it.
+        """
+        return Session(
+            settings=self.settings,
+            registry=self.registry,
+            store=Store(database, workspace=workspace),
+            notifications=self.notifications.for_workspace(workspace),
+            embedded=self.embedded,
+            server_answers=self.server_answers,
+            feed=self.feed,
+        )
 
     def draft_lock(self, slug: str) -> asyncio.Lock:
         """Return the lock that keeps this process's changes of one draft in a row."""

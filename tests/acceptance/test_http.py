@@ -233,7 +233,7 @@ async def waiting_run(client: httpx.AsyncClient) -> str:
 
 
 async def test_the_service_connects_by_its_settings(dsn: str) -> None:
-    settings = Settings(database_url=SecretStr(dsn))
+    settings = Settings(database_url=SecretStr(dsn), auth="local")
     app = create_app(settings, tools=[echo], worker=True)
     async with serving(app) as service, service.client() as client:
         assert (await client.get("/readyz")).status_code == 200

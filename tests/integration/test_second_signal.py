@@ -72,6 +72,7 @@ def process(dsn: str, folder: Path, *arguments: str) -> Iterator[subprocess.Pope
             **os.environ,
             "PYTHONPATH": f"{folder}{os.pathsep}{os.environ.get('PYTHONPATH', '')}",
             "FLOWBUILDER_DATABASE_URL": dsn,
+            "FLOWBUILDER_AUTH": "local",
             "FLOWBUILDER_SHUTDOWN_GRACE": "1h",
             "FLOWBUILDER_LOG_LEVEL": "info",
             "FLOWBUILDER_DATA_DIR": str(folder),

@@ -24,6 +24,16 @@ from flowbuilder.types import JsonObject
 BASE = "http://127.0.0.1"
 
 
+#: Signs the tokens of the tests.
+SECRET = "7rUq0mZc2Yt9xKfJ4vWnB6sLhE1pGdA3oTiQwRyCbNkM"
+
+
+def users_settings(dsn: str | None = None, **given: Any) -> Settings:
+    """Settings of a service whose users log in."""
+    database = None if dsn is None else SecretStr(dsn)
+    return Settings(database_url=database, auth="users", auth_secret=SecretStr(SECRET), **given)
+
+
 class Raising:
     """A client library all of whose methods fail in the same way."""
 
@@ -182,7 +192,7 @@ def registry() -> ToolRegistry:
 
 def connect(dsn: str, *, worker: bool = False) -> FlowBuilder:
     """The client library over a test's database, with the tests' tools and planner."""
-    settings = Settings(database_url=SecretStr(dsn))
+    settings = Settings(database_url=SecretStr(dsn), auth="local")
     return FlowBuilder.connect(
         settings=settings, registry=registry(), worker=worker, planner=ScriptedPlanner()
     )
