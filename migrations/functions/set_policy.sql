@@ -7,7 +7,7 @@ create or replace function flowbuilder.set_policy(
 language plpgsql set search_path = ''
 as $$
 begin
-    perform 1 from flowbuilder.workspaces w where w.id = p_workspace for no key update;
+    perform pg_advisory_xact_lock(hashtextextended('flowbuilder policy ' || p_workspace, 0));
     if p_base is not null and p_base is distinct from coalesce(
         (select max(p.id) from flowbuilder.policies p where p.workspace_id = p_workspace), 0) then
         perform flowbuilder.refuse('conflict', 'policy_changed',
