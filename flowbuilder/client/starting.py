@@ -35,6 +35,7 @@ class Runs(Connected):
         timeout: str | float | None = None,
         priority: Priority | str | int = "normal",
         by: str | None = None,
+        published: bool = False,
     ) -> Run:
         """Start a run and return its handle at once.
 
@@ -50,6 +51,7 @@ class Runs(Connected):
             timeout: When the run fails at the latest: `"10m"` or seconds.
             priority: `"high"` goes before `"normal"`, and that before `"low"`.
             by: Who starts it, for the record.
+            published: Of a flow the newest version, whatever its draft says by now.
 
         Raises:
             NotFound: No such flow or version.
@@ -67,6 +69,7 @@ class Runs(Connected):
             timeout=timeout,
             priority=priority,
             by=by,
+            published=published,
         )
 
     async def execute_many(
