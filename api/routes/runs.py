@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Header, Query, Request, Response
 
-from flowbuilder.api.auth.callers import while_allowed
+from flowbuilder.api.auth.callers import Principal, while_allowed
 from flowbuilder.api.body import body_schema, json_body, optional_json_body
 from flowbuilder.api.dependencies import (
     Builder,
@@ -81,11 +81,8 @@ async def start_run(
     """
     if body.flow is None:
         caller.require(Role.BUILDER)
-    elif body.version is None and not caller.holds(Role.BUILDER):
-        published = await builder.get_version(body.flow)
-        body = body.model_copy(update={"version": published.version})
     try:
-        run = await _start(builder, body, caller.name, idempotency_key)
+        run = await _start(builder, body, caller, idempotency_key)
     except (DefinitionError, InvalidValue) as error:
         raise moved(error, _place(error, body)) from None
     response.status_code = 201 if run.created else 200
@@ -93,9 +90,9 @@ async def start_run(
     return RunOut.of(run.row)
 
 
-async def _start(builder: FlowBuilder, body: RunBody, by: str, key: str | None) -> Run:
+async def _start(builder: FlowBuilder, body: RunBody, caller: Principal, key: str | None) -> Run:
     if body.goal is not None:
-        return await _run_goal(builder, body, by, key)
+        return await _run_goal(builder, body, caller.name, key)
     subject: str | dict[str, Any] = body.flow if body.flow is not None else body.document or {}
     return await builder.execute(
         subject,
@@ -103,9 +100,10 @@ async def _start(builder: FlowBuilder, body: RunBody, by: str, key: str | None) 
         version=body.version,
         idempotency_key=key,
         priority=body.priority,
-        by=by,
+        by=caller.name,
         budget=bounds(body.budget),
         replan=body.replan,
+        published=not caller.holds(Role.BUILDER),
     )
 
 

@@ -60,6 +60,7 @@ async def execute(
     budget: Bounds = None,
     spent: Spending | None = None,
     replan: bool | None = None,
+    published: bool = False,
 ) -> Run:
     """Start a run of a stored flow (by slug), a plan, or a document that is not saved.
 
@@ -92,6 +93,7 @@ async def execute(
         by=by,
         budget=budget,
         replan=replan,
+        published=published,
     )
     return run
 
@@ -108,8 +110,12 @@ async def execute_many(
     by: str | None = None,
     budget: Bounds = None,
     replan: bool | None = None,
+    published: bool = False,
 ) -> list[Run]:
-    """Start a run for each input."""
+    """Start a run for each input.
+
+    `published`: of a flow by name its newest version, whatever its draft says by now.
+    """
     inputs = _listed(inputs, "inputs")
     keys: list[str | None] = [None] * len(inputs)
     if idempotency_keys is not None:
@@ -131,7 +137,7 @@ async def execute_many(
         except Conflict as error:
             if error.code != "draft_changed":
                 raise
-    found = await _version_of(session, flow, version)
+    found = await _version_of(session, flow, version, published=published)
     return await start_all(session, found, inputs, keys, start)
 
 
@@ -356,7 +362,9 @@ def _new_row(
     )
 
 
-async def _version_of(session: Session, flow: str | Document, version: int | None) -> Head:
+async def _version_of(
+    session: Session, flow: str | Document, version: int | None, *, published: bool
+) -> Head:
     if not isinstance(flow, str):
         if version is not None:
             raise InvalidValue("a document has no versions", pointer="/version")
@@ -366,8 +374,12 @@ async def _version_of(session: Session, flow: str | Document, version: int | Non
         with suppress(NotFound):  # versions of a deleted flow may still be run
             drafts.require_unarchived(await session.store.get_flow(flow))
         return head
-    found = await drafts.publish(session, flow)
+    if published:
+        found = await session.store.get_version(flow)
+    else:
+        found = await drafts.publish(session, flow)
     row = await session.store.get_flow(flow)
+    drafts.require_unarchived(row)
     if row.version != found.version or dumps(row.draft) != dumps(found.document):
         return Head.of(found)  # somebody changes it just now
     head = session.heads[flow] = replace(Head.of(found), draft_at=row.updated_at)

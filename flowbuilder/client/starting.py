@@ -38,6 +38,7 @@ class Runs(Connected):
         by: str | None = None,
         budget: Bounds = None,
         replan: bool | None = None,
+        published: bool = False,
     ) -> Run:
         """Start a run and return its handle at once.
 
@@ -58,6 +59,7 @@ class Runs(Connected):
                 with `budget_exceeded`. Setting `run_budget` holds where this says nothing.
             replan: Whether the rest of the run may be planned anew when a step of it fails for
                 good or is denied; by default as the setting `replan` says. See `replanner`.
+            published: Of a flow the newest version, whatever its draft says by now.
 
         Raises:
             NotFound: No such flow or version.
@@ -78,6 +80,7 @@ class Runs(Connected):
             by=by,
             budget=budget,
             replan=replan,
+            published=published,
         )
 
     async def execute_many(

@@ -68,7 +68,10 @@ class Reached(Exception):
 
 
 def app_over(builder: object, settings: Settings | None = None) -> FastAPI:
-    """The service over a stand-in for the client library."""
+    """The service over a client library or a stand-in for it; nobody logs in unless they say so."""
+    if settings is None:
+        given: Settings = builder.settings  # type: ignore[attr-defined]
+        settings = given.model_copy(update={"auth": "local"}) if given.auth == "auto" else given
     return create_app(settings, flowbuilder=cast("FlowBuilder", builder))
 
 
