@@ -8,6 +8,7 @@ comes first is left to chance.
 from __future__ import annotations
 
 import asyncio
+import json
 import time
 import uuid
 from collections import Counter
@@ -47,6 +48,9 @@ _MONTH = 30 * 86_400
 _OPEN = b"""
     select (select count(*) from flowbuilder.tasks where status in ('queued', 'running'))
          + (select count(*) from flowbuilder.outbox) as open"""
+_CHILDREN = b"""
+    select parent_run_id as parent, flow from flowbuilder.runs
+    where parent_run_id = any (%s::uuid[])"""
 _LATER = b"""
     update flowbuilder.clock set offset_by = offset_by + interval '2 days' returning single"""
 #: Decisions and starts under way at once.
@@ -233,7 +237,7 @@ async def _answer(work: _Fuzzing, story: Story, row: ApprovalRow, random: Random
         task_id=row.task_id,
         kind=row.kind,
         by=tuple(row.by),
-        shown=canonical(row.args),
+        shown=json.dumps(row.args),
     )
     work.counts["questions seen"] += 1
     named = [name for name in row.by if name.startswith("user:")]
@@ -338,6 +342,8 @@ async def _learn_child(work: _Fuzzing, story: Story, run_id: str) -> None:
 
 async def _judge(work: _Fuzzing, story: Story) -> None:
     effects = list(work.deeds.effects)
+    started = await work.fb.store.database.fetch_all(_CHILDREN, (_ids(story),))
+    story.children.update((str(row["parent"]), row["flow"]) for row in started)
     for effect in effects:
         if effect.run_id not in story.programs:
             await _learn_child(work, story, effect.run_id)
@@ -346,7 +352,7 @@ async def _judge(work: _Fuzzing, story: Story) -> None:
     work.counts["effects that were asked for"] += sum(
         canonical([item.run_id, item.task_id]) in agreed for item in effects
     )
-    ids = [name for name in story.programs if not name.startswith("flow:")]
+    ids = _ids(story)
     for row in (await work.fb.store.ended_runs(ids)).values():
         if row is not None:
             work.counts[f"runs {row.status.value}"] += 1
@@ -354,6 +360,10 @@ async def _judge(work: _Fuzzing, story: Story) -> None:
     work.past.update(ids)
     for item in violations(effects, story):
         work.found.append(f"{item.why}: {item.effect}")
+
+
+def _ids(story: Story) -> list[str]:
+    return [name for name in story.programs if not name.startswith("flow:")]
 
 
 async def _count_failures(work: _Fuzzing, ids: list[str]) -> None:

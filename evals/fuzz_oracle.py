@@ -45,6 +45,7 @@ class Question:
     kind: str
     by: tuple[str, ...]
     shown: str
+    """JSON, its keys in the order in which they were shown: a text may hold them so."""
 
 
 @dataclass(kw_only=True, slots=True)
@@ -58,6 +59,8 @@ class Story:
     planned: set[str] = field(default_factory=set)
     parents: dict[str, str] = field(default_factory=dict)
     """The parent of each child run."""
+    children: set[tuple[str, str]] = field(default_factory=set)
+    """Which runs have started which flows: a child that never ran has said nothing."""
     questions: dict[str, Question] = field(default_factory=dict)
     agreements: list[Agreement] = field(default_factory=list)
 
@@ -274,7 +277,7 @@ def _taint_of_step(run_id: str, name: str, story: Story, seen: tuple[str, ...]) 
     if KNOWN[step["tool"]][1]:
         return 2
     levels = [_taint_of_step(run_id, item, story, (*seen, name)) for item in _needs(step)]
-    if step["tool"] == "flow.run":
+    if step["tool"] == "flow.run" and (run_id, step["args"]["flow"]) in story.children:
         inside = story.programs[f"flow:{step['args']['flow']}"]["steps"]
         given = _taint_of_arguments(run_id, step, story)
         levels.append(2 if given or any(KNOWN[item["tool"]][1] for item in inside) else 0)

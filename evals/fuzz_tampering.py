@@ -40,7 +40,7 @@ _AFTER: dict[str, bytes] = {
     "votes": b"update flowbuilder.approvals set votes = '[]' where id = %(id)s::uuid",
     "status": b"update flowbuilder.approvals set status = 'rejected' where id = %(id)s::uuid",
     "the approval's task": b"""
-        update flowbuilder.approvals set task_id = task_id + 1 where id = %(id)s::uuid""",
+        update flowbuilder.approvals set task_id = -task_id where id = %(id)s::uuid""",
     "the approval is gone": b"delete from flowbuilder.approvals where id = %(id)s::uuid",
 }
 _FORGE = b"""

@@ -291,7 +291,7 @@ async def test_a_question_in_front_counts_for_what_was_shown_only(fb: FlowBuilde
     question = {
         "id": "ask",
         "tool": "human.approve",
-        "args": {"message": "?", "data": {"page": "${{ steps.page }}"}},
+        "args": {"message": "Mail it to a@b.example?", "data": {"page": "${{ steps.page }}"}},
     }
     document = flow(PAGE, question, mail("${{ steps.page.value }}", depends_on=["ask"]))
     good = await fb.execute(document)
