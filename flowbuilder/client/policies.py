@@ -159,7 +159,7 @@ def _policed(plan: Plan, registry: ToolRegistry, policies: Policies) -> Plan:
         plan = replace(plan, children=tuple(replace(child, plan=part) for child, part in pairs))
     if plan.flow is None:
         return plan
-    flow, notes = apply_policy(plan.flow, registry, policies)
+    flow, notes = _asking(plan, registry, policies)
     known = {(item.code, item.pointer) for item in plan.problems}
     refused = tuple(
         item
@@ -175,6 +175,21 @@ def _policed(plan: Plan, registry: ToolRegistry, policies: Policies) -> Plan:
         problems=(*plan.problems, *refused),
         certain=plan.certain and not refused,
     )
+
+
+def _asking(plan: Plan, registry: ToolRegistry, policies: Policies) -> tuple[Flow, list[str]]:
+    """Return a plan's flow with approvals; calls of its parts ask nobody, as these do inside."""
+    assert plan.flow is not None
+    flow, notes = apply_policy(plan.flow, registry, policies)
+    parts = {child.step for child in plan.children}
+    if not parts or not notes:
+        return flow, list(notes)
+    steps = [
+        given if given.id in parts else asking
+        for given, asking in zip(plan.flow.steps, flow.steps, strict=True)
+    ]
+    told = [note for note in notes if not any(f" {name} " in note for name in parts)]
+    return flow.model_copy(update={"steps": steps}), told
 
 
 async def check_edits(session: Session, tool: str, edits: JsonObject) -> None:

@@ -30,6 +30,10 @@ BODIES: dict[str, Any] = {
     "POST /api/v1/approvals/{approval_id}/decision": {"decision": "approve"},
     "PUT /api/v1/flows/{slug}": None,  # would make a flow of that name: asked apart
     "POST /api/v1/flows/{slug}/steps": ECHO,
+    "POST /api/v1/flows/{slug}/edit": {"words": "remove the step echo"},
+    "POST /api/v1/plans/{plan_id}/answers": {"answers": {"anything": 1}},
+    "POST /api/v1/plans/{plan_id}/edit": {"words": "remove the step echo"},
+    "PUT /api/v1/secrets/{name}": None,  # would make a secret of that name
     "POST /api/v1/runs/{run_id}/steps": ECHO,
     "PUT /api/v1/limits/{pattern}": None,
     "PATCH /api/v1/users/{name}": None,
@@ -76,6 +80,7 @@ async def side(place: Town, slug: str) -> Side:
         "key_id": key["id"],
         "workspace": slug,
         "name": f"{slug}-ada",
+        "memory_id": "1",
     }
     return Side(slug=slug, id=workspace, headers=headers, ids=ids)
 

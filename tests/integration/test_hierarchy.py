@@ -6,6 +6,7 @@ import json
 import random
 import uuid
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -199,7 +200,7 @@ async def test_a_divided_flow_gives_what_the_whole_gives(settings: Settings, see
     flow = Flow.model_validate(random_flow(seed))
     whole = Plan(id=str(uuid.uuid4()), goal="Mix.", planner="rules", flow=flow, input={"word": "w"})
     starts = [0] * len(flow.steps)
-    cut = in_parts(whole, starts, registry, settings)
+    cut = replace(in_parts(whole, starts, registry, settings), id=str(uuid.uuid4()))
     async with FlowBuilder.connect(settings=settings, registry=registry, worker=True) as fb:
         first: Any = await (await fb.execute(whole)).result(timeout=60)
         other: Any = await (await fb.execute(cut)).result(timeout=60)

@@ -187,6 +187,7 @@ SHARED = {
     "slot_uses": {"SELECT", "INSERT", "UPDATE", "DELETE"},
     "suspects": {"SELECT", "INSERT", "UPDATE", "DELETE"},
     "tool_limits": {"SELECT"},
+    "watch": {"SELECT"},
     "workers": {"SELECT"},
 }
 

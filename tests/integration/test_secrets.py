@@ -29,7 +29,7 @@ from flowbuilder.cli.app import app
 from flowbuilder.cli.options import hoist
 from flowbuilder.secrecy import REDACTOR
 from flowbuilder.secrecy.keyring import add_key, load_keys
-from tests.support.api import http, problem
+from tests.support.api import app_over, http, problem
 from tests.support.fake_openai import Answer, fake_openai
 from tests.support.loopback import Reply, Request, Site, site
 
@@ -396,9 +396,7 @@ async def test_prompts_hold_no_secret_that_is_known() -> None:
 
 
 async def test_values_go_in_over_http_and_never_come_out(fb: FlowBuilder) -> None:
-    from flowbuilder.api.app import create_app
-
-    async with http(create_app(flowbuilder=fb)) as client:
+    async with http(app_over(fb)) as client:
         body = {"value": CANARY, "hosts": ["API.example.org"], "description": "a test"}
         made = await client.put("/api/v1/secrets/mail", json=body)
         assert made.status_code == 200

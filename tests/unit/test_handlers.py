@@ -53,6 +53,9 @@ class Flows:
     async def gate_of_task(self, run_id: str, task_id: int) -> ApprovalRow | None:
         return self.gate
 
+    async def of_run(self, run_id: str) -> Any:
+        return self
+
     async def get_version(self, slug: str, version: int | None = None) -> VersionRow:
         if slug != "child":
             raise NotFound(f"there is no flow {slug!r}", code="flow_not_found")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import uuid
 from collections.abc import Mapping
+from types import SimpleNamespace
 from typing import Any
 
 import orjson
@@ -12,6 +13,7 @@ import pytest
 
 from flowbuilder.errors import PlanningError
 from flowbuilder.evals.models.base import Request, SimulatedModel
+from flowbuilder.models import ScriptedModel
 from flowbuilder.plan import Plan
 from flowbuilder.planner.base import PlanEvent, PlanEventType, PlanRequest
 from flowbuilder.planner.hierarchy.model import in_parts_by_model
@@ -189,12 +191,12 @@ async def test_an_approval_that_did_not_show_the_outside_data_is_not_enough() ->
     }
     flow = Flow.model_validate(document)
     trusting, _ = with_distrust(flow, [], registry)
-    assert trusting.steps[1].approval is None
+    assert trusting == flow
     careful, notes = with_distrust(flow, ["text"], registry)
     assert careful.steps[1].approval is not None and len(notes) == 1
     assert careful.steps[1].args == flow.steps[1].args
-    other, notes = with_distrust(flow, ["another"], registry)
-    assert other == flow and notes == ()  # what the user gives is trusted beside it
+    _, notes = with_distrust(flow, ["another"], registry)
+    assert not any("outside" in note for note in notes)  # what the user gives is trusted beside it
 
 
 async def test_parts_with_faults_are_asked_for_again_with_all_of_them() -> None:
@@ -354,3 +356,13 @@ async def test_the_numbers_of_points_are_no_values() -> None:
     events = await events_of(Routed([PARTS], PLANS), goal)
     assert not [event for event in events if event.type is PlanEventType.REPAIRED]
     assert events[-1].plan is not None and len(events[-1].plan.children) == 2
+
+
+def test_who_divides_goals_also_edits_and_plans_anew_by_its_model() -> None:
+    from flowbuilder.client.editing import editor_of
+    from flowbuilder.client.repairing import replanner_of
+
+    session: Any = SimpleNamespace(settings=Settings())
+    planner = in_parts_by_model(Settings(), ScriptedModel([]))
+    assert editor_of(planner, session) is planner
+    assert replanner_of(planner, session).name == "model"

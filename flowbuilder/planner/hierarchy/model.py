@@ -22,6 +22,7 @@ from flowbuilder.models import LanguageModel
 from flowbuilder.plan import Plan, Usage
 from flowbuilder.planner import prompting
 from flowbuilder.planner.base import PlanEvent, PlanEventType, Planner, PlanRequest
+from flowbuilder.planner.editing_model import ModelEdits
 from flowbuilder.planner.hierarchy.assembly import Assembly, Planned, assembled, taken_schema
 from flowbuilder.planner.hierarchy.binding import (
     NONE,
@@ -62,7 +63,7 @@ class _Round:
     answer: str = ""
 
 
-class PartsPlanner:
+class PartsPlanner(ModelEdits):
     """A `Planner` that divides large goals, and leaves all others to the planner inside.
 
     The model proposes parts with interfaces; the parent flow is made of these without another
@@ -79,6 +80,7 @@ class PartsPlanner:
     ) -> None:
         self._settings, self._inner, self._model = settings, inner, model
         self._bounds = bounds
+        self.model = model
         self.name = inner.name
 
     async def stream(self, request: PlanRequest) -> AsyncIterator[PlanEvent]:
