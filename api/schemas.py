@@ -11,7 +11,6 @@ from flowbuilder.budget import BudgetUse
 from flowbuilder.executor.records import (
     ApprovalRow,
     FlowRow,
-    PlanRow,
     RunRow,
     StepRow,
     TaskRow,
@@ -19,7 +18,6 @@ from flowbuilder.executor.records import (
 )
 from flowbuilder.executor.states import ApprovalStatus, RunStatus, StepStatus, TaskStatus
 from flowbuilder.limits import Priority
-from flowbuilder.plan import Plan, PlanStatus
 
 Time = Annotated[datetime, PlainSerializer(datetime.isoformat, return_type=str)]
 #: Any JSON value. `JsonValue` itself is recursive, which makes an endless OpenAPI schema.
@@ -48,76 +46,6 @@ class ValidationOut(Out):
 
     valid: Literal[True] = True
     problems: list[ProblemOut]
-
-
-class PlanOut(BaseModel):
-    """A plan, to be judged before it is accepted."""
-
-    model_config = ConfigDict(use_attribute_docstrings=True)
-
-    id: str
-    goal: str
-    status: PlanStatus
-    planner: str
-    """`rules`, or `model`."""
-    model: str | None
-    certain: bool
-    """False when the planner chose between near equals."""
-    certain_once_answered: bool
-    """Nothing but its questions keeps it from being certain."""
-    flow: dict[str, Any] | None
-    """The `flow.v1` document."""
-    input: Json
-    notes: list[str]
-    problems: list[ProblemOut]
-    questions: list[dict[str, Any]]
-    estimate: dict[str, Any] | None
-    """What running it will take: `tokens`, `cost_usd` (null: the price is not known), `seconds`,
-    `steps`, `effects`, each `{low, likely, high}`, and what was assumed."""
-    usage: dict[str, Any]
-    children: list[dict[str, Any]]
-    """The parts of a large goal, flows of their own: `{step, input_schema, output_schema, plan}`,
-    each plan with its own `children`."""
-    parent: str | None
-    """The plan that this one was made of, by an answer or an edit."""
-    revision: int
-    """How many plans there were for this goal, with this one."""
-    answers: dict[str, Any]
-    """What was answered so far, by the questions' ids."""
-    edits: list[str]
-    """The words by which it was changed, in order."""
-    changes: str | None
-    """The stored flow that accepting it makes a new version of."""
-    base: dict[str, Any] | None
-    """The document before; null for the first plan of a goal."""
-    diff: dict[str, Any] | None
-    """What differs from the document before."""
-
-    @classmethod
-    def of(cls, plan: Plan) -> PlanOut:
-        """Return the answer for a plan."""
-        return cls.model_validate(plan.as_json())
-
-
-class PlanSummary(Out):
-    """A plan in a list."""
-
-    id: str
-    goal: str
-    status: str
-    run_id: str | None
-    created_at: Time
-
-    @classmethod
-    def of(cls, row: PlanRow) -> PlanSummary:
-        """Return the summary of a row."""
-        return cls.model_validate(row)
-
-
-class PlanList(Out):
-    """The newest plans first."""
-
-    items: list[PlanSummary]
 
 
 class FlowOut(Out):

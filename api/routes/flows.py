@@ -18,9 +18,9 @@ from flowbuilder.api.matching import (
     stale_refused,
     tagged,
 )
+from flowbuilder.api.plan_schemas import RepairOut
 from flowbuilder.api.problems import documented
 from flowbuilder.api.requests import StepBody
-from flowbuilder.api.revision_schemas import RepairOut
 from flowbuilder.api.schemas import (
     FlowList,
     FlowOut,

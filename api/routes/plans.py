@@ -15,15 +15,13 @@ from flowbuilder.api.dependencies import (
     PlanId,
 )
 from flowbuilder.api.events import MEDIA_TYPE, wants_stream
+from flowbuilder.api.plan_schemas import PlanList, PlanOut, PlanSummary
 from flowbuilder.api.plan_streams import early_stream, plan_stream
 from flowbuilder.api.problems import BadRequest, documented, moved
 from flowbuilder.api.requests import AcceptBody, PlanBody, bounds
 from flowbuilder.api.schemas import (
     AcceptOut,
     FlowOut,
-    PlanList,
-    PlanOut,
-    PlanSummary,
     RunOut,
     VersionOut,
 )

@@ -9,11 +9,10 @@ from fastapi import APIRouter, Depends, Header, Path, Query, Response
 from flowbuilder.api.body import body_schema, json_body
 from flowbuilder.api.dependencies import Builder, FlowSlug, OpenStreams, PlanId
 from flowbuilder.api.events import MEDIA_TYPE, wants_stream
+from flowbuilder.api.plan_schemas import DiffOut, PlanOut, ReviewOut
 from flowbuilder.api.plan_streams import plan_stream
 from flowbuilder.api.problems import documented
 from flowbuilder.api.requests import AnswersBody, EditBody
-from flowbuilder.api.revision_schemas import DiffOut, ReviewOut
-from flowbuilder.api.schemas import PlanOut
 from flowbuilder.client import FlowBuilder
 from flowbuilder.plan import Plan
 from flowbuilder.review import review

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from flowbuilder.errors import Problem, Severity
-from flowbuilder.planner import prompting
 from flowbuilder.planner.base import PlanRequest
 from flowbuilder.planner.document import steps_of
 from flowbuilder.planner.judging import TOLD_ONLY, Judgement
 from flowbuilder.planner.literals import literals, named_literals, taking
+from flowbuilder.planner.tool_lines import result_type
 from flowbuilder.planner.wire import to_answer
 from flowbuilder.strictjson import dumps
 from flowbuilder.tools import Tool
@@ -216,6 +216,6 @@ def _others(steps: Sequence[JsonObject], found: Ailing, request: PlanRequest) ->
     for place in sorted(nearest[:_MOST_OTHERS]):
         step = steps[place]
         tool = request.registry.get(str(step.get("tool")))
-        gives = prompting.returned(tool) if tool is not None else "any"
+        gives = result_type(tool) if tool is not None else "any"
         each = "a list, each " if step.get("for_each") is not None else ""
         yield f"- {step.get('id')}: {step.get('tool')}, gives {each}{gives}"

@@ -22,14 +22,13 @@ from flowbuilder.planner.demonstration import demonstrations
 from flowbuilder.planner.literals import literals
 from flowbuilder.planner.memory.recollection import Recollection
 from flowbuilder.planner.shortlist import fitting_tools
+from flowbuilder.planner.tool_lines import line, tool_line, type_text
 from flowbuilder.toolkit import is_starter
 from flowbuilder.tools import Tool, ToolRegistry
-from flowbuilder.types import JsonObject, JsonSchema, JsonValue
+from flowbuilder.types import JsonObject, JsonValue
 
 _FOLDER = Path(__file__).resolve().parent.parent / "prompts"
 _LINKED = Path(__file__).resolve().parent.parent.parent / "prompts"
-_DEPTH = 3
-_LONGEST_DESCRIPTION = 80
 _WEB = (
     "http", "www.", "url", "web", "site", "page", "link", "api", "online", "internet", "download",
     "fetch", "feed", "endpoint", "host", "domain", "request",
@@ -227,11 +226,6 @@ def patch_messages(
     ]
 
 
-def returned(tool: Tool) -> str:
-    """Describe in short what a tool returns."""
-    return _type(tool.output_schema, 0, tool.output_schema.get("$defs", {}))
-
-
 def _prefix() -> list[Message]:
     return [Message(role="system", content=_read("planner.md")), *_examples()]
 
@@ -269,7 +263,7 @@ def _request_text(request: PlanRequest) -> str:
     shape = request.input_schema
     properties = shape.get("properties") if shape else None
     if isinstance(properties, dict) and properties:
-        return f"Input of the run, as ${{{{ input.NAME }}}}: {_type(shape or {}, 0)}\n{text}"
+        return f"Input of the run, as ${{{{ input.NAME }}}}: {type_text(shape or {}, 0)}\n{text}"
     if isinstance(request.input, dict) and request.input:
         names = ", ".join(sorted(request.input))
         return f"Input of the run, as ${{{{ input.NAME }}}}: {names}\n{text}"
@@ -296,16 +290,6 @@ def _problem_line(problem: Problem) -> str:
     return f"- {where}: {problem.message}{hint}"
 
 
-def tool_line(tool: Tool) -> str:
-    """Describe a tool in one line: signature, what it does, what it returns."""
-    return _line(tool.name, tool.summary, tool.input_schema, tool.output_schema)
-
-
-def result_type(tool: Tool) -> str:
-    """Describe what a tool returns."""
-    return _type(tool.output_schema, 0, tool.output_schema.get("$defs", {}))
-
-
 def goal_tools(goal: str, registry: ToolRegistry, pinned: Sequence[str]) -> list[Tool]:
     """Return the tools to show for a goal of which a part is done, those `pinned` among them."""
     return select_tools(PlanRequest(id="", goal=goal, registry=registry, pinned=tuple(pinned)))
@@ -329,55 +313,7 @@ def _example_tool(item: dict[str, Any]) -> str:
     required = [name for name in item["input"] if name not in item.get("optional", ())]
     inputs = {"type": "object", "properties": item["input"], "required": required}
     outputs = {"type": "object", "properties": item["output"]}
-    return _line(item["name"], item["summary"], inputs, outputs)
-
-
-def _line(name: str, summary: str, inputs: JsonSchema, outputs: JsonSchema) -> str:
-    definitions = inputs.get("$defs", {})
-    required = set(inputs.get("required", ()))
-    arguments = ", ".join(
-        f"{key}{'' if key in required else '?'}: {_argument(shape, definitions)}"
-        for key, shape in inputs.get("properties", {}).items()
-    )
-    result = _type(outputs, 0, outputs.get("$defs", {}))
-    if outputs and outputs.get("type") != "object" and "properties" not in outputs:
-        result += ", as ${{ steps.ID }}"
-    return f"- {name}({arguments}): {summary.rstrip('.')}. Returns {result}"
-
-
-def _argument(shape: Any, definitions: JsonSchema) -> str:
-    text = _type(shape, 1, definitions)
-    if isinstance(shape, dict) and shape.get("default") is not None:
-        text += f" = {dump(shape['default'])}"
-    description = shape.get("description", "") if isinstance(shape, dict) else ""
-    if description and len(description) <= _LONGEST_DESCRIPTION:
-        return f"{text} ({description.rstrip('.')})"
-    return text
-
-
-def _type(shape: Any, depth: int, definitions: JsonSchema | None = None) -> str:
-    if not isinstance(shape, dict) or not shape or depth > _DEPTH:
-        return "any"
-    definitions = definitions or {}
-    if "$ref" in shape:
-        return _type(definitions.get(str(shape["$ref"]).split("/")[-1]), depth + 1, definitions)
-    if "enum" in shape or "const" in shape:
-        values = shape.get("enum", [shape.get("const")])
-        return "|".join(dump(value) for value in values)
-    options = shape.get("anyOf") or shape.get("oneOf")
-    if options:
-        return "|".join(dict.fromkeys(_type(option, depth, definitions) for option in options))
-    kind = shape.get("type", "any")
-    if kind == "array":
-        return f"[{_type(shape.get('items'), depth + 1, definitions)}]"
-    if kind == "object" and shape.get("properties"):
-        fields = shape["properties"].items()
-        return (
-            "{"
-            + ", ".join(f"{key}: {_type(value, depth + 1, definitions)}" for key, value in fields)
-            + "}"
-        )
-    return "|".join(kind) if isinstance(kind, list) else str(kind)
+    return line(item["name"], item["summary"], inputs, outputs)
 
 
 def filled(name: str, **values: str) -> str:

@@ -28,6 +28,7 @@ from flowbuilder.planner.replanning import (
     placed,
 )
 from flowbuilder.planner.schema import NO_TOOL, answer_schema
+from flowbuilder.planner.tool_lines import result_type, tool_line
 from flowbuilder.planner.wire import read_answer, to_answer
 from flowbuilder.repair import repair
 from flowbuilder.settings import Settings
@@ -99,7 +100,7 @@ def _messages(request: ReplanRequest, tools: Sequence[Tool]) -> list[Message]:
     started = [_started_line(request, steps[name]) for name in steps if name in request.started]
     waiting = [_step_text(steps[name]) for name in request.waiting]
     return prompting.replan_messages(
-        tools="\n".join(prompting.tool_line(tool) for tool in tools),
+        tools="\n".join(tool_line(tool) for tool in tools),
         goal=" ".join(request.goal.split()) or "(none was given: the plan says what is wanted)",
         started="\n".join(started) or "- none",
         waiting="\n".join(f"- {text}" for text in waiting) or "- none",
@@ -109,7 +110,7 @@ def _messages(request: ReplanRequest, tools: Sequence[Tool]) -> list[Message]:
 
 def _started_line(request: ReplanRequest, step: JsonObject) -> str:
     tool = request.registry.get(str(step["tool"]))
-    returns = "any" if tool is None else prompting.result_type(tool)
+    returns = "any" if tool is None else result_type(tool)
     if "for_each" in step:
         returns = f"[{returns}]"
     return f"- {step['id']}: {step['tool']}. Returns {returns}"

@@ -117,9 +117,11 @@ async def test_a_re_planner_that_is_killed_is_followed_by_another_one(
             async def is_asked() -> bool:
                 return bool(server.requests) and len(await store.replans(run_id)) == 1
 
-            await eventually(is_asked, seconds=WAIT)
-            first.kill()
-            await first.wait()
+            try:
+                await eventually(is_asked, seconds=WAIT)
+            finally:
+                first.kill()
+                await first.wait()
             assert (await store.get_run(run_id)).status is RunStatus.RUNNING
             await Engine(store.database).jump(31)
             second = await _worker(environment, tmp_path)

@@ -6,14 +6,14 @@ import dataclasses
 
 import pytest
 
-from flowbuilder.api import schemas
+from flowbuilder.api import plan_schemas, schemas
 from flowbuilder.api.routes.replans import ReplanOut
 from flowbuilder.executor import events, records
 from flowbuilder.executor.store.replanning import ReplanRow
 
 #: Answer, row, and what of the row stays inside.
 PAIRS: list[tuple[type[schemas.Out], type, set[str]]] = [
-    (schemas.PlanSummary, records.PlanRow, {"document"}),
+    (plan_schemas.PlanSummary, records.PlanRow, {"document"}),
     (schemas.FlowOut, records.FlowRow, {"revision"}),
     (schemas.VersionOut, records.VersionRow, {"places"}),
     (schemas.RunOut, records.RunRow, {"version_id"}),

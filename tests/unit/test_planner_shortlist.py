@@ -11,6 +11,7 @@ from flowbuilder.planner.model import ModelPlanner
 from flowbuilder.planner.retrieval import CoUse
 from flowbuilder.planner.rules import RulePlanner
 from flowbuilder.planner.shortlist import SHORTLIST, WHOLE_CATALOGUE, narrowed
+from flowbuilder.planner.tool_lines import tool_line
 from flowbuilder.settings import Settings
 from flowbuilder.toolkit import is_starter, load_registry
 from flowbuilder.tools import ToolRegistry
@@ -63,9 +64,9 @@ async def test_tools_with_huge_signatures_make_no_longer_prompt() -> None:
     )
     shown = {item.name for item in prompting.select_tools(asked)}
     assert {*asked.pinned} <= shown
-    assert sum(len(prompting.tool_line(item)) for item in huge if item.name in shown) < 40_000
+    assert sum(len(tool_line(item)) for item in huge if item.name in shown) < 40_000
     bare = prompting.select_tools(replace(asked, pinned=()))
-    assert sum(len(prompting.tool_line(item)) for item in bare) <= 20_000
+    assert sum(len(tool_line(item)) for item in bare) <= 20_000
 
 
 def test_a_small_catalogue_is_shown_whole_and_as_before() -> None:
