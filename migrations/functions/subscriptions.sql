@@ -1,7 +1,7 @@
 -- The bindings of a workspace's queues (and those bound by pgmq alone) with what lies in each
--- queue and what it is still to get. Counting stops at 100,000.
+-- queue and what it is still to get, all at one moment (stable). Counting stops at 100,000.
 create or replace function flowbuilder.subscriptions(p_workspace uuid) returns jsonb
-language plpgsql set search_path = ''
+language plpgsql stable set search_path = ''
 as $$
 declare
     v_found jsonb := '[]';
