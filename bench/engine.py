@@ -115,13 +115,14 @@ class Engine(Contender):
             except TimeoutError:
                 if self._calls != before:
                     continue
+            await asyncio.sleep(_LOOK)  # the last outcomes are on their way
             if not await self._open_runs():
                 self._calls = self._expected
                 return
-            await asyncio.sleep(_LOOK)
 
     async def _open_runs(self) -> bool:
-        for status in ("running", "queued"):
+        """Whether a run is open; none is queued any more once all handlers have been called."""
+        for status in ("running",) if self._calls >= self._expected else ("running", "queued"):
             if await self._fb.runs(status=status, limit=1):
                 return True
         return False

@@ -10,7 +10,7 @@ import asyncio
 import logging
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager, nullcontext
+from contextlib import AbstractContextManager, asynccontextmanager, nullcontext
 from dataclasses import replace
 from datetime import timedelta
 
@@ -45,6 +45,7 @@ class Exchanges:
         extended: Hears that all leases held were extended.
         answered: Hears each answer.
         piled_up: Hears that a second exchange is due.
+        sending: Gives the context in which outcomes are sent.
     """
 
     def __init__(
@@ -59,6 +60,7 @@ class Exchanges:
         extended: Callable[[], None],
         answered: Callable[[Exchange], None],
         piled_up: Callable[[], None],
+        sending: Callable[[Sequence[Outcome]], AbstractContextManager[object]] = nullcontext,
     ) -> None:
         self._store = store
         self._slots = slots
@@ -69,19 +71,22 @@ class Exchanges:
         self._extended = extended
         self._answered = answered
         self._piled_up = piled_up
+        self._sending = sending
         self._under_way = 0
         self._asked = 0  # slots that answers under way may fill
         self._quiet = asyncio.Condition()
         self._checking = False
         self._checked_at = 0.0
-        self.check_at = 0.0
-        """When to say next what is held (monotonic time)."""
+        self._check_at = 0.0
+        self._sooner_at: float | None = None
         self.missed = 0
         """Exchanges in a row that found work, but in somebody else's hands."""
         self.more = True
         """There may be work for free slots."""
         self.closed = False
         """Nothing more is taken."""
+        self.held = False
+        """Nothing is taken at present: the host has too much to do."""
         self.idle = False
         """The last one had nothing to report, found nothing, and nothing is held."""
 
@@ -104,13 +109,30 @@ class Exchanges:
         return piled_up or (self._wants and self._free() == self._most)
 
     @property
+    def check_at(self) -> float:
+        """When to say next what is held (monotonic time).
+
+        News do not hurry it before something has been under way for a moment: what has just begun
+        will mostly have ended before it could be told that it is not wanted.
+        """
+        oldest = self._slots.oldest
+        if self._sooner_at is None or oldest is None:
+            return self._check_at
+        return min(self._check_at, max(self._sooner_at, oldest + _SHORTEST_CHECK_SECONDS))
+
+    @property
+    def check_due(self) -> bool:
+        """Whether it is time to say what is held."""
+        return time.monotonic() >= self.check_at
+
+    @property
     def _wants(self) -> bool:
-        return self.more and self._slots.free > 0
+        return self.more and not self.held and self._slots.free > 0
 
     def hasten(self) -> None:
         """Look for work soon, and whether what runs here is still wanted."""
         self.more = True
-        self.check_at = min(self.check_at, self._checked_at + _SHORTEST_CHECK_SECONDS)
+        self._sooner_at = self._checked_at + _SHORTEST_CHECK_SECONDS
 
     async def quiet(self) -> None:
         """Wait until none is under way."""
@@ -132,7 +154,7 @@ class Exchanges:
             try:
                 await self._exchange(outcomes, check=check)
             except BaseException:
-                self.check_at = 0.0  # the answer may have been lost with tasks in it
+                self._check_at = 0.0  # the answer may have been lost with tasks in it
                 self._slots.put_back(outcomes)
                 raise
 
@@ -142,7 +164,7 @@ class Exchanges:
             try:
                 await self._exchange([outcome])
             except FlowBuilderError as refused:
-                self.check_at = 0.0
+                self._check_at = 0.0
                 if not is_about_a_value(refused):
                     self._slots.put_back([outcome])
                     continue  # the next turn meets the same error
@@ -166,13 +188,15 @@ class Exchanges:
         except StaleTask:
             return await start(None)  # the worker's own loop hears of it too
         except BaseException:
-            self.check_at = 0.0
+            self._check_at = 0.0
             raise
         return started
 
     async def _exchange(self, outcomes: Sequence[Outcome], *, check: bool = False) -> None:
         free = self._free()
         self.more = False
+        if check:
+            self._sooner_at = None  # news that come from now on may be later than the answer
         async with self._counted(free):
             if self.second_due:
                 self._piled_up()
@@ -184,7 +208,8 @@ class Exchanges:
                 lease_seconds=self._lease_seconds,
             )
             # After the time of a lease nothing is this worker's any more, answer or not.
-            answer = await self._store.database.within(self._lease_seconds, asked)
+            with self._sending(outcomes):
+                answer = await self._store.database.within(self._lease_seconds, asked)
             self._slots.settle(answer.verdicts)
             if answer.lost:
                 # What a transactional tool has just completed is among them; nobody else tells.
@@ -193,10 +218,10 @@ class Exchanges:
                 self._begin(task)
         if check:
             self._checked_at = time.monotonic()
-            self.check_at = self._checked_at + self._check_seconds
+            self._check_at = self._checked_at + self._check_seconds
             self._extended()
         if answer.over:  # what still runs of these is not wanted any more
-            self.check_at = self._checked_at + _SHORTEST_CHECK_SECONDS
+            self._check_at = self._checked_at + _SHORTEST_CHECK_SECONDS
         found = bool(answer.tasks)
         self.idle = check and not (found or outcomes or len(self._slots))
         if answer.ready and (found or not free) and not self.closed:
@@ -210,7 +235,7 @@ class Exchanges:
         The second exchange takes the others. Of two halves both answers would come at the same
         time, and database and handlers wait for each other; so they soon take turns.
         """
-        if self._under_way or len(self._slots):
+        if self._under_way or len(self._slots.outcomes) < len(self._slots):
             return max(self._most, _SMALLEST_SHARE)
         return max(len(self._slots.outcomes) // 3, _SMALLEST_SHARE)
 
@@ -219,8 +244,14 @@ class Exchanges:
         """How many slots one exchange may fill, so that there are some for a second one."""
         return (self._slots.size + 1) // 2
 
+    def hold(self, held: bool) -> None:
+        """Take nothing from now on, or take work again; what is under way goes on."""
+        self.held = held
+        if not held:
+            self.hasten()
+
     def _free(self) -> int:
-        if self.closed:
+        if self.closed or self.held:
             return 0
         return max(min(self._slots.free - self._asked, self._most), 0)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Callable, Iterable, Mapping
 from typing import Protocol
 
@@ -32,9 +33,10 @@ class Work(Protocol):
 class _Attempt:
     """An attempt under way."""
 
-    __slots__ = ("context", "lost", "progress", "stopped", "task", "work")
+    __slots__ = ("began", "context", "lost", "progress", "stopped", "task", "work")
 
     def __init__(self, task: LeasedTask, context: TaskContext, progress: ProgressReporter) -> None:
+        self.began = time.monotonic()
         self.task = task
         self.context = context
         self.progress = progress
@@ -73,6 +75,13 @@ class Slots:
     def free(self) -> int:
         """How many further tasks may begin."""
         return max(self.size - len(self._running), 0)
+
+    @property
+    def oldest(self) -> float | None:
+        """When the attempt began that has been under way for longest (monotonic time)."""
+        for attempt in self._running.values():  # in the order in which they began
+            return attempt.began
+        return None
 
     def held(self) -> list[Key]:
         """Return what is leased to this worker and not reported yet. Safe from any thread."""

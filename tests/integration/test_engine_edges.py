@@ -179,7 +179,7 @@ async def test_a_decision_after_the_deadline_is_refused_before_anybody_looked(
     await engine.jump(61)
     with pytest.raises(Conflict) as refused:
         await engine.store.decide(approval.id, approve=True, by="user:ada")
-    assert (refused.value.code, refused.value.details["status"]) == ("already_decided", "expired")
+    assert (refused.value.code, refused.value.details["status"]) == ("approval_expired", "expired")
     await engine.store.tick()
     (approval,) = await engine.store.approvals(status=None)
     assert approval.status is ApprovalStatus.EXPIRED

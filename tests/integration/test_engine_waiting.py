@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 
 import pytest
 
@@ -67,7 +68,7 @@ async def test_an_approved_step_runs_with_exactly_the_arguments_shown(engine: En
 
 async def test_the_second_decision_is_refused_and_says_who_decided(engine: Engine) -> None:
     await engine.start(flow_of({"id": "send"}))
-    await engine.drain(gate)
+    await engine.drain(partial(gate, by=[]))
     (approval,) = await engine.store.approvals()
     decisions = await asyncio.gather(
         *(
@@ -88,7 +89,7 @@ async def test_a_decision_about_other_arguments_is_refused(engine: Engine) -> No
     await engine.drain(gate)
     (approval,) = await engine.store.approvals()
     with pytest.raises(Conflict) as refused:
-        await engine.store.decide(approval.id, approve=True, by="x", args_hash="other")
+        await engine.store.decide(approval.id, approve=True, by="user:ada", args_hash="other")
     assert refused.value.code == "arguments_changed"
 
 
@@ -96,7 +97,7 @@ async def test_edited_arguments_replace_those_asked_about(engine: Engine) -> Non
     run = await engine.start(flow_of({"id": "send"}))
     await engine.drain(gate)
     (approval,) = await engine.store.approvals()
-    await engine.store.decide(approval.id, approve=True, by="x", value={"to": "eve"})
+    await engine.store.decide(approval.id, approve=True, by="user:ada", value={"to": "eve"})
     await engine.drain(gate)
     assert (await engine.run(run)).output == {"send": {"args": {"to": "eve"}}}
 
@@ -150,7 +151,7 @@ async def test_an_input_completes_the_step_with_the_value_given(
         lambda t: waiting(t, kind="approval", approval_kind="input", schema={}, message="Size?")
     )
     (approval,) = await engine.store.approvals()
-    await engine.store.decide(approval.id, approve=True, by="x", value=value, has_value=True)
+    await engine.store.decide(approval.id, approve=True, by="user:ada", value=value, has_value=True)
     assert (await engine.run(run)).output == {"ask": value}
 
 
