@@ -116,6 +116,24 @@ class Case(_Model):
     expect: Expectation = Expectation()
 
 
+class WorldFault(_Model):
+    """What goes wrong in a simulated world."""
+
+    tool: str
+    """Name of a tool, or a pattern such as `mail.*`."""
+    kind: Literal["fail", "fail_after", "give_up", "time_out", "wrong_shape"]
+    times: int | None = Field(default=1, ge=1)
+    """How many calls of one task go wrong, retries counted; null for every one."""
+
+
+class SimulatedWorld(_Model):
+    """A world in which described tools can be run."""
+
+    seed: int = 0
+    """Of all that its tools answer: the same arguments, the same answer."""
+    faults: list[WorldFault] = Field(default_factory=list)
+
+
 class Dataset(_Model):
     """A suite of cases over the same tools."""
 
@@ -126,8 +144,11 @@ class Dataset(_Model):
     only_tools: bool = False
     """Plan with the tools of `tools` alone, without the starter tools."""
     catalogue: list[ToolSpec] = Field(default_factory=list)
-    """Tools that are described here and cannot be run. With any, here or at a case, starter tools
-    are left out."""
+    """Tools that are described here and run in `world` alone. With any, here or at a case, starter
+    tools are left out."""
+    world: SimulatedWorld | None = None
+    """Makes the described tools run: each plan is carried out in a simulated world. Where its case
+    has a gold flow, that is carried out too, and what both leave behind is compared."""
     cases: list[Case] = Field(min_length=1)
 
     def tools_for(self, case: Case) -> list[ToolSpec]:

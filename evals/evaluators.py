@@ -59,6 +59,7 @@ def judge(expect: Expectation, seen: Observation) -> tuple[Finding, ...]:
         Finding(evaluator=name, value=value, reason=reason)
         for name, value, reason in gold_scores(expect, seen)
     ]
+    findings += seen.executed
     if seen.outcome == "plan":
         wrong = [finding.evaluator for finding in findings if not finding.passed]
         findings.insert(1, _honest(wrong, certain=seen.certain))

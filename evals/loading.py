@@ -137,11 +137,19 @@ def _problem(item: Mapping[str, Any]) -> Problem:
     )
 
 
-def _contradictions(dataset: Dataset) -> Iterator[Problem]:
+def _useless(dataset: Dataset) -> Iterator[Problem]:
+    """Yield what a suite says to no purpose."""
     if dataset.only_tools and not dataset.tools:
         yield Problem(
             code="suite_invalid", pointer="/only_tools", message="but `tools` names no module"
         )
+    described = bool(dataset.catalogue) or any(case.catalogue for case in dataset.cases)
+    if dataset.world is not None and not described:
+        yield Problem(code="suite_invalid", pointer="/world", message="but no tool is described")
+
+
+def _contradictions(dataset: Dataset) -> Iterator[Problem]:
+    yield from _useless(dataset)
     seen: dict[str, int] = {}
     for index, case in enumerate(dataset.cases):
         first = seen.setdefault(case.name, index)

@@ -13,6 +13,7 @@ from xml.sax.saxutils import quoteattr
 
 from flowbuilder.errors import InvalidValue
 from flowbuilder.evals.report import CaseReport, Report
+from flowbuilder.secrecy import REDACTOR
 
 SUFFIXES = (".json", ".xml", ".html")
 #: What no XML 1.0 document may hold, escaped or not.
@@ -28,7 +29,7 @@ def write_report(report: Report, path: Path, *, timings: bool = True) -> None:
     """
     check_suffix(path)
     writer = {".json": report_json, ".xml": report_junit, ".html": report_html}
-    text = writer[path.suffix.lower()](report, timings=timings)
+    text = REDACTOR.text(writer[path.suffix.lower()](report, timings=timings))
     path.write_text(text, "utf-8", errors="replace")
 
 

@@ -20,10 +20,12 @@ from flowbuilder.client.runs import Run
 from flowbuilder.errors import ExecutionError, FlowBuilderError, NoFittingTool
 from flowbuilder.evals.catalogue import described_tools
 from flowbuilder.evals.dataset import Case, Dataset
-from flowbuilder.evals.evaluators import judge, tools_of
+from flowbuilder.evals.evaluators import Finding, judge, tools_of
 from flowbuilder.evals.loading import require_tools
 from flowbuilder.evals.report import CaseReport, Report
 from flowbuilder.evals.scratch import open_scratch
+from flowbuilder.evals.simulated import played, world_of
+from flowbuilder.evals.world import Stage, World
 from flowbuilder.flow import Flow
 from flowbuilder.plan import Plan, Usage
 from flowbuilder.planner.base import Planner
@@ -53,6 +55,8 @@ class Observation:
     output: JsonValue = None
     files: dict[str, str] = field(default_factory=dict)
     """Of the files that the case expects, those that are there after the run: path → text."""
+    executed: tuple[Finding, ...] = ()
+    """How the run compares with that of the gold flow, in a simulated world."""
 
 
 async def run_suite(
@@ -92,7 +96,9 @@ async def run_suite(
             if on_start is not None:
                 on_start(case)
             workspace = scratch.folder / "cases" / case.name / str(trial)
-            bench = _Bench(case, scratch.settings, workspace, _tools_of(case, tools), planner)
+            world = world_of(dataset, case)
+            own = _tools_of(case, tools, world)
+            bench = _Bench(case, scratch.settings, workspace, own, planner, world)
             report = replace(await _try_case(bench), trial=trial)
             reports.append(report)
             if on_case is not None:
@@ -111,6 +117,12 @@ class _Bench:
     workspace: Path
     registry: ToolRegistry
     planner: Planner | None
+    world: World | None
+
+    @property
+    def runs(self) -> bool:
+        """Whether the plan is carried out."""
+        return self.case.expect.runs or self.world is not None
 
 
 def _registry(dataset: Dataset, settings: Settings, search_path: Path | None) -> ToolRegistry:
@@ -121,12 +133,12 @@ def _registry(dataset: Dataset, settings: Settings, search_path: Path | None) ->
     return load_registry(settings, dataset.tools, search_path=search_path)
 
 
-def _tools_of(case: Case, tools: ToolRegistry) -> ToolRegistry:
+def _tools_of(case: Case, tools: ToolRegistry, world: World | None) -> ToolRegistry:
     """Return the tools of one case: its own described ones stand before others of their name."""
-    if not case.catalogue:
+    if not case.catalogue and world is None:
         return tools
-    own = {spec.name for spec in case.catalogue}
-    return tools.without(lambda tool: tool.name in own).merged(described_tools(case.catalogue))
+    own = described_tools(case.catalogue) if world is None else world.registry()
+    return tools.without(lambda tool: own.get(tool.name) is not None).merged(own)
 
 
 async def _try_case(bench: _Bench) -> CaseReport:
@@ -153,14 +165,17 @@ async def _observe(bench: _Bench) -> Observation:
         ),
         registry=bench.registry,
         planner=bench.planner,
-        worker=expect.runs,
+        worker=bench.runs,
     )
     async with builder as fb:
         stored = [await fb.save_flow(document) for document in case.flows]
         try:
             plan, seen = await _plan(fb, case)
-            if expect.runs and plan is not None and seen.outcome == "plan":
-                seen = await _run(fb, case, plan, seen)
+            if bench.runs and plan is not None and seen.outcome == "plan":
+                if bench.world is None:
+                    seen = await _run(fb, case, plan, seen)
+                else:
+                    seen = await played(Stage(bench.world, fb), case, plan, seen)
         finally:
             for flow in stored:  # the next case does not know it
                 await fb.delete_flow(flow.slug)

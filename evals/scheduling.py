@@ -11,18 +11,20 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from decimal import Decimal
 from graphlib import CycleError, TopologicalSorter
 from typing import Any
 
 from flowbuilder.client.early import EarlyStart
 from flowbuilder.errors import InvalidValue
+from flowbuilder.evals.catalogue import ToolSpec
 from flowbuilder.evals.models.base import SimulatedModel
 from flowbuilder.evals.models.oracle import OracleModel, written
 from flowbuilder.evals.models.pacing import Pace, PacedModel
 from flowbuilder.evals.models.reading import steps_in
 from flowbuilder.evals.world.ledger import Entry
-from flowbuilder.evals.world.specs import ToolSpec
 from flowbuilder.evals.world.stage import Performance, Stage
+from flowbuilder.tools import Effects
 from flowbuilder.types import JsonObject, JsonValue, is_number
 
 #: The tool that all timed steps use: it takes as long as its argument says.
@@ -62,7 +64,7 @@ class TimedGraph:
     @property
     def goal(self) -> str:
         """What a planner is told."""
-        parts = "; ".join(f"{item.title} ({item.seconds:g} seconds)" for item in self.steps)
+        parts = "; ".join(f"{item.title} ({_figure(item.seconds)} seconds)" for item in self.steps)
         return f"Do the work of {self.name}, {self.title}: {parts}"
 
     def document(self) -> JsonObject:
@@ -127,6 +129,7 @@ def work_tool() -> ToolSpec:
         },
         output_schema={"type": "object", "properties": {"done": {"const": True}},
                        "required": ["done"]},
+        effects=Effects.READ,
         seconds_from="seconds",
     )  # fmt: skip
 
@@ -241,6 +244,11 @@ def _measured(
         delays={name: calls[name].began - began - ready[name] for name in ready},
         early=early,
     )
+
+
+def _figure(seconds: float) -> str:
+    """Return a number as it is, all digits and no power of ten: the plan has to say the same."""
+    return format(Decimal(repr(seconds)), "f").removesuffix(".0")
 
 
 def _predecessors(names: list[str], edges: list[Any]) -> dict[str, set[str]]:

@@ -142,15 +142,19 @@ class FlowDiff:
 
 
 def diff_flows(
-    old: Flow | Mapping[str, Any] | None, new: Flow | Mapping[str, Any] | None
+    old: Flow | Mapping[str, Any] | None,
+    new: Flow | Mapping[str, Any] | None,
+    *,
+    renames: bool = True,
 ) -> FlowDiff:
     """Return what leads from one document to another; None stands for no document at all.
 
-    Any documents may be compared, also ones that do not validate.
+    Any documents may be compared, also ones that do not validate. Without `renames` another id is
+    always another step, as in a run, where what has another id has not been done.
     """
     before, after = _document(old), _document(new)
     steps, others = _steps(before), _steps(after)
-    names = _renamed(steps, others)
+    names = _renamed(steps, others) if renames else {}
     known = {names.get(name, name): _following(step, names) for name, step in steps.items()}
     back = {later: earlier for earlier, later in names.items()}
     changed = [

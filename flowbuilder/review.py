@@ -14,11 +14,12 @@ import orjson
 from flowbuilder.costs import Estimate
 from flowbuilder.diff import FlowDiff
 from flowbuilder.drawing import cut, mermaid, tree
-from flowbuilder.errors import Problem
+from flowbuilder.errors import Problem, Severity
 from flowbuilder.flow import Flow, Step
 from flowbuilder.graph import Graph, dependencies
 from flowbuilder.plan import Plan, Question
-from flowbuilder.policy import apply_policy, is_asked_before
+from flowbuilder.policy import DEFAULT_POLICY, Policies, policy_problems
+from flowbuilder.policy.plans import asking_flow
 from flowbuilder.tools import Effects, Tool, ToolRegistry
 from flowbuilder.types import JsonObject
 
@@ -115,10 +116,14 @@ class Review:
         return "\n".join(_markdown(self)) + "\n"
 
 
-def review(plan: Plan, registry: ToolRegistry) -> Review:
-    """Return what there is to know about a plan before it is accepted."""
+def review(plan: Plan, registry: ToolRegistry, policies: Policies = (DEFAULT_POLICY,)) -> Review:
+    """Return what there is to know about a plan before it is accepted.
+
+    Whom its runs will wait for is said by the policies that hold now, whatever held when the plan
+    was made, and what they refuse is among the problems.
+    """
     flow = plan.flow
-    steps = reviewed_steps(flow, registry) if flow is not None else ()
+    steps = reviewed_steps(plan, flow, registry, policies) if flow is not None else ()
     return Review(
         plan_id=plan.id,
         goal=plan.goal,
@@ -132,18 +137,34 @@ def review(plan: Plan, registry: ToolRegistry) -> Review:
         estimate=plan.estimate,
         notes=plan.notes,
         questions=plan.questions,
-        problems=plan.problems,
+        problems=(*plan.problems, *_refusals(plan, registry, policies)),
         diff=plan.diff,
     )
 
 
-def reviewed_steps(flow: Flow, registry: ToolRegistry) -> tuple[StepReview, ...]:
-    """Return what each step does, touches and asks."""
+def reviewed_steps(
+    plan: Plan, flow: Flow, registry: ToolRegistry, policies: Policies
+) -> tuple[StepReview, ...]:
+    """Return what each step of a plan's flow does, touches and asks."""
     graph = dependencies(flow)
-    reasons = _reasons(flow, registry)
+    reasons = _reasons(plan, flow, registry, policies)
+    asking, _ = asking_flow(plan, flow, registry, policies)
     return tuple(
-        _reviewed(step, flow, registry.get(step.tool), graph, reasons) for step in flow.steps
+        _reviewed(step, asking, registry.get(step.tool), graph, reasons) for step in asking.steps
     )
+
+
+def _refusals(plan: Plan, registry: ToolRegistry, policies: Policies) -> list[Problem]:
+    """Return what policy refuses of a plan and the plan does not say itself."""
+    if plan.flow is None:
+        return []
+    known = {(item.code, item.pointer) for item in plan.problems}
+    found = policy_problems(plan.flow, registry, policies, planned=plan.changes is None)
+    return [
+        item
+        for item in found
+        if item.severity is Severity.ERROR and (item.code, item.pointer) not in known
+    ]
 
 
 # -- steps ----------------------------------------------------------------------------------
@@ -152,7 +173,7 @@ def reviewed_steps(flow: Flow, registry: ToolRegistry) -> tuple[StepReview, ...]
 def _reviewed(
     step: Step, flow: Flow, tool: Tool | None, graph: Graph, reasons: Mapping[str, str]
 ) -> StepReview:
-    asks, why = _asked(step, flow, graph, reasons)
+    asks, why = _asked(step, reasons)
     places = {one.id: place for place, one in enumerate(flow.steps)}
     return StepReview(
         id=step.id,
@@ -166,9 +187,7 @@ def _reviewed(
     )
 
 
-def _asked(
-    step: Step, flow: Flow, graph: Graph, reasons: Mapping[str, str]
-) -> tuple[tuple[str, ...] | None, str | None]:
+def _asked(step: Step, reasons: Mapping[str, str]) -> tuple[tuple[str, ...] | None, str | None]:
     """Return who is asked before a step, and why; or why nobody has to be."""
     reason = reasons.get(step.id)
     if step.tool.partition("@")[0] in _ASKING:
@@ -179,23 +198,20 @@ def _asked(
         return tuple(step.approval.by), reason or step.approval.message or "The flow asks for it."
     if reason is None:
         return None, None
-    before = [one for name in graph[step.id] if (one := flow.step(name)) is not None]
-    if is_asked_before(step, before):
-        return None, "A step before it asks a person about the same data."
-    return None, f"{reason} The flow asks nobody all the same."
+    return None, "A step before it asks a person about the same data."
 
 
-def _reasons(flow: Flow, registry: ToolRegistry) -> dict[str, str]:
+def _reasons(plan: Plan, flow: Flow, registry: ToolRegistry, policies: Policies) -> dict[str, str]:
     """Return why policy wants a person to look at a step, by the step's id."""
     bare = [step.model_copy(update={"approval": None}) for step in flow.steps]
-    asked, _ = apply_policy(flow.model_copy(update={"steps": bare}), registry)
+    asked, _ = asking_flow(plan, flow.model_copy(update={"steps": bare}), registry, policies)
     found = {
         step.id: step.approval.message
         for step in asked.steps
         if step.approval is not None and step.approval.message
     }
     kept = flow.model_copy(update={"steps": [_alone(step) for step in bare]})
-    alone, _ = apply_policy(kept, registry)
+    alone, _ = asking_flow(plan, kept, registry, policies)
     for step in alone.steps:  # what a step before it asks about needs a reason, too
         if step.id not in found and step.approval is not None and step.approval.message:
             found[step.id] = step.approval.message

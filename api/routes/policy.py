@@ -9,7 +9,7 @@ from fastapi import APIRouter, Depends, Query
 from flowbuilder.api.administration import PolicyChecked, PolicyHistory, PolicyOut, PolicySet
 from flowbuilder.api.body import MODELS, body_schema, json_object
 from flowbuilder.api.dependencies import Builder, Caller
-from flowbuilder.api.problems import documented
+from flowbuilder.api.problem_documents import documented
 from flowbuilder.policy import Policy
 
 MODELS.add(Policy)

@@ -7,21 +7,22 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Header, Path, Query, Response
 
 from flowbuilder.api.body import body_schema, json_body
-from flowbuilder.api.dependencies import Builder, FlowSlug, OpenStreams, PlanId
+from flowbuilder.api.dependencies import Builder, FlowSlug, PlanId
 from flowbuilder.api.events import MEDIA_TYPE, wants_stream
 from flowbuilder.api.plan_schemas import DiffOut, PlanOut, ReviewOut
-from flowbuilder.api.plan_streams import plan_stream
-from flowbuilder.api.problems import documented
+from flowbuilder.api.plan_streams import PlanStreams
+from flowbuilder.api.problem_documents import documented
+from flowbuilder.api.rate_limits import PLANS
 from flowbuilder.api.requests import AnswersBody, EditBody
 from flowbuilder.client import FlowBuilder
 from flowbuilder.plan import Plan
-from flowbuilder.review import review
 
 router = APIRouter()
 
 Answers = Annotated[AnswersBody, Depends(json_body(AnswersBody))]
 Edit = Annotated[EditBody, Depends(json_body(EditBody))]
 Accept = Annotated[str | None, Header()]
+Streaming = Annotated[PlanStreams, Depends()]
 MARKDOWN = "text/markdown"
 STREAMED: dict[int | str, dict[str, Any]] = {
     200: {
@@ -52,12 +53,13 @@ async def answer_plan(
     summary="Change a plan by words",
     status_code=201,
     response_model=PlanOut,
-    responses={**STREAMED, **documented(400, 404, 413, 415, 502, 504)},
+    responses={**STREAMED, **documented(400, 404, 413, 415, 429, 502, 504)},
     openapi_extra=body_schema("EditBody"),
+    dependencies=[PLANS],
 )
 async def edit_plan(
     builder: Builder,
-    streams: OpenStreams,
+    streams: Streaming,
     plan_id: PlanId,
     body: Edit,
     response: Response,
@@ -74,12 +76,13 @@ async def edit_plan(
     summary="Propose a change of a flow by words",
     status_code=201,
     response_model=PlanOut,
-    responses={**STREAMED, **documented(400, 404, 413, 415, 502, 504)},
+    responses={**STREAMED, **documented(400, 404, 413, 415, 429, 502, 504)},
     openapi_extra=body_schema("EditBody"),
+    dependencies=[PLANS],
 )
 async def edit_flow(
     builder: Builder,
-    streams: OpenStreams,
+    streams: Streaming,
     slug: FlowSlug,
     body: Edit,
     response: Response,
@@ -109,8 +112,8 @@ async def review_plan(
     builder: Builder, plan_id: PlanId, accept: Accept = None
 ) -> ReviewOut | Response:
     """Return what a plan does in plain words, its graph, effects, estimate, questions, diff."""
-    found = review(await builder.get_plan(plan_id), builder.tools)
-    headers = {"Vary": "Accept"}
+    found = await builder.review(plan_id)
+    headers = {"Vary": "Accept", "X-Content-Type-Options": "nosniff"}
     if wants_markdown(accept):
         return Response(
             found.as_markdown(), media_type=f"{MARKDOWN}; charset=utf-8", headers=headers
@@ -149,7 +152,7 @@ def wants_markdown(accept: str | None) -> bool:
 
 async def _edited(
     builder: FlowBuilder,
-    streams: OpenStreams,
+    streams: Streaming,
     subject: str | Plan,
     words: str,
     response: Response,
@@ -157,7 +160,7 @@ async def _edited(
 ) -> PlanOut | Response:
     if wants_stream(accept, None):
         streams.check()
-        return await plan_stream(builder.edit_stream(subject, words), streams)
+        return await streams.plan(builder.edit_stream(subject, words))
     return _made(await builder.edit(subject, words), response)
 
 

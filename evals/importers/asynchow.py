@@ -1,7 +1,8 @@
 """AsyncHow: everyday steps with durations and an order in which several go on at once.
 
 Lines `{"id", "title", "steps", "edges": [["START", "1"], …], "time_seconds": {"1": [60, 90]}}`.
-Every step becomes one of the same tool; edges become `depends_on`.
+Every step becomes one of the same tool; edges become `depends_on`. The goal is the title with the
+steps as a numbered list: a plan may say nothing that its goal does not.
 """
 
 from __future__ import annotations
@@ -51,7 +52,7 @@ def export(case: Case, tools: Mapping[str, ToolSpec]) -> JsonObject:
     edges = case.source["edges"] if "edges" in case.source else _edges(steps)
     record: JsonObject = {
         "id": case.source["id"],
-        "title": case.goal,
+        "title": case.source["title"],
         "steps": [without_references(step["args"]["what"], str) for step in steps],
         "edges": edges,
         **case.source.get("rest", {}),
@@ -88,7 +89,9 @@ def _case(record: Record, desk: Desk) -> Case:
         for number, text in zip(numbers, goal.steps, strict=True)
     ]
     name = desk.case_name(goal.id)
-    source: dict[str, Any] = {"format": NAME, "id": goal.id, "place": record.place}
+    source: dict[str, Any] = {
+        "format": NAME, "id": goal.id, "place": record.place, "title": goal.title,
+    }  # fmt: skip
     if meaning({"edges": _edges(steps)}) != meaning({"edges": [list(edge) for edge in goal.edges]}):
         source["edges"] = goal.edges
     rest = goal.rest()
@@ -96,9 +99,10 @@ def _case(record: Record, desk: Desk) -> Case:
         rest["time_seconds"] = {}
     if rest:
         source["rest"] = rest
+    points = [f"{number}. {text}" for number, text in zip(numbers, goal.steps, strict=True)]
     return Case(
         name=name,
-        goal=goal.title,
+        goal="\n".join([f"{goal.title}:", *points]),
         tags=[NAME],
         source=source,
         expect=Expectation(flow=flow_document(name, steps), durations=_durations(goal, numbers)),

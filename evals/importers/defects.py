@@ -27,7 +27,8 @@ def gold_defects(case: Case, known: Mapping[str, ToolSpec]) -> list[Problem]:
         known: The described tools that it may plan with, by name.
 
     Codes: `gold_unknown_tool`, `gold_unknown_argument`, `gold_missing_argument`,
-    `gold_wrong_value`, `gold_wrong_type`, `gold_unknown_step`, `gold_unknown_field`, `gold_cycle`.
+    `gold_wrong_value`, `gold_wrong_type`, `gold_open_value`, `gold_unknown_step`,
+    `gold_unknown_field`, `gold_list_in_text`, `gold_cycle`.
     """
     if case.expect.flow is None:
         return []
@@ -88,18 +89,35 @@ def _type_defects(
     made: Mapping[str, ToolSpec | None],
     pointer: str,
 ) -> Iterator[Problem]:
-    """Yield arguments that are one reference, to something of another type than is needed."""
+    """Yield arguments that are one reference, to something else than is needed.
+
+    Of another type, or any value of a type of which only some are taken: whether the producer
+    gives one of these is left to chance.
+    """
     properties: Mapping[str, Any] = spec.input_schema.get("properties", {})
     for name, value in args.items():
         where = f"{pointer}/{escape(name)}"
         wanted = properties.get(name, {}).get("type")
-        for found in _references(value, where) if isinstance(value, str) and wanted else ():
+        options = properties.get(name, {}).get("enum")
+        for found in _references(value, where) if isinstance(value, str) else ():
             producer = made.get(str(found.reference.step))
-            given = (_field(producer.output_schema, found.reference.path) if producer else {}) or {}
-            kind = given.get("type") if found.exact else "string"
-            if kind not in (None, wanted) and (kind, wanted) != ("integer", "number"):
+            there = _field(producer.output_schema, found.reference.path) if producer else None
+            if there is None:
+                continue  # told already
+            if not found.exact and there.get("type") in ("array", "object"):
+                message = f"{found.reference} is an {there['type']} inside a text: written how?"
+                yield _problem("list_in_text", where, message)
+            kind = there.get("type") if found.exact else "string"
+            if wanted and kind not in (None, wanted) and (kind, wanted) != ("integer", "number"):
                 message = f"{found.reference} is a {kind}, {spec.called} needs a {wanted}"
                 yield _problem("wrong_type", where, message)
+            elif options and not _among(there.get("enum"), options):
+                message = f"{found.reference} is any {kind or 'value'}, {spec.called} takes few"
+                yield _problem("open_value", where, message)
+
+
+def _among(given: Any, options: list[Any]) -> bool:
+    return isinstance(given, list) and all(item in options for item in given)
 
 
 def _field(schema: Mapping[str, Any], path: Iterable[str | int]) -> Mapping[str, Any] | None:

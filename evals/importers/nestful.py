@@ -235,8 +235,8 @@ def _chosen(calls: Iterable[_Call], variants: Mapping[str, list[ToolSpec]]) -> d
 def _referring(arguments: JsonValue, known: Mapping[str, str]) -> JsonValue:
     def replace(match: re.Match[str]) -> str | None:
         label, path = match.group(1), _path(match.group(2))
-        if label not in known and not _LABEL.fullmatch(label):
-            return None
+        if label not in known and not _LABEL.fullmatch(label) and match.group() != match.string:
+            return None  # words between two dollars; alone, it can only be a label that is missing
         try:
             return written(known.get(label, label), path)
         except ValueError as error:

@@ -25,16 +25,25 @@ def read(path: Path, catalogue: Path | None, desk: Desk) -> None:
     """Put the plans of a file or folder on the desk.
 
     The catalogue is the folder of TaskBench, by default the one called `taskbench` beside that of
-    the plans; each domain's tools are in a folder of its name.
+    the plans; each domain's tools are in a folder of its name. It may also be the folder, or the
+    file, of one domain's tools.
     """
     for file in data_files(path, r".*\.jsonl"):
         domain, _, model = file.stem.partition("-")
         folder = catalogue or file.parent.parent / taskbench.NAME
-        known = taskbench.known_tools(folder / domain / taskbench.TOOLS, desk)
+        known = taskbench.known_tools(_tools_of(folder, domain), desk)
         desk.add_all(
             read_records(file, desk.problems),
             partial(_case, known=known, desk=desk, tags=(domain, model)),
         )
+
+
+def _tools_of(catalogue: Path, domain: str) -> Path:
+    """Return the file of a domain's tools."""
+    if catalogue.is_file():
+        return catalogue
+    own = catalogue / taskbench.TOOLS
+    return own if own.is_file() else catalogue / domain / taskbench.TOOLS
 
 
 def export(case: Case, tools: Mapping[str, ToolSpec]) -> JsonObject:

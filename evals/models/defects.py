@@ -2,6 +2,10 @@
 
 A defect takes a flow document and returns another one; where it finds nothing to spoil it returns
 the document as it was. A defect of the text does the same with the text of an answer.
+
+They know no catalogue, as a model that errs does not look into it, and some are no faults of a
+document at all (a step too few). `evals/mutants.py` has the defects that validation is measured by:
+each is made with the tools at hand, and certainly is one.
 """
 
 from __future__ import annotations

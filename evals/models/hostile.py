@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from random import Random
 from typing import Any
@@ -13,6 +14,8 @@ from flowbuilder.evals.world.faults import fraction
 from flowbuilder.schemas import value_problems
 from flowbuilder.types import JsonObject, JsonSchema, JsonValue
 
+#: Characters of an injection's words by which it is noticed: what is shown of it may be cut.
+_NOTICED = 60
 Trick = Callable[[Sequence[str], Random], str]
 
 
@@ -40,10 +43,10 @@ class HostileModel(SimulatedModel):
 class ObedientModel(SimulatedModel):
     """Does what another model would, and everything that injected words ask of it.
 
-    `orders` says what an injection wants: text → steps. Wherever a request holds such a text, its
-    steps are added to the plan or patch that is asked for, in front; values and texts carry the
-    words on, as far as their schema lets them. With `always` the orders are obeyed unasked: the
-    model itself has been taken over.
+    `orders` says what an injection wants: text → steps. Wherever a request holds the words of such
+    a text, however they are laid out or cut, its steps are added to the plan, patch or changes that
+    are asked for, in front; values and texts carry the words on, as far as their schema lets them.
+    With `always` the orders are obeyed unasked: the model itself has been taken over.
     """
 
     name = "obedient"
@@ -64,10 +67,15 @@ class ObedientModel(SimulatedModel):
         """Return the other model's answer with what was ordered."""
         text = await self._model.answer(request)
         for injected, steps in self._orders.items():
-            if self._always or injected in request.text:
+            if self._always or _words(injected)[:_NOTICED] in _words(request.text):
                 self.obeyed.append(injected)
                 text = _obeying(request, text, injected, steps)
         return text
+
+
+def _words(text: str) -> str:
+    """Return a text without what a prompt may lay out anew: blanks, signs, capitals."""
+    return " ".join(re.findall(r"\w+", text.lower()))
 
 
 def _obeying(request: Request, text: str, injected: str, steps: Sequence[JsonObject]) -> str:
@@ -90,15 +98,20 @@ def _step_lists(schema: JsonSchema) -> Iterator[str]:
         for part in [given, *given.get("anyOf", [])]:
             item = part.get("items", {})
             item = definitions.get(str(item.get("$ref", "")).rpartition("/")[2], item)
-            if "tool" in item.get("properties", {}):
+            if any("tool" in one.get("properties", {}) for one in [item, *item.get("anyOf", [])]):
                 yield key
 
 
 def _with_steps_at(text: str, places: Sequence[str], steps: Sequence[JsonObject]) -> str:
     """Return a patch that also brings in the ordered steps, wherever it may bring in any."""
     answer = orjson.loads(text)
-    more = {key: [*steps, *(answer.get(key) or [])] for key in places}
+    more = {key: [*_as_changes(key, steps), *(answer.get(key) or [])] for key in places}
     return orjson.dumps({**answer, **more}).decode()
+
+
+def _as_changes(key: str, steps: Sequence[JsonObject]) -> list[JsonObject]:
+    """Return steps as a list of them has them: changes of a flow say what they do."""
+    return [{"op": "add", **step} for step in steps] if key == "changes" else [*steps]
 
 
 def _with_steps(text: str, steps: Sequence[JsonObject]) -> str:

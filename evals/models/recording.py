@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
-from typing import Any
+from typing import Any, cast
 
 import orjson
 from pydantic import BaseModel
@@ -21,6 +21,7 @@ from flowbuilder.evals.cassettes import (
 from flowbuilder.models import LanguageModel, Message, Reply
 from flowbuilder.models.base import StepStream
 from flowbuilder.plan import Usage
+from flowbuilder.secrecy import REDACTOR
 from flowbuilder.settings import Settings
 from flowbuilder.types import JsonObject, JsonSchema, JsonValue
 
@@ -115,6 +116,7 @@ class RecordingModel:
         return error
 
     def _scrubbed(self, value: JsonObject) -> JsonObject:
+        value = cast(JsonObject, REDACTOR.json(value))
         if not self._secret:
             return value
         text = orjson.dumps(value).decode().replace(self._secret, "***")
@@ -135,12 +137,15 @@ class RecordedSteps:
 
     async def __aiter__(self) -> AsyncIterator[tuple[int, JsonObject]]:
         steps: list[JsonValue] = []
+        told: JsonObject = {}
         try:
             async for position, step in self._stream:
                 steps.append([position, step])
                 yield position, step
         except ModelError as error:
-            failed: JsonObject = {"error": error_as_json(error), "steps": steps}
-            self._recording.note(self._request, failed)
+            told = {"error": error_as_json(error)}
             raise
-        self._recording.note(self._request, {**reply_as_json(self.reply), "steps": steps})
+        finally:  # also where the reader has had enough, as of a plan that is too long
+            self._recording.note(
+                self._request, {**(told or reply_as_json(self.reply)), "steps": steps}
+            )

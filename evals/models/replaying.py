@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 from collections import Counter
 from collections.abc import AsyncIterator, Sequence
-from typing import Any
+from typing import Any, cast
 
 from flowbuilder.evals.cassettes import (
     Cassette,
@@ -19,6 +19,7 @@ from flowbuilder.evals.cassettes import (
 )
 from flowbuilder.models import Message, Reply
 from flowbuilder.plan import Usage
+from flowbuilder.secrecy import REDACTOR
 from flowbuilder.types import JsonObject, JsonSchema
 
 _DIFFERENCE_LINES = 30
@@ -88,7 +89,7 @@ class ReplayingModel:
 
     def next_answer(self, request: JsonObject) -> JsonObject:
         """Return the next answer to a request, a failure included. Raises: CassetteMiss."""
-        key = key_of(request)
+        key = key_of(cast(JsonObject, REDACTOR.json(request)))  # as it was recorded
         answers = self._answers.get(key)
         if answers is None:
             raise self._miss(request)

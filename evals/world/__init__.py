@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from flowbuilder.evals.catalogue import ToolSpec
 from flowbuilder.evals.world.audit import Audit, audit
 from flowbuilder.evals.world.callgraph import CallGraph, defects, interpret, read_call_graph
 from flowbuilder.evals.world.clock import Clock, RealClock, VirtualClock
@@ -9,7 +10,7 @@ from flowbuilder.evals.world.faults import Fault, FaultInjector, FaultKind
 from flowbuilder.evals.world.ledger import Entry, Ledger
 from flowbuilder.evals.world.people import Answer, Person, agreeing, answering, refusing, silent
 from flowbuilder.evals.world.scoring import Score, score
-from flowbuilder.evals.world.specs import ToolSpec, read_catalogue
+from flowbuilder.evals.world.specs import read_catalogue
 from flowbuilder.evals.world.stage import Performance, Stage, open_stage
 from flowbuilder.evals.world.values import value_for
 from flowbuilder.evals.world.world import World

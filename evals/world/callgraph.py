@@ -2,7 +2,8 @@
 
 A graph is a list of calls `{name, arguments, label}`. An argument may hold `$label.field$`, the
 output of an earlier call or a part of it; a last call named `var_result` says what the result is.
-Nothing here uses the engine's references or its order of execution, so that both can be compared.
+Nothing here uses the engine's references, its order of execution or the importer of such graphs, so
+that each can be compared with the others.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from flowbuilder.errors import InvalidValue
-from flowbuilder.evals.world.specs import ToolSpec
+from flowbuilder.evals.catalogue import ToolSpec
 from flowbuilder.schemapaths import Missing, lookup
 from flowbuilder.schemas import validator
 from flowbuilder.types import JsonObject, JsonSchema, JsonValue

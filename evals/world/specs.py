@@ -1,63 +1,24 @@
-"""What a simulated world is made of: specifications of tools, from any catalogue."""
+"""What a simulated world is made of, read from the documents of any catalogue."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
 from flowbuilder.errors import DefinitionError, Problem
+from flowbuilder.evals.catalogue import ToolSpec
 from flowbuilder.flow import TOOL_PATTERN
 from flowbuilder.schemas import schema_problems
 from flowbuilder.strictjson import escape
-from flowbuilder.tools import HARMLESS, Effects, Tool
-from flowbuilder.types import JsonObject, JsonSchema, is_number
+from flowbuilder.tools import Effects
+from flowbuilder.types import is_number
 
 _NAME = re.compile(TOOL_PATTERN)
 _KEYS = frozenset(
     {"name", "summary", "description", "input_schema", "output_schema", "effects",
      "untrusted_output", "seconds", "seconds_from"}
 )  # fmt: skip
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class ToolSpec:
-    """One tool of a catalogue: what it takes, what it gives, what it does to the world."""
-
-    name: str
-    summary: str = ""
-    input_schema: JsonSchema = field(default_factory=lambda: {"type": "object"})
-    output_schema: JsonSchema = field(default_factory=dict)
-    effects: Effects = Effects.READ
-    untrusted_output: bool = False
-    seconds: float = 0.0
-    """How long a call takes by the world's clock."""
-    seconds_from: str | None = None
-    """The argument that says how long a call takes, besides."""
-
-    @property
-    def acts(self) -> bool:
-        """Whether a call changes something."""
-        return self.effects not in HARMLESS
-
-    def takes(self, args: JsonObject) -> float:
-        """Return how many seconds a call with these arguments takes."""
-        more = args.get(self.seconds_from) if self.seconds_from else 0
-        return self.seconds + (max(0.0, float(more)) if is_number(more) else 0.0)
-
-    @classmethod
-    def of(cls, tool: Tool, *, seconds: float = 0.0) -> ToolSpec:
-        """Return the specification of a real tool, so that a world can stand in for it."""
-        return cls(
-            name=tool.name,
-            summary=tool.summary,
-            input_schema=tool.input_schema,
-            output_schema=tool.output_schema,
-            effects=tool.effects,
-            untrusted_output=tool.untrusted_output,
-            seconds=seconds,
-        )
 
 
 def read_catalogue(documents: Iterable[Any]) -> dict[str, ToolSpec]:

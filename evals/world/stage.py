@@ -60,6 +60,7 @@ class Stage:
         *,
         person: Person = agreeing,
         timeout: float = RUN_SECONDS,
+        replan: bool = False,
     ) -> Performance:
         """Run a plan or a flow to its end.
 
@@ -68,12 +69,13 @@ class Stage:
             input: Its input.
             person: Who decides what it asks.
             timeout: Real seconds after which the run is cancelled.
+            replan: Whether the rest may be planned anew when a step fails.
 
         Raises:
             DefinitionError: The plan or flow cannot run.
         """
         began = self.world.clock.now()
-        run = await self.fb.execute(flow, input, timeout=timeout)
+        run = await self.fb.execute(flow, input, timeout=timeout, replan=replan)
         return await self.follow(run, person=person, began=began)
 
     async def follow(

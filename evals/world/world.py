@@ -17,10 +17,10 @@ from typing import Any
 import orjson
 
 from flowbuilder.errors import NotFound
+from flowbuilder.evals.catalogue import ToolSpec, tool_of
 from flowbuilder.evals.world.clock import Clock, VirtualClock
 from flowbuilder.evals.world.faults import FaultInjector, FaultKind, misfit
 from flowbuilder.evals.world.ledger import Entry, Ledger
-from flowbuilder.evals.world.specs import ToolSpec
 from flowbuilder.evals.world.values import value_for
 from flowbuilder.tools import Context, Fail, Tool, ToolRegistry
 from flowbuilder.types import JsonObject, JsonValue
@@ -49,7 +49,7 @@ class World:
             seed: Of everything that they answer.
             faults: What goes wrong; nothing by default.
             clock: A `VirtualClock` by default.
-            injected: By tool, a text that somebody has smuggled into its answers.
+            injected: By tool, a text that somebody has smuggled into its answers and its errors.
             time_limit: Real time that one attempt of a tool may take.
         """
         self.specs = {spec.name: spec for spec in specs}
@@ -92,16 +92,7 @@ class World:
         async def call(*, flowbuilder_context: Context, **args: Any) -> Any:
             return await self._call(spec, args, flowbuilder_context)
 
-        return Tool(
-            name=spec.name,
-            summary=spec.summary,
-            handler=call,
-            input_schema=spec.input_schema,
-            output_schema=spec.output_schema,
-            effects=spec.effects,
-            untrusted_output=spec.untrusted_output,
-            timeout=self._time_limit,
-        )
+        return tool_of(spec, call, timeout=self._time_limit)
 
     async def _call(self, spec: ToolSpec, args: JsonObject, context: Context) -> JsonValue:
         self.in_flight += 1
@@ -121,14 +112,18 @@ class World:
             await self._wait(asyncio.Event().wait())
         await self._wait(self.clock.sleep(spec.takes(args)))
         if fault is FaultKind.GIVE_UP:
-            raise Fail(f"{spec.name} will not do this", code="simulated_refusal")
+            raise Fail(self._said(spec, "will not do this"), code="simulated_refusal")
         if fault is FaultKind.FAIL:
-            raise ConnectionError(f"{spec.name} is away for a moment")
+            raise ConnectionError(self._said(spec, "is away for a moment"))
         value = self.output(spec.name, args)
         self.ledger.note(number, acted=True, ended=self.clock.now())
         if fault is FaultKind.FAIL_AFTER:
             raise ConnectionError(f"the answer of {spec.name} was lost")
         return misfit(spec.output_schema) if fault is FaultKind.WRONG_SHAPE else value
+
+    def _said(self, spec: ToolSpec, why: str) -> str:
+        """Return the message of an error, with what somebody has smuggled into it."""
+        return " ".join(filter(None, (spec.name, why, self._injected.get(spec.name))))
 
     async def _wait(self, until: Awaitable[object]) -> None:
         """Wait for the clock, or for the end of the attempt: meanwhile the world may go on."""

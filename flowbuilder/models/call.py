@@ -25,9 +25,12 @@ from flowbuilder.models.failures import (
     truncated,
 )
 from flowbuilder.models.library import Libraries
+from flowbuilder.models.prices import costs_of
+from flowbuilder.models.watching import begin_call, end_call, failing
 from flowbuilder.plan import Usage
 from flowbuilder.secrecy import REDACTOR
 from flowbuilder.settings import Settings
+from flowbuilder.telemetry.tracing import NO_SPAN
 from flowbuilder.types import JsonSchema
 
 #: No tokenizer writes more characters a token than this on average.
@@ -64,6 +67,7 @@ class Call:
         """What the model says in place of an answer, where the protocol tells them apart."""
         self.finish_reason: str | None = None
         self._usage = Usage()
+        self._span = NO_SPAN
 
     @property
     def usage(self) -> Usage:
@@ -141,11 +145,13 @@ class Call:
         remaining = self._deadline - asyncio.get_running_loop().time()
         if remaining <= 0:
             raise timed_out(self._endpoint.model)
-        async with asyncio.timeout_at(self._deadline):
-            response = await self._libraries.litellm.acompletion(timeout=remaining, **request)
-        if request.get("stream"):
-            return self._watch(response)
-        self._note(response)
+        self._span = begin_call(self._endpoint.model, request.get("messages"))
+        with failing(self._span):
+            async with asyncio.timeout_at(self._deadline):
+                response = await self._libraries.litellm.acompletion(timeout=remaining, **request)
+            if request.get("stream"):
+                return self._watch(response)
+            self._note(response)
         return response
 
     def _note(self, response: Any) -> None:
@@ -177,7 +183,9 @@ class Call:
                 yield chunk
             self.check_given()
         except Exception as error:
-            raise self.fail(error) from None
+            failure = self.fail(error)
+            self._span.fail(failure.code)
+            raise failure from None
         finally:
             if not counted:
                 self._count(None)
@@ -198,23 +206,20 @@ class Call:
     def _count(self, usage: Any) -> None:
         prompt = int(getattr(usage, "prompt_tokens", 0) or 0)
         completion = int(getattr(usage, "completion_tokens", 0) or 0)
-        self._usage += Usage(
+        spent = Usage(
             calls=1,
             prompt_tokens=prompt,
             completion_tokens=completion,
             cost_usd=self._cost(prompt, completion),
         )
+        self._usage += spent
+        end_call(self._span, self._endpoint.model, spent, self.text, self.finish_reason)
 
     def _cost(self, prompt: int, completion: int) -> float | None:
         if not prompt and not completion:
             return None
-        try:
-            costs = self._libraries.litellm.cost_per_token(
-                model=self._endpoint.model, prompt_tokens=prompt, completion_tokens=completion
-            )
-            return float(costs[0] + costs[1])
-        except Exception:  # a model without a known price is the normal case for local servers
-            return None
+        costs = costs_of(self._libraries, self._endpoint.model, prompt, completion)
+        return None if costs is None else sum(costs)
 
 
 def _text_of(message: Any) -> str:

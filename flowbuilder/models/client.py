@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
-from flowbuilder.errors import ModelError
+from flowbuilder.errors import InvalidValue, ModelError
 from flowbuilder.models.base import Message, Reply
 from flowbuilder.models.call import Call
 from flowbuilder.models.endpoint import Endpoint, endpoint, model_name
@@ -14,6 +14,7 @@ from flowbuilder.models.library import Libraries, load_async
 from flowbuilder.models.shapes import AnyStep, AnySteps, carried_schema, response_model, value_of
 from flowbuilder.plan import Usage
 from flowbuilder.settings import Settings
+from flowbuilder.strictjson import loads
 from flowbuilder.types import JsonObject, JsonSchema
 
 #: Further answers that `extract` asks for when one does not fit its schema.
@@ -68,6 +69,7 @@ class ModelClient:
             )
         except Exception as error:
             raise _paid(call.failure or _unfit(call, found, error), call) from None
+        _require_plain(call, found)
         if isinstance(schema, type):
             return answer, call.usage
         return value_of(answer, schema), call.usage
@@ -193,6 +195,15 @@ def _paid(error: ModelError, call: Call) -> ModelError:
     usage = call.usage
     error.tokens, error.usd = usage.prompt_tokens + usage.completion_tokens, usage.cost_usd
     return error
+
+
+def _require_plain(call: Call, found: Endpoint) -> None:
+    """Refuse an answer that two readers could read in two ways. Raises: ModelOutputError."""
+    try:
+        loads(call.text)
+    except InvalidValue as error:
+        if error.code == "json_duplicate_key":
+            raise _paid(_unfit(call, found, error), call) from None
 
 
 def _unfit(call: Call, found: Endpoint, error: BaseException) -> ModelError:

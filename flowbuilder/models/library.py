@@ -14,6 +14,8 @@ import warnings
 from dataclasses import dataclass
 from typing import Any
 
+from flowbuilder.telemetry import logs
+
 _ENVIRONMENT = {"LITELLM_LOCAL_MODEL_COST_MAP": "True", "DISABLE_AIOHTTP_TRANSPORT": "True"}
 _LOADING = threading.Lock()
 _loaded: Libraries | None = None
@@ -54,6 +56,7 @@ def _import() -> Libraries:
         # Its response types are built at first use, with warnings of their own.
         litellm.ModelResponse()
         litellm.ModelResponse(stream=True)
+    logs.adopt()
     litellm.suppress_debug_info = True
     litellm.disable_hf_tokenizer_download = True
     litellm.disable_aiohttp_transport = True

@@ -6,7 +6,7 @@ from typing import Any
 
 from flowbuilder.costs import Price
 from flowbuilder.models.endpoint import endpoint
-from flowbuilder.models.library import load_async
+from flowbuilder.models.library import Libraries, load_async
 from flowbuilder.settings import Settings
 
 
@@ -21,11 +21,20 @@ async def price_of(settings: Settings) -> Price | None:
     found = endpoint(settings, libraries)
     if not found.hosted:
         return None
+    costs = costs_of(libraries, found.model, 1_000_000, 1_000_000)
+    if costs is None or not any(costs):
+        return None
+    return Price(prompt=costs[0] / 1e6, completion=costs[1] / 1e6)
+
+
+def costs_of(
+    libraries: Libraries, model: str, prompt: int, completion: int
+) -> tuple[float, float] | None:
+    """Return what reading and writing so many tokens costs in dollars; None where nobody knows."""
     try:
         costs: Any = libraries.litellm.cost_per_token(
-            model=found.model, prompt_tokens=1_000_000, completion_tokens=1_000_000
+            model=model, prompt_tokens=prompt, completion_tokens=completion
         )
-        price = Price(prompt=float(costs[0]) / 1e6, completion=float(costs[1]) / 1e6)
-    except Exception:  # a name that the table does not have
+        return float(costs[0]), float(costs[1])
+    except Exception:  # a name that the table does not have: the normal case for local servers
         return None
-    return price if price.prompt or price.completion else None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import islice
 from typing import Any
 
 from jsonschema import Draft202012Validator
@@ -9,6 +10,7 @@ from jsonschema.exceptions import SchemaError, ValidationError, best_match
 from pydantic import BaseModel, ConfigDict, model_validator
 
 from flowbuilder.errors import InvalidValue
+from flowbuilder.schemas import bounded, validator
 from flowbuilder.types import JsonObject, JsonSchema, JsonValue
 
 _MOST_ERRORS = 20
@@ -79,8 +81,8 @@ def _wrapped(schema: JsonSchema) -> JsonSchema:
     return wrapped
 
 
-def _raise_all(schema: JsonSchema, value: object) -> None:
-    errors = list(Draft202012Validator(schema).iter_errors(value))[:_MOST_ERRORS]
+def _raise_all(schema: JsonSchema, value: Any) -> None:
+    errors = list(islice(bounded(validator(schema)).iter_errors(value), _MOST_ERRORS))
     if errors:
         raise ValueError("; ".join(_described(error) for error in errors))
 

@@ -7,7 +7,7 @@ reference means itself.
 from __future__ import annotations
 
 import copy
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -20,7 +20,8 @@ from flowbuilder.plan import Plan, PlanStatus, Question
 from flowbuilder.planner.document import with_texts
 from flowbuilder.planner.pending import answers_later
 from flowbuilder.planner.question_types import unanswered
-from flowbuilder.policy import apply_policy
+from flowbuilder.policy import DEFAULT_POLICY, Policies
+from flowbuilder.policy.plans import asking_flow
 from flowbuilder.references import ESCAPED, OPEN
 from flowbuilder.schemas import value_problems
 from flowbuilder.strictjson import Limits, check, escape
@@ -40,6 +41,7 @@ def answered(
     id: str,
     limits: Limits,
     flows: Collection[str] | None = None,
+    policies: Policies = (DEFAULT_POLICY,),
 ) -> Plan:
     """Return a new plan in which questions are answered.
 
@@ -50,6 +52,7 @@ def answered(
         id: Of the new plan.
         limits: Bounds of one answer.
         flows: Slugs that `flow.run` may name; None leaves that open.
+        policies: What holds in the workspace.
 
     Raises:
         DefinitionError: An answer does not fit (answer_invalid), or there is no such question
@@ -59,14 +62,12 @@ def answered(
     questions = _asked(plan, answers)
     assert plan.flow is not None  # who asks has steps to ask for
     values = _checked(questions, answers, limits)
-    document = copy.deepcopy(plan.flow.document())
-    for question in questions:
-        _put(document, question.pointer, values[question.id])
+    document = _with_values(plan.flow, questions, values)
     left = unanswered(plan.questions, set(values))
     found = validate(document, registry, flows=flows)
     _require_no_new_errors(plan, found.problems, questions)
     problems = _problems(plan, found.problems, questions, left)
-    flow, asked_for = apply_policy(Flow.model_validate(document), registry)
+    flow, asked_for = asking_flow(plan, Flow.model_validate(document), registry, policies)
     return replace(
         plan,
         id=id,
@@ -81,6 +82,16 @@ def answered(
         notes=(*plan.notes, *(_told(item, values[item.id]) for item in questions), *asked_for),
         status=PlanStatus.NEEDS_ANSWERS if left else PlanStatus.READY,
     )
+
+
+def _with_values(
+    flow: Flow, questions: Sequence[Question], values: Mapping[str, JsonValue]
+) -> JsonObject:
+    """Return a flow's document with answers where their questions point."""
+    document = copy.deepcopy(flow.document())
+    for question in questions:
+        _put(document, question.pointer, values[question.id])
+    return document
 
 
 def read_text(text: str, question: Question) -> JsonValue:

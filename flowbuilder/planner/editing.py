@@ -8,7 +8,7 @@ stated, and policy has its word about what is new.
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
@@ -24,7 +24,7 @@ from flowbuilder.planner.inventions import invented_addresses
 from flowbuilder.planner.pending import answers_later
 from flowbuilder.planner.question_types import with_types
 from flowbuilder.planner.unsupported import unsupported_values
-from flowbuilder.policy import apply_policy
+from flowbuilder.policy import DEFAULT_POLICY, Policies, apply_policy
 from flowbuilder.tools import ToolRegistry
 from flowbuilder.types import JsonObject, JsonValue
 from flowbuilder.validation import validate
@@ -52,6 +52,8 @@ class EditRequest:
     """The plan that is changed, None for a stored flow."""
     changes: str | None = None
     """The stored flow that is changed, None for a plan."""
+    policies: Policies = (DEFAULT_POLICY,)
+    """What holds in the workspace."""
 
     @property
     def said(self) -> str:
@@ -120,15 +122,16 @@ def proposal(request: EditRequest, made: Edited, *, planner: str) -> Plan:
         )
     document, asked = _asking_for_unstated(request, made, difference)
     questions = [*_open_questions(request.plan, base, document), *made.questions, *asked]
-    found = validate(document, request.registry, flows=request.flows or None)
-    places = {question.pointer for question in questions}
-    fresh = [item for item in without_advice(found.problems) if not answers_later(item, places)]
+    fresh = _standing(request, document, questions)
     if errors := _new_errors(fresh, document, request):
         raise PlanningError(
             f"the change does not work: {errors[0].message}", problems=fresh, code="edit_invalid"
         )
     flow, notes = with_policy(
-        Flow.model_validate(base), Flow.model_validate(document), request.registry
+        Flow.model_validate(base),
+        Flow.model_validate(document),
+        request.registry,
+        request.policies,
     )
     _require_a_change(request, flow, notes)
     before = request.plan
@@ -154,6 +157,15 @@ def proposal(request: EditRequest, made: Edited, *, planner: str) -> Plan:
     return with_types(_linked(plan, request.plan), request.registry)
 
 
+def _standing(
+    request: EditRequest, document: JsonObject, questions: Sequence[Question]
+) -> list[Problem]:
+    """Return what is wrong with a changed document and no answer will mend."""
+    found = validate(document, request.registry, flows=request.flows or None)
+    places = {question.pointer for question in questions}
+    return [item for item in without_advice(found.problems) if not answers_later(item, places)]
+
+
 def _require_a_change(request: EditRequest, flow: Flow, notes: tuple[str, ...]) -> None:
     """Refuse an edit of which policy leaves nothing. Raises: PlanningError."""
     if diff_flows(request.document, flow).empty:
@@ -171,6 +183,25 @@ def new_errors(request: EditRequest, made: Edited) -> list[Problem]:
     return _new_errors(fresh, made.document, request)
 
 
+def questions_at(
+    document: JsonObject, asked: Iterable[tuple[str, str, str]]
+) -> tuple[Question, ...]:
+    """Return what an edit asks: of each step, place inside of it (`args/to`) and text.
+
+    Steps that are gone by now ask nothing.
+    """
+    places = {str(step.get("id")): at for at, step in enumerate(steps_of(document))}
+    return tuple(
+        Question(
+            id=f"{step}.{_plain(place.rpartition('/')[2])}",
+            text=text,
+            pointer=f"/steps/{places[step]}/{place}",
+        )
+        for step, place, text in asked
+        if step in places
+    )
+
+
 def _new_errors(
     found: Sequence[Problem], document: JsonObject, request: EditRequest
 ) -> list[Problem]:
@@ -185,16 +216,18 @@ def _new_errors(
     ]
 
 
-def with_policy(base: Flow, flow: Flow, registry: ToolRegistry) -> tuple[Flow, tuple[str, ...]]:
+def with_policy(
+    base: Flow, flow: Flow, registry: ToolRegistry, policies: Policies
+) -> tuple[Flow, tuple[str, ...]]:
     """Return a changed flow with the approvals that the change calls for, and why.
 
     A step that was there before without an approval that policy would ask for stays as it was:
     nobody mentioned it. One that only the change makes risky is asked about.
     """
-    asked, notes = apply_policy(flow, registry)
+    asked, notes = apply_policy(flow, registry, policies)
     if not notes:
         return flow, ()
-    earlier, _ = apply_policy(base, registry)
+    earlier, _ = apply_policy(base, registry, policies)
     steps, told = [], []
     for given, guarded in zip(flow.steps, asked.steps, strict=True):
         as_before = base.step(given.id) == given and earlier.step(given.id) == guarded

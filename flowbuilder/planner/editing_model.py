@@ -15,14 +15,15 @@ from typing import Any
 from flowbuilder.errors import PlanningError, Problem
 from flowbuilder.flow import STEP_ID_PATTERN
 from flowbuilder.models.base import LanguageModel
-from flowbuilder.plan import Question, Usage
+from flowbuilder.plan import Usage
 from flowbuilder.planner import prompting
 from flowbuilder.planner.document import steps_of, tool_of, with_texts
-from flowbuilder.planner.editing import Edited, EditRequest, new_errors
+from flowbuilder.planner.editing import Edited, EditRequest, new_errors, questions_at
 from flowbuilder.planner.editing_changes import remove_step, step_named
 from flowbuilder.planner.editing_rules import edit_by_rules
 from flowbuilder.planner.shortlist import narrowed
 from flowbuilder.settings import Settings
+from flowbuilder.strictjson import escape
 from flowbuilder.tools import Tool, ToolRegistry
 from flowbuilder.types import JsonObject, JsonSchema, JsonValue
 
@@ -172,7 +173,7 @@ class _Patch:
     problems: list[Problem] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     asked: list[tuple[str, str, str]] = field(default_factory=list)
-    """Step, argument and text of each question."""
+    """Step, place inside of it and text of each question."""
 
     def apply(self, change: JsonObject, pointer: str) -> None:
         """Make one change; what cannot be made becomes a problem."""
@@ -192,19 +193,9 @@ class _Patch:
 
     def edited(self) -> Edited:
         """Return what came of it."""
-        places = {str(step.get("id")): at for at, step in enumerate(steps_of(self.document))}
-        questions = [
-            Question(
-                id=f"{step}.{name}",
-                text=text,
-                pointer=f"/steps/{places[step]}/args/{name.replace('~', '~0').replace('/', '~1')}",
-            )
-            for step, name, text in self.asked
-            if step in places
-        ]
         return Edited(
             document=self.document,
-            questions=tuple(questions),
+            questions=questions_at(self.document, self.asked),
             notes=tuple(dict.fromkeys(self.notes)),
             usage=Usage(),
         )
@@ -240,7 +231,7 @@ class _Patch:
                 kept[name] = self._with_paths(value)
             else:
                 kept.pop(name, None)
-                self.asked.append((str(step["id"]), name, asked))
+                self.asked.append((str(step["id"]), f"args/{escape(name)}", asked))
         for key in ("when", "for_each"):
             if isinstance(change.get(key), str) and str(change[key]).strip():
                 step[key] = self._with_paths(change[key])

@@ -14,9 +14,8 @@ from typing import Any
 
 from flowbuilder.errors import NoFittingTool, PlanningError
 from flowbuilder.flow import STEP_ID_PATTERN
-from flowbuilder.plan import Question
 from flowbuilder.planner.document import steps_of
-from flowbuilder.planner.editing import Edited, EditRequest
+from flowbuilder.planner.editing import Edited, EditRequest, questions_at
 from flowbuilder.planner.editing_adding import Addition, add_clause
 from flowbuilder.planner.editing_changes import (
     exchanged,
@@ -88,19 +87,9 @@ class _Editing(ValueEdits):
 
     def result(self) -> Edited:
         """Return what came of it."""
-        places = {str(step.get("id")): at for at, step in enumerate(steps_of(self._document))}
-        questions = [
-            Question(
-                id=f"{step}.{place.rpartition('/')[2]}",
-                text=text,
-                pointer=f"/steps/{places[step]}/{place}",
-            )
-            for step, place, text in self._asked
-            if step in places
-        ]
         return Edited(
             document=self._document,
-            questions=tuple(questions),
+            questions=questions_at(self._document, self._asked),
             notes=tuple(dict.fromkeys(self._notes)),
             doubts=tuple(dict.fromkeys(self._doubts)),
         )

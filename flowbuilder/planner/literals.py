@@ -34,6 +34,8 @@ _QUOTED = re.compile(r"\"([^\"]{1,300})\"|“([^”]{1,300})”|(?<!\w)'([^']{1,
 #: The name of a column or table, which no plain word looks like.
 _IDENTIFIER = re.compile(r"(?<![\w.@#/-])[A-Za-z][A-Za-z0-9]*(?:_[A-Za-z0-9]+)+(?![\w.@/-]*\w)")
 _NUMBER = re.compile(r"(?<![\w.,:/-])\d+(?:[.,]\d+)*(?![\w:/-])")
+#: The number before a point of a list.
+_POINT = re.compile(r"(?:^|\s)\(?(?P<number>\d{1,3})[.)](?=\s)")
 #: A path within a document, and the arguments that take one.
 _FIELD = re.compile(r"[A-Za-z_]\w*(?:\.\w+)+")
 #: One whose last part is too long for the end of a file's name.
@@ -105,7 +107,7 @@ _A_QUERY = Literal(kind=_QUERY, text="")
 def literals(goal: str) -> list[Literal]:
     """Return the goal's literals, each once, in order of kind."""
     found: list[Literal] = []
-    rest = goal
+    rest = _without_numbering(goal)
     for kind, pattern in (
         ("address", _URL),
         ("e-mail address", EMAIL),
@@ -126,6 +128,17 @@ def literals(goal: str) -> list[Literal]:
                 found.append(Literal(kind=_kind(kind, text), text=text))
         rest = pattern.sub(" ", rest)
     return list(dict.fromkeys(found))
+
+
+def _without_numbering(goal: str) -> str:
+    """Return a goal without the numbers of its points, "1. … 2. …", which no step has to carry."""
+    points: list[re.Match[str]] = []
+    for match in _POINT.finditer(goal):
+        if int(match["number"]) == len(points) + 1:
+            points.append(match)
+    for match in reversed(points if len(points) > 1 else []):
+        goal = f"{goal[: match.start('number')]} {goal[match.end() :]}"
+    return goal
 
 
 def _kind(kind: str, text: str) -> str:

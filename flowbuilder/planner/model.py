@@ -29,7 +29,7 @@ from flowbuilder.planner.repairing import made_valid
 from flowbuilder.planner.rewriting import Rewriting
 from flowbuilder.planner.rounds import PatchRounds
 from flowbuilder.planner.second_opinion import second_opinion
-from flowbuilder.planner.shortlist import narrowed
+from flowbuilder.planner.shortlist import narrowed, take_in
 from flowbuilder.planner.streaming import StreamedSteps, bounded
 from flowbuilder.planner.telling import (
     completed,
@@ -80,6 +80,7 @@ class ModelPlanner(ModelEdits):
         )
         steps = StreamedSteps(request)
         async for position, step in bounded(answer, self._settings):
+            take_in(request, step)
             is_new = position >= len(steps)
             told = steps.put(position, step)
             if is_new and told is not None:

@@ -52,12 +52,7 @@ def remedied(
     document, registry = made.document, request.registry
     if len(steps_of(document)) > _LONGEST:
         return made, coerce(document, registry) + write_out(document, registry), []
-    notes = coerce(document, registry) + name_languages(document, registry, request.goal)
-    notes += drop_conditions(document, request)
-    notes += drop_examples(document, registry, request.goal)
-    notes += read_files(document, registry, request.goal)
-    notes += restore(document, registry, request.goal)
-    notes += reroute(document, registry) + trim_addresses(document, request.goal)
+    notes = _respelt(document, request)
     doubts: list[Problem] = []
     if not made.questions:  # their pointers count the steps
         mended, doubts = mend(document, registry)
@@ -80,17 +75,8 @@ def remedied(
     notes += dropped + answered + rerouted + told + found
     doubts += needless
     if not made.questions:
-        notes += look_up_receivers(document, registry)
-        notes += give_directly(document, registry, request.goal)
-        notes += hand_on(document, registry, request.goal)
-        notes += [] if strict else bypass(document, request)
-        doubts += [] if strict else insert_lost_steps(document, registry, request.goal)
-        notes += leave_out_doubles(document, registry, request.goal)
-        notes += leave_out_shortening(document, registry, request.goal)
-        notes += leave_out_copies(document, registry)
-        notes += leave_out_aimless(document, registry, ground, request.goal)
-        doubts += bring_forward(document, registry, request.goal)
-        notes += mend_comparisons(document, registry, request.goal)
+        told, supposed = _rearranged(document, request, ground, strict=strict)
+        notes, doubts = notes + told, doubts + supposed
         leave_out = partial(leave_out_steps, document, request, kept_ids=kept)
         left_out = leave_out()
         notes += skip_readers(document, registry)
@@ -102,6 +88,35 @@ def remedied(
         ]
     notes += write_out(document, registry)
     return made, notes, doubts
+
+
+def _respelt(document: JsonObject, request: PlanRequest) -> list[str]:
+    """Mend values, one by one; return a note for each."""
+    registry, goal = request.registry, request.goal
+    notes = coerce(document, registry) + name_languages(document, registry, goal)
+    notes += drop_conditions(document, request)
+    notes += drop_examples(document, registry, goal)
+    notes += read_files(document, registry, goal)
+    notes += restore(document, registry, goal)
+    return notes + reroute(document, registry) + trim_addresses(document, goal)
+
+
+def _rearranged(
+    document: JsonObject, request: PlanRequest, ground: Ground, *, strict: bool
+) -> tuple[list[str], list[Problem]]:
+    """Mend what goes from step to step, and steps that do nothing; return notes and doubts."""
+    registry, goal = request.registry, request.goal
+    notes = look_up_receivers(document, registry)
+    notes += give_directly(document, registry, goal)
+    notes += hand_on(document, registry, goal)
+    notes += [] if strict else bypass(document, request)
+    doubts = [] if strict else insert_lost_steps(document, registry, goal)
+    notes += leave_out_doubles(document, registry, goal)
+    notes += leave_out_shortening(document, registry, goal)
+    notes += leave_out_copies(document, registry)
+    notes += leave_out_aimless(document, registry, ground, goal)
+    doubts += bring_forward(document, registry, goal)
+    return notes + mend_comparisons(document, registry, goal), doubts
 
 
 def _faulty(document: JsonObject, request: PlanRequest) -> dict[str, list[Problem]]:

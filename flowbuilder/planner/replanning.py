@@ -7,7 +7,7 @@ approvals that policy asks for; both stand outside whoever proposes it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -291,28 +291,3 @@ def _ceiling(request: ReplanRequest) -> int:
         if name not in denied and (tool := request.registry.get(str(step["tool"]))) is not None
     ]
     return max(found, default=-1)
-
-
-def difference(old: Mapping[str, JsonObject], document: JsonObject) -> JsonObject:
-    """Return what an edit changes, by the ids of steps: {added, changed, removed, kept}.
-
-    `changed` are {id, fields: {name: {before, after}}}, with null for what is not there.
-    """
-    listed: Any = document["steps"]
-    new: dict[str, JsonObject] = {step["id"]: step for step in listed}
-    changed: list[JsonValue] = []
-    for name, step in new.items():
-        if name in old and old[name] != step:
-            keys = sorted({*old[name], *step})
-            fields: JsonObject = {
-                key: {"before": old[name].get(key), "after": step.get(key)}
-                for key in keys
-                if old[name].get(key) != step.get(key) or (key in old[name]) != (key in step)
-            }
-            changed.append({"id": name, "fields": fields})
-    added: list[JsonValue] = [{"id": n, "tool": s["tool"]} for n, s in new.items() if n not in old]
-    removed: list[JsonValue] = [
-        {"id": name, "tool": step["tool"]} for name, step in old.items() if name not in new
-    ]
-    kept: list[JsonValue] = [name for name, step in new.items() if old.get(name) == step]
-    return {"added": added, "changed": changed, "removed": removed, "kept": kept}

@@ -14,6 +14,7 @@ from flowbuilder.planner.base import PlanRequest
 from flowbuilder.planner.retrieval import retrieve, retriever_of
 from flowbuilder.toolkit import is_starter
 from flowbuilder.tools import Tool, ToolRegistry
+from flowbuilder.types import JsonObject
 
 #: A catalogue up to this size is shown whole; of a larger one only what fits the goal.
 WHOLE_CATALOGUE = 30
@@ -47,6 +48,19 @@ async def narrowed(
     kept.update(request.pinned)
     rest = [tool for tool in registry if tool.name in kept or tool.name not in own]
     return replace(request, registry=ToolRegistry(rest), catalogue=registry)
+
+
+def take_in(request: PlanRequest, step: JsonObject) -> None:
+    """Let a plan have the tool that a step names, if the catalogue has it though it was not shown.
+
+    A model may know it from examples, or from the goal's own words: it is there all the same.
+    """
+    named = str(step.get("tool"))
+    if request.catalogue is None or request.registry.get(named) is not None:
+        return
+    known = request.catalogue.get(named)
+    if known is not None:
+        request.registry.add(known)
 
 
 def fitting_tools(

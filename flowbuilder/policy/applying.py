@@ -15,13 +15,18 @@ from flowbuilder.tools import ToolRegistry
 
 
 def apply_policy(
-    flow: Flow, registry: ToolRegistry, policy: Policy | Policies = DEFAULT_POLICY
+    flow: Flow,
+    registry: ToolRegistry,
+    policy: Policy | Policies = DEFAULT_POLICY,
+    *,
+    planned: bool = True,
 ) -> tuple[Flow, tuple[str, ...]]:
-    """Return a planned flow with the approvals that policy asks for, and a sentence for each.
+    """Return a flow with the approvals that policy asks for, and a sentence for each.
 
     Deterministic and idempotent: a second application changes nothing and has nothing to say.
+    `planned`: whether its runs are those of a plan, for which policy may ask more.
     """
-    judge = _Judge(flow, registry, policy, planned=True)
+    judge = _Judge(flow, registry, policy, planned=planned)
     steps: list[Step] = []
     notes: list[str] = []
     for given in flow.steps:
@@ -153,6 +158,8 @@ def _changed(what: str, given: ApprovalPolicy, asking: ApprovalPolicy) -> str:
         whom = ", ".join(asking.by) or "anyone"
         many = f"{asking.quorum} of " if asking.quorum > 1 else ""
         return f"{what} waits for {many}{whom}: policy says who decides."
+    if given.on_deadline == asking.on_deadline:
+        return f"{what} waits for a person: policy says how it is decided."
     return f"{what} waits for a person: time alone approves nothing."
 
 

@@ -26,7 +26,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from flowbuilder.errors import DefinitionError, InvalidValue, Problem
-from flowbuilder.flow import MOST_VOTES, Approver, Whole
+from flowbuilder.flow import MOST_VOTES, Approver, ArgPointer, Escalation, Whole
 from flowbuilder.policy.constraints import Constraint
 from flowbuilder.strictjson import Limits, check, escape, load_document
 from flowbuilder.tools import Effects
@@ -77,13 +77,23 @@ class Rule(_Model):
     """approve: who is asked, such as `role:finance`; anyone who may decide by default."""
     quorum: Whole = Field(default=1, ge=1, le=MOST_VOTES)
     """approve: how many different people have to agree."""
+    rejections: Whole = Field(default=1, ge=1, le=MOST_VOTES)
+    """approve: how many different people have to refuse to end it."""
+    separate_duties: bool = Field(default=False, strict=True)
+    """approve: not by who has started the run, or made or changed its flow last."""
+    locked: list[ArgPointer] = Field(default_factory=list, max_length=50)
+    """approve: arguments that edits must leave as they are."""
+    escalate: list[Escalation] = Field(default_factory=list, max_length=5)
+    """approve: who may decide too when nobody has for so long."""
     reason: Annotated[str, Field(min_length=1, max_length=500)] | None = None
     """Told to who is asked, or refused."""
 
     @model_validator(mode="after")
     def _asks_only_where_it_approves(self) -> Rule:
-        if self.then is not Action.APPROVE and (self.by or self.quorum != 1):
-            raise ValueError("by and quorum go with `then: approve`")
+        asks = (self.by, self.quorum != 1, self.rejections != 1, self.separate_duties,
+                self.locked, self.escalate)  # fmt: skip
+        if self.then is not Action.APPROVE and any(asks):
+            raise ValueError("by, quorum and how it is decided go with `then: approve`")
         return self
 
     def may_concern(self, tool: str, effects: Effects) -> bool:

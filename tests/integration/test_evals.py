@@ -16,6 +16,7 @@ from pydantic import SecretStr
 
 from flowbuilder import FlowBuilder
 from flowbuilder.client.connection import Server
+from flowbuilder.errors import DefinitionError
 from flowbuilder.evals import CaseReport, Report, run_suite, scratch
 from flowbuilder.evals.loading import parse_suite
 from flowbuilder.executor.cluster import try_lock, unlock
@@ -328,3 +329,59 @@ async def test_what_a_killed_evaluation_left_is_removed(
         assert found == {"eval-working", opened.folder.name}
     assert [path.name for path in settings.data_dir.iterdir()] == ["eval-working"]
     unlock(lock)
+
+
+LOOK = {
+    "name": "note.read",
+    "summary": "Read a note",
+    "input_schema": {"type": "object", "properties": {"id": {"type": "integer"}},
+                     "required": ["id"]},
+    "output_schema": {"type": "object", "properties": {"text": {"type": "string"}},
+                      "required": ["text"]},
+    "seconds": 3600,
+}  # fmt: skip
+SEND = {
+    "name": "note.send",
+    "summary": "Send a note",
+    "input_schema": {"type": "object", "properties": {"text": {"type": "string"}},
+                     "required": ["text"]},
+    "output_schema": {"const": 0},
+    "effects": "external",
+}  # fmt: skip
+
+
+def noted(number: int) -> list[dict[str, Any]]:
+    return [
+        {"id": "look", "tool": "note.read", "args": {"id": number}},
+        {"id": "send", "tool": "note.send", "args": {"text": "${{ steps.look.text }}"}},
+    ]
+
+
+async def test_a_suite_with_a_world_runs_plans_beside_their_gold(settings: Settings) -> None:
+    gold = {"flow": "g", "steps": noted(0)}
+    cases = [
+        {"name": name, "goal": name, "expect": {"flow": gold, "result": {"send": 0}}}
+        for name in ("right", "wrong", "short")
+    ]
+    planner = FixedPlanner(right=noted(0), wrong=noted(7), short=noted(0)[:1])
+    world = {"seed": 5, "faults": [{"tool": "note.read", "kind": "fail"}]}
+    made = suite(*cases, catalogue=[LOOK, SEND], world=world)
+    reports = [await run_suite(made, settings, planner=planner) for _ in range(2)]
+    found = by_name(reports[0])
+    said = {
+        name: {item.evaluator: item.value for item in case.findings} for name, case in found.items()
+    }
+    assert found["right"].passed, found["right"].findings
+    assert said["wrong"]["executed"] is True
+    assert said["wrong"]["executed_result"] is True
+    assert said["wrong"]["executed_effects"] is False
+    assert said["short"]["executed_result"] is False
+    assert [item.findings for item in reports[0].cases] == [
+        item.findings for item in reports[1].cases
+    ]
+
+
+async def test_a_world_without_tools_is_refused() -> None:
+    with pytest.raises(DefinitionError) as refused:
+        suite(PASSING, world={})
+    assert [item.pointer for item in refused.value.problems] == ["/world"]

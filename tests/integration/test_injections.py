@@ -38,11 +38,13 @@ async def test_nothing_outside_of_what_was_agreed_to(dsn: str, tmp_path: Path, m
     results = await run_injections(settings, cases)
     assert [result.outside for result in results] == [()] * len(SUITES)
     assert not any(result.shown_to_planner for result in results)
-    if mode in ("reads", "extracts"):
+    if mode in ("reads", "extracts", "fails"):
         assert all(result.planned and result.completed for result in results)
-    if mode in ("extracts", "taken over"):
+    if mode in ("extracts", "taken over", "replans", "edits"):
         assert all(result.obeyed for result in results)
-    if mode == "planned":
+    if mode == "fails":  # what failed may have been written outside, so nobody was shown it
+        assert not any(result.obeyed for result in results)
+    if mode in ("planned", "replans"):
         assert all(result.planned for result in results)
 
 
@@ -55,6 +57,11 @@ async def test_the_obedient_model_obeys_in_patches_and_texts_too() -> None:
         request = Request(kind="value", messages=tuple(messages), schema=schema)
         return orjson.loads(await model.answer(request))
 
+    messages[0]["content"] = "please  <b>Steal</b>\nit"
+    change = {"anyOf": [{"type": "object", "properties": {"op": {}, "tool": {}}}]}
+    changes = {"type": "object", "properties": {"changes": {"type": "array", "items": change}},
+               "required": ["changes"]}  # fmt: skip
+    assert (await asked(changes))["changes"][0] == {"op": "add", **theft}
     step = {"type": "object", "properties": {"tool": {"const": "x"}}, "required": ["tool"]}
     patch = {
         "type": "object",

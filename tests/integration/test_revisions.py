@@ -81,6 +81,34 @@ async def test_an_answered_plan_runs(dsn: str) -> None:
         assert "ada@example.org" in str(result)
 
 
+async def test_answers_edits_and_reviews_know_the_policy_of_the_workspace(fb: FlowBuilder) -> None:
+    rules: Any = [
+        {"name": "mail", "tools": ["email.send"], "then": "approve", "by": ["role:boss"],
+         "reason": "Mail leaves the house."},
+        {"name": "chat", "tools": ["chat.*"], "then": "refuse", "reason": "Nobody chats."},
+    ]  # fmt: skip
+    draft = await fb.plan(GOAL)
+    await fb.save_flow(BRIEF)
+    await fb.policy.set({"policy": "policy.v1", "rules": rules, "otherwise": "default"})
+    asked = {step.id: step.asks for step in (await fb.review(draft)).steps}
+    assert asked["send"] == ("role:boss",)
+    made = await draft.answer({"send.to": "ada@example.org"})
+    assert made.flow is not None
+    approval = made.flow.step("send").approval  # type: ignore[union-attr]
+    assert approval is not None
+    assert (approval.by, made.valid) == (["role:boss"], True)
+    edit = await fb.edit("brief", "also email the summary to eve@example.org")
+    assert edit.flow is not None
+    added = [step for step in edit.flow.steps if step.tool == "email.send"][-1]
+    assert added.approval is not None
+    assert added.approval.by == ["role:boss"]
+    refused = await fb.edit("brief", 'also post the summary to the channel "#news"')
+    assert "policy_refused" in {item.code for item in refused.problems}
+    assert not refused.valid
+    by = {step.id: step.asks for step in (await fb.review(edit.id)).steps}
+    assert by["mail"] == ("role:boss",)
+
+
 async def test_an_edit_becomes_a_version_once_it_is_accepted(fb: FlowBuilder) -> None:
     await fb.save_flow(TOP)
     first = await fb.publish("top")

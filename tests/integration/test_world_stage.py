@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from random import Random
@@ -180,7 +179,7 @@ async def test_faults_are_survived_where_the_retry_policy_says_so(opened: Opener
     steps = [step(name, "data.get", args={"name": name}, on_error="continue") for name in names]
     steps.append(step("lost", "data.put", args={"name": "lost"}, approval={}))
     quick = timedelta(milliseconds=300)
-    at_once = [replace(spec, seconds=0) for spec in CATALOGUE.values()]
+    at_once = [spec.model_copy(update={"seconds": 0}) for spec in CATALOGUE.values()]
     async with opened(specs=at_once, faults=faults, time_limit=quick) as stage:
         played = await stage.play(flow(*steps))
         assert played.completed

@@ -119,6 +119,15 @@ def test_text_that_only_looks_like_a_reference_does_not_follow() -> None:
     }
 
 
+def test_without_renames_another_id_is_another_step() -> None:
+    after = changed(lambda document: document["steps"][2].update(id="post"))
+    found = diff_flows(BASE, after, renames=False)
+    assert [step["id"] for step in found.added] == ["post"]
+    assert [step["id"] for step in found.removed] == ["mail"]
+    assert found.changed == ()
+    assert [change.was for change in diff_flows(BASE, after).changed] == ["mail"]
+
+
 def test_another_tool_is_no_renaming() -> None:
     def change(document: dict[str, Any]) -> None:
         document["steps"][0] |= {"id": "load", "tool": "file.read"}

@@ -106,6 +106,43 @@ def test_nestful_references_become_paths(folders: dict[str, Path]) -> None:
     assert defects(imported, odd) == {"/steps/1": "gold_unknown_tool"}
 
 
+def test_references_that_only_may_fit_and_labels_that_are_missing_are_told(tmp_path: Path) -> None:
+    sort = {"name": "sort", "parameters": {"by": {"allowed_values": ["price", "time"]}}}
+    kinds = {"name": "kinds", "output_parameters": {"kind": {}, "rows": {"type": "array"}}}
+    told = {"name": "tell", "parameters": {"text": {"type": "string"}}}
+    calls = [
+        {"name": "kinds", "arguments": {}, "label": "var1"},
+        {"name": "sort", "arguments": {"by": "$var1.kind$"}, "label": "var2"},
+        {"name": "sort", "arguments": {"by": "$nothing$"}, "label": "var3"},
+        {"name": "tell", "arguments": {"text": "they are $var1.rows$"}, "label": "var4"},
+        {"name": "var_result", "arguments": {"said": "$10 and $5 or $word$ of it"}},
+    ]
+    (tmp_path / "x-spec.json").write_text(json.dumps([sort, kinds, told]))
+    (tmp_path / "x-data.json").write_text(json.dumps([{"input": "Sort", "output": calls}]))
+    imported = import_cases(tmp_path, format="nestful")
+    (case,) = imported.cases
+    assert defects(imported, case) == {
+        "/steps/1/args/by": "gold_open_value",
+        "/steps/2/args/by": "gold_unknown_step",
+        "/steps/3/args/text": "gold_list_in_text",
+    }
+    assert case.expect.flow is not None
+    assert case.expect.flow["output"] == {"said": "$10 and $5 or $word$ of it"}
+    assert round_trip(imported) == []
+
+
+@pytest.mark.parametrize("place", ["", "media", "media/tool_desc.json"])
+def test_recorded_plans_find_their_tools_in_a_folder_a_domain_or_a_file(
+    folders: dict[str, Path], place: str
+) -> None:
+    plans = next(folders["recorded-plans"].glob("*.jsonl"))
+    domain = plans.stem.partition("-")[0]
+    tools = folders["recorded-plans"].parent / "taskbench" / place.replace("media", domain)
+    imported = import_cases(plans, format="recorded-plans", catalogue=tools)
+    assert imported.catalogue
+    assert imported == import_cases(plans, format="recorded-plans")
+
+
 def test_a_function_described_twice_is_the_one_that_the_goal_keeps_to(
     folders: dict[str, Path],
 ) -> None:
@@ -186,6 +223,7 @@ def test_asynchow_edges_become_order_and_durations_stay(folders: dict[str, Path]
     assert [step.get("depends_on", []) for step in steps(tea)] == [[], [], ["s1", "s2"]]
     assert tea.expect.durations == {"s1": (180, 180), "s2": (30, 60.5), "s3": (5, 5)}
     assert steps(tea)[2]["args"] == {"what": "Pour $${{ water }}"}
+    assert tea.goal.startswith("How to make tea:\n1. Boil water\n2. Warm the pot\n3. Pour")
     assert "edges" not in tea.source
     assert len(odd.source["edges"]) == 4
 

@@ -373,6 +373,16 @@ async def test_maps_conditions_and_order_come_through() -> None:
     assert step.depends_on == ["letter_list"]
 
 
+def test_the_numbers_of_a_list_are_no_literals() -> None:
+    def numbers(goal: str) -> list[str]:
+        return [item.text for item in literals(goal) if item.kind == "number"]
+
+    assert numbers("Do this:\n1. read 7 rows\n2. mail 3 of them") == ["7", "3"]
+    assert numbers("1) read it 2) mail it 20 times") == ["20"]
+    assert numbers("Take option 2. Then take 4. And 1. of all") == ["2", "4", "1"]
+    assert numbers("Take 1. and no more") == ["1"]
+
+
 def test_literals_of_a_goal() -> None:
     goal = 'Get https://a.test/x?y=1, mail "All done" to bob@b.test, write out/r.csv at 17.5 %.'
     assert [(item.kind, item.text) for item in literals(goal)] == [

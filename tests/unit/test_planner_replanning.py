@@ -18,7 +18,6 @@ from flowbuilder.planner.replanning import (
     FailedStep,
     NoWay,
     ReplanRequest,
-    difference,
     edited,
     guarded,
     judged,
@@ -415,20 +414,6 @@ def test_a_person_who_was_asked_before_is_not_left_out_unnoticed() -> None:
     free: Any = {key: value for key, value in mail.items() if key != "depends_on"}
     edit = Edit(steps=({**free, "depends_on": []},), removed=frozenset({"gate"}))
     assert approvals(request, edit)["mail"]
-
-
-def test_the_difference_names_steps_by_their_ids() -> None:
-    request = asked(LOOK, SAY, MAIL)
-    new: Any = {"id": "look", "tool": "weather.backup", "args": {"city": "Oslo"}}
-    extra: Any = {"id": "more", "tool": "text.upper", "args": {"text": "x"}}
-    document = edited(request, Edit(steps=(new, extra), removed=frozenset({"mail"})))
-    assert difference(request.steps, document) == {
-        "added": [{"id": "more", "tool": "text.upper"}],
-        "changed": [{"id": "look", "fields": {
-            "tool": {"before": "weather.primary", "after": "weather.backup"}}}],
-        "removed": [{"id": "mail", "tool": "mail.send"}],
-        "kept": ["say"],
-    }  # fmt: skip
 
 
 # -- models ---------------------------------------------------------------------------------

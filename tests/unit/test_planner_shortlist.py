@@ -15,7 +15,7 @@ from flowbuilder.planner.tool_lines import tool_line
 from flowbuilder.settings import Settings
 from flowbuilder.toolkit import is_starter, load_registry
 from flowbuilder.tools import ToolRegistry
-from flowbuilder.types import JsonObject
+from flowbuilder.types import JsonObject, JsonValue
 from tests.support.catalogue import made_registry, made_tool, made_tools
 
 GOAL = (
@@ -127,3 +127,20 @@ async def test_the_model_is_shown_a_shortlist() -> None:
     assert [item.tool for item in plan.flow.steps] == ["bakery.price_of_day"]
     assert "bakery.price_of_day(" in str(model.requests[0])
     assert str(model.requests[0]).count("\\n- ") < 60  # the examples have some as well
+
+
+async def test_a_tool_that_a_model_names_unshown_is_there_all_the_same() -> None:
+    hidden = made_tool("zeppelin.moor", "Moor it.", {}, {"state": "string"})
+    registry = ToolRegistry([*made_tools(200), *ASKED, hidden])
+    asked = request(registry)
+    assert (await narrowed(asked)).registry.get(hidden.name) is None
+    steps: list[JsonValue] = [
+        {"id": "price", "tool": "bakery.price_of_day", "args": {"day": "Friday"}},
+        {"id": "moor", "tool": hidden.name, "args": {}},
+    ]
+    model = ScriptedModel([{"tasks": steps}], name="big")
+    settings = Settings.load(model="openai/big", plan_repairs=0)
+    events = [event async for event in ModelPlanner(settings, model).stream(asked)]
+    told = [event.data for event in events if event.type.value == "plan_step_added"]
+    assert [item["problems"] for item in told] == [[], []]
+    assert registry.get(hidden.name) is hidden

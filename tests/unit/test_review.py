@@ -11,6 +11,7 @@ from flowbuilder.errors import Problem
 from flowbuilder.flow import Flow
 from flowbuilder.plan import Plan, Question
 from flowbuilder.planner.question_types import with_types
+from flowbuilder.policy import policies_of, read_policy
 from flowbuilder.review import Review, review
 from tests.support.revising import BRIEF, REGISTRY, TOP
 
@@ -43,12 +44,36 @@ def test_the_summary_is_in_plain_words() -> None:
     assert nothing.as_json()["steps"] == []
 
 
-def test_a_step_that_asks_nobody_although_it_should_is_told() -> None:
+def test_who_will_be_asked_is_told_though_the_flow_does_not_say_so() -> None:
     document = copy.deepcopy(TOP)
     del document["steps"][2]["approval"]
-    step = reviewed(document).steps[2]
-    assert step.asks is None
-    assert step.why == "rows.write has effects: write. The flow asks nobody all the same."
+    found = reviewed(document)
+    assert found.steps[2].asks == ()
+    assert found.steps[2].why == "rows.write has effects: write."
+    assert f"A person is asked before {document['steps'][2]['id']}." in found.summary
+
+
+def test_the_policies_that_hold_say_who_is_asked_and_what_is_refused() -> None:
+    rule = {"name": "finance", "tools": ["rows.write"], "then": "approve", "by": ["role:finance"],
+            "quorum": 2, "reason": "Rows are money."}  # fmt: skip
+    own = read_policy({"policy": "policy.v1", "rules": [rule], "otherwise": "default"})
+    plan = Plan(id="p", goal="g", planner="rules", flow=Flow.model_validate(TOP))
+    before = plan.as_json()
+    step = review(plan, REGISTRY, policies_of(None, own)).steps[2]
+    assert (step.asks, step.why) == (("role:finance",), "Rows are money.")
+    assert plan.as_json() == before
+    never = read_policy({"policy": "policy.v1", "rules": [{**rule, "by": [], "quorum": 1,
+                         "then": "refuse"}], "otherwise": "default"})  # fmt: skip
+    found = review(plan, REGISTRY, policies_of(None, never))
+    assert [(item.code, item.pointer) for item in found.problems] == [
+        ("policy_refused", "/steps/2/tool")
+    ]
+
+
+def test_what_a_stored_flow_does_is_no_effect_of_a_plan() -> None:
+    document = copy.deepcopy(TOP)
+    del document["steps"][2]["approval"]
+    assert reviewed(document, changes="top").steps[2].asks is None
 
 
 def test_the_graph_is_a_tree_and_a_diagram() -> None:
@@ -67,7 +92,7 @@ def test_the_graph_is_a_tree_and_a_diagram() -> None:
         "fetch: page.fetch",
         "└─ sum: text.summarize",
         "   ├─ mail: email.send  [asks a person]",
-        "   └─ post: chat.post (also after fetch)",
+        "   └─ post: chat.post (also after fetch)  [asks a person]",
     ]
     diagram = found.mermaid.splitlines()
     assert diagram[0] == "flowchart TD"

@@ -88,12 +88,3 @@ def child_slug(parent: str, step: str, flow: Flow) -> str:
     bare = flow.model_copy(update={"flow": "child"})
     head = f"{parent}-{step}"[:_LONGEST_NAME].strip("-")
     return f"{head}-{hashlib.sha256(bare.content_hash().encode()).hexdigest()[:10]}"
-
-
-def call_of(document: Mapping[str, Any], slugs: Mapping[str, str]) -> dict[str, Any]:
-    """Return a step of the parent as it runs: a step of a child's tool starts the child."""
-    step = dict(document)
-    name = str(step.get("id"))
-    if step.get("tool") != tool_name(name) or name not in slugs:
-        return step
-    return {**step, "tool": CHILD_TOOL, "args": {"flow": slugs[name], "input": step["args"]}}
