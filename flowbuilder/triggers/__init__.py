@@ -1,0 +1,1 @@
+"""What starts runs by itself: cron expressions, due ticks, signatures, input."""
