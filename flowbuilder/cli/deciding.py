@@ -12,16 +12,7 @@ from flowbuilder.cli.questions import show_approval
 from flowbuilder.cli.sources import read_input
 from flowbuilder.cli.watching import has_worker
 from flowbuilder.executor.states import StepStatus
-
-COLUMNS = {
-    "id": "approval",
-    "flow": "flow",
-    "step_id": "step",
-    "tool": "tool",
-    "status": "status",
-    "asked_of": "asked of",
-    "args": "arguments",
-}
+from flowbuilder.types import JsonValue
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -34,46 +25,41 @@ class Decision:
     comment: str | None = None
     edits: str | None = None
     value: str | None = None
-
-
-async def approvals(options: Options, run: str | None, *, every: bool, limit: int) -> int:
-    """List approvals, those to be decided by default."""
-    printer = options.printer()
-    async with options.connect() as builder:
-        if run is not None:
-            await builder.get_run(run)
-        status = None if every else "pending"
-        found = await builder.approvals(status=status, run_id=run, limit=limit)
-    records = [row_json(row) for row in found]
-    if not printer.as_json:
-        for record, row in zip(records, found, strict=True):
-            record["asked_of"] = ", ".join(row.by) or "anyone"
-    printer.rows(records, COLUMNS, "Nobody is asked for anything.")
-    return OK
+    edit: bool = False
+    """Change the arguments in an editor first."""
 
 
 async def decide(options: Options, decision: Decision) -> int:
     """Give a decision and show what it was about."""
+    from flowbuilder.cli.approvals import edited
+    from flowbuilder.client.approvals import local_user
+    from flowbuilder.executor.approval_records import Voter
+
     printer = options.printer()
+    if decision.edit and decision.edits is not None:
+        raise UsageProblem("give --edit or --edits")
+    by = Voter(name=decision.by or local_user(), channel="cli")
     edits = read_input(decision.edits)
-    if decision.edits is not None and not isinstance(edits, dict):
-        raise UsageProblem("--edits takes the whole arguments object")
+    _check_edits(decision.edits, edits)
     value = read_input(decision.value)
     async with options.connect() as builder:
+        asked = await builder.get_approval(decision.approval_id)
         if not printer.as_json:
-            show_approval(printer, await builder.get_approval(decision.approval_id))
+            show_approval(printer, asked)
+        if decision.edit:
+            text = edited(asked)
+            edits = read_input(text, name="--edit")
+            _check_edits(text, edits)
         if decision.approve:
             row = await builder.approve(
                 decision.approval_id,
-                by=decision.by,
+                by=by,
                 comment=decision.comment,
                 edits=edits if isinstance(edits, dict) else None,
                 value=value,
             )
         else:
-            row = await builder.reject(
-                decision.approval_id, by=decision.by, comment=decision.comment
-            )
+            row = await builder.reject(decision.approval_id, by=by, comment=decision.comment)
         working = await has_worker(builder)
     if printer.as_json:
         printer.line(row_json(row))
@@ -83,6 +69,11 @@ async def decide(options: Options, decision: Decision) -> int:
             f"no worker is running; go on with: flowbuilder events {row.run_id} --follow", "dim"
         )
     return OK
+
+
+def _check_edits(text: str | None, edits: JsonValue) -> None:
+    if text is not None and not isinstance(edits, dict):
+        raise UsageProblem("the edits are the whole arguments object")
 
 
 async def change_run(

@@ -6,12 +6,15 @@ import getpass
 from collections.abc import Mapping
 from typing import Any, cast
 
+from flowbuilder.approving import touched
 from flowbuilder.client.arguments import check_reason
 from flowbuilder.client.checking import check_actor, require_fit
 from flowbuilder.client.policies import check_edits
 from flowbuilder.client.session import Session
-from flowbuilder.errors import ExecutionError, InvalidValue
-from flowbuilder.executor.records import ApprovalRow
+from flowbuilder.errors import DefinitionError, ExecutionError, InvalidValue, Problem
+from flowbuilder.executor.approval_records import ApprovalRow, Voter
+from flowbuilder.executor.states import ApprovalStatus
+from flowbuilder.policy import Action, Decision
 from flowbuilder.types import JsonSchema, JsonValue
 
 
@@ -21,15 +24,6 @@ def local_user() -> str:
         return f"user:{getpass.getuser()}"
     except (KeyError, OSError):  # an account without a name, as in some containers
         return "user:local"
-
-
-def may_decide(approval: ApprovalRow, by: str) -> bool:
-    """Whether this person is asked: nobody is named, they are, or a role is.
-
-    Who holds a role is not known before there are users, so a role admits anyone who says that
-    they decide; `is_own` is the narrower question.
-    """
-    return is_own(approval, by) or any(name.startswith("role:") for name in approval.by)
 
 
 def is_own(approval: ApprovalRow, by: str) -> bool:
@@ -43,7 +37,7 @@ async def decide(
     approval_id: str,
     *,
     approve: bool,
-    by: str | None = None,
+    by: str | Voter | None = None,
     comment: str | None = None,
     edits: Mapping[str, Any] | None = None,
     value: JsonValue = None,
@@ -52,34 +46,38 @@ async def decide(
 
     Raises:
         NotFound: There is no such approval.
-        Conflict: It is decided already (code already_decided; details say by whom).
-        DefinitionError: Edits or the value do not fit their schema, or policy refuses the edited
-            arguments whoever agrees (policy_refused).
+        Conflict: It is decided already (code already_decided; details say by whom), or over its
+            deadline (approval_expired).
+        DefinitionError: Edits or the value do not fit their schema, change what is locked
+            (edits_locked), policy refuses the edited arguments whoever agrees (policy_refused),
+            or it asks more people of them, or others (approval_insufficient).
         InvalidValue: There is nothing to edit (edits_not_possible), no value is asked for
             (value_not_possible), or `by` is no name (actor_invalid).
-        ExecutionError: This person is not asked (approver_not_allowed).
+        ExecutionError: This person is not asked (approver_not_allowed), or it is their own
+            affair (separate_duties).
     """
-    check_actor(by or None, "who decides")
+    voter = by if isinstance(by, Voter) else Voter(name=by or local_user())
+    check_actor(voter.name, "who decides")
     check_reason(comment, "comment")
     approval = await session.store.get_approval(approval_id)
-    who = by or local_user()
-    if not may_decide(approval, who):
-        raise ExecutionError(
-            f"{who} is not asked; the decision lies with {', '.join(approval.by)}",
-            code="approver_not_allowed",
+    pending = approval.status is ApprovalStatus.PENDING
+    given = _checked_value(session, approval, edits, value) if approve and pending else None
+    if approve and pending and edits is not None:
+        _check_asked(approval, await check_edits(session, approval.tool, dict(edits)))
+    try:
+        row = await session.store.decide(
+            approval_id,
+            approve=approve,
+            by=voter,
+            comment=comment,
+            value=given,
+            has_value=approve and approval.kind == "input",
+            args_hash=approval.args_hash,
         )
-    given = _checked_value(session, approval, edits, value) if approve else None
-    if approve and edits is not None:
-        await check_edits(session, approval.tool, dict(edits))
-    row = await session.store.decide(
-        approval_id,
-        approve=approve,
-        by=who,
-        comment=comment,
-        value=given,
-        has_value=approve and approval.kind == "input",
-        args_hash=approval.args_hash,
-    )
+    except InvalidValue as error:
+        if error.code in ("approver_not_allowed", "separate_duties"):
+            raise ExecutionError(error.message, code=error.code) from None
+        raise
     await session.announce_approval(row)
     return row
 
@@ -99,6 +97,7 @@ def _checked_value(
             return None
         arguments = cast(JsonValue, dict(edits))
         require_fit(arguments, _tool_schema(session, approval.tool), session.settings, "edits")
+        _check_locked(approval, dict(edits))
         return arguments
     if edits is not None:
         raise InvalidValue(
@@ -108,6 +107,32 @@ def _checked_value(
     if approval.schema is not None:
         require_fit(value, approval.schema, session.settings, "value")
     return value
+
+
+def _check_asked(approval: ApprovalRow, said: Decision) -> None:
+    """Refuse edits for which more people, or others, would have to be asked than are."""
+    if said.action is not Action.APPROVE:
+        return
+    others = bool(said.by) and not (approval.by and set(approval.by) <= said.deciders)
+    if others or said.quorum > approval.quorum:
+        raise DefinitionError(
+            "of the edited arguments policy asks more people, or others, than are asked here",
+            code="approval_insufficient",
+        )
+
+
+def _check_locked(approval: ApprovalRow, edits: dict[str, Any]) -> None:
+    before = approval.args if isinstance(approval.args, dict) else {}
+    problems = [
+        Problem(code="edits_locked", pointer=pointer, message="this may not be edited")
+        for pointer in touched(before, edits, approval.locked)
+    ]
+    if problems:
+        raise DefinitionError(
+            f"the edits change {problems[0].pointer}, which has to stay as it is",
+            problems=tuple(problems),
+            code="edits_locked",
+        )
 
 
 def _tool_schema(session: Session, name: str) -> JsonSchema:

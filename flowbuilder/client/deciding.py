@@ -6,15 +6,16 @@ from collections.abc import Mapping
 from typing import Any
 
 from flowbuilder.client import approvals
-from flowbuilder.client.arguments import check_page, known_id
-from flowbuilder.client.checking import known_state
-from flowbuilder.client.session import Connected
-from flowbuilder.executor.records import ApprovalRow
+from flowbuilder.client.approval_rooms import ApprovalRooms
+from flowbuilder.client.arguments import check_page, check_reason, known_id
+from flowbuilder.client.checking import check_actor, known_state
+from flowbuilder.errors import InvalidValue
+from flowbuilder.executor.approval_records import ActRow, ApprovalRow, Voter
 from flowbuilder.executor.states import ApprovalStatus
 from flowbuilder.types import JsonValue
 
 
-class Approvals(Connected):
+class Approvals(ApprovalRooms):
     """Decisions of people."""
 
     async def approvals(
@@ -35,6 +36,48 @@ class Approvals(Connected):
         run = None if run_id is None else known_id(run_id, "run")
         return await self._session.store.approvals(status=wanted, run_id=run, limit=limit)
 
+    async def approvals_of(
+        self, by: str | Voter | None = None, *, run_id: str | None = None, limit: int = 200
+    ) -> list[ApprovalRow]:
+        """Return what somebody may decide now and has not voted on yet, oldest first.
+
+        Args:
+            by: Who; by default the user of this process.
+            run_id: Only of this run.
+            limit: At most so many.
+
+        Raises:
+            InvalidValue: `by` is no name (actor_invalid), or the page is none (page_invalid).
+        """
+        voter = by if isinstance(by, Voter) else Voter(name=by or approvals.local_user())
+        check_actor(voter.name, "who decides")
+        check_page(limit)
+        run = None if run_id is None else known_id(run_id, "run")
+        return await self._session.store.approvals_of(
+            voter.name, known=voter.known, run_id=run, limit=limit
+        )
+
+    async def approval_history(self, approval_id: str) -> list[ActRow]:
+        """Return what was said and done about an approval, in order. Raises: NotFound."""
+        return await self._session.store.acts((await self.get_approval(approval_id)).id)
+
+    async def comment_approval(
+        self, approval_id: str, text: str, *, by: str | Voter | None = None
+    ) -> ActRow:
+        """Say something about an approval, without deciding it.
+
+        Raises:
+            NotFound: There is no such approval.
+            InvalidValue: The text is too long or empty (reason_invalid), or `by` is no name.
+        """
+        voter = by if isinstance(by, Voter) else Voter(name=by or approvals.local_user())
+        check_actor(voter.name, "who comments")
+        if not text:
+            raise InvalidValue("a comment is not empty", pointer="/text", code="comment_empty")
+        check_reason(text, "comment")
+        await self._session.store.comment_approval(approval_id, text, by=voter)
+        return (await self._session.store.acts(approval_id))[-1]
+
     async def get_approval(self, approval_id: str) -> ApprovalRow:
         """Return an approval. Raises: NotFound (approval_not_found)."""
         return await self._session.store.get_approval(approval_id)
@@ -43,7 +86,7 @@ class Approvals(Connected):
         self,
         approval_id: str,
         *,
-        by: str | None = None,
+        by: str | Voter | None = None,
         comment: str | None = None,
         edits: Mapping[str, Any] | None = None,
         value: JsonValue = None,
@@ -75,7 +118,7 @@ class Approvals(Connected):
         )
 
     async def reject(
-        self, approval_id: str, *, by: str | None = None, comment: str | None = None
+        self, approval_id: str, *, by: str | Voter | None = None, comment: str | None = None
     ) -> ApprovalRow:
         """Reject: the step fails. Raises as `approve` does."""
         return await approvals.decide(

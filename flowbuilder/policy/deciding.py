@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeAlias
 
-from flowbuilder.flow import ApprovalPolicy
+from flowbuilder.flow import ApprovalPolicy, Escalation
 from flowbuilder.policy.document import DEFAULT_POLICY, Action, Constraint, Policy, Rule
 from flowbuilder.policy.taint import Taint
 from flowbuilder.tools import Effects
@@ -50,6 +50,16 @@ class Decision:
     reason: str = ""
     certain: bool = True
     """False: it depends on what references will bring."""
+    rejections: int = 1
+    separate_duties: bool = False
+    locked: tuple[str, ...] = ()
+    escalate: tuple[Escalation, ...] = ()
+
+    @property
+    def deciders(self) -> frozenset[str]:
+        """Everybody whom policy lets decide, now or by escalation; empty for anyone who may."""
+        further = {name for step in self.escalate for name in step.to}
+        return frozenset({*self.by, *further}) if self.by else frozenset()
 
     def asking(self, given: ApprovalPolicy | None) -> ApprovalPolicy:
         """Return the approval that a step needs, whatever it asks for by itself.
@@ -62,6 +72,11 @@ class Decision:
                 "by": list(self.by) or own.by,
                 "quorum": max(self.quorum, own.quorum),
                 "on_deadline": "reject",
+                "rejections": self.rejections,
+                "separate_duties": self.separate_duties or own.separate_duties,
+                "locked": sorted({*self.locked, *own.locked}),
+                # whom policy names, no author adds to
+                "escalate": list(self.escalate) if self.by or self.escalate else own.escalate,
             }
         )
 
@@ -99,6 +114,9 @@ def _together(strictest: Decision, said: Sequence[Decision]) -> Decision:
         quorum=max(item.quorum for item in said),
         reason=strictest.reason,
         certain=all(item.certain for item in said),
+        rejections=min(item.rejections for item in said),
+        separate_duties=any(item.separate_duties for item in said),
+        locked=tuple(sorted({name for item in said for name in item.locked})),
     )
 
 
@@ -123,14 +141,7 @@ def _said_by(policy: Policy, facts: Facts) -> Decision:
 
 
 def _uncertain(said: Decision) -> Decision:
-    return Decision(
-        action=said.action,
-        rule=said.rule,
-        by=said.by,
-        quorum=said.quorum,
-        reason=said.reason,
-        certain=False,
-    )
+    return replace(said, certain=False)
 
 
 def _decision(rule: Rule, facts: Facts, *, certain: bool) -> Decision:
@@ -141,6 +152,10 @@ def _decision(rule: Rule, facts: Facts, *, certain: bool) -> Decision:
         quorum=rule.quorum,
         reason=rule.reason or _reason(rule, facts),
         certain=certain,
+        rejections=rule.rejections,
+        separate_duties=rule.separate_duties,
+        locked=tuple(rule.locked),
+        escalate=tuple(rule.escalate),
     )
 
 

@@ -13,7 +13,9 @@ begin
     update flowbuilder.approvals
     set status = p_status, decided_at = flowbuilder.now(), decided_by = p_by, comment = p_comment,
         value = p_value
-    where id = p_approval and status = 'pending' returning * into v_it;
+    where id = p_approval and status = 'pending'
+      and (p_status = 'expired' or deadline_at > flowbuilder.now())
+    returning * into v_it;
     if not found then
         return;
     end if;

@@ -72,11 +72,11 @@ async def test_an_approval_shows_what_it_is_about_and_binds_it(
     assert approval["args"] == {"value": [1, 0, False, "", None]}
     assert approval["message"] == "Send it?"
     path = f"/api/v1/approvals/{approval['id']}"
-    assert (await client.get(path)).json() == approval
+    assert (await client.get(path)).json().items() >= approval.items()
     assert (await client.head(path)).status_code == 200
     changed = await decide(client, approval, decision="approve", args_hash="0" * 64)
     assert problem(changed, 409)["code"] == "arguments_changed"
-    assert (await client.get(path)).json() == approval
+    assert (await client.get(path)).json().items() >= approval.items()
 
     decided = await decide(
         client, approval, decision="approve", by="ada", args_hash=approval["args_hash"]
