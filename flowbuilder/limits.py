@@ -1,4 +1,4 @@
-"""How much may run at once, how often something may start, and who goes first."""
+"""How much may run at once or be used, how often something may start, and who goes first."""
 
 from __future__ import annotations
 
@@ -16,6 +16,10 @@ MOST_STARTS = 1_000_000
 LONGEST_RATE = timedelta(days=31)
 RATE_PATTERN = r"^ *[0-9]+ */ *([0-9]+(\.[0-9]+)? *)?(ms|s|m|h|d) *$"
 _RATE = re.compile(r" *([0-9]{1,7}) */ *([0-9]+(?:\.[0-9]+)? *)?(ms|s|m|h|d) *")
+
+
+#: The quotas, in the order in which they are shown.
+QUOTAS = ("stored_bytes", "events_kept", "runs_per_day", "plans_per_hour")
 
 
 class Priority(StrEnum):
@@ -87,6 +91,19 @@ class Rate:
 
     def __str__(self) -> str:
         return f"{self.count}/{format_duration(parse_duration(self.per))}"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Quotas:
+    """What a workspace may use; None: as much as it likes."""
+
+    stored_bytes: int | None = None
+    """Of inputs, results, arguments, events and documents, as they lie in the tables."""
+    events_kept: int | None = None
+    runs_per_day: int | None = None
+    """Started by anybody or anything but a run, between midnight and midnight by UTC."""
+    plans_per_hour: int | None = None
+    """Asked for, from one full hour to the next."""
 
 
 def read_rate(value: Rate | str | None, pointer: str) -> Rate | None:

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Depends, Path
 from flowbuilder.api.administration import LimitList, LimitOut
 from flowbuilder.api.body import body_schema, json_body
 from flowbuilder.api.dependencies import Builder, Caller
-from flowbuilder.api.problems import documented
+from flowbuilder.api.problem_documents import documented
 from flowbuilder.api.requests import LimitBody
 
 router = APIRouter(prefix="/limits", tags=["limits"])
