@@ -7,42 +7,52 @@ off sends the last id it saw as `Last-Event-ID` and gets what came after, no eve
 from __future__ import annotations
 
 import asyncio
-import json
-import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable
-from contextlib import aclosing, suppress
+from contextlib import ExitStack, aclosing, suppress
+from dataclasses import replace
 from typing import TypeVar, cast
 
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from flowbuilder.api.problems import BadRequest, Unavailable, problem_of
+from flowbuilder.api.streams.frames import HEARTBEAT, numbered, retry, to_json
+from flowbuilder.api.streams.hub import FAREWELL_SECONDS, Hub
+from flowbuilder.api.streams.reader import RETRY
+from flowbuilder.api.streams.response import MEDIA_TYPE
+from flowbuilder.api.streams.seats import NOBODY, Bounds, Holder, Seats
+from flowbuilder.client.following import pruned
 from flowbuilder.errors import FlowBuilderError
+from flowbuilder.settings import Settings
 from flowbuilder.types import JsonObject
 
-log = logging.getLogger("flowbuilder.api")
-
-MEDIA_TYPE = "text/event-stream"
-#: Milliseconds a client waits before it comes back.
-RETRY_MILLISECONDS = 1000
 #: Seconds without an event after which a comment keeps proxies from closing the connection.
 HEARTBEAT_SECONDS = 15.0
-#: Streams one process holds open at once.
-MAX_STREAMS = 1000
-#: Seconds a client gets to take the end of its stream when the service stops.
-FAREWELL_SECONDS = 1.0
+#: Seconds after which a reader who takes nothing is dropped.
+PATIENCE_SECONDS = 15.0
+_SHORTEST_HEARTBEAT = 0.05
+#: The code of what a process that stops does not do any more.
+STOPPING = "stopping"
+
+__all__ = [
+    "FAREWELL_SECONDS",
+    "MEDIA_TYPE",
+    "STOPPING",
+    "EventStream",
+    "Streams",
+    "format_event",
+    "position",
+    "told",
+    "wants_stream",
+    "with_heartbeats",
+]
 
 Item = TypeVar("Item")
 
 
 def format_event(seq: int, type: str, data: JsonObject) -> bytes:
     """Return one event. The data is JSON without line breaks, so it can end no event early."""
-    text = json.dumps(data, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
-    return f"id: {seq}\nevent: {_one_line(type)}\ndata: {text}\n\n".encode()
-
-
-def _one_line(text: str) -> str:
-    return text.replace("\r", " ").replace("\n", " ")
+    return numbered(seq, type, to_json(data))
 
 
 def wants_stream(accept: str | None, last_event_id: str | None) -> bool:
@@ -68,13 +78,20 @@ def _weight(parameters: list[str]) -> float:
     return 1.0
 
 
-def position(last_event_id: str | None, after: int, last_seq: int) -> int:
+def position(last_event_id: str | None, after: int, last_seq: int, first: int = 1) -> int:
     """Return the number of the last event a client has, 0 for none.
 
     `Last-Event-ID` wins over `after`: a browser comes back to the address it first asked for.
 
+    Args:
+        last_event_id: As the header says it.
+        after: As the query says it.
+        last_seq: The number of the stream's newest event.
+        first: That of the oldest one that is left.
+
     Raises:
         BadRequest: No number of this stream (code last_event_id_invalid).
+        Conflict: What comes next was deleted (code events_pruned).
     """
     if last_event_id is None:
         given, name, seq = str(after), "after", after
@@ -88,33 +105,65 @@ def position(last_event_id: str | None, after: int, last_seq: int) -> int:
             code="last_event_id_invalid",
             hint=f"Leave {name} out to read from the beginning.",
         )
+    if seq < first - 1:
+        raise pruned(first)
     return seq
 
 
 class Streams:
     """The open streams of one process: counted, bounded, ended together when it stops."""
 
-    def __init__(self, limit: int = MAX_STREAMS, heartbeat: float = HEARTBEAT_SECONDS) -> None:
-        self.limit = limit
+    def __init__(
+        self,
+        limit: int | None = None,
+        heartbeat: float = HEARTBEAT_SECONDS,
+        *,
+        bounds: Bounds | None = None,
+        patience: float = PATIENCE_SECONDS,
+    ) -> None:
+        """`limit`: of this process, instead of what `bounds` says."""
+        bounds = bounds or Bounds()
+        self.seats = Seats(bounds if limit is None else replace(bounds, process=limit))
         self.heartbeat = heartbeat
-        self.open = 0
+        self.hub = Hub(heartbeat=heartbeat, patience=patience)
+        self.closing = False
+        """Whether this process is about to stop, and takes no further streams."""
         self.stopping = asyncio.Event()
+
+    @classmethod
+    def of(cls, settings: Settings) -> Streams:
+        """Return the streams of a process, bounded as it is set."""
+        return cls(
+            heartbeat=max(_SHORTEST_HEARTBEAT, settings.stream_heartbeat.total_seconds()),
+            bounds=Bounds.of(settings),
+            patience=settings.stream_patience.total_seconds(),
+        )
+
+    @property
+    def open(self) -> int:
+        """How many are open."""
+        return self.seats.taken
 
     def stop(self) -> None:
         """End every open stream; clients resume elsewhere from the last id they saw."""
+        self.closing = True
         self.stopping.set()
+        self.hub.stop()
 
-    def check(self) -> None:
-        """Refuse a further stream beyond the bound.
+    async def close(self) -> None:
+        """Follow nothing any more."""
+        await self.hub.close()
+
+    def check(self, holder: Holder = NOBODY) -> None:
+        """Refuse a further stream beyond the bounds, and at the end.
 
         Raises:
-            Unavailable: code too_many_streams.
+            Unavailable: The process has no room (too_many_streams), or stops (stopping).
+            TooManyStreams: The user or workspace has as many as may be.
         """
-        if self.open >= self.limit or self.stopping.is_set():
-            raise Unavailable(
-                "This process holds as many event streams as it may; try again shortly.",
-                code="too_many_streams",
-            )
+        if self.closing:
+            raise Unavailable("This process is about to stop; try again elsewhere.", code=STOPPING)
+        self.seats.check(holder)
 
 
 class EventStream(Response):
@@ -126,7 +175,9 @@ class EventStream(Response):
 
     media_type = MEDIA_TYPE
 
-    def __init__(self, source: AsyncGenerator[bytes], streams: Streams) -> None:
+    def __init__(
+        self, source: AsyncGenerator[bytes], streams: Streams, holder: Holder = NOBODY
+    ) -> None:
         super().__init__(
             headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
         )
@@ -134,10 +185,20 @@ class EventStream(Response):
         del self.headers["content-length"]
         self._source = source
         self._streams = streams
+        self._holder = holder
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve the stream."""
-        self._streams.open += 1
+        with ExitStack() as stack:
+            try:
+                stack.enter_context(self._streams.seats.take(self._holder))
+            except FlowBuilderError as error:
+                await self._source.aclose()
+                await problem_of(error)(scope, receive, send)
+                return
+            await self._serve(receive, send)
+
+    async def _serve(self, receive: Receive, send: Send) -> None:
         tasks = [
             asyncio.create_task(self._pump(send)),
             asyncio.create_task(_disconnected(receive)),
@@ -151,7 +212,6 @@ class EventStream(Response):
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
             await self._source.aclose()
-            self._streams.open -= 1
         if not pump.cancelled():
             pump.result()
         elif not stop.cancelled() and gone.cancelled():
@@ -162,10 +222,10 @@ class EventStream(Response):
     async def _pump(self, send: Send) -> None:
         start = {"type": "http.response.start", "status": 200, "headers": self.raw_headers}
         await send(start)
-        await _send_part(send, f"retry: {RETRY_MILLISECONDS}\n\n".encode())
+        await _send_part(send, retry(RETRY))
         async with aclosing(with_heartbeats(self._source, self._streams.heartbeat)) as parts:
             async for part in parts:
-                await _send_part(send, b": still here\n\n" if part is None else part)
+                await _send_part(send, HEARTBEAT if part is None else part)
         await send({"type": "http.response.body", "body": b"", "more_body": False})
 
 

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
 from datetime import UTC, datetime
 
-from flowbuilder.api.events import EventStream, Streams, format_event, told
+from fastapi import Request
+
+from flowbuilder.api.auth.callers import while_allowed
+from flowbuilder.api.dependencies import Caller, OpenStreams
+from flowbuilder.api.events import EventStream, format_event, told
 from flowbuilder.api.schemas import RunOut
+from flowbuilder.api.streams.frames import note
+from flowbuilder.api.streams.serving import holder_of
 from flowbuilder.client import FlowBuilder
 from flowbuilder.client.early import EarlyStart
 from flowbuilder.client.planning import require_valid
@@ -20,22 +25,38 @@ from flowbuilder.types import JsonObject
 _ENDS = (PlanEventType.COMPLETED, PlanEventType.FAILED)
 
 
-async def plan_stream(events: AsyncIterator[PlanEvent], streams: Streams) -> EventStream:
-    """Return a stream of a plan's events, up to the terminal one.
+class PlanStreams:
+    """Streams of plans for the caller of one request, who is looked at again while they last."""
 
-    What is wrong from the start is raised here, to be told by the status.
-    """
-    return await _begun(_told(events), streams)
+    def __init__(self, request: Request, caller: Caller, streams: OpenStreams) -> None:
+        self._request = request
+        self._streams = streams
+        self._holder = holder_of(caller)
 
+    def check(self) -> None:
+        """Refuse a further stream. Raises: Unavailable, TooManyStreams."""
+        self._streams.check(self._holder)
 
-async def early_stream(early: EarlyStart, builder: FlowBuilder, streams: Streams) -> EventStream:
-    """Return a stream of a plan's events whose first steps run meanwhile.
+    async def plan(self, events: AsyncIterator[PlanEvent]) -> EventStream:
+        """Return a stream of a plan's events, up to the terminal one.
 
-    An event `run`, which has no id, tells of the run: when its first step starts, and once the
-    plan was accepted. A plan that is not valid and certain runs no further, which a last event
-    `problem` says.
-    """
-    return await _begun(_running(early, builder), streams)
+        What is wrong from the start is raised here, to be told by the status.
+        """
+        return await self._begun(_told(events))
+
+    async def early(self, early: EarlyStart, builder: FlowBuilder) -> EventStream:
+        """Return a stream of a plan's events whose first steps run meanwhile.
+
+        An event `run`, which has no id, tells of the run: when its first step starts, and once the
+        plan was accepted. A plan that is not valid and certain runs no further, which a last event
+        `problem` says.
+        """
+        return await self._begun(_running(early, builder))
+
+    async def _begun(self, parts: AsyncGenerator[bytes]) -> EventStream:
+        first = await anext(parts)
+        seen = while_allowed(self._request, _all(first, parts))
+        return EventStream(told(seen), self._streams, self._holder)
 
 
 def require_certain(plan: Plan) -> None:
@@ -48,11 +69,6 @@ def require_certain(plan: Plan) -> None:
             hint=f"GET /api/v1/plans/{plan.id}, then POST /api/v1/plans/{plan.id}/accept",
             details={"plan_id": plan.id, "notes": list(plan.notes)},
         )
-
-
-async def _begun(parts: AsyncGenerator[bytes], streams: Streams) -> EventStream:
-    first = await anext(parts)
-    return EventStream(told(_all(first, parts)), streams)
 
 
 async def _all(first: bytes, parts: AsyncGenerator[bytes]) -> AsyncGenerator[bytes]:
@@ -96,8 +112,7 @@ async def _running(early: EarlyStart, builder: FlowBuilder) -> AsyncGenerator[by
 
 
 def _run(run: RunOut) -> bytes:
-    data = json.dumps(run.model_dump(mode="json"), ensure_ascii=False, separators=(",", ":"))
-    return f"event: run\ndata: {data}\n\n".encode()
+    return note("run", run.model_dump(mode="json"))
 
 
 def _envelope(seq: int, event: PlanEvent) -> JsonObject:

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Depends, Response
 
 from flowbuilder.api.body import body_schema, json_body
 from flowbuilder.api.dependencies import Builder, Caller
-from flowbuilder.api.problems import documented
+from flowbuilder.api.problem_documents import documented
 from flowbuilder.api.requests import EventBody
 from flowbuilder.api.schemas import EmittedOut
 

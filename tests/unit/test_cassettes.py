@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import aclosing
 from pathlib import Path
 from typing import Any
 
@@ -73,6 +74,17 @@ async def test_everything_is_played_back_as_it_was_recorded(tmp_path: Path) -> N
     assert again.cassette.recorded == cassette.recorded
     replaying = ReplayingModel(cassette)
     assert (replaying.name, replaying.unplayed) == ("scripted", 6)
+
+
+async def test_a_stream_that_is_left_early_is_recorded_as_far_as_it_was_read() -> None:
+    async def first(model: Any) -> Any:
+        async with aclosing(aiter(model.stream_steps(told("stream"), SCHEMA))) as steps:
+            return await anext(steps)
+
+    recording = RecordingModel(script(), settings())
+    read = await first(recording)
+    assert read == (0, {"id": "a"})
+    assert await first(ReplayingModel(recording.cassette)) == read
 
 
 async def test_a_plan_comes_out_of_a_cassette_as_out_of_the_model() -> None:
