@@ -66,10 +66,6 @@ class PlanGraph:
     ids: tuple[str, ...] = ()
     """What the steps were called."""
 
-    def references_of(self, place: int) -> list[DataEdge]:
-        """Return the references in a step."""
-        return [edge for edge in self.data if edge.consumer == place]
-
 
 def plan_graph(document: object) -> PlanGraph:
     """Return a flow document, or a `Flow`, as a graph. Never raises."""
