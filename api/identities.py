@@ -118,6 +118,8 @@ class WorkspaceOut(Out):
     id: str
     slug: str
     created_at: str
+    archived_at: str | None
+    """Since when it starts no runs; null while it does."""
     members: int
     roles: list[RoleName]
 

@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, ParamSpec, TypeVar
 
 from pydantic import Field
 from typing_extensions import TypedDict
 
+from flowbuilder.api.auth.callers import LOCAL, Principal
 from flowbuilder.client import FlowBuilder
+from flowbuilder.client.roles import Role
 from flowbuilder.client.runs import outcome_of
 from flowbuilder.errors import ExecutionError, FlowBuilderError, InvalidValue
 from flowbuilder.executor.records import RunRow
@@ -98,13 +101,48 @@ class RunResult(TypedDict):
     error: dict[str, Any] | None
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Seat:
+    """Whom the server works for at this moment, and over what."""
+
+    builder: FlowBuilder
+    caller: Principal = LOCAL
+
+    @property
+    def actor(self) -> str:
+        """Who has done what is done."""
+        return _ACTOR if self.caller.local else self.caller.name
+
+    def require(self, role: Role, *, reading: bool = False) -> FlowBuilder:
+        """Return what is worked over, for a caller with this role. Raises: Forbidden."""
+        self.caller.require(role, reading=reading)
+        return self.builder
+
+    async def note(self, action: str, what: str) -> None:
+        """Write into the log what was done."""
+        if not self.caller.local:
+            await self.builder.accounts.log.note(
+                f"mcp {action}",
+                what[:500],
+                workspace_id=self.caller.workspace,
+                details={"key": self.caller.key_id} if self.caller.key_id else {},
+                by=self.caller.doer(),
+            )
+
+
 def mcp_server(builder: FlowBuilder) -> MCPServer:
-    """Return the MCP server over an open FlowBuilder."""
+    """Return the MCP server over an open FlowBuilder, for whoever started this process."""
+    seat = Seat(builder=builder)
+    return mcp_server_for(lambda: seat)
+
+
+def mcp_server_for(seat: Callable[[], Seat]) -> MCPServer:
+    """Return an MCP server that asks before each call whom it works for."""
     from mcp.server import MCPServer
     from mcp_types import ToolAnnotations
 
     server: MCPServer = MCPServer("flowbuilder", instructions=_INSTRUCTIONS)
-    desk = _Desk(builder)
+    desk = _Desk(seat)
     reading = ToolAnnotations(read_only_hint=True)
     acting = ToolAnnotations(read_only_hint=False, destructive_hint=True)
     reading_methods: list[Callable[..., Awaitable[Any]]] = [
@@ -165,11 +203,12 @@ def _told(method: Callable[P, Awaitable[R]]) -> Callable[P, Awaitable[R]]:
 class _Desk:
     """What the tools do."""
 
-    def __init__(self, builder: FlowBuilder) -> None:
-        self._builder = builder
+    def __init__(self, seat: Callable[[], Seat]) -> None:
+        self._seat = seat
 
     async def list_flows(self) -> FlowSummaries:
         """List the stored flows with the shape of their input."""
+        builder = self._seat().require(Role.MEMBER, reading=True)
         flows: list[FlowSummary] = [
             {
                 "flow": handle.slug,
@@ -177,7 +216,8 @@ class _Desk:
                 "version": handle.version,
                 "input_schema": dict(handle.draft.input),
             }
-            for handle in await self._builder.list_flows()
+            for handle in await builder.list_flows()
+            if handle.row.state != "archived"
         ]
         return {"flows": flows}
 
@@ -192,7 +232,7 @@ class _Desk:
         ] = None,
     ) -> PlanSummary:
         """Turn a goal in words into a plan; nothing is run."""
-        return _plan(await self._builder.plan(goal, input=input))
+        return _plan(await self._seat().require(Role.BUILDER).plan(goal, input=input))
 
     async def run_flow(
         self,
@@ -206,27 +246,34 @@ class _Desk:
         """Start a run of a stored flow or of a plan; returns at once."""
         if (flow is None) == (plan_id is None):
             raise InvalidValue("give a flow or a plan_id", code="run_subject")
+        seat = self._seat()
         if plan_id is not None:
-            plan = await self._builder.get_plan(plan_id)
+            builder = seat.require(Role.BUILDER)
+            plan = await builder.get_plan(plan_id)
             if not plan.valid or not plan.certain:
                 raise ExecutionError(
                     "this plan needs a person, who looks at it in flowbuilder",
                     code="plan_needs_person",
                     hint=f"flowbuilder run {plan.id}",
                 )
-            run = await self._builder.accept_plan(
-                plan, input=input, idempotency_key=idempotency_key, by=_ACTOR
+            run = await builder.accept_plan(
+                plan, input=input, idempotency_key=idempotency_key, by=seat.actor
             )
+            await seat.note("run_flow", f"plan:{plan.id}")
         else:
             assert flow is not None
-            run = await self._builder.execute(
-                flow, input, idempotency_key=idempotency_key, by=_ACTOR
+            run = await seat.require(Role.MEMBER).execute(
+                flow,
+                input,
+                idempotency_key=idempotency_key,
+                by=seat.actor,
+                published=not seat.caller.holds(Role.BUILDER),
             )
         return await self._summary(await run.refresh())
 
     async def get_run(self, run_id: RunId) -> RunSummary:
         """Tell how a run goes: its status, what it waits for, and why it is not moving."""
-        run = await self._builder.get_run(run_id)
+        run = await self._seat().require(Role.MEMBER, reading=True).get_run(run_id)
         return await self._summary(await run.refresh())
 
     async def get_result(
@@ -237,7 +284,7 @@ class _Desk:
         ] = 0,
     ) -> RunResult:
         """Return what came out of a run, once it has ended."""
-        run = await self._builder.get_run(run_id)
+        run = await self._seat().require(Role.MEMBER, reading=True).get_run(run_id)
         if wait_seconds > 0:
             try:
                 await run.result(timeout=wait_seconds)
@@ -260,14 +307,18 @@ class _Desk:
         reason: Annotated[str | None, Field(description="Why.", max_length=2000)] = None,
     ) -> RunSummary:
         """Cancel a run."""
-        run = await self._builder.get_run(run_id)
-        return await self._summary(await run.cancel(by=_ACTOR, reason=reason))
+        seat = self._seat()
+        run = await seat.require(Role.MEMBER).get_run(run_id)
+        row = await run.cancel(by=seat.actor, reason=reason)
+        await seat.note("cancel_run", f"run:{run.id}")
+        return await self._summary(row)
 
     async def _summary(self, row: RunRow) -> RunSummary:
+        builder = self._seat().builder
         waiting: list[PendingApproval] = []
         why: list[str] = []
         if not row.status.terminal:
-            for item in await self._builder.approvals(run_id=row.id):
+            for item in await builder.approvals(run_id=row.id):
                 waiting.append(
                     {
                         "approval_id": item.id,
@@ -276,7 +327,7 @@ class _Desk:
                         "by": list(item.by),
                     }
                 )
-            why = [reason.message for reason in (await self._builder.why(row.id)).reasons]
+            why = [reason.message for reason in (await builder.why(row.id)).reasons]
         return {
             "run_id": row.id,
             "flow": row.flow,

@@ -20,9 +20,9 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.responses import Response
-from starlette.routing import compile_path
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from flowbuilder.api.methods import allowed_methods
 from flowbuilder.api.refusals import Forbidden
 from flowbuilder.errors import (
     Conflict,
@@ -42,6 +42,8 @@ from flowbuilder.errors import (
     StaleTask,
     WaitTimeout,
 )
+from flowbuilder.metrics import AUTH_FAILURES
+from flowbuilder.telemetry.logs import REQUEST_ID
 from flowbuilder.types import JsonObject, JsonValue
 
 log = logging.getLogger("flowbuilder.api")
@@ -68,15 +70,24 @@ _STATUS: tuple[tuple[type[FlowBuilderError], int], ...] = (
 #: Codes that say more than their class.
 _STATUS_BY_CODE = {
     "approver_not_allowed": 403,
+    "separate_duties": 403,
+    "approval_expired": 410,
     "json_size": 413,
     "body_too_large": 413,
     "media_type_unsupported": 415,
     "idempotency_key_invalid": 400,
     "last_event_id_invalid": 400,
     "too_many_streams": 503,
+    "stream_limit_reached": 429,
+    "events_pruned": 410,
     "unauthorized": 401,
     "login_refused": 401,
     "too_many_requests": 429,
+    "too_many_plannings": 429,
+    "quota_runs_per_day": 429,
+    "quota_plans_per_hour": 429,
+    "parameter_invalid": 422,
+    "connection_failed": 502,
     "precondition_failed": 412,
 }
 _OAUTH = {
@@ -125,6 +136,8 @@ def problem_response(
         "instance": instance or new_instance(),
         "errors": list(errors),
     }
+    if (request_id := REQUEST_ID.get()) is not None:
+        body["request_id"] = request_id
     sent = {"Cache-Control": "no-store", **(headers or {})}
     if status == HTTPStatus.SERVICE_UNAVAILABLE:
         sent.setdefault("Retry-After", "1")
@@ -142,7 +155,9 @@ def problem_of(error: FlowBuilderError) -> Response:
     status = status_of(error)
     instance = new_instance()
     detail = error.message
-    errors = [entry(problem) for problem in _findings(error)]
+    errors = list(getattr(error, "entries", ())) or [entry(one) for one in _findings(error)]
+    if status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
+        AUTH_FAILURES.add(1, error.code)
     if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         log.warning("%s: %s: %s", instance, error.code, error.message)
     if isinstance(error, DatabaseError | SettingsError):
@@ -163,7 +178,9 @@ def _headers(error: FlowBuilderError, status: int) -> dict[str, str]:
     if status == HTTPStatus.UNAUTHORIZED:
         return {"WWW-Authenticate": "Bearer"}
     if status == HTTPStatus.TOO_MANY_REQUESTS:
-        seconds: float = getattr(error, "seconds", 1.0)
+        details: JsonObject = error.details if isinstance(error, Conflict) else {}
+        told = getattr(error, "seconds", details.get("retry_after"))
+        seconds = told if isinstance(told, int | float) else 1.0
         return {"Retry-After": str(max(1, math.ceil(seconds)))}
     return {}
 
@@ -196,7 +213,7 @@ def _extra(error: FlowBuilderError) -> JsonObject:
         extra["error"] = _OAUTH[error.code]
     if isinstance(error, Conflict) and error.details:
         extra["details"] = error.details
-        for name in ("decided_by", "decided_at"):
+        for name in ("decided_by", "decided_at", "first"):
             if name in error.details:
                 extra[name] = error.details[name]
     return extra
@@ -251,20 +268,24 @@ async def _on_invalid_parameters(_request: Request, error: Exception) -> Respons
     errors: list[JsonObject] = []
     for found in error.errors():
         place, *path = found["loc"]
-        errors.append(
-            {
-                "pointer": "",
-                "in": str(place),
-                "parameter": ".".join(str(part) for part in path),
-                "code": "parameter_invalid",
-                "message": found["msg"],
-                "hint": None,
-            }
-        )
+        name = ".".join(str(part) for part in path)
+        errors.append(parameter_problem(str(place), name, str(found["msg"])))
     named = ", ".join(f"{item['parameter']}: {item['message']}" for item in errors)
     return problem_response(
         422, code="parameter_invalid", detail=f"A parameter is wrong: {named}.", errors=errors
     )
+
+
+def parameter_problem(place: str, name: str, message: str) -> JsonObject:
+    """Return one member of `errors` about a part of the address or a header."""
+    return {
+        "pointer": "",
+        "in": place,
+        "parameter": name,
+        "code": "parameter_invalid",
+        "message": message,
+        "hint": None,
+    }
 
 
 async def _on_http_exception(request: Request, error: Exception) -> Response:
@@ -282,18 +303,6 @@ async def _on_http_exception(request: Request, error: Exception) -> Response:
             detail += " Addresses have no slash at their end."
     code = _HTTP_CODES.get(status, HTTPStatus(status).phrase.lower().replace(" ", "_"))
     return problem_response(status, code=code, detail=detail, headers=headers)
-
-
-def allowed_methods(app: FastAPI, path: str) -> list[str]:
-    """Return every method that some route supports at this path, HEAD with each GET."""
-    methods: set[str] = set()
-    documented = {**app.openapi()["paths"], str(app.openapi_url): {"get": {}}}
-    for template, operations in documented.items():
-        if compile_path(template)[0].match(path):
-            methods.update(name.upper() for name in operations)
-    if "GET" in methods:
-        methods.add("HEAD")
-    return sorted(methods)
 
 
 class UnexpectedErrors:
@@ -327,67 +336,3 @@ class UnexpectedErrors:
                 500, code="internal_error", detail=_WITHHELD[500], instance=instance
             )
             await answer(scope, receive, send)
-
-
-# -- OpenAPI --------------------------------------------------------------------------------
-
-_DESCRIPTIONS = {
-    400: "The request cannot be read: no JSON, or a malformed header.",
-    401: "Nobody is logged in, or the token or key does not count any more.",
-    403: "Whoever is calling may not do this.",
-    404: "There is none of that name or id.",
-    409: "The present state does not allow this, or it exists already.",
-    412: "It has changed since it was read.",
-    413: "The body is too large.",
-    415: "The body is not declared as JSON.",
-    422: "The request was read and is wrong; `errors` lists every finding.",
-    429: "There were too many; `Retry-After` says when to come again.",
-    500: "Something went wrong inside.",
-    502: "The model provider failed.",
-    503: "The database cannot be reached, or too many streams are open.",
-    504: "The model provider did not answer in time.",
-}
-
-PROBLEM_SCHEMA: JsonObject = {
-    "title": "Problem",
-    "description": "A problem document (RFC 9457). Further members depend on the code.",
-    "type": "object",
-    "required": ["type", "title", "status", "detail", "code", "instance", "errors"],
-    "properties": {
-        "type": {"type": "string", "format": "uri"},
-        "title": {"type": "string"},
-        "status": {"type": "integer"},
-        "detail": {"type": "string"},
-        "code": {"type": "string", "description": "Stable and machine-readable."},
-        "instance": {"type": "string", "description": "Names this occurrence; also in the log."},
-        "hint": {"type": "string"},
-        "errors": {
-            "type": "array",
-            "items": {
-                "type": "object",
-                "required": ["pointer", "code", "message"],
-                "properties": {
-                    "pointer": {"type": "string", "description": "RFC 6901, into the body."},
-                    "code": {"type": "string"},
-                    "message": {"type": "string"},
-                    "hint": {"type": ["string", "null"]},
-                    "severity": {"enum": ["error", "warning"]},
-                    "in": {"type": "string", "description": "`query` or `header`."},
-                    "parameter": {"type": "string"},
-                },
-            },
-        },
-        "decided_by": {"type": ["string", "null"], "description": "With `already_decided`."},
-        "decided_at": {"type": ["string", "null"], "description": "With `already_decided`."},
-        "details": {"type": "object"},
-    },
-}
-
-
-def documented(*statuses: int) -> dict[int | str, dict[str, object]]:
-    """Return the `responses` of a route that may answer with these problems."""
-    schema = {"schema": {"$ref": "#/components/schemas/Problem"}}
-    return {
-        status: {"description": _DESCRIPTIONS[status], "content": {MEDIA_TYPE: schema}}
-        for status in statuses
-    }

@@ -16,7 +16,7 @@ from flowbuilder.api.identities import (
     WorkspaceList,
     WorkspaceOut,
 )
-from flowbuilder.api.problems import documented
+from flowbuilder.api.problem_documents import documented
 from flowbuilder.client.accounts import Accounts
 from flowbuilder.errors import NotFound
 
@@ -59,6 +59,22 @@ async def get_workspace(accounts: Users, caller: Caller, workspace: Workspace) -
     raise NotFound(f"there is no workspace {workspace[:80]!r}", code="workspace_not_found")
 
 
+@router.post("/{workspace}/archive", summary="Archive a workspace", responses=documented(404))
+async def archive_workspace(accounts: Users, caller: Caller, workspace: Workspace) -> WorkspaceOut:
+    """Let no runs be started in the workspace. What runs goes on, everything stays readable."""
+    return await _archived(accounts, caller, workspace, archived=True)
+
+
+@router.post(
+    "/{workspace}/restore",
+    summary="Take a workspace out of the archive",
+    responses=documented(404),
+)
+async def restore_workspace(accounts: Users, caller: Caller, workspace: Workspace) -> WorkspaceOut:
+    """Let runs be started in the workspace again."""
+    return await _archived(accounts, caller, workspace, archived=False)
+
+
 @router.get("/{workspace}/members", summary="List members", responses=documented(404))
 async def list_members(accounts: Users, caller: Caller, workspace: Workspace) -> MemberList:
     """Return who is in a workspace, by name."""
@@ -96,6 +112,15 @@ async def remove_member(accounts: Users, caller: Caller, workspace: Workspace, n
     """End a membership; it counts at once, also for the user's keys."""
     place = await _id(accounts, caller, workspace)
     await accounts.remove_member(place, name, by=caller.doer())
+
+
+async def _archived(
+    accounts: Accounts, caller: Principal, workspace: str, *, archived: bool
+) -> WorkspaceOut:
+    place = await _id(accounts, caller, workspace)
+    row = await accounts.archive_workspace(place, archived=archived, by=caller.doer())
+    shown = WorkspaceOut.model_validate(row)
+    return shown.model_copy(update={"roles": sorted(role.value for role in caller.roles)})
 
 
 async def _visible(accounts: Accounts, caller: Principal) -> list[WorkspaceOut]:

@@ -37,6 +37,10 @@ class WorkspaceStore(StoreBase):
             raise NotFound(f"there is no workspace {name[:80]!r}", code="workspace_not_found")
         return str(found[0]["id"])
 
+    async def archive_workspace(self, workspace_id: str, *, archived: bool, by: Doer) -> None:
+        """Let no runs be started in a workspace any more, or again."""
+        await self._one(queries.ARCHIVE_WORKSPACE, workspace_id, archived, by.as_json())
+
     async def set_member(
         self, workspace_id: str, user: str, roles: Sequence[str], *, by: Doer
     ) -> None:

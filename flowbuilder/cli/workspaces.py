@@ -10,7 +10,13 @@ from flowbuilder.cli.failures import OK, perform
 from flowbuilder.cli.options import Options
 from flowbuilder.cli.users import doer
 
-COLUMNS = {"slug": "workspace", "members": "members", "id": "id", "created_at": "since"}
+COLUMNS = {
+    "slug": "workspace",
+    "members": "members",
+    "id": "id",
+    "created_at": "since",
+    "archived_at": "archived",
+}
 MEMBERS = {"user": "user", "roles": "roles", "disabled": "shut out", "added_by": "added by"}
 Place = Annotated[str, typer.Argument(metavar="WORKSPACE", help="Its name or id.")]
 User = Annotated[str, typer.Argument(metavar="USER", help="The user's name.")]
@@ -34,6 +40,18 @@ def add(
 ) -> None:
     """Make a workspace."""
     perform(context.obj.printer(), _add(context.obj, slug, admin))
+
+
+@workspaces_app.command("archive")
+def archive(context: typer.Context, workspace: Place) -> None:
+    """Let no runs be started in a workspace any more; what runs goes on."""
+    perform(context.obj.printer(), _archive(context.obj, workspace, archived=True))
+
+
+@workspaces_app.command("restore")
+def restore(context: typer.Context, workspace: Place) -> None:
+    """Let runs be started in an archived workspace again."""
+    perform(context.obj.printer(), _archive(context.obj, workspace, archived=False))
 
 
 @workspaces_app.command("members")
@@ -71,6 +89,14 @@ async def _list(options: Options) -> int:
 async def _add(options: Options, slug: str, admin: str | None) -> int:
     async with options.connect() as builder:
         row = await builder.accounts.create_workspace(slug, admin=admin, by=doer())
+    options.printer().rows([row], COLUMNS, "")
+    return OK
+
+
+async def _archive(options: Options, workspace: str, *, archived: bool) -> int:
+    async with options.connect() as builder:
+        place = await builder.accounts.find_workspace(workspace)
+        row = await builder.accounts.archive_workspace(place, archived=archived, by=doer())
     options.printer().rows([row], COLUMNS, "")
     return OK
 

@@ -68,7 +68,7 @@ class Connections:
         check_actor(by, "who approves a tool")
         session = self._session
         connection = _chosen(session.settings, server)[server]
-        offered = await _offered(session.store, session.settings, server, connection)
+        offered = await offered_by(session.store, session.settings, server, connection)
         if tool is not None and tool not in offered:
             raise NotFound(f"{server} has no tool {str(tool)[:80]!r}", code="tool_unknown")
         for name, descriptor in offered.items():
@@ -95,6 +95,7 @@ class Connections:
         ]
         for tool in fresh:
             registry.add(tool)
+            self._session.shared_registry.add(tool)
         for worker in self._session.workers:
             await worker.add_functions(fresh)
 
@@ -153,7 +154,7 @@ async def refresh(
     Raises:
         Fail, ExecutionError: The server cannot be asked.
     """
-    offered = await _offered(store, settings, server, connection)
+    offered = await offered_by(store, settings, server, connection)
     known = {row.tool: row for row in await store.tool_pins(server)}
     book = StoredPins(store)
     for tool, descriptor in offered.items():
@@ -177,9 +178,10 @@ async def refresh(
     return await store.tool_pins(server)
 
 
-async def _offered(
+async def offered_by(
     store: Store, settings: Settings, server: str, connection: McpServer
 ) -> dict[str, JsonObject]:
+    """Return what a server offers now, as far as it is connected. Raises: as `list_tools`."""
     secrets = await workspace_secrets(
         store,
         settings,

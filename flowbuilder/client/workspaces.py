@@ -72,6 +72,13 @@ class Workspaces:
         """Return the id of a workspace by its slug or id. Raises: NotFound."""
         return await self._workspaces.find_workspace(name)
 
+    async def archive_workspace(
+        self, workspace_id: str, *, archived: bool = True, by: Doer
+    ) -> JsonObject:
+        """Let no runs be started in a workspace, or again; what runs goes on. Returns it."""
+        await self._workspaces.archive_workspace(workspace_id, archived=archived, by=by)
+        return (await self._workspaces.workspaces(name=workspace_id))[0]
+
     async def set_member(
         self, workspace_id: str, user: str, roles: Iterable[str], *, by: Doer
     ) -> None:

@@ -12,11 +12,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
+from pydantic import SecretStr
 
 from flowbuilder.api.auth.access import ACCESS, Level
 from flowbuilder.executor.scoped import ScopedDatabase
 from tests.support.api import ECHO, GATED, INPUT, events_in, problem
 from tests.support.tenants import Headers, Town, town
+from tests.support.triggering import MASTER_KEY
 
 CANARY = "canary-5b1d7c"
 FLOW: dict[str, Any] = {
@@ -25,9 +27,20 @@ FLOW: dict[str, Any] = {
     "input": INPUT,
     "steps": [ECHO, GATED],
 }
+CONNECTION: dict[str, Any] = {
+    "kind": "openapi",
+    "server": "https://api.example.org",
+    "document": {
+        "openapi": "3.1.0",
+        "paths": {"/a": {"get": {"operationId": "look", "summary": CANARY, "responses": {}}}},
+    },
+}
 #: What a request has to say so that the id in its address is looked up.
 BODIES: dict[str, Any] = {
+    "PUT /api/v1/admission/{slug}": {"concurrency": 1},
     "POST /api/v1/approvals/{approval_id}/decision": {"decision": "approve"},
+    "POST /api/v1/approvals/{approval_id}/comments": {"text": "hm"},
+    "PUT /api/v1/approval-channels/{name}": None,  # would make a channel of that name
     "PUT /api/v1/flows/{slug}": None,  # would make a flow of that name: asked apart
     "POST /api/v1/flows/{slug}/steps": ECHO,
     "POST /api/v1/flows/{slug}/edit": {"words": "remove the step echo"},
@@ -35,6 +48,8 @@ BODIES: dict[str, Any] = {
     "POST /api/v1/plans/{plan_id}/edit": {"words": "remove the step echo"},
     "PUT /api/v1/secrets/{name}": None,  # would make a secret of that name
     "POST /api/v1/runs/{run_id}/steps": ECHO,
+    "PATCH /api/v1/schedules/{schedule_id}": {"missed": "all"},
+    "PATCH /api/v1/webhooks/{webhook_id}": {"rate": "1/1m"},
     "PUT /api/v1/limits/{pattern}": None,
     "PATCH /api/v1/users/{name}": None,
     "PUT /api/v1/workspaces/{workspace}/members/{name}": {"roles": ["admin"]},
@@ -68,7 +83,11 @@ async def side(place: Town, slug: str) -> Side:
     stream = f"/runs/{run['id']}/events"
     async with place.builder.worker():
         approval = await waiting(place, headers, run["id"])
+    await made("/connections", {**CONNECTION, "name": f"{slug}_api"})
     key = await made("/api-keys", {"name": CANARY, "scopes": ["read"]})
+    target = {"name": "trigger", "flow": FLOW["flow"], "description": CANARY}
+    webhook = await made("/webhooks", target)
+    schedule = await made("/schedules", {**target, "cron": "0 0 1 1 *", "input": {"value": CANARY}})
     page = await place.call(headers, "GET", stream)
     assert page.json()["items"][0]["type"] == "workflow_started"
     ids = {
@@ -81,8 +100,23 @@ async def side(place: Town, slug: str) -> Side:
         "workspace": slug,
         "name": f"{slug}-ada",
         "memory_id": "1",
+        "webhook_id": webhook["id"],
+        "schedule_id": schedule["id"],
+        "delegation_id": await delegation(place, headers, slug, workspace),
+        "task_id": "1",
+        "connection": f"{slug}_api",
+        "value": "input",
     }
     return Side(slug=slug, id=workspace, headers=headers, ids=ids)
+
+
+async def delegation(place: Town, headers: Headers, slug: str, workspace: str) -> str:
+    """Let somebody stand in for the administrator, and return the delegation's id."""
+    await place.person(f"{slug}-bob", workspace, "approver")
+    body = {"to": f"{slug}-bob", "lasts": "7d"}
+    made = await place.call(headers, "POST", "/approval-delegations", json=body)
+    assert made.status_code == 201, made.text
+    return str(made.json()["id"])
 
 
 async def waiting(place: Town, headers: Headers, run_id: str) -> str:
@@ -101,7 +135,7 @@ async def owner(place: Town, run_id: str) -> str:
 
 @pytest.fixture
 async def place(dsn: str) -> AsyncIterator[Town]:
-    async with town(dsn) as opened:
+    async with town(dsn, secret_key=SecretStr(MASTER_KEY)) as opened:
         yield opened
 
 
@@ -155,6 +189,8 @@ async def test_ids_in_queries_and_bodies_name_nothing(place: Town) -> None:
         ("POST", "/runs", {"flow": theirs.ids["slug"]}, 404),
         ("POST", "/runs", {"flow": theirs.ids["slug"], "version": 1}, 404),
         ("POST", "/workspaces", {"slug": "theirs"}, 403),
+        ("POST", "/webhooks", {"name": "w", "flow": theirs.ids["slug"]}, 404),
+        ("POST", "/schedules", {"name": "s", "flow": theirs.ids["slug"], "cron": "0 0 1 1 *"}, 404),
         ("POST", "/flows", child, 422),
         ("POST", "/flows/validate", child, 422),
     ]
@@ -162,7 +198,8 @@ async def test_ids_in_queries_and_bodies_name_nothing(place: Town) -> None:
         response = await place.call(ours, method, path, json=body)
         assert response.status_code == status, (path, response.text)
         assert CANARY not in strip(response.text, theirs.ids.values()), (path, response.text)
-    for path in ("/runs", "/flows", "/plans", "/approvals?status=all", "/api-keys", "/audit"):
+    listed = ("/runs", "/flows", "/plans", "/approvals?status=all", "/api-keys", "/audit")
+    for path in (*listed, "/webhooks", "/schedules"):
         found = await place.call(ours, "GET", path)
         assert found.status_code == 200
         assert CANARY not in found.text
@@ -263,9 +300,10 @@ async def count(database: Any, statement: bytes) -> int:
 async def everything(place: Town, there: Side) -> list[Any]:
     """What a workspace holds, as its administrator sees it."""
     paths = ("/runs", "/flows?state=all", "/plans", "/approvals?status=all", "/api-keys")
-    return [(await place.call(there.headers, "GET", path)).json() for path in paths] + [
-        (await place.call(there.headers, "GET", f"/workspaces/{there.slug}/members")).json()
-    ]
+    triggers = ("/webhooks", "/schedules")
+    return [
+        (await place.call(there.headers, "GET", path)).json() for path in (*paths, *triggers)
+    ] + [(await place.call(there.headers, "GET", f"/workspaces/{there.slug}/members")).json()]
 
 
 def strip(text: str, said: Any) -> str:

@@ -23,6 +23,7 @@ from flowbuilder.errors import (
     SettingsError,
     StaleTask,
 )
+from flowbuilder.executor.readiness import Trouble, schema_trouble
 from flowbuilder.settings import Settings
 from tests.support.api import BASE, Raising, app_over, http, problem, users_settings
 
@@ -242,8 +243,8 @@ async def test_a_schema_that_is_behind_is_not_ready() -> None:
     class Behind:
         settings = Settings()
 
-        async def pending_migrations(self) -> list[str]:
-            return ["0002_more", "functions/exchange"]
+        async def trouble(self) -> Trouble | None:
+            return schema_trouble(["0002_more", "functions/exchange"])
 
     async with http(app_over(Behind())) as client:
         assert (await client.get("/healthz")).status_code == 200
