@@ -24,6 +24,7 @@ from typing import Any
 import httpcore
 import httpx
 
+from flowbuilder.metrics import EGRESS_BLOCKED
 from flowbuilder.tools import Fail
 
 Address = IPv4Address | IPv6Address
@@ -99,8 +100,9 @@ _BAD_URL_CHARACTER = re.compile(r"[\x00-\x20\x7f\\\ud800-\udfff]")
 class EgressRefused(Fail):
     """A request may not go where it was meant to go."""
 
-    def __init__(self, reason: str) -> None:
+    def __init__(self, reason: str, *, kind: str = "url") -> None:
         super().__init__(reason, code="egress_refused")
+        EGRESS_BLOCKED.add(1, kind)
 
 
 def embedded_v4(address: Address) -> IPv4Address | None:
@@ -177,8 +179,8 @@ class EgressPolicy:
         host = url.raw_host.decode("ascii")
         if not host or "%" in host:
             raise EgressRefused("the URL has no usable host")
-        if url.port is not None and (url.port in CLOSED_PORTS or url.port > 65_535):
-            raise EgressRefused(f"port {url.port} is not one for web requests")
+        if url.port is not None and (url.port in CLOSED_PORTS or not 0 < url.port < 65_536):
+            raise EgressRefused(f"port {url.port} is not one for web requests", kind="port")
         literal = _literal(host)
         if literal is not None:
             self.check_address(literal, host)
@@ -189,7 +191,9 @@ class EgressPolicy:
             hint = (
                 "" if self.allow_private else " (FLOWBUILDER_HTTP_ALLOW_PRIVATE opens private ones)"
             )
-            raise EgressRefused(f"{host} is at an address that is closed to requests{hint}")
+            raise EgressRefused(
+                f"{host} is at an address that is closed to requests{hint}", kind="address"
+            )
 
     async def addresses(self, host: str, port: int) -> list[str]:
         """Resolve a host once and return its addresses, every one of them judged.
@@ -215,7 +219,7 @@ class EgressPolicy:
 
 def _parse(text: str, host: str) -> Address:
     if "%" in text:
-        raise EgressRefused(f"{host} is at an address with a zone")
+        raise EgressRefused(f"{host} is at an address with a zone", kind="address")
     return ipaddress.ip_address(text)
 
 

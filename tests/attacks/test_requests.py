@@ -159,6 +159,15 @@ async def test_a31_what_is_no_id_is_nobodys(place: Town) -> None:
             "/workspaces/{}",
             "/runs?cursor={}",
             "/approvals?run_id={}",
+            "/runs/{}/events",
+            "/runs/{}/why",
+            "/runs/{}/retry",
+            "/runs/{}/replans",
+            "/plans/{}/review",
+            "/memory/{}",
+            "/memory?cursor={}",
+            "/workspaces/{}/members",
+            "/limits/{}",
         ):
             response = await place.call(headers, "GET", path.format(given.replace(" ", "%20")))
             assert response.status_code == 404, (path, given, response.text)
@@ -288,6 +297,28 @@ async def test_a50_a_key_does_not_make_further_rights(place: Town) -> None:
             "session_needed",
             "forbidden",
         )
+
+
+async def test_a50_a_key_that_builds_runs_nothing_by_a_way_around(place: Town) -> None:
+    ada = await place.person("ada", "default", "admin")
+    key = await place.key("ada", "default", "read", "build")
+    stream = {"Accept": "text/event-stream"}
+    plan = (await place.call(key, "POST", "/plans", json={"goal": "quick"})).json()["id"]
+    run = await place.call(ada, "POST", "/runs", json={"document": FLOW, "input": {"value": 1}})
+    early = {"goal": "quick", "input": {"value": 1}, "start": "early"}
+    accept, steps = f"/plans/{plan}/accept", f"/runs/{run.json()['id']}/steps"
+    for answer in (
+        await place.call(key, "POST", accept, json={"input": {"value": 1}}),
+        await place.call(key, "POST", "/plans", json=early, headers=stream),
+        await place.call(key, "POST", steps, json={**ECHO, "id": "more"}),
+        await place.call(key, "POST", "/runs", json={"goal": "quick", "input": {"value": 1}}),
+        await place.call(key, "POST", "/runs", json={"document": FLOW, "input": {"value": 1}}),
+    ):
+        assert problem(answer, 403)["code"] == "scope_missing"
+    saved = await place.call(key, "POST", accept, json={"run": False, "save": "kept"})
+    assert saved.status_code == 200, saved.text
+    both = await place.key("ada", "default", "read", "build", "run")
+    assert (await place.call(both, "POST", accept, json={"input": {"value": 1}})).status_code == 201
 
 
 async def test_a50_keys_are_kept_as_hashes_only(place: Town) -> None:

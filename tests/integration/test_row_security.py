@@ -168,12 +168,17 @@ async def test_the_services_role_reads_the_log_and_writes_it_and_no_more(
 #: What the service's role sees nothing of.
 CLOSED = {
     "api_keys",
+    "approval_links",
+    "approval_notices",
     "invitations",
     "leases",
     "login_buckets",
     "members",
+    "observed_runs",
+    "rate_buckets",
     "refresh_tokens",
     "sessions",
+    "tallies",
     "users",
 }
 #: What belongs to no workspace, and what the role may do there.
@@ -183,11 +188,13 @@ SHARED = {
     "limit_slots": {"SELECT", "INSERT", "UPDATE", "DELETE"},
     "migrations": {"SELECT"},
     "queue_gaps": {"SELECT"},
+    "schedule_switch": {"SELECT"},
     "slot_news": {"SELECT", "INSERT", "UPDATE", "DELETE"},
     "slot_uses": {"SELECT", "INSERT", "UPDATE", "DELETE"},
     "suspects": {"SELECT", "INSERT", "UPDATE", "DELETE"},
     "tool_limits": {"SELECT"},
     "watch": {"SELECT"},
+    "worker_holds": {"SELECT"},
     "workers": {"SELECT"},
 }
 
@@ -214,3 +221,10 @@ async def test_every_table_is_closed_shared_or_behind_the_wall(database: Databas
             )
             assert not rights & {"TRUNCATE", "REFERENCES", "TRIGGER"}, name
     assert {row["name"] for row in rows} >= CLOSED | SHARED.keys()
+
+
+async def test_workers_are_counted_inside_of_a_workspace_too(owned_dsn: str) -> None:
+    async with connect(owned_dsn, worker=True) as builder:
+        inside = ScopedDatabase(builder.store.database, DEFAULT_WORKSPACE)
+        rows = await inside.fetch_all(b"select * from flowbuilder.crew(flowbuilder.now())")
+        assert [(row["alive"], row["running"]) for row in rows] == [(True, 0)]
