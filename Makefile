@@ -51,6 +51,17 @@ faults: export FLOWBUILDER_TEST_FAULTS := long
 faults: dev ## long forms of the fault and model tests: SEED=n ARGS='-k f18'
 	$(if $(SEED),FLOWBUILDER_TEST_SEED=$(SEED)) $(BIN)/python -m pytest tests/faults tests/model $(ARGS)
 
+CALLS ?= 20000
+
+.PHONY: conformance
+conformance: dev ## calls made from the OpenAPI document: CALLS=20000 ARGS='--seed 7 --only /runs'
+	$(BIN)/python -m tests.conformance --calls $(CALLS) $(ARGS)
+
+.PHONY: surface
+surface: dev ## write docs/openapi.json and docs/problems.md anew, as tests compare them
+	$(BIN)/flowbuilder openapi > docs/openapi.json
+	$(BIN)/python -m tests.support.problem_codes > docs/problems.md
+
 .PHONY: bench
 bench: dev ## measure the engine beside the floor that its queue sets (ARGS='W1 L2 --repeat 5')
 	$(BIN)/flowbuilder bench $(ARGS)

@@ -8,45 +8,56 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from fastapi import APIRouter, Depends, FastAPI
-from fastapi.openapi.utils import get_openapi
-from pydantic import BaseModel
-from pydantic.json_schema import models_json_schema
 from starlette.datastructures import MutableHeaders
+from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from flowbuilder.api import problems
+from flowbuilder.api import problems, rate_limits
 from flowbuilder.api.auth.access import by_endpoint
-from flowbuilder.api.auth.documenting import show_access
 from flowbuilder.api.auth.mode import tokens_of
-from flowbuilder.api.body import MODELS
 from flowbuilder.api.dependencies import authorize, principal
 from flowbuilder.api.events import Streams
 from flowbuilder.api.hosts import Hosts, is_loopback
+from flowbuilder.api.mcp_door import McpDoor
+from flowbuilder.api.observing import Observing, observing
+from flowbuilder.api.openapi import document_of
+from flowbuilder.api.parameters import parameters_of, strict_parameters
+from flowbuilder.api.problem_documents import documented
+from flowbuilder.api.rate_limits import AddressLimits, limit_caller, limits_of
 from flowbuilder.api.routes import (
+    admission,
+    approval_links,
+    approval_settings,
     approvals,
     audit,
     auth,
+    connections,
     emitting,
     exchange,
     flows,
     health,
+    hooks,
     keys,
     limits,
     memory,
     plans,
     policy,
+    quotas,
     replans,
     revisions,
     runs,
+    schedules,
     secrets,
     subscriptions,
     users,
+    values,
+    webhooks,
+    workspace_events,
     workspaces,
 )
 from flowbuilder.api.routes import tools as tool_routes
 from flowbuilder.client import FlowBuilder
 from flowbuilder.client.tenancy import Tenants
-from flowbuilder.flow import Flow
 from flowbuilder.settings import Settings
 from flowbuilder.tools import Tool
 
@@ -84,11 +95,17 @@ def create_app(
             if flowbuilder is None:
                 opened = FlowBuilder.connect(settings=settings, tools=own, worker=worker)
                 _serve(app, await stack.enter_async_context(opened))
+                app.state.owns_flowbuilder = True
             stack.push_async_callback(app.state.tenants.close)
+            stack.push_async_callback(app.state.streams.close)
+            stack.push_async_callback(app.state.mcp.close)
             if tokens is not None:
                 await app.state.tenants.open()
+            await stack.enter_async_context(observing(app))
             yield
             app.state.streams.stop()
+            if app.state.retiring is not None:  # begun by the server at the signal
+                await app.state.retiring
 
     app = FastAPI(
         title="flowbuilder",
@@ -103,17 +120,26 @@ def create_app(
         redirect_slashes=False,
     )
     app.state.settings = settings
-    app.state.streams = Streams()
+    app.state.streams = Streams.of(settings)
     app.state.tokens = tokens
+    app.state.rate_limits = limits_of(settings, local=tokens is None)
+    app.state.owns_flowbuilder = False
+    app.state.retiring = None
     if flowbuilder is not None:
         _serve(app, flowbuilder)
     _mount(app)
     app.state.access = by_endpoint(app)
+    app.state.rate_kinds = rate_limits.by_endpoint(app)
+    app.state.parameters = parameters_of(app)
     problems.install(app)
     app.add_middleware(HeadRequests)
+    if app.state.rate_limits is not None:
+        app.add_middleware(AddressLimits, limits=app.state.rate_limits)
     app.add_middleware(
         Hosts, local=tokens is None and is_loopback(settings.host), names=settings.allowed_hosts
     )
+    app.add_middleware(Observing)
+    app.add_middleware(approval_links.LinkPaths)
     return app
 
 
@@ -127,51 +153,43 @@ def _mount(app: FastAPI) -> None:
     parent = APIRouter(
         prefix=PREFIX,
         # what is to be noted is noted before the answer is sent
-        dependencies=[Depends(principal), Depends(authorize, scope="function")],
-        responses=problems.documented(400, 401, 403, 404, 422, 500, 503),
+        dependencies=[
+            Depends(principal),
+            Depends(limit_caller),
+            Depends(authorize, scope="function"),
+            Depends(strict_parameters),
+        ],
+        responses=documented(400, 401, 403, 404, 422, 429, 500, 503),
     )
     planning = (plans, revisions, memory, policy)
-    running = (flows, exchange, runs, replans, approvals, emitting, limits, subscriptions)
-    tenancy = (users, workspaces, keys, audit, secrets)
-    for module in (*planning, *running, *tenancy, tool_routes):
+    deciding = (approvals, approval_settings)
+    running = (flows, exchange, values, replans, *deciding, emitting, limits, subscriptions)
+    tenancy = (admission, quotas, users, workspaces, keys, audit, secrets, connections)
+    triggers = (webhooks, schedules)
+    # in this order they are looked at: what is asked for most stands first
+    for module in (runs, *planning, *running, *tenancy, *triggers, workspace_events, tool_routes):
         parent.include_router(module.router)
     parent.include_router(auth.router)
     app.include_router(parent)
-    public = APIRouter(prefix=PREFIX, responses=problems.documented(422, 429, 500, 503))
+    public = APIRouter(
+        prefix=PREFIX,
+        dependencies=[Depends(strict_parameters)],
+        responses=documented(422, 429, 500, 503),
+    )
     public.include_router(auth.public)
     app.include_router(public)
+    app.include_router(hooks.router)
     app.include_router(health.router)
+    app.include_router(approval_links.router)
+    app.state.mcp = McpDoor()
+    app.router.routes.append(Route(McpDoor.path, app.state.mcp, include_in_schema=False))
 
     def openapi() -> dict[str, Any]:
         if app.openapi_schema is None:
-            app.openapi_schema = _openapi(app)
+            app.openapi_schema = document_of(app)
         return app.openapi_schema
 
     app.openapi = openapi  # type: ignore[method-assign]
-
-
-def _openapi(app: FastAPI) -> dict[str, Any]:
-    """Return the OpenAPI document: FastAPI's, with problems and the bodies of our own gate."""
-    document = get_openapi(
-        title=app.title,
-        version=app.version,
-        summary=app.summary,
-        description=app.description,
-        routes=app.routes,
-    )
-    models: list[type[BaseModel]] = sorted({*MODELS, Flow}, key=lambda model: model.__name__)
-    _, bodies = models_json_schema(
-        [(model, "validation") for model in models],
-        ref_template="#/components/schemas/{model}",
-    )
-    schemas = document.setdefault("components", {}).setdefault("schemas", {})
-    schemas.update(bodies["$defs"])
-    schemas["Problem"] = problems.PROBLEM_SCHEMA
-    for unused in ("HTTPValidationError", "ValidationError"):
-        schemas.pop(unused, None)
-    document["components"]["schemas"] = dict(sorted(schemas.items()))
-    show_access(document)
-    return document
 
 
 def _version() -> str:
@@ -203,3 +221,4 @@ class HeadRequests:
             del headers[name]
         asked = {**scope, "method": "GET", "headers": headers.raw}
         await self.app(asked, receive, without_content)
+        scope["endpoint"] = asked.get("endpoint")  # for whoever looks at the request afterwards

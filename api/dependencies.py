@@ -45,18 +45,19 @@ async def flowbuilder_of(
     return await tenants.of(caller.workspace)
 
 
-def engine_of(request: Request) -> FlowBuilder:
+async def engine_of(request: Request) -> FlowBuilder:
     """Return the open client of this process, which is kept inside of no workspace."""
     builder: FlowBuilder = request.app.state.flowbuilder
     return builder
 
 
-def accounts_of(request: Request) -> Accounts:
+async def accounts_of(request: Request) -> Accounts:
     """Return users, workspaces and keys."""
-    return engine_of(request).accounts
+    builder: FlowBuilder = request.app.state.flowbuilder
+    return builder.accounts
 
 
-def streams_of(request: Request) -> Streams:
+async def streams_of(request: Request) -> Streams:
     """Return the open event streams of this process."""
     streams: Streams = request.app.state.streams
     return streams
@@ -73,27 +74,27 @@ def as_uuid(text: str, what: str) -> str:
     return str(uuid.UUID(text))
 
 
-def _run_id(run_id: Annotated[str, Path(description="The run's id, a UUID.")]) -> str:
+async def _run_id(run_id: Annotated[str, Path(description="The run's id, a UUID.")]) -> str:
     return as_uuid(run_id, "run")
 
 
-def _plan_id(plan_id: Annotated[str, Path(description="The plan's id, a UUID.")]) -> str:
+async def _plan_id(plan_id: Annotated[str, Path(description="The plan's id, a UUID.")]) -> str:
     return as_uuid(plan_id, "plan")
 
 
-def _approval_id(
+async def _approval_id(
     approval_id: Annotated[str, Path(description="The approval's id, a UUID.")],
 ) -> str:
     return as_uuid(approval_id, "approval")
 
 
-def _slug(slug: Annotated[str, Path(description="The flow's name.")]) -> str:
+async def _slug(slug: Annotated[str, Path(description="The flow's name.")]) -> str:
     if not _SLUG.fullmatch(slug):
         raise NotFound(f"there is no flow {slug[:80]!r}", code="flow_not_found")
     return slug
 
 
-def _idempotency_key(
+async def _idempotency_key(
     idempotency_key: Annotated[
         str | None,
         Header(

@@ -9,14 +9,14 @@ from pydantic import BaseModel, ConfigDict, Field, PlainSerializer
 
 from flowbuilder.budget import BudgetUse
 from flowbuilder.executor.records import (
-    ApprovalRow,
     FlowRow,
     RunRow,
     StepRow,
     TaskRow,
     VersionRow,
 )
-from flowbuilder.executor.states import ApprovalStatus, RunStatus, StepStatus, TaskStatus
+from flowbuilder.executor.states import RunStatus, StepStatus, TaskStatus
+from flowbuilder.executor.triggers import RunTrigger
 from flowbuilder.limits import Priority
 
 Time = Annotated[datetime, PlainSerializer(datetime.isoformat, return_type=str)]
@@ -127,6 +127,8 @@ class RunOut(Out):
     retry_from: str | None
     """The step that was named for it."""
     priority: Priority
+    by_reference: dict[str, str] = Field(default_factory=dict)
+    """Where values are got that are too large for a list, by name; they are null here."""
 
     @classmethod
     def of(cls, row: RunRow) -> RunOut:
@@ -148,6 +150,8 @@ class StepOut(Out):
     skip_reason: str | None
     started_at: Time | None
     finished_at: Time | None
+    by_reference: dict[str, str] = Field(default_factory=dict)
+    """Where values are got that are too large for a list, by name; they are null here."""
 
 
 class BudgetOut(Out):
@@ -175,16 +179,34 @@ class RunTreeOut(Out):
     """`{step_id, tool, status, runs}`; `runs` are the child runs of a step, of the same shape."""
 
 
+class RunTriggerOut(Out):
+    """What has started a run, where that was no person."""
+
+    kind: Literal["webhook", "schedule", "file"]
+    trigger_id: str | None
+    name: str
+    tick_at: Time | None
+    """Which tick of a schedule."""
+    detail: str | None
+    """The sender's id of a delivery, the path of a file."""
+
+
 class RunDetail(RunOut):
     """A run with its steps."""
 
     steps: list[StepOut]
     budget: BudgetOut | None
     """Null for a run without one."""
+    trigger: RunTriggerOut | None
+    """What has started it; null where that was a person or another run."""
 
     @classmethod
     def with_steps(
-        cls, row: RunRow, steps: list[StepRow], budget: BudgetUse | None = None
+        cls,
+        row: RunRow,
+        steps: list[StepRow],
+        budget: BudgetUse | None = None,
+        trigger: RunTrigger | None = None,
     ) -> RunDetail:
         """Return the answer for a run and its steps."""
         run = RunOut.of(row)
@@ -192,6 +214,7 @@ class RunDetail(RunOut):
             **{name: getattr(run, name) for name in RunOut.model_fields},
             steps=[StepOut.model_validate(step) for step in steps],
             budget=None if budget is None else BudgetOut.model_validate(budget.as_json()),
+            trigger=None if trigger is None else RunTriggerOut.model_validate(trigger),
         )
 
 
@@ -220,6 +243,8 @@ class TaskOut(Out):
     error: dict[str, Any] | None
     started_at: Time | None
     finished_at: Time | None
+    by_reference: dict[str, str] = Field(default_factory=dict)
+    """Where values are got that are too large for a list, by name; they are null here."""
 
     @classmethod
     def of(cls, row: TaskRow) -> TaskOut:
@@ -261,6 +286,24 @@ class EventPage(Out):
     """Whether the stream's last event is among the items or before them."""
 
 
+class PlacedEventOut(EventOut):
+    """An event, and its number in the log of its workspace."""
+
+    place: int
+
+
+class WorkspaceEventPage(Out):
+    """Events of a workspace in order."""
+
+    items: list[PlacedEventOut]
+    next_after: int
+    """Hand this back as `after` for what comes later."""
+    first: int
+    """The number of the oldest event that is left."""
+    last: int
+    """The number of the newest event when this was asked for."""
+
+
 class AcceptOut(Out):
     """What became of a plan."""
 
@@ -269,55 +312,6 @@ class AcceptOut(Out):
     version: VersionOut | None = None
     """The new version, of a plan that changes a stored flow."""
     run: RunOut | None
-
-
-class ApprovalOut(Out):
-    """A decision asked of a person, bound to the exact arguments it is about."""
-
-    model_config = ConfigDict(protected_namespaces=(), serialize_by_alias=True)
-
-    id: str
-    run_id: str
-    flow: str
-    step_id: str
-    task_id: str
-    kind: Literal["gate", "decision", "input"]
-    status: ApprovalStatus
-    tool: str
-    args: Json
-    """What is decided about: the arguments that will be used, or the data shown."""
-    args_hash: str
-    message: str | None
-    value_schema: dict[str, Any] | None = Field(
-        validation_alias="schema", serialization_alias="schema"
-    )
-    """JSON Schema of the value asked for."""
-    by: list[str]
-    requested_at: Time
-    deadline_at: Time
-    on_deadline: Literal["reject", "approve"]
-    decided_at: Time | None
-    decided_by: str | None
-    comment: str | None
-    value: Json
-    """Edited arguments, or the value given."""
-    quorum: int
-    """How many different people have to agree."""
-    votes: list[dict[str, Any]]
-    """Who has agreed by now: `{by, hash, at, comment, value}`."""
-    agreed_hash: str | None
-    """Hash of the arguments that were agreed to."""
-
-    @classmethod
-    def of(cls, row: ApprovalRow) -> ApprovalOut:
-        """Return the answer for a row."""
-        return cls.model_validate(row)
-
-
-class ApprovalList(Out):
-    """Approvals, those asked for first coming first."""
-
-    items: list[ApprovalOut]
 
 
 class ToolOut(Out):

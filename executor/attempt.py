@@ -12,7 +12,7 @@ from flowbuilder.executor.calls import Calls, HandlerRaised, ProcessRaised
 from flowbuilder.executor.context import TaskContext
 from flowbuilder.executor.failures import describe, is_final
 from flowbuilder.executor.fingerprints import fingerprint
-from flowbuilder.executor.guard import Guard
+from flowbuilder.executor.guard import Admission, Guard
 from flowbuilder.executor.process_child import Answer
 from flowbuilder.executor.questions import check_question
 from flowbuilder.executor.records import LeasedTask, Outcome, OutcomeKind, TaskKind, VersionRow
@@ -118,7 +118,7 @@ class Attempts:
             )
             if admission.ask is not None:
                 check_arguments(tool, args)
-                return task.outcome(OutcomeKind.WAITING, wait=gate(admission.ask, args))
+                return task.outcome(OutcomeKind.WAITING, wait=gate(admission, args))
             args = admission.args
         limit = step.timeout or tool.timeout
         try:
@@ -254,10 +254,24 @@ def _failed(
     )
 
 
-def gate(policy: ApprovalPolicy, args: JsonObject) -> JsonObject:
+def gate(admission: Admission, args: JsonObject) -> JsonObject:
     """Return the wait of a step that needs an approval of exactly these arguments."""
-    wait = {**_asked(policy, args, policy.deadline), "approval_kind": "gate"}
-    return wait if policy.quorum == 1 else {**wait, "quorum": policy.quorum}
+    policy = admission.ask
+    assert policy is not None
+    wait = {**_asked(policy, args, policy.deadline), "approval_kind": "gate", **admission.why}
+    locked: list[JsonValue] = list(policy.locked)
+    terms: JsonObject = {
+        "quorum": policy.quorum if policy.quorum != 1 else None,
+        "rejections": policy.rejections if policy.rejections != 1 else None,
+        "separate_duties": policy.separate_duties or None,
+        "locked": locked or None,
+        "escalate": [
+            {"after_seconds": step.after.total_seconds(), "to": [*step.to]}
+            for step in policy.escalate
+        ]
+        or None,
+    }
+    return {**wait, **{name: value for name, value in terms.items() if value is not None}}
 
 
 def _asked(about: ApprovalPolicy | Wait, args: JsonValue, deadline: timedelta) -> JsonObject:

@@ -29,6 +29,8 @@ from flowbuilder.executor.sqlstates import (
     is_stale_plan,
     map_error,
 )
+from flowbuilder.executor.traced import send_traced
+from flowbuilder.telemetry import tracing
 
 T = TypeVar("T")
 Connection: TypeAlias = AsyncConnection[DictRow]
@@ -193,6 +195,10 @@ class Database:
         """The connection string. It may hold a password: never print it, see `safe_dsn`."""
         return self._dsn
 
+    def pool_stats(self) -> dict[str, int]:
+        """Return how the pool is, as psycopg_pool counts it."""
+        return self._pool.get_stats()
+
     @asynccontextmanager
     async def connection(self) -> AsyncIterator[Connection]:
         """Lend a connection; every statement on it commits by itself."""
@@ -257,6 +263,8 @@ class Database:
     async def _send(
         self, connection: Connection, query: bytes, parameters: Parameters
     ) -> list[DictRow]:
+        if (trace := tracing.current()) is not None:
+            return await send_traced(connection, query, parameters, trace, self._prepare)
         cursor = await connection.execute(query, parameters, prepare=self._prepare)
         return await cursor.fetchall() if cursor.description else []
 

@@ -36,8 +36,12 @@ class ReasonCode(StrEnum):
     """For an event (`details.name` and `key`), or something else that `details.kind` names."""
     TIME = "time"
     RETRY_DELAYED = "retry_delayed"
+    ADMISSION = "admission"
+    """It is not let in yet: as many runs are under way as may be, or as many have just started."""
     LIMIT_REACHED = "limit_reached"
     """As much runs, or has just started, as a limit on the tool or the step lets."""
+    HOST_BUSY = "host_busy"
+    """Workers take nothing at present, because their host has too much to do."""
     OUTRANKED = "outranked"
     """Tasks of runs with a higher priority stand before it."""
     WORKERS_BUSY = "workers_busy"
@@ -69,6 +73,7 @@ _TIMED = frozenset(
         ReasonCode.OUTBOX,
         ReasonCode.DEADLINE,
         ReasonCode.HELD_OPEN,
+        ReasonCode.ADMISSION,
     }
 )
 

@@ -8,9 +8,10 @@ was agreed to, or nothing.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
 
+from flowbuilder.approving import risk_of, touched
 from flowbuilder.errors import ExecutionError, FlowBuilderError, InvalidValue
 from flowbuilder.executor.fingerprints import fingerprint
 from flowbuilder.executor.records import ApprovalRow, LeasedTask
@@ -46,6 +47,8 @@ class Admission:
 
     args: JsonObject
     ask: ApprovalPolicy | None = None
+    why: JsonObject = field(default_factory=dict)
+    """What a person is told of it: `{risk, reasons, taint, policy}`."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -170,7 +173,7 @@ class Guard:
         ask = said.asking(step.approval) if said.action is Action.APPROVE else step.approval
         if ask is not None and step.approval is None and await self._was_asked(call, ask):
             ask = None
-        return Admission(args=args, ask=ask)
+        return Admission(args=args, ask=ask, why={} if ask is None else _why(call, said, facts))
 
     async def taint(
         self, task: LeasedTask, step: Step, registry: ToolRegistry
@@ -191,7 +194,11 @@ class Guard:
         Where policy asks for more by now than the person was asked, it is asked anew.
         """
         row = await self._store.gate_of_task(call.task.run_id, call.task.task_id)
-        agreed = _what_was_agreed(call, row)
+        try:
+            agreed = _what_was_agreed(call, row)
+        except Fail as error:
+            await self._store.note_refusal(row, str(error))
+            raise
         assert row is not None
         edited = fingerprint(agreed) != row.args_hash
         if edited:
@@ -204,7 +211,8 @@ class Guard:
                 "the edited arguments need more people, or others, than have agreed to them",
                 code="approval_insufficient",
             )
-        return Admission(args=call.args, ask=said.asking(call.step.approval))
+        asked = said.asking(call.step.approval)
+        return Admission(args=call.args, ask=asked, why=_why(call, said, facts))
 
     async def _was_asked(self, call: _Call, ask: ApprovalPolicy) -> bool:
         """Whether a step in front has shown a person all that the call takes, as it is now."""
@@ -268,15 +276,18 @@ def _refuse(said: Decision) -> None:
 
 
 def _with_arguments(facts: Facts, args: JsonObject) -> Facts:
-    return Facts(
-        tool=facts.tool,
-        effects=facts.effects,
-        args=args,
-        resolved=True,
-        taint=facts.taint,
-        through=facts.through,
-        planned=facts.planned,
-    )
+    return replace(facts, args=args)
+
+
+def _why(call: _Call, said: Decision, facts: Facts) -> JsonObject:
+    """Return what the people who are asked are told besides the arguments."""
+    asked = said.action is Action.APPROVE
+    return {
+        "risk": risk_of(facts.effects, facts.taint).value,
+        "reasons": [{"rule": said.rule, "text": said.reason}] if asked else [],
+        "taint": [{"step": name, "words": facts.taint is Taint.TEXT} for name in facts.through],
+        "policy": _policy_id(call.task),
+    }
 
 
 def _what_was_agreed(call: _Call, row: ApprovalRow | None) -> JsonObject:
@@ -306,6 +317,8 @@ def _what_was_agreed(call: _Call, row: ApprovalRow | None) -> JsonObject:
         raise _mismatch("what was agreed to has been changed since")
     if task.args is None or fingerprint(task.args) != bound:
         raise _mismatch("the task's arguments have been changed since")
+    if isinstance(row.args, dict) and touched(row.args, agreed, row.locked):
+        raise _mismatch("the edits have changed what they must leave alone")
     return agreed
 
 
@@ -322,7 +335,11 @@ def _suffices(row: ApprovalRow, said: Decision) -> bool:
         raise _mismatch("fewer people have agreed than had to")
     if said.action is not Action.APPROVE:
         return True
-    asked_right = not said.by or (bool(row.by) and set(row.by) <= set(said.by))
+    if agreeing & set(row.excluded):
+        raise _mismatch("somebody has agreed to their own affair")
+    if said.separate_duties and not row.separate_duties:
+        return False
+    asked_right = not said.by or (bool(row.by) and set(row.by) <= said.deciders)
     return asked_right and len(agreeing) >= said.quorum
 
 

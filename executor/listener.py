@@ -57,6 +57,11 @@ class Listener:
         """The channels that are listened to."""
         return sorted(self._callbacks)
 
+    @property
+    def is_lost(self) -> bool:
+        """Whether the connection could not be made, or broke, and is not there again."""
+        return self._lost_at > 0 and not self.connected
+
     def hear(self, channel: str, callback: Heard) -> Callable[[], None]:
         """Call `callback` for every notification of a channel, until the result is called.
 

@@ -10,12 +10,14 @@ import logging
 import math
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from datetime import timedelta
 
 from flowbuilder.errors import FlowBuilderError
+from flowbuilder.executor.approval_notices import ApprovalNotices
 from flowbuilder.executor.notifications import Notifications
 from flowbuilder.executor.records import Upkeep
+from flowbuilder.executor.scheduler import Scheduler
 from flowbuilder.executor.store import Store
 
 log = logging.getLogger(__name__)
@@ -37,12 +39,17 @@ class Maintenance:
         *,
         worker_id: str,
         after: Callable[[Upkeep], None],
+        scheduler: Scheduler | None = None,
+        notices: ApprovalNotices | None = None,
     ) -> None:
         self._store = store
         self._worker_id = worker_id
         self._notifications = notifications
         self._interval = interval.total_seconds()
         self._after = after
+        self._scheduler = scheduler
+        self._notices = notices
+        self._beside: dict[str, asyncio.Task[None]] = {}
         self._due = asyncio.Event()
         self._next_at = math.inf  # of the next round; what is set while one is under way needs one
 
@@ -53,6 +60,14 @@ class Maintenance:
 
     async def run(self) -> None:
         """Do round after round until cancelled."""
+        try:
+            await self._rounds()
+        finally:
+            for task in self._beside.values():
+                task.cancel()
+            await asyncio.gather(*self._beside.values(), return_exceptions=True)
+
+    async def _rounds(self) -> None:
         while True:
             self._due.clear()
             self._next_at = math.inf
@@ -74,6 +89,29 @@ class Maintenance:
                 continue
             await asyncio.sleep(max(_SHORTEST_SECONDS - (time.monotonic() - began), 0))
 
+    def _do_beside(self, name: str, work: Callable[[], Awaitable[None]]) -> None:
+        """Do what is due beside the upkeep, once at a time: it must not delay anything else."""
+
+        async def do() -> None:
+            try:
+                await work()
+            except FlowBuilderError as error:
+                log.debug("%s could not be seen to, they stay due: %s", name, error.message)
+            except Exception:
+                log.exception("%s could not be seen to, they stay due", name)
+
+        if (before := self._beside.get(name)) is None or before.done():
+            self._beside[name] = asyncio.create_task(do(), name=f"flowbuilder-{name}")
+
+    async def _fire_schedules(self) -> None:
+        if self._scheduler is not None:
+            started = await self._scheduler.round()
+            self._notifications.signal(started, ready=bool(started))
+
+    async def _send_notices(self) -> None:
+        while self._notices is not None and await self._notices.round():
+            pass
+
     async def round(self) -> float | None:
         """Do one round and return the seconds until something is due, if anything is."""
         done = await self._store.database.within(
@@ -83,4 +121,8 @@ class Maintenance:
         if done.undelivered:
             self._notifications.deliver_soon()
         self._after(done)
+        if done.schedules:
+            self._do_beside("schedules", self._fire_schedules)
+        if done.notices:
+            self._do_beside("notices", self._send_notices)
         return done.next_due_seconds

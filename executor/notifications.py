@@ -223,6 +223,11 @@ class Notifications(Subscriptions):
         row = await self._database.fetch_one(_ARCHIVE, (queue, msg_id))
         return bool(row and row["done"])
 
+    @property
+    def is_listening(self) -> bool | None:
+        """False while the connection that hears is lost, None while nobody wants to hear."""
+        return not self._listener.is_lost if self._listener.channels else None
+
     async def health(self) -> JsonObject:
         """Return whether the database answers and notifications come through.
 

@@ -130,9 +130,6 @@ LIST_APPROVALS: Final = b"""
       and (g.status is null or a.status = g.status) and (g.run is null or a.run_id = g.run)
     order by a.requested_at, a.id limit %s"""
 GET_APPROVAL: Final = _APPROVAL + b" and a.id = %s::uuid"
-DECIDE: Final = b"""
-    select d.*, r.flow from flowbuilder.decide(%s, %s::uuid, %s, %s, %s, %s, %s, %s) d
-    join flowbuilder.runs r on r.id = d.run_id"""
 
 #: What policy and workers ask of approvals, for whatever workspace their task is of.
 GATE_OF_TASK: Final = b"""
@@ -251,3 +248,12 @@ TAKE_MESSAGES: Final = b"""
 DELETE_MESSAGES: Final = b"select pgmq.delete(%s::text, m.id) from unnest(%s::bigint[]) m (id)"
 SHOW_MESSAGES: Final = b"select pgmq.set_vt(%s::text, m.id, 0) from unnest(%s::bigint[]) m (id)"
 DROP_QUEUE: Final = b"select pgmq.drop_queue(%s::text)"
+
+OPEN_WORKSPACE_LOG: Final = b"select flowbuilder.open_workspace_log(%s) as answer"
+NUMBER_EVENTS: Final = b"select flowbuilder.number_events(%s, %s) as answer"
+TRIM_WORKSPACE_LOGS: Final = b"select flowbuilder.trim_workspace_logs()"
+WORKSPACE_EVENTS: Final = b"""
+    select w.place, e.* from flowbuilder.workspace_events w
+    join flowbuilder.events e
+        on e.stream = w.stream and e.seq = w.seq and e.workspace_id = w.workspace_id
+    where w.workspace_id = %s and w.place > %s order by w.place limit %s"""

@@ -6,6 +6,8 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
+from flowbuilder.executor.admissionwords import host_busy, not_let_in
+
 if TYPE_CHECKING:
     from flowbuilder.executor.diagnosis import Reason
 
@@ -271,7 +273,9 @@ _WORDS: dict[str, Callable[[Reason, dict[str, Any], datetime], str]] = {
     "waiting": _waiting,
     "time": _waits_for_time,
     "retry_delayed": _retry_delayed,
+    "admission": not_let_in,
     "limit_reached": _limit_reached,
+    "host_busy": host_busy,
     "outranked": _outranked,
     "workers_busy": _workers_busy,
     "queued": _queued,

@@ -7,9 +7,10 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any, Literal
 
-from flowbuilder.executor.states import ApprovalStatus, RunStatus, StepStatus, TaskStatus
+from flowbuilder.executor.approval_records import ApprovalRow as ApprovalRow
+from flowbuilder.executor.states import RunStatus, StepStatus, TaskStatus
 from flowbuilder.limits import Priority
-from flowbuilder.types import JsonObject, JsonSchema, JsonValue
+from flowbuilder.types import JsonObject, JsonValue
 
 #: The workspace that everything belongs to until there are users.
 DEFAULT_WORKSPACE = "00000000-0000-0000-0000-000000000001"
@@ -163,43 +164,6 @@ class TaskRow:
     error: JsonObject | None
     started_at: datetime | None
     finished_at: datetime | None
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class ApprovalRow:
-    """A decision asked of a person, bound to the exact arguments it is about."""
-
-    id: str
-    run_id: str
-    flow: str
-    step_id: str
-    task_id: str
-    kind: Literal["gate", "decision", "input"]
-    """gate: before a step runs with `args`; decision: human.approve; input: human.input."""
-    status: ApprovalStatus
-    tool: str
-    args: JsonValue
-    """gate: the resolved arguments that will be used, unchanged. Otherwise the data shown."""
-    args_hash: str
-    """SHA-256 of the canonical `args`."""
-    message: str | None
-    schema: JsonSchema | None
-    """input: JSON Schema of the value asked for."""
-    by: list[str]
-    requested_at: datetime
-    deadline_at: datetime
-    on_deadline: Literal["reject", "approve"]
-    decided_at: datetime | None
-    decided_by: str | None
-    comment: str | None
-    value: JsonValue
-    """The decision's value: edited arguments (gate) or the given input."""
-    quorum: int = 1
-    """How many different people have to agree."""
-    votes: list[JsonObject] = field(default_factory=list)
-    """Who has agreed by now: `{by, hash, at, comment, value}`, all to arguments of one hash."""
-    agreed_hash: str | None = None
-    """SHA-256 of what was agreed to: of `value` where the arguments were edited, else of `args`."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -400,3 +364,7 @@ class Upkeep:
     """Something can be seen in the queue."""
     undelivered: bool = False
     """Events are still to be put into queues of other systems."""
+    schedules: bool = False
+    """A schedule is due."""
+    notices: bool = False
+    """Somebody is to be told of an approval, or further people are to be asked."""

@@ -8,17 +8,23 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextvars import ContextVar
 from typing import Any, TypeVar
 
 from psycopg.rows import DictRow
 
 from flowbuilder.errors import DatabaseError
 from flowbuilder.executor.database import Connection, Database, Parameters
+from flowbuilder.executor.traced import TRACE
+from flowbuilder.telemetry import tracing
 
 T = TypeVar("T")
 
 _ENTER = b"""
-select set_config('role', 'flowbuilder_app', true), set_config('flowbuilder.workspace', %s, true)"""
+select set_config('role', 'flowbuilder_app', true), set_config('flowbuilder.workspace', %s, true),
+       set_config('flowbuilder.actor', %s, true)"""
+#: Whose request this is; what is made by it remembers that.
+ACTOR: ContextVar[str] = ContextVar("flowbuilder_actor", default="")
 _GRANT = b"select flowbuilder.grant_access() as given"
 _MAY_ENTER = b"""
 select pg_has_role(current_user, 'flowbuilder_app',
@@ -58,7 +64,7 @@ class ScopedDatabase(Database):
     async def connection(self) -> AsyncIterator[Connection]:
         """Lend a connection inside a transaction of this workspace."""
         async with self._base.transaction() as connection:
-            await connection.execute(_ENTER, (self.workspace,), prepare=self._prepare)
+            await connection.execute(_ENTER, (self.workspace, ACTOR.get()), prepare=self._prepare)
             yield connection
 
     @asynccontextmanager
@@ -75,7 +81,9 @@ class ScopedDatabase(Database):
     ) -> list[DictRow]:
         """Run one statement in its transaction; all of it goes there and back once."""
         async with connection.pipeline(), connection.transaction():
-            await connection.execute(_ENTER, (self.workspace,), prepare=self._prepare)
+            await connection.execute(_ENTER, (self.workspace, ACTOR.get()), prepare=self._prepare)
+            if (trace := tracing.current()) is not None:
+                await connection.execute(TRACE, (trace,), prepare=self._prepare)
             cursor = await connection.execute(query, parameters, prepare=self._prepare)
         return await cursor.fetchall() if cursor.description else []
 

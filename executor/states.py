@@ -76,7 +76,13 @@ RUN_TRANSITIONS = MappingProxyType(
             {RunStatus.PAUSED, RunStatus.COMPLETED, RunStatus.FAILED, RunStatus.CANCELLED}
         ),
         RunStatus.PAUSED: frozenset(
-            {RunStatus.RUNNING, RunStatus.COMPLETED, RunStatus.FAILED, RunStatus.CANCELLED}
+            {
+                RunStatus.QUEUED,  # it waits to be let in
+                RunStatus.RUNNING,
+                RunStatus.COMPLETED,
+                RunStatus.FAILED,
+                RunStatus.CANCELLED,
+            }
         ),
         RunStatus.COMPLETED: frozenset[RunStatus](),
         RunStatus.FAILED: frozenset[RunStatus](),

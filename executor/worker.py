@@ -13,23 +13,21 @@ import random
 import socket
 import time
 import uuid
-from collections.abc import (
-    Awaitable,
-    Callable,
-    Iterable,
-    Mapping,
-    Sequence,
-)
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from typing import Self
 
 from flowbuilder.errors import DatabaseError, FlowBuilderError, StaleTask
+from flowbuilder.executor.approval_notices import ApprovalNotices
 from flowbuilder.executor.attempt import Attempts
+from flowbuilder.executor.clearing import Clearing
 from flowbuilder.executor.context import EnvironmentSecrets, ProgressReporter, TaskContext
 from flowbuilder.executor.exchanges import Exchanges, is_about_a_value
+from flowbuilder.executor.holding import HostWatch
 from flowbuilder.executor.lease import LeaseKeeper
 from flowbuilder.executor.listener import pause
 from flowbuilder.executor.maintenance import Maintenance
 from flowbuilder.executor.notifications import Notifications
+from flowbuilder.executor.observed import Ends, Observed
 from flowbuilder.executor.records import (
     Exchange,
     LeasedTask,
@@ -37,11 +35,14 @@ from flowbuilder.executor.records import (
     Started,
     Upkeep,
 )
+from flowbuilder.executor.registration import Registration
+from flowbuilder.executor.scheduler import Scheduler
 from flowbuilder.executor.secret_desk import SecretDesk
 from flowbuilder.executor.session_lock import SessionLock
 from flowbuilder.executor.slots import Key, Slots
 from flowbuilder.executor.store import Store
 from flowbuilder.executor.transactions import Transactions
+from flowbuilder.metrics import WORKER_SLOTS, Values
 from flowbuilder.secrecy.sources import SecretSource
 from flowbuilder.settings import Settings
 from flowbuilder.tools import Tool, ToolRegistry
@@ -67,6 +68,7 @@ class Worker:
         name: str | None = None,
         environment: Mapping[str, str] | None = None,
         secret_sources: Sequence[SecretSource] = (),
+        ends: Ends | None = None,
     ) -> None:
         self.id = str(uuid.uuid4())
         """Random. It stays when the database has given the worker up: the functions that only this
@@ -83,7 +85,9 @@ class Worker:
             transactions=Transactions(store.database, self.id),
             secrets=SecretDesk(store, settings, self._secrets.source, secret_sources),
         )
-        self._slots = Slots(settings.concurrency, self._attempts, ended=self._attempt_ended)
+        self._ends = ends or Ends(store)
+        self._observed = Observed(self._attempts, store)
+        self._slots = Slots(settings.concurrency, self._observed, ended=self._attempt_ended)
         self._leases = LeaseKeeper(
             store.database.dsn,
             seconds=settings.lease.total_seconds(),
@@ -102,6 +106,7 @@ class Worker:
             extended=self._leases.extended,
             answered=self._answered,
             piled_up=self._pile.set,
+            sending=self._observed.sending,
         )
         self._maintenance = Maintenance(
             store,
@@ -109,17 +114,36 @@ class Worker:
             settings.poll_interval,
             worker_id=self.id,
             after=self._upkeep_done,
+            scheduler=Scheduler(store, settings) if settings.schedules else None,
+            notices=ApprovalNotices(
+                store, settings, notifications, self._secrets.source, secret_sources
+            ),
         )
+        self._registration = Registration(
+            store, settings, self._attempts, worker_id=self.id, name=self.name
+        )
+        self._clearing = Clearing(store, settings)
+        self._watch = HostWatch(store, settings, worker_id=self.id, hold=self._hold)
         self._tasks: list[asyncio.Task[None]] = []
         self._lock = SessionLock(store.database)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._unhear: Callable[[], None] | None = None
+        self._unwatch: Callable[[], None] = lambda: None
         self._speaking = False
 
     @property
     def running(self) -> int:
         """How many tasks are under way."""
         return len(self._slots)
+
+    @property
+    def alive(self) -> bool:
+        """Whether its loop goes round: an exchange or upkeep that ended for good would not."""
+        return bool(self._tasks) and not any(task.done() for task in self._tasks)
+
+    def _slot_states(self) -> Values:
+        busy = float(len(self._slots))
+        return {("busy",): busy, ("free",): float(self._slots.size) - busy}
 
     # -- life -------------------------------------------------------------------------------
 
@@ -139,21 +163,29 @@ class Worker:
             await self._lock.release()
             raise
         self._leases.start(self.id)
+        self._unwatch = WORKER_SLOTS.attach(self._slot_states)
         self._unhear = self._notifications.on_work(self._heard_of_work)
         self._tasks = [
             asyncio.create_task(self._serve(), name="flowbuilder-worker"),
             asyncio.create_task(self._assist(), name="flowbuilder-worker-2"),
             asyncio.create_task(self._maintenance.run(), name="flowbuilder-upkeep"),
+            asyncio.create_task(self._clearing.run(), name="flowbuilder-clearing"),
         ]
+        if self._watch.holding.wanted:
+            self._tasks.append(asyncio.create_task(self._watch.run(), name="flowbuilder-host"))
 
-    async def stop(self) -> None:
-        """Claim nothing more, let handlers end within the grace, hand the rest back at once."""
+    async def stop(self, grace: float | None = None) -> None:
+        """Claim nothing more, let handlers end within the grace, hand the rest back at once.
+
+        `grace`: seconds, instead of what is set.
+        """
         if not self._tasks:
             return
         self._exchanges.closed = True
         self._wake.set()
         try:
-            async with asyncio.timeout(self._settings.shutdown_grace.total_seconds()):
+            longest = self._settings.shutdown_grace.total_seconds()
+            async with asyncio.timeout(longest if grace is None else grace):
                 await self._drain()
         except TimeoutError:
             log.warning("%d tasks are handed back unfinished", len(self._slots))
@@ -163,6 +195,7 @@ class Worker:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         self._tasks = []
         self._slots.drop()  # begun by an exchange that was under way
+        self._unwatch()
         if self._unhear is not None:
             self._unhear()
         self._leases.stop()
@@ -177,11 +210,18 @@ class Worker:
             await self._exchanges.quiet()
             await self._slots.drain()
 
+    def has(self, tool: str) -> bool:
+        """Say whether this worker knows a tool, by `name@version`."""
+        return self._attempts.registry.get(tool) is not None
+
     async def add_functions(self, tools: Iterable[Tool]) -> None:
         """Offer further tools, which only this worker has."""
-        self._attempts.registry = self._attempts.registry.merged(tools)
-        await self._register()
-        self._heard_of_work()
+        if await self._registration.add(tools):
+            self._heard_of_work()
+
+    async def remove_functions(self, refs: Collection[str]) -> None:
+        """Offer these tools (`name@version`) no more."""
+        await self._registration.remove(refs)
 
     async def _join(self) -> None:
         """Become known as alive, and be looked at.
@@ -189,28 +229,8 @@ class Worker:
         A lock that nobody has ever seen would not be missed when the process is gone.
         """
         await self._lock.hold(self.id)
-        await self._register()
+        await self._registration.write()
         await self._maintenance.round()
-
-    async def _register(self) -> None:
-        await self._store.register_worker(
-            self.id,
-            name=self.name,
-            pid=os.getpid(),
-            host=socket.gethostname(),
-            tools=self._offered(),
-            concurrency=self._settings.concurrency,
-            max_claims=self._settings.max_claims,
-        )
-        await self._store.declare_limits(self._offered(), self._attempts.registry.limits())
-
-    def _offered(self) -> list[str]:
-        """Tools in all their versions; those that need a model are left to workers with one."""
-        has_model = self._settings.model is not None
-        registry = self._attempts.registry
-        return [
-            ref for ref in registry.refs() if has_model or not registry.require(ref).needs_model
-        ]
 
     async def _hand_back(self) -> None:
         """Release what still runs, and wait until everything is reported."""
@@ -240,7 +260,7 @@ class Worker:
         failures = 0
         while True:
             try:
-                await self._exchanges.turn(check=time.monotonic() >= self._exchanges.check_at)
+                await self._exchanges.turn(check=self._exchanges.check_due)
                 failures = 0
             except StaleTask:
                 await self._start_over()
@@ -314,6 +334,7 @@ class Worker:
                 self._wake.set()
 
     def _answered(self, answer: Exchange) -> None:
+        self._ends.heard(answer)
         if answer.touched:
             self._speaking = True
             try:
@@ -357,9 +378,16 @@ class Worker:
             self._loop.call_soon_threadsafe(self._slots.drop, keys)
 
     def _upkeep_done(self, done: Upkeep) -> None:
+        self._ends.note(done.touched)
         self._slots.give_up()
         if done.ready or done.queued:
             self._heard_of_work()
+
+    def _hold(self, held: bool) -> None:
+        """Called by the watch of the host."""
+        log.warning("the host is %s", "busy: nothing is taken" if held else "free again")
+        self._exchanges.hold(held)
+        self._wake.set()
 
     def _heard_of_work(self) -> None:
         if self._speaking:  # of what the answer has told this one already

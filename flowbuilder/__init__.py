@@ -58,7 +58,7 @@ if TYPE_CHECKING:
         TriggerRule,
         flow_json_schema,
     )
-    from flowbuilder.limits import Priority, Rate
+    from flowbuilder.limits import Priority, Quotas, Rate
     from flowbuilder.plan import Plan
     from flowbuilder.planner.base import PlanEvent, Planner
     from flowbuilder.settings import Settings
@@ -109,7 +109,7 @@ _HOMES = {
         "TriggerRule",
         "flow_json_schema",
     ),
-    "flowbuilder.limits": ("Priority", "Rate"),
+    "flowbuilder.limits": ("Priority", "Quotas", "Rate"),
     "flowbuilder.plan": ("Plan",),
     "flowbuilder.planner.base": ("PlanEvent", "Planner"),
     "flowbuilder.settings": ("Settings",),
@@ -164,6 +164,7 @@ __all__ = [
     "Priority",
     "Problem",
     "Pruned",
+    "Quotas",
     "Rate",
     "Reason",
     "RetriedRun",

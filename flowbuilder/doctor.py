@@ -162,6 +162,7 @@ async def _database(settings: Settings) -> list[Check]:
                 checks.append(await _safely("queue", _queue, store))
                 checks.append(await _safely("workers", _workers, store))
                 checks.append(await _safely("subscriptions", _subscriptions, store))
+                checks.append(await _ready(database, settings))
     except FlowBuilderError as error:
         checks.append(_failed("database", error))
     return checks
@@ -298,6 +299,24 @@ async def _subscriptions(store: Store) -> Check:
         )
     behind = ", ".join(f"{one.queue} ({one.messages} unread)" for one in found.values())
     return Check(name="subscriptions", finding=f"events go to {behind}")
+
+
+async def _ready(database: Any, settings: Settings) -> Check:
+    """Say what `/readyz` of a process with these settings would say."""
+    from flowbuilder.executor.readiness import find_trouble
+
+    try:
+        found = await find_trouble(database, settings)
+    except FlowBuilderError as error:
+        return _failed("ready", error)
+    if found is None:
+        return Check(name="ready", finding="a process here can take work")
+    return Check(
+        name="ready",
+        finding=f"{found.message} ({found.code})",
+        state=State.WRONG,
+        mend=found.hint,
+    )
 
 
 async def _model(settings: Settings) -> Check:

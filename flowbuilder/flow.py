@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 from datetime import timedelta
 from enum import StrEnum
+from itertools import pairwise
 from typing import Annotated, Any, Literal
 
 import orjson
@@ -20,6 +21,7 @@ from pydantic import (
     Field,
     PlainSerializer,
     WithJsonSchema,
+    model_validator,
 )
 from pydantic_core import PydanticCustomError
 
@@ -29,6 +31,8 @@ from flowbuilder.types import JsonObject, JsonSchema, format_duration, parse_dur
 FORMAT = "flow.v1"
 #: People who may be asked to agree to one thing.
 MOST_VOTES = 20
+#: Nobody is asked for longer than this.
+LONGEST_APPROVAL = timedelta(days=30)
 STEP_ID_PATTERN = r"^[A-Za-z_][A-Za-z0-9_]{0,62}$"
 SLUG_PATTERN = r"^[A-Za-z0-9_][A-Za-z0-9_-]{0,79}$"
 TOOL_PATTERN = r"^[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)*(@[0-9]+)?$"
@@ -135,17 +139,55 @@ class RetryPolicy(_Model):
     """Spread each delay over 50 to 100 % of its length, so that retries do not come in step."""
 
 
+def _decision_time(value: Any) -> timedelta:
+    limit = _time_limit(value)
+    if limit > LONGEST_APPROVAL:
+        raise ValueError("people are asked for 30 days at most")
+    return limit
+
+
+DecisionTime = Annotated[
+    timedelta,
+    BeforeValidator(_decision_time),
+    PlainSerializer(format_duration, return_type=str),
+    WithJsonSchema(_DURATION_SCHEMA),
+]
+ArgPointer = Annotated[str, Field(pattern=r"^(/([^~/]|~[01])*)+$", max_length=500)]
+
+
+class Escalation(_Model):
+    """Who may decide too, and is told, when nobody has decided for so long."""
+
+    after: DecisionTime
+    to: list[Approver] = Field(min_length=1, max_length=50)
+
+
 class ApprovalPolicy(_Model):
     """Who must agree before a step runs with exactly the arguments they saw."""
 
     by: list[Approver] = Field(default_factory=list, max_length=50)
     """`role:approver`, `user:ada`, or empty for anyone who may approve in the workspace."""
-    deadline: TimeLimit = timedelta(hours=24)
+    deadline: DecisionTime = timedelta(hours=24)
+    """30 days at most."""
     on_deadline: Literal["reject", "approve"] = "reject"
     message: str | None = Field(default=None, max_length=2000)
     """What to tell the person; written by the flow's author, shown beside the arguments."""
     quorum: Whole = Field(default=1, ge=1, le=MOST_VOTES)
-    """How many different people have to agree to the same arguments; one refusal is enough."""
+    """How many different people have to agree to the same arguments."""
+    rejections: Whole = Field(default=1, ge=1, le=MOST_VOTES)
+    """How many different people have to refuse to end it."""
+    separate_duties: bool = Field(default=False, strict=True)
+    """Not by who has started the run, or made or changed its flow last, or by their keys."""
+    locked: list[ArgPointer] = Field(default_factory=list, max_length=50)
+    """Arguments that edits must leave as they are: `/to`."""
+    escalate: list[Escalation] = Field(default_factory=list, max_length=5)
+
+    @model_validator(mode="after")
+    def _escalates_in_order(self) -> ApprovalPolicy:
+        times = [item.after for item in self.escalate]
+        if any(later <= before for before, later in pairwise(times)):
+            raise ValueError("each escalation comes later than the one before")
+        return self
 
 
 class Compensation(_Model):

@@ -13,20 +13,24 @@ from collections.abc import Callable, Iterator
 from copy import deepcopy
 from functools import lru_cache
 from itertools import islice
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import orjson
 from jsonschema import Draft202012Validator
 from jsonschema.exceptions import SchemaError, ValidationError
 from jsonschema.protocols import Validator
-from jsonschema.validators import extend
-from pydantic_core import SchemaError as PatternError
-from pydantic_core import SchemaValidator, core_schema
 from referencing import Registry
 from referencing.exceptions import Unresolvable
 
 from flowbuilder.errors import Fix, Problem
 from flowbuilder.graph import cycles
+from flowbuilder.schemabounds import (
+    BoundedValidator,
+    TooMuchWork,
+    bounded,
+    may_multiply,
+    unbounded_parts,
+)
 from flowbuilder.schemafit import mismatch
 from flowbuilder.schemapaths import (
     UNKNOWN,
@@ -43,12 +47,16 @@ from flowbuilder.schemapaths import (
 from flowbuilder.strictjson import escape
 from flowbuilder.types import JsonSchema, JsonValue
 
+if TYPE_CHECKING:
+    from jsonschema_rs import Draft202012Validator as QuickValidator
+
 __all__ = [
     "UNKNOWN",
     "Hit",
     "Look",
     "Missing",
     "Unknown",
+    "bounded",
     "element",
     "is_usable",
     "lookup",
@@ -83,6 +91,7 @@ def schema_problems(schema: object, pointer: str) -> list[Problem]:
             wrong.append(_bad_schema(pointer + where, why))
         elif not _USUAL_PLACE.fullmatch(reference):
             wrong += _meta_problems(at, pointer + where)
+    wrong += [_bad_schema(pointer + where, why) for where, why in unbounded_parts(schema)]
     return wrong or _endless(schema, found, pointer)
 
 
@@ -110,14 +119,36 @@ def value_problems(
     schema: JsonSchema, value: JsonValue, *, code: str, pointer: str
 ) -> list[Problem]:
     """Return a problem for every finding of a value against a schema, 200 at most."""
+    if not is_usable(schema):
+        why = "the schema cannot be applied: it is no usable JSON Schema"
+        return [Problem(code=code, pointer=pointer, message=why)]
+    if isinstance(value, dict | list) and quick_check(schema)(value):
+        return []  # what fits is not looked at keyword by keyword
     try:
-        found = list(islice(validator(schema).iter_errors(value), _MOST_FINDINGS))
+        found = list(islice(bounded(validator(schema)).iter_errors(value), _MOST_FINDINGS))
+    except TooMuchWork as error:
+        return _quick_findings(schema, value, code, pointer) or [
+            Problem(code=code, pointer=pointer, message=f"the schema cannot be applied: {error}")
+        ]
     except (RecursionError, Unresolvable, OverflowError) as error:
         why = f"the schema cannot be applied: {type(error).__name__}"
         return [Problem(code=code, pointer=pointer, message=why)]
     return [
         Problem(code=code, pointer=pointer + path_of(error), message=_cut(error.message, 500))
         for error in sorted(found, key=path_of)
+    ]
+
+
+def _quick_findings(schema: JsonSchema, value: JsonValue, code: str, pointer: str) -> list[Problem]:
+    """Return the first findings of the quick validator about a value that is very large."""
+    quick = _quick(_key(schema))
+    return [
+        Problem(
+            code=code,
+            pointer=pointer + "".join(f"/{escape(str(part))}" for part in error.instance_path),
+            message=_cut(error.message, 500),
+        )
+        for error in (islice(quick.iter_errors(value), _MOST_FINDINGS) if quick else ())
     ]
 
 
@@ -141,15 +172,24 @@ def quick_check(schema: JsonSchema) -> Callable[[JsonValue], bool]:
 
 @lru_cache(maxsize=1024)
 def _quick_check(schema: bytes) -> Callable[[JsonValue], bool]:
+    quick = _quick(schema)
+    return _unsure if quick is None else quick.is_valid
+
+
+@lru_cache(maxsize=1024)
+def _quick(schema: bytes) -> QuickValidator | None:
+    """Return the quick validator of a schema; None where only the other one can be trusted."""
     # Not imported above: only what calls tools and starts runs needs it.
     from jsonschema_rs import Draft202012Validator as Quick
     from jsonschema_rs import ReferencingError, RegexOptions
     from jsonschema_rs import ValidationError as Refused
 
+    if may_multiply(orjson.loads(schema)):
+        return None  # it counts nothing
     try:
-        return Quick(orjson.loads(schema), pattern_options=RegexOptions(), offline=True).is_valid
+        return Quick(orjson.loads(schema), pattern_options=RegexOptions(), offline=True)
     except (Refused, ReferencingError, ValueError, TypeError):
-        return _unsure  # a pattern that takes Python's engine, for example
+        return None  # a pattern that takes another engine, for example
 
 
 def _unsure(value: JsonValue) -> bool:
@@ -172,39 +212,12 @@ def _key(schema: JsonSchema) -> bytes:
     return orjson.dumps(schema, option=orjson.OPT_SORT_KEYS)
 
 
-def _pattern(
-    validator: Validator, pattern: str, instance: object, schema: JsonSchema
-) -> Iterator[ValidationError]:
-    """Check the keyword `pattern` in time linear in the text, whatever the pattern is."""
-    if isinstance(instance, str) and not _matches(pattern, instance):
-        yield ValidationError(f"{_cut(repr(instance), 100)} does not match {pattern!r}")
-
-
-def _matches(pattern: str, text: str) -> bool:
-    linear = _linear_pattern(pattern)
-    if linear is not None:
-        return linear.isinstance_python(text)
-    # Look-around and back references need Python's engine, which may take exponential time.
-    return re.search(pattern, text) is not None
-
-
-@lru_cache(maxsize=512)
-def _linear_pattern(pattern: str) -> SchemaValidator | None:
-    try:
-        return SchemaValidator(core_schema.str_schema(pattern=pattern, strict=True))
-    except PatternError:
-        return None
-
-
-_Validator: type[Draft202012Validator] = extend(  # type: ignore[no-untyped-call]
-    Draft202012Validator, {"pattern": _pattern}
-)
 _NO_REGISTRY: Registry[Any] = Registry()
 
 
 @lru_cache(maxsize=1024)
 def _validator(schema: bytes) -> Validator:
-    return _Validator(orjson.loads(schema), registry=_NO_REGISTRY)
+    return BoundedValidator(orjson.loads(schema), registry=_NO_REGISTRY)
 
 
 def _bad_schema(pointer: str, message: str) -> Problem:

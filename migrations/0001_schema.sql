@@ -1,7 +1,7 @@
 -- The tables of flowbuilder. State lives here; a message of the queue carries only ids.
 --
--- Order of locks, everywhere: worker row, event slots, slots of limits, runs by id, tasks, messages;
--- what is not waited for (`skip locked`) may come out of this order.
+-- Order of locks, everywhere: worker row, event slots, gates, slots of limits, runs by id, tasks,
+-- messages; what is not waited for (`skip locked`) may come out of this order.
 -- Rows that every step touches have no foreign keys: a run is locked before its steps, tasks and
 -- events are written, and a version is read before its run is, so a key would only add checks and
 -- share locks to the hottest rows. For the same reason no index of tasks and steps speaks of a column
@@ -351,7 +351,7 @@ create table flowbuilder.outbox (
     id         bigint generated always as identity primary key,
     kind       text not null
         check (kind in ('start_child', 'child_ended', 'cancel_child', 'await_event', 'emit_event',
-                        'over_budget')),
+                        'over_budget', 'admit_runs')),
     run_id     uuid not null,
     task_id    bigint,
     payload    json not null,

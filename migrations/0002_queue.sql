@@ -4,6 +4,9 @@ select pgmq.create('flowbuilder_tasks');
 alter table pgmq.q_flowbuilder_tasks set (
     fillfactor = 70, autovacuum_vacuum_scale_factor = 0.01, autovacuum_vacuum_cost_delay = 0
 );
+-- Readers take it for a task's id: one message by hand that holds none would stop them all.
+alter table pgmq.q_flowbuilder_tasks
+    add constraint names_a_task check ((message ->> 'task') ~ '^[0-9]{1,18}$');
 
 -- One row: gaps of the queue, which its readers step over while dead rows there cannot be cleared away
 -- (watch_gaps.sql). `shut`: nobody is put there; `empty`, a part of it: nobody is there; `since` and

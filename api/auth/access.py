@@ -71,13 +71,35 @@ _ROOT: dict[str, Access] = {
     "GET /healthz": PUBLIC,
     "GET /readyz": PUBLIC,
     "GET /openapi.json": PUBLIC,
+    # has a token of its own, see routes/health.py
+    "GET /metrics": PUBLIC,
+    # senders have no account: a delivery counts because it is signed with the webhook's secret
+    "POST /hooks/{hook}": PUBLIC,
+    # the page of a link says who may decide by it
+    "GET /approve/{token}": PUBLIC,
+    "POST /approve/{token}": PUBLIC,
 }
 #: Under /api/v1. Keep it in the order of the paths.
 _ROUTES: dict[str, Access] = {
+    # how many runs are let in
+    "GET /admission": MEMBER,
+    "PUT /admission": OWNS,
+    "DELETE /admission": OWNS,
+    "GET /admission/{slug}": MEMBER,
+    "PUT /admission/{slug}": OWNS,
+    "DELETE /admission/{slug}": OWNS,
     # approvals
     "GET /approvals": MEMBER,
     "GET /approvals/{approval_id}": MEMBER,
+    "POST /approvals/{approval_id}/comments": MEMBER,
     "POST /approvals/{approval_id}/decision": APPROVER,
+    "POST /approvals/{approval_id}/links": Access(role=Role.APPROVER, session=True),
+    "GET /approval-channels": ADMIN,
+    "PUT /approval-channels/{name}": ADMIN,
+    "DELETE /approval-channels/{name}": ADMIN,
+    "GET /approval-delegations": MEMBER,
+    "POST /approval-delegations": Access(role=Role.APPROVER, session=True),
+    "DELETE /approval-delegations/{delegation_id}": Access(role=Role.APPROVER, session=True),
     # the log
     "GET /audit": ADMIN,
     # who is calling
@@ -91,7 +113,15 @@ _ROUTES: dict[str, Access] = {
     "GET /api-keys": OWN_KEYS,
     "POST /api-keys": OWN_KEYS,
     "DELETE /api-keys/{key_id}": OWN_KEYS,
-    # events from outside
+    # what the workspace connects itself
+    "GET /connections": MEMBER,
+    "POST /connections": OWNS,
+    "GET /connections/{connection}": MEMBER,
+    "DELETE /connections/{connection}": OWNS,
+    "POST /connections/{connection}/approve": OWNS,
+    "POST /connections/{connection}/refresh": OWNS,
+    # events of the whole workspace, and events from outside
+    "GET /events": MEMBER,
     "POST /events": MEMBER,
     # flows
     "GET /flows": MEMBER,
@@ -150,8 +180,19 @@ _ROUTES: dict[str, Access] = {
     "POST /runs/{run_id}/retry": MEMBER,
     "POST /runs/{run_id}/steps": CHANGES,
     "GET /runs/{run_id}/tasks": MEMBER,
+    "GET /runs/{run_id}/tasks/{task_id}": MEMBER,
     "GET /runs/{run_id}/tree": MEMBER,
+    "GET /runs/{run_id}/values/{value}": MEMBER,
     "GET /runs/{run_id}/why": MEMBER,
+    # schedules
+    "GET /schedules": MEMBER,
+    "POST /schedules": CHANGES,
+    "GET /schedules/{schedule_id}": MEMBER,
+    "PATCH /schedules/{schedule_id}": CHANGES,
+    "DELETE /schedules/{schedule_id}": CHANGES,
+    "POST /schedules/{schedule_id}/pause": CHANGES,
+    "POST /schedules/{schedule_id}/resume": CHANGES,
+    "GET /schedules/{schedule_id}/why": MEMBER,
     # secrets; what a value is, nobody is told
     "GET /secrets": BUILDER,
     "GET /secrets/{name}": BUILDER,
@@ -169,13 +210,26 @@ _ROUTES: dict[str, Access] = {
     "GET /users/{name}": INSTANCE,
     "PATCH /users/{name}": INSTANCE,
     "POST /users/{name}/invitation": INSTANCE,
+    # webhooks; their addresses are shown to those who build
+    "GET /webhooks": BUILDER,
+    "POST /webhooks": CHANGES,
+    "GET /webhooks/{webhook_id}": BUILDER,
+    "PATCH /webhooks/{webhook_id}": CHANGES,
+    "DELETE /webhooks/{webhook_id}": CHANGES,
+    "POST /webhooks/{webhook_id}/pause": CHANGES,
+    "POST /webhooks/{webhook_id}/resume": CHANGES,
+    "POST /webhooks/{webhook_id}/rotate": CHANGES,
     # workspaces; those with {workspace} are about the one that the request names
     "GET /workspaces": USER,
     "POST /workspaces": INSTANCE,
     "GET /workspaces/{workspace}": MEMBER,
+    "POST /workspaces/{workspace}/archive": Access(role=Role.ADMIN, session=True),
     "GET /workspaces/{workspace}/members": MEMBER,
+    "GET /workspaces/{workspace}/usage": MEMBER,
+    "PUT /workspaces/{workspace}/quotas": INSTANCE_NOTED,
     "PUT /workspaces/{workspace}/members/{name}": Access(role=Role.ADMIN, session=True),
     "DELETE /workspaces/{workspace}/members/{name}": Access(role=Role.ADMIN, session=True),
+    "POST /workspaces/{workspace}/restore": Access(role=Role.ADMIN, session=True),
 }
 ACCESS: dict[str, Access] = {
     **_ROOT,

@@ -12,13 +12,17 @@ from typing import Annotated
 from fastapi import Depends, Header, Request
 
 from flowbuilder.api.auth.access import HOW_TO_DECLARE, Access, Level
+from flowbuilder.api.auth.changes import Change
 from flowbuilder.api.auth.tokens import Tokens
 from flowbuilder.api.problems import BadRequest
 from flowbuilder.api.refusals import Forbidden, Unauthorized
+from flowbuilder.client import FlowBuilder
 from flowbuilder.client.accounts import Accounts
 from flowbuilder.client.roles import Role, Scope, scope_for, with_included
 from flowbuilder.errors import NotFound
+from flowbuilder.executor.scoped import ACTOR
 from flowbuilder.executor.store.users import CallerRow, Doer
+from flowbuilder.telemetry.logs import WORKSPACE
 
 _BEARER = re.compile(r"[Bb][Ee][Aa][Rr][Ee][Rr] +([A-Za-z0-9._~+/=-]+)")
 _WORKSPACE = re.compile(r"[a-z0-9-]{1,63}")
@@ -79,10 +83,13 @@ class Principal:
         needed = scope or scope_for(role, reading=False)
         return role in self.roles and (self.key_id is None or needed.value in self.scopes)
 
-    def require(self, role: Role) -> None:
-        """Refuse a caller without this role. Raises: Forbidden."""
-        if not self.holds(role):
+    def require(self, role: Role, *, reading: bool = False) -> None:
+        """Refuse a caller without this role, or whose key lacks its scope. Raises: Forbidden."""
+        if role not in self.roles and not self.local:
             raise Forbidden(f"This takes the role {role.value} in the workspace.")
+        scope = scope_for(role, reading=reading)
+        if not self.holds(role, scope):
+            raise Forbidden(f"This takes a key with the scope {scope.value}.", code="scope_missing")
 
 
 LOCAL = Principal(name="local", roles=frozenset(Role), instance_admin=True, local=True)
@@ -110,7 +117,9 @@ async def principal(
     if tokens is None:
         return LOCAL
     asked = request.path_params.get("workspace", x_workspace)
-    return await identify(request, tokens, asked)
+    caller = await identify(request, tokens, asked)
+    ACTOR.set(caller.name)  # what this request makes remembers whose it is
+    return caller
 
 
 async def identify(request: Request, tokens: Tokens, asked: str | None) -> Principal:
@@ -133,6 +142,7 @@ async def identify(request: Request, tokens: Tokens, asked: str | None) -> Princ
         row = await accounts.caller_of_session(session_id, claims.user_id, wanted)
     if row is None:
         raise Unauthorized("The access token or API key does not count, or not any more.")
+    WORKSPACE.set(row.workspace_id)
     return _principal(row, session_id, asked, request)
 
 
@@ -167,16 +177,32 @@ async def authorize(
     access: Access | None = request.app.state.access.get(request.scope["endpoint"])
     if not caller.local:
         judge(access, caller, request.method)
+    change = await _change(request, access, caller)
     yield
-    if access is not None and access.noted and not caller.local:
+    if change is not None:
         accounts: Accounts = request.app.state.flowbuilder.accounts
         await accounts.log.note(
             f"{request.method} {_template(request)}",
             request.scope["path"][:500],
             workspace_id=caller.workspace,
-            details={"key": caller.key_id} if caller.key_id else {},
+            details={
+                **({"key": caller.key_id} if caller.key_id else {}),
+                **await change.details(),
+            },
             by=caller.doer(),
         )
+
+
+async def _change(request: Request, access: Access | None, caller: Principal) -> Change | None:
+    """Return what the log has to say of a request's object; None where it says nothing."""
+    if access is None or not access.noted or caller.local:
+        return None
+    builder: FlowBuilder = request.app.state.flowbuilder
+    if caller.workspace is not None:
+        builder = await request.app.state.tenants.of(caller.workspace)
+    change = Change(builder, _template(request), request.path_params)
+    await change.begin()
+    return change
 
 
 def _template(request: Request) -> str:
@@ -234,12 +260,13 @@ async def while_allowed(request: Request, parts: AsyncGenerator[bytes]) -> Async
     async with aclosing(parts):
         async for part in parts:
             if time.monotonic() - looked > RECHECK_SECONDS:
-                await _look_again(request)
+                await look_again(request)
                 looked = time.monotonic()
             yield part
 
 
-async def _look_again(request: Request) -> None:
+async def look_again(request: Request) -> None:
+    """Judge a request as it was judged when it came. Raises: as `identify` and `judge`."""
     tokens: Tokens | None = request.app.state.tokens
     if tokens is not None:
         asked = request.path_params.get("workspace", request.headers.get("x-workspace"))

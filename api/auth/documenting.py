@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from flowbuilder.api import problems
 from flowbuilder.api.auth.access import ACCESS, PREFIX, Level
+from flowbuilder.api.problem_documents import documented
 
 _SCHEMES: dict[str, Any] = {
     "session": {
@@ -44,5 +44,5 @@ def show_access(document: dict[str, Any]) -> None:
             if not sessions_only:
                 operation["security"].append({"key": []})
             operation["x-role"] = "nobody" if access is None else access.name
-            for status, answer in problems.documented(401, 403).items():
+            for status, answer in documented(401, 403).items():
                 operation["responses"].setdefault(str(status), answer)

@@ -15,7 +15,7 @@ LARGEST_FORM = 16_384
 _MOST_FIELDS = 12
 
 
-async def read_form(request: Request) -> dict[str, str]:
+async def read_form(request: Request, *, limit: int = LARGEST_FORM) -> dict[str, str]:
     """Read the body as a form.
 
     Raises:
@@ -25,7 +25,7 @@ async def read_form(request: Request) -> dict[str, str]:
     charset = parameters.strip().lower().replace('"', "").replace(" ", "")
     if media.strip().lower() != MEDIA_TYPE or charset not in ("", "charset=utf-8"):
         raise BadRequest(f"A form is needed: {MEDIA_TYPE}.", code="media_type_unsupported")
-    raw = await read_bytes(request, limit=LARGEST_FORM)
+    raw = await read_bytes(request, limit=limit)
     try:
         fields = parse_qsl(
             raw.decode("ascii"),

@@ -20,7 +20,8 @@ from flowbuilder.api.identities import (
     PasswordBody,
     TokenOut,
 )
-from flowbuilder.api.problems import BadRequest, documented
+from flowbuilder.api.problem_documents import documented
+from flowbuilder.api.problems import BadRequest
 from flowbuilder.api.refusals import Forbidden
 from flowbuilder.client.accounts import Accounts, LoggedIn
 from flowbuilder.errors import Conflict

@@ -10,7 +10,8 @@ from fastapi import APIRouter, Depends, Query, Request, Response
 
 from flowbuilder.api.body import read_bytes, read_json
 from flowbuilder.api.dependencies import Builder, FlowSlug
-from flowbuilder.api.problems import BadRequest, documented, pointer_of
+from flowbuilder.api.problem_documents import documented
+from flowbuilder.api.problems import BadRequest, pointer_of
 from flowbuilder.api.schemas import FlowList, FlowOut
 from flowbuilder.client import FlowBuilder
 from flowbuilder.errors import Conflict, DefinitionError, InvalidValue, NotFound, Problem, Severity
@@ -34,7 +35,7 @@ _BODY = {
         "required": True,
         "content": {
             "application/json": {"schema": {"anyOf": [_SCHEMA, _MANY]}},
-            YAML: {"schema": {"type": "string"}},
+            YAML: {"schema": {"anyOf": [_SCHEMA, _MANY]}},
         },
     }
 }
@@ -49,7 +50,7 @@ _BODY = {
             "description": "The flow document alone, which an import takes.",
             "content": {
                 "application/json": {"schema": _SCHEMA},
-                YAML: {"schema": {"type": "string"}},
+                YAML: {"schema": _SCHEMA},
             },
         },
         **documented(404),
@@ -68,7 +69,10 @@ async def export_flow(
         document = (await builder.get_flow(slug)).row.draft
     else:
         document = (await builder.get_version(slug, version)).document
-    named = {"Content-Disposition": f'attachment; filename="{slug}.{format}"'}
+    named = {
+        "Content-Disposition": f'attachment; filename="{slug}.{format}"',
+        "X-Content-Type-Options": "nosniff",
+    }
     if format == "yaml":
         text = yaml.safe_dump(document, allow_unicode=True, sort_keys=False)
         return Response(text, media_type=YAML, headers=named)

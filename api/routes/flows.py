@@ -19,7 +19,7 @@ from flowbuilder.api.matching import (
     tagged,
 )
 from flowbuilder.api.plan_schemas import RepairOut
-from flowbuilder.api.problems import documented
+from flowbuilder.api.problem_documents import documented
 from flowbuilder.api.requests import StepBody
 from flowbuilder.api.schemas import (
     FlowList,
@@ -236,10 +236,26 @@ async def publish(builder: Builder, slug: FlowSlug) -> VersionOut:
     return VersionOut.of(await builder.publish(slug))
 
 
-@router.get("/{slug}/versions/{number}", summary="Show a version", responses=documented(404))
-async def get_version(builder: Builder, slug: FlowSlug, number: Number) -> VersionOut:
-    """Return one version with its document."""
-    return VersionOut.of(await builder.get_version(slug, number))
+@router.get(
+    "/{slug}/versions/{number}",
+    summary="Show a version",
+    response_model=VersionOut,
+    responses={304: {"description": "It is the one of `If-None-Match`."}, **documented(404)},
+)
+async def get_version(
+    builder: Builder,
+    slug: FlowSlug,
+    number: Number,
+    response: Response,
+    if_none_match: IfNoneMatch = None,
+) -> VersionOut | Response:
+    """Return one version with its document, which never changes; its `ETag` is its content's."""
+    version = await builder.get_version(slug, number)
+    headers = {"ETag": etag(version.content_hash)}
+    if names(if_none_match, version.content_hash):
+        return Response(status_code=304, headers=headers)
+    response.headers.update(headers)
+    return VersionOut.of(version)
 
 
 @router.post(

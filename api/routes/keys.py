@@ -9,7 +9,7 @@ from fastapi import APIRouter, Depends, Path
 from flowbuilder.api.body import body_schema, json_body
 from flowbuilder.api.dependencies import Caller, Principal, Users, as_uuid
 from flowbuilder.api.identities import KeyList, KeyOut, NewKeyBody, NewKeyOut
-from flowbuilder.api.problems import documented
+from flowbuilder.api.problem_documents import documented
 from flowbuilder.client.roles import Role
 from flowbuilder.executor.records import DEFAULT_WORKSPACE
 

@@ -16,7 +16,7 @@ from flowbuilder.api.memories import (
     PatternList,
     PatternOut,
 )
-from flowbuilder.api.problems import documented
+from flowbuilder.api.problem_documents import documented
 
 router = APIRouter(prefix="/memory", tags=["memory"])
 

@@ -11,13 +11,14 @@ from flowbuilder.api.dependencies import (
     Builder,
     Caller,
     IdempotencyKey,
-    OpenStreams,
     PlanId,
 )
 from flowbuilder.api.events import MEDIA_TYPE, wants_stream
 from flowbuilder.api.plan_schemas import PlanList, PlanOut, PlanSummary
-from flowbuilder.api.plan_streams import early_stream, plan_stream
-from flowbuilder.api.problems import BadRequest, documented, moved
+from flowbuilder.api.plan_streams import PlanStreams
+from flowbuilder.api.problem_documents import documented
+from flowbuilder.api.problems import BadRequest, moved
+from flowbuilder.api.rate_limits import PLANS
 from flowbuilder.api.requests import AcceptBody, PlanBody, bounds
 from flowbuilder.api.schemas import (
     AcceptOut,
@@ -26,12 +27,14 @@ from flowbuilder.api.schemas import (
     VersionOut,
 )
 from flowbuilder.client import FlowBuilder
+from flowbuilder.client.roles import Role
 from flowbuilder.errors import DefinitionError, InvalidValue
 from flowbuilder.plan import Plan
 
 router = APIRouter(prefix="/plans", tags=["plans"])
 
 Wanted = Annotated[PlanBody, Depends(json_body(PlanBody))]
+Streaming = Annotated[PlanStreams, Depends()]
 Acceptance = Annotated[AcceptBody, Depends(optional_json_body(AcceptBody))]
 
 
@@ -47,14 +50,15 @@ Acceptance = Annotated[AcceptBody, Depends(optional_json_body(AcceptBody))]
             "run that goes on meanwhile.",
             "content": {MEDIA_TYPE: {"schema": {"type": "string"}}},
         },
-        **documented(400, 404, 413, 415, 502, 504),
+        **documented(400, 404, 413, 415, 429, 502, 504),
     },
     openapi_extra=body_schema("PlanBody"),
+    dependencies=[PLANS],
 )
 async def create_plan(
     builder: Builder,
     caller: Caller,
-    streams: OpenStreams,
+    streams: Streaming,
     body: Wanted,
     response: Response,
     accept: Annotated[str | None, Header()] = None,
@@ -63,6 +67,7 @@ async def create_plan(
     if wants_stream(accept, None):
         streams.check()
         if body.start is not None:
+            caller.require(Role.MEMBER)  # a key that builds does not run by that
             early = builder.start_early(
                 body.goal,
                 input=body.input,
@@ -70,11 +75,11 @@ async def create_plan(
                 pinned=body.pinned,
                 by=caller.name,
             )
-            return await early_stream(early, builder, streams)
+            return await streams.early(early, builder)
         events = builder.plan_stream(
             body.goal, input=body.input, input_schema=body.input_schema, pinned=body.pinned
         )
-        return await plan_stream(events, streams)
+        return await streams.plan(events)
     if body.start is not None:
         raise BadRequest(
             "`start` goes with a stream: nothing could be told of the run otherwise.",
@@ -125,10 +130,13 @@ async def accept_plan(
     """
     plan = await builder.get_plan(plan_id)
     changes = plan.changes is not None and body.save is False
+    runs = body.run and not (changes and "run" not in body.model_fields_set)
+    if runs:
+        caller.require(Role.MEMBER)  # a key that builds does not run by that
     flow = await _saved(builder, plan, body.save) if body.save is not False else None
     version = VersionOut.of(await builder.accept_edit(plan)) if changes else None
     run: RunOut | None = None
-    if body.run and not (changes and "run" not in body.model_fields_set):
+    if runs:
         try:
             started = await builder.accept_plan(
                 plan_id,

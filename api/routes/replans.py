@@ -7,7 +7,7 @@ from typing import Any, Literal
 from fastapi import APIRouter
 
 from flowbuilder.api.dependencies import Builder, RunId
-from flowbuilder.api.problems import documented
+from flowbuilder.api.problem_documents import documented
 from flowbuilder.api.schemas import Out, Time
 from flowbuilder.client.runs import Run
 

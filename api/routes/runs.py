@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
+from contextlib import nullcontext
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Header, Query, Request, Response
 
-from flowbuilder.api.auth.callers import Principal, while_allowed
+from flowbuilder.api.auth.callers import Principal
 from flowbuilder.api.body import body_schema, json_body, optional_json_body
 from flowbuilder.api.dependencies import (
     Builder,
@@ -17,18 +17,12 @@ from flowbuilder.api.dependencies import (
     RunId,
     as_uuid,
 )
-from flowbuilder.api.events import (
-    MEDIA_TYPE,
-    EventStream,
-    format_event,
-    position,
-    told,
-    wants_stream,
-)
-from flowbuilder.api.problems import documented, moved
+from flowbuilder.api.events import MEDIA_TYPE, wants_stream
+from flowbuilder.api.problem_documents import documented
+from flowbuilder.api.problems import moved
+from flowbuilder.api.rate_limits import planning_of
 from flowbuilder.api.requests import CancelBody, RetryBody, RunBody, StepBody, bounds
 from flowbuilder.api.schemas import (
-    EventOut,
     EventPage,
     RunDetail,
     RunOut,
@@ -39,6 +33,8 @@ from flowbuilder.api.schemas import (
     VersionOut,
 )
 from flowbuilder.api.steering import RetryOut, RetryPlan, WhyOut
+from flowbuilder.api.streams.serving import run_page, run_stream
+from flowbuilder.api.values import slim
 from flowbuilder.client import FlowBuilder, Run
 from flowbuilder.client.planning import require_valid
 from flowbuilder.client.roles import Role
@@ -67,6 +63,7 @@ After = Annotated[int, Query(ge=0, le=9_223_372_036_854_775_807)]
     openapi_extra=body_schema("RunBody"),
 )
 async def start_run(
+    request: Request,
     builder: Builder,
     caller: Caller,
     body: Wanted,
@@ -82,7 +79,8 @@ async def start_run(
     if body.flow is None:
         caller.require(Role.BUILDER)
     try:
-        run = await _start(builder, body, caller, idempotency_key)
+        async with planning_of(request, caller) if body.goal is not None else nullcontext():
+            run = await _start(builder, body, caller, idempotency_key)
     except (DefinitionError, InvalidValue) as error:
         raise moved(error, _place(error, body)) from None
     response.status_code = 201 if run.created else 200
@@ -149,15 +147,22 @@ async def list_runs(
     before = (await builder.get_run(as_uuid(cursor, "run"))).id if cursor is not None else None
     # one more than asked for tells whether there is another page
     runs = await builder.runs(flow=flow, status=status, limit=limit + 1, before=before)
-    items = [RunOut.of(run.row) for run in runs[:limit]]
+    items = [_listed(RunOut.of(run.row)) for run in runs[:limit]]
     return RunPage(items=items, next_cursor=items[-1].id if len(runs) > limit else None)
+
+
+def _listed(run: RunOut) -> RunOut:
+    return slim(run, input=f"{run.id}/values/input", output=f"{run.id}/values/output")
 
 
 @router.get("/{run_id}", summary="Show a run", responses=documented(404))
 async def get_run(builder: Builder, run_id: RunId) -> RunDetail:
     """Return a run with its steps, its output or its error, and what it has cost."""
     run = await builder.get_run(run_id)
-    return RunDetail.with_steps(run.row, await run.steps(), await run.budget())
+    budget, trigger = await run.budget(), await run.trigger()
+    found = RunDetail.with_steps(run.row, await run.steps(), budget, trigger)
+    steps = [slim(one, output=f"{run_id}/values/steps.{one.step_id}") for one in found.steps]
+    return found.model_copy(update={"steps": steps})
 
 
 @router.get("/{run_id}/tasks", summary="List the tasks of a run", responses=documented(404))
@@ -170,7 +175,9 @@ async def list_tasks(
     """Return tasks by id; a mapped step has one for each element."""
     run = await builder.get_run(run_id)
     rows = await run.tasks(limit=limit + 1, after=after)
-    items = [TaskOut.of(row) for row in rows[:limit]]
+    items = [
+        slim(TaskOut.of(row), output=f"{run_id}/values/tasks.{row.id}") for row in rows[:limit]
+    ]
     return TaskPage(items=items, next_after=int(items[-1].id) if len(rows) > limit else None)
 
 
@@ -187,12 +194,13 @@ async def list_tasks(
             "content": {MEDIA_TYPE: {"schema": {"type": "string"}}},
         },
         204: {"description": "The stream has ended and the client has its last event."},
-        **documented(400, 404),
+        **documented(400, 404, 410, 429),
     },
 )
 async def run_events(
     request: Request,
     builder: Builder,
+    caller: Caller,
     streams: OpenStreams,
     run_id: RunId,
     after: Annotated[After, Query(description="Only events with a higher number.")] = 0,
@@ -202,32 +210,17 @@ async def run_events(
         str | None, Header(description="Resume a stream after this event.")
     ] = None,
 ) -> EventPage | Response:
-    """Return events in order, without gaps, from any number on."""
-    run = await builder.get_run(run_id)
+    """Return events in order, without gaps, from any number on.
+
+    A stream says of itself, without a number: `caught_up` when what was there has been sent, and
+    `end` behind the run's last event. One that ends without `end` goes on where it was cut off.
+    """
     if wants_stream(accept, last_event_id):
-        start = position(last_event_id, after, run.row.last_seq)
-        if run.row.status.terminal and start >= run.row.last_seq:
-            # tells a browser that comes back after the last event not to come again
-            return Response(status_code=204)
-        streams.check()
-        return EventStream(told(while_allowed(request, _stream(builder, run_id, start))), streams)
-    rows = await builder.events(run_id, after=after, limit=limit)
-    next_after = rows[-1].seq if rows else after
-    return EventPage(
-        items=[EventOut.model_validate(row.as_json()) for row in rows],
-        next_after=next_after,
-        ended=run.row.status.terminal and next_after >= run.row.last_seq,
-    )
-
-
-async def _stream(builder: FlowBuilder, run_id: str, after: int) -> AsyncGenerator[bytes]:
-    events = builder.follow(run_id, after=after)
-    try:
-        async for event in events:
-            yield format_event(event.seq, event.type, event.as_json())
-    finally:
-        if isinstance(events, AsyncGenerator):
-            await events.aclose()
+        return await run_stream(
+            request, builder, caller, streams, run_id, last_event_id=last_event_id, after=after
+        )
+    run = await builder.get_run(run_id)
+    return await run_page(builder, run.row, after, limit)
 
 
 @router.post(
@@ -270,6 +263,7 @@ async def add_step(builder: Builder, caller: Caller, run_id: RunId, step: NewSte
     """
     policies = step.model_dump(exclude={"id"}, exclude_unset=True)
     run = await builder.get_run(run_id)
+    caller.require(Role.MEMBER)  # a key that builds does not run by that
     return VersionOut.of(await run.add_step(step.id, by=caller.name, **policies))
 
 

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Depends, Path
 from flowbuilder.api.administration import SecretList, SecretOut
 from flowbuilder.api.body import body_schema, json_body
 from flowbuilder.api.dependencies import Builder, Caller
-from flowbuilder.api.problems import documented
+from flowbuilder.api.problem_documents import documented
 from flowbuilder.api.requests import SecretBody
 
 router = APIRouter(prefix="/secrets", tags=["secrets"])

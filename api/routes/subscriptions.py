@@ -9,7 +9,7 @@ from fastapi import APIRouter, Depends, Path, Query, Response
 from flowbuilder.api.administration import SubscriptionList, SubscriptionOut, UnsubscribedOut
 from flowbuilder.api.body import body_schema, json_body
 from flowbuilder.api.dependencies import Builder
-from flowbuilder.api.problems import documented
+from flowbuilder.api.problem_documents import documented
 from flowbuilder.api.requests import SubscriptionBody
 from flowbuilder.client import FlowBuilder
 from flowbuilder.errors import NotFound

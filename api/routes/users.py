@@ -9,7 +9,7 @@ from fastapi import APIRouter, Depends, Path, Response
 from flowbuilder.api.body import body_schema, json_body
 from flowbuilder.api.dependencies import Caller, Users
 from flowbuilder.api.identities import InvitationOut, NewUserBody, UserBody, UserList, UserOut
-from flowbuilder.api.problems import documented
+from flowbuilder.api.problem_documents import documented
 
 router = APIRouter(prefix="/users", tags=["users"])
 

@@ -69,6 +69,7 @@ class RetentionStore(StoreBase):
                 counts.update(answer)
         if not dry_run:
             await self._all(queries.PRUNE_DELIVERIES)
+            await self._all(queries.TRIM_WORKSPACE_LOGS)
         row = await self._one(queries.PRUNE_WORKERS, before, dry_run)
         return Pruned(**counts, workers=row["workers"])
 

@@ -127,6 +127,8 @@ class WorkerStore(LeaseStore):
             next_due_seconds=answer["next_due_seconds"],
             queued=answer["queued"],
             undelivered=answer["undelivered"],
+            schedules=answer["schedules"],
+            notices=answer["notices"],
         )
 
     async def queue_depth(self) -> JsonObject:

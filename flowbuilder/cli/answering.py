@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from rich.markup import escape
-
 from flowbuilder.cli.failures import UsageProblem
 from flowbuilder.cli.output import Printer, shorten
 from flowbuilder.cli.questions import is_interactive, read_line
+from flowbuilder.cli.visible import escape
 from flowbuilder.errors import DefinitionError
 from flowbuilder.plan import Plan, Question
 from flowbuilder.planner.answering import read_text

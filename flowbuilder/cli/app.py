@@ -9,6 +9,9 @@ from typing import Annotated
 
 import typer
 
+from flowbuilder.cli.admission import admission_app, quotas_app
+from flowbuilder.cli.approval_commands import approvals, approve, reject
+from flowbuilder.cli.approval_settings import channels_app, delegations_app
 from flowbuilder.cli.benching import bench
 from flowbuilder.cli.connecting import connections_app
 from flowbuilder.cli.emitting import emit
@@ -16,6 +19,7 @@ from flowbuilder.cli.evaluating import add_commands as add_eval_commands
 from flowbuilder.cli.failures import finish, perform
 from flowbuilder.cli.keys import keys_app
 from flowbuilder.cli.limiting import limits_app
+from flowbuilder.cli.model_app import model_app
 from flowbuilder.cli.options import Options, hoist
 from flowbuilder.cli.planning import Answers, LocalModel, diff, edit, plan
 from flowbuilder.cli.policing import policy_app
@@ -24,7 +28,9 @@ from flowbuilder.cli.secrets import secrets_app
 from flowbuilder.cli.steering import VERBS, RunId
 from flowbuilder.cli.step_adding import add_step
 from flowbuilder.cli.subscribing import subscriptions_app
+from flowbuilder.cli.triggers import triggers_app
 from flowbuilder.cli.users import users_app
+from flowbuilder.cli.watch import watch
 from flowbuilder.cli.workspaces import workspaces_app
 from flowbuilder.limits import Priority
 
@@ -44,17 +50,21 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-model_app = typer.Typer(help="A real language model on this machine.", no_args_is_help=True)
 eval_app = typer.Typer(help="Measure planning and execution.", no_args_is_help=True)
 app.add_typer(model_app, name="model")
 app.add_typer(eval_app, name="eval")
 add_eval_commands(eval_app)
 app.add_typer(subscriptions_app, name="subscriptions")
 app.add_typer(limits_app, name="limits")
+app.add_typer(admission_app, name="admission")
+app.add_typer(quotas_app, name="quotas")
 app.add_typer(memory_app, name="memory")
 app.add_typer(policy_app, name="policy")
+app.add_typer(channels_app, name="approval-channels")
+app.add_typer(delegations_app, name="approval-delegations")
 app.add_typer(connections_app, name="connections")
 app.add_typer(secrets_app, name="secrets")
+app.add_typer(triggers_app, name="triggers")
 app.add_typer(users_app, name="users")
 app.add_typer(workspaces_app, name="workspaces")
 app.add_typer(keys_app, name="keys")
@@ -63,9 +73,6 @@ Input = Annotated[
     str | None,
     typer.Option("--input", "-i", help="The run's input: JSON, @file or @- for standard input."),
 ]
-ApprovalId = Annotated[str, typer.Argument(metavar="APPROVAL", help="Id of an approval.")]
-By = Annotated[str | None, typer.Option("--by", help="Who decides; default: your login name.")]
-Comment = Annotated[str | None, typer.Option("--comment", help="Why, in words.")]
 Limit = Annotated[int, typer.Option("--limit", min=1, max=1000, help="How many at most.")]
 
 
@@ -176,6 +183,7 @@ def run(
 app.command()(plan)
 app.command()(edit)
 app.command()(diff)
+app.command()(watch)
 
 
 @app.command()
@@ -242,52 +250,9 @@ def events(
     perform(context.obj.printer(), reading.events(context.obj, run, follow=follow, after=after))
 
 
-@app.command()
-def approvals(
-    context: typer.Context,
-    run: Annotated[str | None, typer.Option("--run", help="Only of this run.")] = None,
-    every: Annotated[bool, typer.Option("--all", help="Decided ones too.")] = False,
-    limit: Limit = 200,
-) -> None:
-    """List the decisions that people are asked for."""
-    from flowbuilder.cli import deciding
-
-    perform(context.obj.printer(), deciding.approvals(context.obj, run, every=every, limit=limit))
-
-
-@app.command()
-def approve(
-    context: typer.Context,
-    approval: ApprovalId,
-    by: By = None,
-    comment: Comment = None,
-    edits: Annotated[
-        str | None, typer.Option("--edits", help="All arguments, changed: JSON or @file.")
-    ] = None,
-    value: Annotated[
-        str | None, typer.Option("--value", help="The value asked for: JSON or @file.")
-    ] = None,
-) -> None:
-    """Approve, for exactly the arguments shown."""
-    from flowbuilder.cli import deciding
-
-    decision = deciding.Decision(
-        approval_id=approval, approve=True, by=by, comment=comment, edits=edits, value=value
-    )
-    perform(context.obj.printer(), deciding.decide(context.obj, decision))
-
-
-@app.command()
-def reject(
-    context: typer.Context, approval: ApprovalId, by: By = None, comment: Comment = None
-) -> None:
-    """Reject: the step fails."""
-    from flowbuilder.cli import deciding
-
-    decision = deciding.Decision(approval_id=approval, approve=False, by=by, comment=comment)
-    perform(context.obj.printer(), deciding.decide(context.obj, decision))
-
-
+app.command()(approvals)
+app.command()(approve)
+app.command()(reject)
 for _command in VERBS:
     app.command()(_command)
 
@@ -377,27 +342,3 @@ def openapi(context: typer.Context) -> None:
     from flowbuilder.cli import serving
 
     finish(context.obj.printer(), lambda: serving.openapi(context.obj))
-
-
-@model_app.command("fetch")
-def model_fetch(
-    context: typer.Context,
-    file: Annotated[Path | None, typer.Option("--file", help="Take this file.")] = None,
-    url: Annotated[str | None, typer.Option("--url", help="Download from here only.")] = None,
-) -> None:
-    """Fetch the model's weights, checked by their official SHA-256."""
-    from flowbuilder.cli import modelling
-
-    finish(context.obj.printer(), lambda: modelling.fetch(context.obj, file, url))
-
-
-@model_app.command("serve")
-def model_serve(
-    context: typer.Context,
-    host: Annotated[str, typer.Option("--host")] = "127.0.0.1",
-    port: Annotated[int, typer.Option("--port", min=0, max=65535)] = 8081,
-) -> None:
-    """Serve the fetched model as an OpenAI-compatible endpoint."""
-    from flowbuilder.cli import modelling
-
-    finish(context.obj.printer(), lambda: modelling.serve(context.obj, host, port))

@@ -12,9 +12,9 @@ from collections.abc import Callable, Coroutine
 from typing import Any
 
 import typer
-from rich.markup import escape
 
 from flowbuilder.cli.output import Printer
+from flowbuilder.cli.visible import escape
 from flowbuilder.errors import (
     FlowBuilderError,
     InvalidValue,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -38,7 +37,9 @@ class Options:
 
     def settings(self) -> Settings:
         """Read the settings; what the command line says wins. Raises: SettingsError."""
+        from flowbuilder.metrics import TRIGGER
         from flowbuilder.settings import Settings
+        from flowbuilder.telemetry import logs
 
         settings = Settings.load(database_url=self.database_url, data_dir=self.data_dir)
         if self.tools:
@@ -47,7 +48,8 @@ class Options:
             settings = settings.model_copy(update={"tools": list(modules)})
         if settings.tools:
             self._look_here_for_modules()
-        self._log(settings.log_level)
+        logs.configure(settings, debug=self.debug, stream=lambda: sys.stderr)
+        TRIGGER.set("cli")
         return settings
 
     def registry(self) -> ToolRegistry:
@@ -67,11 +69,6 @@ class Options:
 
             settings = with_local_model(self.printer(), settings, self.registry())
         return FlowBuilder.connect(settings=settings, worker=False)
-
-    def _log(self, level: str) -> None:
-        """Log to standard error: our own messages at the set level, of libraries the warnings."""
-        logging.basicConfig(stream=sys.stderr, format="%(levelname)s %(name)s: %(message)s")
-        logging.getLogger("flowbuilder").setLevel("DEBUG" if self.debug else level.upper())
 
     @staticmethod
     def _look_here_for_modules() -> None:

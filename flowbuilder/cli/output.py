@@ -15,9 +15,9 @@ from enum import Enum
 from typing import Any
 
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
+from flowbuilder.cli.visible import escape, visible
 from flowbuilder.types import JsonObject
 
 
@@ -88,12 +88,12 @@ def row_json(row: Any) -> JsonObject:
 
 def to_line(record: Mapping[str, Any]) -> str:
     """Return one line of JSON."""
-    return json.dumps(record, ensure_ascii=False, default=_plain, separators=(",", ":"))
+    return visible(json.dumps(record, ensure_ascii=False, default=_plain, separators=(",", ":")))
 
 
 def to_text(value: Any) -> str:
     """Return indented JSON."""
-    return json.dumps(value, ensure_ascii=False, default=_plain, indent=2)
+    return visible(json.dumps(value, ensure_ascii=False, default=_plain, indent=2))
 
 
 def shorten(value: Any, limit: int = 80) -> str:

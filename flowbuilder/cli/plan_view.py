@@ -2,45 +2,52 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
 from flowbuilder.cli.answering import tell_question
 from flowbuilder.cli.failures import show_problems
 from flowbuilder.cli.output import Printer, shorten
 from flowbuilder.cli.tree_view import tell_parts
+from flowbuilder.cli.visible import escape
+from flowbuilder.client import FlowBuilder
 from flowbuilder.flow import Flow, Step
 from flowbuilder.plan import Plan
-from flowbuilder.review import review
+from flowbuilder.review import Review
 from flowbuilder.tools import ToolRegistry
 
 
-def show_plan(printer: Printer, plan: Plan, registry: ToolRegistry) -> None:
+async def show_plan(builder: FlowBuilder, printer: Printer, plan: Plan) -> None:
     """Print a plan: as a line in JSON mode, otherwise as a table with what there is to know."""
     if printer.as_json:
         printer.line({"type": "plan", "plan": plan.as_json()})
     else:
-        tell_plan(printer, plan, registry)
+        await tell_plan(builder, printer, plan)
 
 
-def show_review(printer: Printer, plan: Plan, registry: ToolRegistry) -> None:
+async def show_review(builder: FlowBuilder, printer: Printer, plan: Plan) -> None:
     """Print the review of a plan: a line in JSON mode, otherwise the plan as people read it."""
     if printer.as_json:
-        printer.line({"type": "review", "review": review(plan, registry).as_json()})
+        found = await builder.review(plan)
+        printer.line({"type": "review", "review": found.as_json()})
     else:
-        tell_plan(printer, plan, registry)
+        await tell_plan(builder, printer, plan)
 
 
-def tell_plan(printer: Printer, plan: Plan, registry: ToolRegistry) -> None:
-    """Print a plan for a person."""
+async def tell_plan(builder: FlowBuilder, printer: Printer, plan: Plan) -> None:
+    """Print a plan for a person, with whom its runs will wait for as policy is now."""
+    _tell_review(printer, plan, await builder.review(plan), builder.tools)
+
+
+def _tell_review(printer: Printer, plan: Plan, found: Review, registry: ToolRegistry) -> None:
     talk = printer.talk
-    found = review(plan, registry)
     talk.print(f"[bold]goal:[/] {escape(plan.goal)}")
     talk.print(f"[bold]planner:[/] {escape(plan.planner)}" + _planner_note(plan))
     talk.print(f"[bold]summary:[/] {escape(found.summary)}")
     if plan.flow is not None:
-        tell_flow(talk, plan.flow, registry)
+        tell_flow(talk, plan.flow, registry, {step.id: step.asks for step in found.steps})
         talk.print(f"[bold]graph:[/]\n{escape(found.tree)}")
     for step in found.steps:
         if step.why is not None:
@@ -54,14 +61,19 @@ def tell_plan(printer: Printer, plan: Plan, registry: ToolRegistry) -> None:
         talk.print("[bold yellow]This plan is uncertain: read it before you run it.[/]")
     for question in plan.questions:
         tell_question(printer, question)
-    show_problems(printer, plan.problems)
+    show_problems(printer, found.problems)
     if found.diff is not None:
         talk.print(f"[bold]against the version before:[/]\n{escape(found.diff.as_text())}")
     talk.print(f"[dim]{escape(_estimate(plan))}[/]")
 
 
-def tell_flow(talk: Console, flow: Flow, registry: ToolRegistry) -> None:
-    """Print the steps of a flow as a table."""
+def tell_flow(
+    talk: Console,
+    flow: Flow,
+    registry: ToolRegistry,
+    asks: Mapping[str, tuple[str, ...] | None] | None = None,
+) -> None:
+    """Print the steps of a flow as a table; `asks`: whom steps wait for, where that is known."""
     made = Table(box=None, header_style="bold", pad_edge=False, title=f"flow {flow.slug}")
     made.title_justify = "left"
     made.title_style = "bold"
@@ -74,7 +86,7 @@ def tell_flow(talk: Console, flow: Flow, registry: ToolRegistry) -> None:
             escape(step.tool),
             escape(_arguments(step)),
             effects_of(step, registry),
-            escape(_approval(step)),
+            escape(_approval(step, _asked(step) if asks is None else asks.get(step.id))),
         )
     talk.print(made)
 
@@ -96,10 +108,14 @@ def _arguments(step: Step) -> str:
     return "\n".join(lines) or "-"
 
 
-def _approval(step: Step) -> str:
-    if step.approval is not None:
-        return "yes: " + (", ".join(step.approval.by) or "anyone")
-    return "asks a person" if step.tool.startswith("human.") else "-"
+def _asked(step: Step) -> tuple[str, ...] | None:
+    return None if step.approval is None else tuple(step.approval.by)
+
+
+def _approval(step: Step, asks: tuple[str, ...] | None) -> str:
+    if step.tool.startswith("human.") and step.approval is None:
+        return "asks a person"
+    return "-" if asks is None else "yes: " + (", ".join(asks) or "anyone")
 
 
 def _planner_note(plan: Plan) -> str:

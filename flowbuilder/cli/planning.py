@@ -115,17 +115,17 @@ async def _plan(
         else:
             made = await make_plan(builder, printer, target, given, pinned=pinned)
         made = await with_answers(builder, printer, made, said)
-        return tell_made(builder, printer, made)
+        return await tell_made(builder, printer, made)
 
 
-def tell_made(builder: FlowBuilder, printer: Printer, made: Plan) -> int:
+async def tell_made(builder: FlowBuilder, printer: Printer, made: Plan) -> int:
     """Show a plan with how it can go on, and return the exit code."""
     from flowbuilder.cli.answering import answer_hint
     from flowbuilder.cli.plan_view import show_plan, show_review
 
-    show_plan(printer, made, builder.tools)
+    await show_plan(builder, printer, made)
     if printer.as_json:
-        show_review(printer, made, builder.tools)
+        await show_review(builder, printer, made)
     if made.questions:
         printer.err.print(f"Answer with: {answer_hint(made)}", markup=False, style="yellow")
         return WAITING
@@ -151,7 +151,7 @@ async def _edit(
             raise UsageProblem("what is to be different?", hint='flowbuilder edit SLUG "words"')
         made = await with_answers(builder, printer, made, said)
         if made.changes is None or not made.valid:
-            return tell_made(builder, printer, made)
+            return await tell_made(builder, printer, made)
         return await _accept(builder, printer, made, yes=yes)
 
 
@@ -160,7 +160,7 @@ async def _accept(builder: FlowBuilder, printer: Printer, made: Plan, *, yes: bo
     from flowbuilder.cli.plan_view import show_plan
     from flowbuilder.cli.questions import confirm, is_interactive
 
-    show_plan(printer, made, builder.tools)
+    await show_plan(builder, printer, made)
     if not yes and not is_interactive():
         printer.err.print(
             f"Nobody is there to agree; nothing was changed.\n"

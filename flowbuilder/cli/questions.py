@@ -10,9 +10,9 @@ import threading
 from contextlib import suppress
 from typing import Any
 
-from rich.markup import escape
-
+from flowbuilder.approving import shown, visible
 from flowbuilder.cli.output import Printer, to_text
+from flowbuilder.cli.visible import escape
 from flowbuilder.executor.records import ApprovalRow
 
 _YES = frozenset({"y", "yes", "ok", "true", "1"})
@@ -120,14 +120,17 @@ def show_approval(printer: Printer, approval: ApprovalRow) -> None:
         f" [dim]{escape(approval.tool)}[/]"
     )
     if approval.message:
-        talk.print(f"  {escape(approval.message)}")
+        talk.print(f"  {escape(visible(approval.message))}")
     if approval.by:
         talk.print(f"  asked of: {escape(', '.join(approval.by))}")
     if approval.args is not None:
         heading = "it will run with" if approval.kind == "gate" else "shown for it"
         talk.print(f"  {heading}:")
         for line in to_text(approval.args).splitlines():
-            talk.print(f"    {escape(line)}")
+            talk.print(f"    {escape(visible(line))}")
+        for odd in shown(approval.args):
+            for mark in odd.marks:
+                talk.print(f"  [bold red]{escape(odd.pointer)}: {escape(mark)}[/]")
     talk.print(f"  [dim]id {approval.id}[/]")
 
 

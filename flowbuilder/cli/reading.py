@@ -104,17 +104,19 @@ async def runs(options: Options, flow: str | None, status: str | None, limit: in
 
 
 async def show(options: Options, run_id: str) -> int:
-    """Show one run; in JSON mode one line `{run, steps, approvals, budget}`."""
+    """Show one run; in JSON mode one line `{run, steps, approvals, budget, trigger}`."""
     printer = options.printer()
     async with options.connect() as builder:
         run = await builder.get_run(run_id)
         steps = [row_json(step) for step in await run.steps()]
         asked = [row_json(row) for row in await run.approvals()]
-        use = await run.budget()
+        use, trigger = await run.budget(), await run.trigger()
     record = row_json(run.row)
     if printer.as_json:
         budget = None if use is None else use.as_json()
-        printer.line({"run": record, "steps": steps, "approvals": asked, "budget": budget})
+        shown: JsonObject = {"run": record, "steps": list(steps), "approvals": list(asked)}
+        started = None if trigger is None else trigger.as_json()
+        printer.line({**shown, "budget": budget, "trigger": started})
         return OK
     for key in (
         "id",
@@ -128,6 +130,10 @@ async def show(options: Options, run_id: str) -> int:
     ):
         if record[key] is not None:
             printer.say(f"{key:12} {record[key]}")
+    if trigger is not None:
+        printer.say(
+            f"{'started by':12} {trigger.kind} {trigger.name} {trigger.detail or ''}".rstrip()
+        )
     if use is not None:
         printer.say(f"{'budget':12} {budget_text(use)}")
     printer.say(f"{'input':12} {to_text(record['input'])}")

@@ -19,8 +19,9 @@ def told_change(data: JsonObject) -> str:
     diff: Any = data.get("diff")
     parts = [f"+ {item['id']} ({item['tool']})" for item in diff["added"]]
     for item in diff["changed"]:
-        tool = item["fields"].get("tool")
-        told = f"{tool['before']} → {tool['after']}" if tool else ", ".join(item["fields"])
+        fields = {field["pointer"].split("/")[1]: field for field in item["fields"]}
+        tool = fields.get("tool")
+        told = f"{tool['old']} → {tool['new']}" if tool else ", ".join(fields)
         parts.append(f"~ {item['id']} ({told})")
     parts += [f"- {item['id']}" for item in diff["removed"]]
     return ", ".join(parts) or "the same steps once more"

@@ -186,7 +186,7 @@ async def _begin_early(
         replan=request.replan,
     ) as early:
         made = await tell_planning(builder, printer, early)
-        show_plan(printer, made, builder.tools)
+        await show_plan(builder, printer, made)
         if made.valid:
             return await early.accept()
     if made.questions:  # what is asked for now would have come too late for what had begun
@@ -214,7 +214,7 @@ async def _begin_plan(
     answered = await with_answers(builder, printer, made, split_answers(request.answers))
     if not shown or answered is not made:
         made = answered
-        show_plan(printer, made, builder.tools)
+        await show_plan(builder, printer, made)
     if made.questions:
         printer.err.print(
             f"The plan asks, and nobody is there to answer; nothing was started.\n"
@@ -259,7 +259,7 @@ async def _agreed(builder: FlowBuilder, printer: Printer, made: Plan, *, yes: bo
     if yes or (made.certain and not is_interactive()):
         return True
     if printer.as_json:
-        tell_plan(printer, made, builder.tools)
+        await tell_plan(builder, printer, made)
     question = "Run this plan?" if made.certain else "This plan is uncertain. Run it all the same?"
     return await confirm(printer, question, default=True if made.certain else None)
 

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Callable
+
 from flowbuilder.cli.failures import FAILED, OK, UsageProblem
 from flowbuilder.cli.options import Options
-from flowbuilder.cli.output import row_json, to_text
+from flowbuilder.cli.output import row_json
 from flowbuilder.doctor import examine
+from flowbuilder.settings import Settings
+from flowbuilder.telemetry import logs
 
 
 def worker(options: Options, concurrency: int | None, replan: bool | None = None) -> int:
@@ -13,17 +18,18 @@ def worker(options: Options, concurrency: int | None, replan: bool | None = None
     from flowbuilder.client.connection import run_worker_process
 
     settings = options.settings()
+    logs.configure(settings, debug=options.debug)
     if concurrency is not None:
         settings = settings.model_copy(update={"concurrency": concurrency})
-    printer = options.printer()
-    printer.err.print("worker: starting", style="dim")
+    say = _teller(options, settings)
+    say("worker: starting")
     text = "worker: stopping, what runs may end; a second signal does not wait for it"
     run_worker_process(
         settings,
         replan=settings.replan if replan is None else replan,
-        stopping=lambda: printer.err.print(text, style="dim"),
+        stopping=lambda: say(text),
     )
-    printer.err.print("worker: stopped", style="dim")
+    say("worker: stopped")
     return OK
 
 
@@ -35,20 +41,28 @@ def serve(options: Options, host: str | None, port: int | None, with_worker: boo
     from flowbuilder.api.server import serve as serve_api
 
     settings = options.settings()
+    logs.configure(settings, debug=options.debug)
     given = {"host": host, "port": port}
     update = {name: value for name, value in given.items() if value is not None}
     settings = settings.model_copy(update=update)
     users = tokens_of(settings) is not None  # refused here, before anything is said
     if with_worker is None:
         with_worker = settings.database_url is None
-    options.printer().err.print(
+    _teller(options, settings)(
         f"serving http://{settings.host}:{settings.port}/api/v1"
         + (" for users who log in" if users else " for whoever is on this machine")
-        + (", running tasks here" if with_worker else ", tasks are left to `flowbuilder worker`"),
-        style="dim",
+        + (", running tasks here" if with_worker else ", tasks are left to `flowbuilder worker`")
     )
     asyncio.run(serve_api(settings, worker=with_worker))
     return OK
+
+
+def _teller(options: Options, settings: Settings) -> Callable[[str], None]:
+    """Return how to tell what happens: where lines are JSON, so is this."""
+    if settings.log_format == "json":
+        return logging.getLogger("flowbuilder.cli").warning
+    printer = options.printer()
+    return lambda text: printer.err.print(text, style="dim")
 
 
 async def mcp(options: Options, with_worker: bool | None) -> int:
@@ -130,9 +144,9 @@ async def doctor(options: Options) -> int:
 def openapi(options: Options) -> int:
     """Print the OpenAPI document; needs no database."""
     from flowbuilder.api.app import create_app
+    from flowbuilder.api.openapi import as_text
 
     # the document is the same for everybody, so nothing has to be set up for users
     settings = options.settings().model_copy(update={"auth": "local", "host": "127.0.0.1"})
-    text = to_text(create_app(settings).openapi())
-    options.printer().out.file.write(text + "\n")
+    options.printer().out.file.write(as_text(create_app(settings).openapi()))
     return OK

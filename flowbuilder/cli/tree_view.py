@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from rich.console import Console
-from rich.markup import escape
 from rich.tree import Tree
 
 from flowbuilder.cli.failures import OK
 from flowbuilder.cli.options import Options
 from flowbuilder.cli.output import shorten, to_text
+from flowbuilder.cli.visible import escape
 from flowbuilder.plan import Plan, SubPlan
 from flowbuilder.tools import ToolRegistry
 

@@ -6,13 +6,12 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rich.markup import escape
-
 from flowbuilder.cli.failures import FAILED, OK, WAITING, show_problems
 from flowbuilder.cli.family import Family
 from flowbuilder.cli.output import Printer, row_json
 from flowbuilder.cli.progress import RunView, error_text
 from flowbuilder.cli.questions import ask_value, confirm, is_interactive, show_approval
+from flowbuilder.cli.visible import escape
 from flowbuilder.client.approvals import is_own, local_user
 from flowbuilder.errors import Conflict, DefinitionError
 from flowbuilder.executor.events import EventRow

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+from flowbuilder.client.coalescing import Shared
 from flowbuilder.client.passwords import Passwords, check_password, is_possible
 from flowbuilder.client.workspaces import KEY_PATTERN, NAME_PATTERN, Workspaces, hash_of, known_name
 from flowbuilder.errors import ExecutionError, InvalidValue, NotFound
@@ -71,6 +72,7 @@ class Accounts(Workspaces):
         self._settings = settings
         self._users = UserStore(database)
         self._passwords = Passwords()
+        self._callers = Shared()
 
     # -- users ------------------------------------------------------------------------------
 
@@ -245,14 +247,21 @@ class Accounts(Workspaces):
         self, session_id: str, user_id: str, workspace: str | None
     ) -> CallerRow | None:
         """Return who is calling by a session that is open now."""
-        return await self._users.caller_of_session(session_id, user_id, workspace)
+        return await self._callers.ask(
+            (session_id, user_id, workspace),
+            lambda: self._users.caller_of_session(session_id, user_id, workspace),
+        )
 
     async def caller_of_key(self, text: str, workspace: str | None) -> CallerRow | None:
         """Return who is calling by a key that counts now."""
         found = KEY_PATTERN.fullmatch(text)
         if found is None:
             return None
-        return await self._users.caller_of_key(found[1], hash_of(text), workspace)
+        prefix, hashed = found[1], hash_of(text)
+        return await self._callers.ask(
+            (prefix, hashed, workspace),
+            lambda: self._users.caller_of_key(prefix, hashed, workspace),
+        )
 
 
 def checked_name(name: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Iterable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from types import TracebackType
@@ -14,6 +15,7 @@ from flowbuilder.client.flows import Flows
 from flowbuilder.client.limits import ToolLimits
 from flowbuilder.client.plans import Plans
 from flowbuilder.client.policies import WorkspacePolicy
+from flowbuilder.client.probing import Probe, probe_port
 from flowbuilder.client.secrets import Secrets
 from flowbuilder.client.session import Session
 from flowbuilder.client.starting import Runs
@@ -27,11 +29,17 @@ from flowbuilder.types import JsonObject
 
 if TYPE_CHECKING:
     from flowbuilder.client.accounts import Accounts
+    from flowbuilder.client.admission import Admission
     from flowbuilder.client.connections import Connections
     from flowbuilder.client.memory import PlanMemory
     from flowbuilder.client.replanning import Replanner
+    from flowbuilder.client.schedules import Schedules
+    from flowbuilder.client.webhooks import Webhooks
+    from flowbuilder.client.workspace_connections import WorkspaceConnections
+    from flowbuilder.client.workspace_log import WorkspaceLog
     from flowbuilder.doctor import Report
     from flowbuilder.executor.database import Database
+    from flowbuilder.executor.readiness import Trouble
     from flowbuilder.executor.worker import Worker
 
 
@@ -61,6 +69,7 @@ class FlowBuilder(Plans, Flows, Runs, Approvals, Emitting):
         self._opened: Session | None = None
         self._closing = AsyncExitStack()
         self._accounts: Accounts | None = None
+        self._probing: Probe | None = None
 
     @classmethod
     def connect(
@@ -127,6 +136,7 @@ class FlowBuilder(Plans, Flows, Runs, Approvals, Emitting):
             self._opened = session
             if wanted:
                 await stack.enter_async_context(self.replanner())
+            await self.look_for_connections()
             self._closing = stack.pop_all()
         return self
 
@@ -193,11 +203,24 @@ class FlowBuilder(Plans, Flows, Runs, Approvals, Emitting):
         return ToolLimits(self._session)
 
     @property
+    def admission(self) -> Admission:
+        """How many runs are let in, and quotas: `set("slug", concurrency=4)`, `usage()`."""
+        from flowbuilder.client.admission import Admission
+
+        return Admission(self._session)
+
+    @property
     def memory(self) -> PlanMemory:
         """What finished runs of plans have taught: `list()`, `get(id)`, `forget(id)` and more."""
         from flowbuilder.client.memory import PlanMemory
 
         return PlanMemory(self._session)
+
+    def workspace_log(self, owner: FlowBuilder | None = None) -> WorkspaceLog:
+        """The events of the whole workspace as one stream; `owner` numbers them for a view."""
+        from flowbuilder.client.workspace_log import WorkspaceLog
+
+        return WorkspaceLog(self._session, (owner or self)._session)
 
     @property
     def policy(self) -> WorkspacePolicy:
@@ -212,15 +235,51 @@ class FlowBuilder(Plans, Flows, Runs, Approvals, Emitting):
         return Connections(self._session)
 
     @property
+    def workspace_connections(self) -> WorkspaceConnections:
+        """Tools that the workspace connects itself: `list()`, `add_openapi(...)`, `remove(...)`."""
+        from flowbuilder.client.workspace_connections import WorkspaceConnections
+
+        return WorkspaceConnections(self._session)
+
+    async def look_for_connections(self, *, at_once: bool = True) -> None:
+        """Take in the tools that the workspace's connections bring by now, for its workers too."""
+        from flowbuilder.client.workspace_connections import equip_workers, offer_connections
+
+        await offer_connections(self._session, at_once=at_once)
+        await equip_workers(self._session)
+
+    @property
     def secrets(self) -> Secrets:
         """Secrets: `set("mail", value, hosts=[...])`, `list()`, `delete(...)`, `rotate_key()`."""
         return Secrets(self._session)
+
+    @property
+    def schedules(self) -> Schedules:
+        """Flows that start by the clock: `add("daily", flow=..., cron=...)`, `why(...)`."""
+        from flowbuilder.client.schedules import Schedules
+
+        return Schedules(self._session)
+
+    @property
+    def webhooks(self) -> Webhooks:
+        """Flows that signed deliveries start: `add("orders", flow=...)`, `rotate(...)` and more."""
+        from flowbuilder.client.webhooks import Webhooks
+
+        return Webhooks(self._session)
 
     # -- workers and health -----------------------------------------------------------------
 
     def worker(self, *, concurrency: int | None = None) -> AbstractAsyncContextManager[Worker]:
         """Return a context in which this process runs tasks."""
         return open_worker(self._session, concurrency=concurrency)
+
+    async def stop_workers(self, grace: float) -> None:
+        """Stop the workers of this process: what runs may end within `grace` seconds.
+
+        All else goes on: what is started from now on is left to other processes.
+        """
+        workers, self._session.workers[:] = list(self._session.workers), []
+        await asyncio.gather(*(worker.stop(grace) for worker in workers))
 
     def replanner(self) -> AbstractAsyncContextManager[Replanner]:
         """Return a context in which this process plans runs anew whose step has failed.
@@ -245,6 +304,30 @@ class FlowBuilder(Plans, Flows, Runs, Approvals, Emitting):
     async def queue_depth(self) -> JsonObject:
         """Return how much is queued, delayed, running and waiting, and for how long."""
         return await self.store.queue_depth()
+
+    async def trouble(self) -> Trouble | None:
+        """Return what keeps this process from taking work, None if nothing does.
+
+        Raises:
+            DatabaseUnavailable: The database does not answer, or not in time.
+        """
+        return await self._probe.trouble()
+
+    async def exposition(self) -> bytes:
+        """Return the metrics of this process and its database in Prometheus' text format."""
+        return await self._probe.exposition()
+
+    def probe_port(
+        self, *, stopping: Callable[[], bool] = lambda: False
+    ) -> AbstractAsyncContextManager[int | None]:
+        """Return a context in which probes and Prometheus are answered on `metrics_port`."""
+        return probe_port(self._session, stopping=stopping)
+
+    @property
+    def _probe(self) -> Probe:
+        if self._probing is None or self._probing.session is not self._session:
+            self._probing = Probe(self._session)
+        return self._probing
 
     async def doctor(self) -> Report:
         """Return what is configured, reachable and wrong, and how to mend it."""

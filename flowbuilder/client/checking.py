@@ -8,13 +8,15 @@ from enum import StrEnum
 from typing import Any, TypeAlias, TypeVar, cast
 
 from flowbuilder.client.session import Session
-from flowbuilder.errors import DefinitionError, InvalidValue, Problem, Severity
+from flowbuilder.errors import InvalidValue, Problem, Severity
+from flowbuilder.fitting import fitting_input as fitting_input
+from flowbuilder.fitting import limits_of as limits_of
+from flowbuilder.fitting import require_fit as require_fit
 from flowbuilder.flow import Flow
-from flowbuilder.schemas import quick_check, value_problems, with_defaults
 from flowbuilder.settings import Settings
 from flowbuilder.strictjson import DOCUMENT_LIMITS, Limits, check, load_document
 from flowbuilder.tools import ToolRegistry
-from flowbuilder.types import JsonObject, JsonSchema, JsonValue, parse_duration
+from flowbuilder.types import JsonObject, parse_duration
 from flowbuilder.validation import Validation, validate
 
 Document: TypeAlias = Flow | Mapping[str, Any]
@@ -23,8 +25,6 @@ State = TypeVar("State", bound=StrEnum)
 LONGEST_KEY = 255
 #: Longer names of people are none.
 LONGEST_ACTOR = 200
-#: Findings about one value beyond which more would not help.
-MOST_PROBLEMS = 50
 #: The tool that starts a child run.
 CHILD_TOOL = "flow.run"
 
@@ -110,23 +110,6 @@ async def _known_flows(session: Session, document: JsonObject) -> frozenset[str]
     return frozenset({*stored, str(document.get("flow"))})
 
 
-def fitting_input(input: JsonValue, schema: JsonSchema, settings: Settings) -> JsonValue:
-    """Return a run's input with the schema's defaults; None is `{}` where null does not fit.
-
-    Raises:
-        DefinitionError: It does not fit (input_invalid), with a pointer for each finding.
-        InvalidValue: It is no JSON value.
-    """
-    if input is None and value_problems(schema, None, code="", pointer=""):
-        input = {}
-    return _checked(with_defaults(schema, input), schema, settings, "the input", "input_invalid")
-
-
-def require_fit(value: JsonValue, schema: JsonSchema, settings: Settings, what: str) -> JsonValue:
-    """Return a value that fits a schema. Raises: DefinitionError (value_invalid), InvalidValue."""
-    return _checked(value, schema, settings, what, "value_invalid")
-
-
 def known_state(kind: type[State], name: State | str) -> State:
     """Return the state of this name. Raises: InvalidValue (status_unknown)."""
     try:
@@ -186,22 +169,3 @@ def check_doer(by: str | None, what: str) -> None:
         except InvalidValue as error:
             raise InvalidValue(error.message, pointer="/by", code="value_refused") from None
     check_actor(by, what)
-
-
-def limits_of(settings: Settings) -> Limits:
-    """Return the bounds of a single value."""
-    return Limits(depth=settings.max_json_depth, bytes=settings.max_value_bytes)
-
-
-def _checked(
-    value: JsonValue, schema: JsonSchema, settings: Settings, what: str, code: str
-) -> JsonValue:
-    clean = check(value, limits=limits_of(settings))
-    if quick_check(schema)(clean):
-        return clean
-    problems = value_problems(schema, clean, code=code, pointer="")[:MOST_PROBLEMS]
-    if problems:
-        raise DefinitionError(
-            f"{what} does not fit: {problems[0].message}", problems=problems, code=code
-        )
-    return clean

@@ -9,6 +9,7 @@ from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from flowbuilder.client.probing import observed, probe_port
 from flowbuilder.client.session import Session
 from flowbuilder.client.stopping import stop_signals
 from flowbuilder.executor.database import Database
@@ -18,6 +19,7 @@ from flowbuilder.executor.records import DEFAULT_WORKSPACE
 from flowbuilder.executor.store import Store
 from flowbuilder.secrecy.sources import SecretSource
 from flowbuilder.settings import Settings
+from flowbuilder.telemetry import tracing
 from flowbuilder.tools import Tool, ToolRegistry, tool
 
 if TYPE_CHECKING:
@@ -81,6 +83,7 @@ async def open_session(
     database = await stack.enter_async_context(
         await Database.open(server.dsn, size=settings.pool_size, direct=server.direct)
     )
+    tracing.configure(settings)
     await migrate(database)
     workspace = await _workspace_id(database, workspace)
     notifications = await stack.enter_async_context(
@@ -91,7 +94,7 @@ async def open_session(
         from flowbuilder.client.connections import mcp_tools
 
         found = found.merged(await mcp_tools(store, settings))
-    return Session(
+    session = Session(
         settings=settings,
         registry=found,
         store=store,
@@ -99,6 +102,8 @@ async def open_session(
         embedded=server.embedded,
         server_answers=server.answers,
     )
+    await stack.enter_async_context(observed(session))
+    return session
 
 
 async def _workspace_id(database: Database, workspace: str) -> str:
@@ -129,13 +134,15 @@ async def open_worker(session: Session, *, concurrency: int | None = None) -> As
         settings,
         notifications=session.notifications,
         secret_sources=sources,
+        ends=session.ends_observed,
     )
     async with worker:
         session.workers.append(worker)
         try:
             yield worker
         finally:
-            session.workers.remove(worker)
+            if worker in session.workers:
+                session.workers.remove(worker)
             if not await asyncio.to_thread(session.server_answers):
                 # Nothing can be reported any more: do not wait for connections either.
                 await session.store.database.close()
@@ -170,7 +177,13 @@ async def _work_until_signal(
     async with AsyncExitStack() as stack:
         stack.enter_context(stop_signals(lambda: loop.call_soon_threadsafe(stop.set)))
         session = await open_session(stack, settings, workspace=DEFAULT_WORKSPACE)
+        # opened first and closed last: probes are answered while what runs may still end
+        port = probe_port(session, stopping=stop.is_set, working=True)
+        await stack.enter_async_context(port)
         await stack.enter_async_context(open_worker(session))
+        from flowbuilder.client.workspace_connections import keep_equipped
+
+        await stack.enter_async_context(keep_equipped(session))
         if replan:
             await stack.enter_async_context(_replanner(session))
         # What starting has made lives as long as the process. Left to itself, the first full

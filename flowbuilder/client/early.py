@@ -21,11 +21,11 @@ from flowbuilder.client.budgets import spent_on
 from flowbuilder.client.checking import check_actor, fitting_input, time_limit
 from flowbuilder.client.drafts import checked
 from flowbuilder.client.editing import Desk
-from flowbuilder.client.execution import Start
 from flowbuilder.client.planning import plan_request, require_valid, stream_plan
 from flowbuilder.client.remembering import note
 from flowbuilder.client.runs import Run
 from flowbuilder.client.session import Session
+from flowbuilder.client.start import Start, run_limit
 from flowbuilder.client.subflows import publish_parts
 from flowbuilder.errors import (
     Conflict,
@@ -36,6 +36,7 @@ from flowbuilder.errors import (
 )
 from flowbuilder.executor.records import VersionRow
 from flowbuilder.flow import Flow, Step
+from flowbuilder.metrics import RUNS_STARTED, TRIGGER
 from flowbuilder.plan import Plan
 from flowbuilder.planner.arrivals import Arrivals
 from flowbuilder.planner.base import PlanEvent, Planner, PlanRequest
@@ -230,7 +231,7 @@ class EarlyStart:
         flow = await checked(session, self._arrivals.document([step]))
         version = await session.store.register_version(flow, session.registry, origin="dynamic")
         self._version = version
-        limit = execution.run_limit(start, flow, session.settings)
+        limit = run_limit(start, flow, session.settings)
         run_id, created = await session.store.start_held_run(
             version.id,
             fitting_input(self._goal.input, flow.input, session.settings),
@@ -242,6 +243,7 @@ class EarlyStart:
             actor=start.by,
             terms=start.terms(session.settings),
         )
+        RUNS_STARTED.add(created, TRIGGER.get())
         self._tell(run_id)
         return Run(session, await session.store.get_run(run_id), created=created)
 

@@ -10,6 +10,7 @@ from typing import Any, cast
 from flowbuilder.client import drafts
 from flowbuilder.client.checking import limits_of
 from flowbuilder.client.planning import make_plan, require_valid, store_whole
+from flowbuilder.client.policies import policies_in_force, with_refusals
 from flowbuilder.client.session import Session
 from flowbuilder.diff import same
 from flowbuilder.errors import Conflict, FlowBuilderError, PlanningError
@@ -38,6 +39,7 @@ class Desk:
             DefinitionError, PlanningError: As `planner.answering.answered`.
         """
         session = self.session
+        policies = await policies_in_force(session)
         made = answered(
             plan,
             answers,
@@ -45,8 +47,9 @@ class Desk:
             id=str(uuid.uuid4()),
             limits=limits_of(session.settings),
             flows=await self._flows(),
+            policies=policies,
         )
-        made = replace(made, desk=self)
+        made = replace(with_refusals(made, session.registry, policies), desk=self)
         await store_whole(session, made, [_started(made), completed(made)])
         return made
 
@@ -72,6 +75,7 @@ class Desk:
             flows=tuple(await self._flows()),
             plan=plan,
             changes=plan.changes,
+            policies=await policies_in_force(self.session),
         )
         async for event in self._edited(request):
             yield event
@@ -94,6 +98,7 @@ class Desk:
             registry=self.session.registry,
             flows=tuple(await self._flows()),
             changes=row.slug,
+            policies=await policies_in_force(self.session),
         )
         async for event in self._edited(request):
             yield event
@@ -142,6 +147,7 @@ class Desk:
         except FlowBuilderError as error:
             yield failed(error)
             raise
+        made = with_refusals(made, request.registry, request.policies)
         plan = replace(made, desk=self)
         for event in (*_steps_added(plan), completed(plan)):
             seen.append(event)

@@ -3,48 +3,40 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
-from datetime import timedelta
+from dataclasses import replace
 from typing import Any, TypeVar
-
-import orjson
 
 from flowbuilder.budget import Spending
 from flowbuilder.client import drafts
-from flowbuilder.client.budgets import Bounds, budget_of, check_planning, spent_on
+from flowbuilder.client.batching import parts_of
+from flowbuilder.client.budgets import Bounds, spent_on
 from flowbuilder.client.checking import (
     Document,
     check_doer,
     checked_key,
     fitting_input,
     parse_document,
-    time_limit,
 )
 from flowbuilder.client.functions import with_function_tools
 from flowbuilder.client.planning import plan_from_json, require_valid
 from flowbuilder.client.remembering import note
 from flowbuilder.client.runs import Run
 from flowbuilder.client.session import Head, Session
+from flowbuilder.client.start import Start, run_limit
 from flowbuilder.client.subflows import publish_parts
 from flowbuilder.errors import Conflict, InvalidValue, NotFound
 from flowbuilder.executor.records import RunRow, Started, VersionRow
 from flowbuilder.executor.states import RunStatus
-from flowbuilder.executor.terms import Terms
 from flowbuilder.flow import Flow
 from flowbuilder.limits import Priority
 from flowbuilder.plan import Plan
-from flowbuilder.settings import Settings
 from flowbuilder.strictjson import dumps
 from flowbuilder.tools import ToolRegistry
 from flowbuilder.types import JsonObject, JsonValue
 
 Given = TypeVar("Given")
-#: Runs of one bulk start that begin in one transaction.
-STARTED_AT_ONCE = 500
-#: Bytes of their inputs, from which on there are no more: a statement has its time.
-BYTES_AT_ONCE = 8 * 1_048_576
 
 
 async def execute(
@@ -210,59 +202,16 @@ async def execute_dynamic(
 ) -> Run:
     """Start a run of a graph whose steps may be functions of this process."""
     document = await document_of(session, flow)
-    if functions:
-        document, registry, owner = await with_function_tools(session, document, functions)
-        found = await _register_unsaved(session, document, registry, owner)
-    else:
-        found = await _register_unsaved(session, document)
     start = Start(timeout=timeout, by=by, priority=priority, budget=budget, replan=replan)
-    [run] = await start_all(session, Head.of(found), [input], [idempotency_key], start)
+    if not functions:
+        found = await _register_unsaved(session, document)
+        [run] = await start_all(session, Head.of(found), [input], [idempotency_key], start)
+        return run
+    async with with_function_tools(session, document, functions) as given:
+        found = await _register_unsaved(session, given.document, given.registry, given.owner)
+        [run] = await start_all(session, Head.of(found), [input], [idempotency_key], start)
+        given.run_id = run.id
     return run
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Start:
-    """What all runs of one start have in common."""
-
-    timeout: str | float | None = None
-    by: str | None = None
-    plan_id: str | None = None
-    exact: bool = False
-    """Whether an idempotency key means this very version, or any of the same flow."""
-    priority: Priority | str | int = Priority.NORMAL
-    budget: Bounds = None
-    spent: Spending | None = None
-    """What planning has cost, which the budget is charged with."""
-    replan: bool | None = None
-    """Whether the rest may be planned anew when a step fails; None: as the settings say."""
-
-    def terms(self, settings: Settings) -> Terms:
-        """Return what holds for the runs.
-
-        Raises:
-            InvalidValue: `priority_unknown`, `budget_invalid`, `replan_invalid`.
-            Conflict: Planning alone has cost too much (budget_exceeded).
-        """
-        budget = budget_of(self.budget, settings)
-        check_planning(budget, self.spent)
-        return Terms(
-            budget=budget,
-            spent=self.spent,
-            max_replans=settings.max_replans if _wanted(self.replan, settings) else 0,
-            replan_seconds=settings.replan_timeout.total_seconds(),
-            priority=Priority.read(self.priority),
-            max_elements=settings.max_elements,
-            max_tasks=settings.max_tasks,
-            max_open_runs=settings.max_open_runs,
-        )
-
-
-def _wanted(replan: object, settings: Settings) -> bool:
-    if replan is None:
-        return settings.replan
-    if not isinstance(replan, bool):
-        raise InvalidValue("replan is true or false", pointer="/replan", code="replan_invalid")
-    return replan
 
 
 async def start_all(
@@ -289,20 +238,24 @@ async def start_all(
     # A map may end its run while that starts, and nobody is told.
     heard = not any(step.for_each is not None for step in flow.steps)
     runs: list[Run] = []
-    for part in _batches(given):
+    for part in parts_of(given):
         batch, batch_keys = given[part], checked[part]
         begun = time.monotonic()
-        started = await session.start_runs(
-            head.version.id,
-            batch,
-            timeout_seconds=limit.total_seconds(),
-            idempotency_keys=batch_keys,
-            plan_id=start.plan_id,
-            actor=start.by,
-            exact=start.exact,
-            draft_at=head.draft_at,
-            terms=terms,
-        )
+        options: dict[str, Any] = {
+            "timeout_seconds": limit.total_seconds(),
+            "plan_id": start.plan_id,
+            "actor": start.by,
+            "exact": start.exact,
+            "draft_at": head.draft_at,
+            "terms": terms,
+        }
+        if len(inputs) == 1:
+            [one], [key] = batch, batch_keys
+            started = await session.start_run(head.version.id, one, key=key, **options)
+        else:
+            started = await session.start_runs(
+                head.version.id, batch, idempotency_keys=batch_keys, **options
+            )
         for (run_id, created), value, key in zip(started.runs, batch, batch_keys, strict=True):
             row = (
                 await session.store.get_run(run_id)
@@ -313,27 +266,6 @@ async def start_all(
                 Run(session, row, created=created, begun=begun if created and heard else None)
             )
     return runs
-
-
-def _batches(inputs: Sequence[JsonValue]) -> Iterator[slice]:
-    """Yield which inputs start together: as many as one statement takes in good time."""
-    first = size = 0
-    for place, value in enumerate(inputs):
-        size += len(orjson.dumps(value))
-        if place - first + 1 == STARTED_AT_ONCE or size >= BYTES_AT_ONCE:
-            yield slice(first, place + 1)
-            first, size = place + 1, 0
-    if first < len(inputs):
-        yield slice(first, len(inputs))
-
-
-def run_limit(start: Start, flow: Flow, settings: Settings) -> timedelta:
-    """Return how long a run may take. Raises: InvalidValue (timeout_invalid)."""
-    limit = time_limit(start.timeout) or flow.timeout or settings.run_timeout
-    budget = budget_of(start.budget, settings)
-    if budget is None or budget.seconds is None:
-        return limit
-    return timedelta(seconds=min(limit.total_seconds(), budget.seconds))
 
 
 def _new_row(

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from typing import Any
 
 from flowbuilder.client import appending
 from flowbuilder.client.checking import CHILD_TOOL, check_document
 from flowbuilder.client.drafts import refused
-from flowbuilder.client.functions import with_function_tools
+from flowbuilder.client.functions import WithFunctions, with_function_tools
 from flowbuilder.client.policies import policies_in_force
 from flowbuilder.client.session import Session
 from flowbuilder.errors import Conflict, InvalidTransition, InvalidValue, Problem, Severity
@@ -85,14 +86,21 @@ async def add_checked_step(
 async def _add_once(
     session: Session, run_id: str, step: JsonObject, function: Function | None, by: str | None
 ) -> VersionRow:
-    async with session.draft_lock(f"run {run_id}"):
+    async with session.draft_lock(f"run {run_id}"), AsyncExitStack() as stack:
         run = await session.store.get_run(run_id)
         if run.status.terminal:
             raise InvalidTransition(f"cannot add a step to a run that is {run.status.value}")
         base = await session.store.get_version_by_id(run.version_id)
         known = session.growing.pop(run_id, None)
         fits = known if known is not None and known.version_id == base.id else None
-        grown = await _grown(session, base.document, step, function, fits)
+        given = None
+        if function is not None:
+            longer, name = _with_step(base.document, step), str(step.get("id"))
+            given = await stack.enter_async_context(
+                with_function_tools(session, longer, {name: function})
+            )
+            given.run_id = run_id
+        grown = await _grown(session, base.document, step, given, fits)
         version = await session.store.grow_run(
             run_id,
             base=base.id,
@@ -104,7 +112,7 @@ async def _add_once(
                 grown.registry,
                 places=grown_places(base, str(step.get("id"))),
             ),
-            owner=grown.owner,
+            owner=None if given is None else given.owner,
             actor=by,
         )
         if grown.growing is not None:
@@ -134,7 +142,6 @@ class _Grown:
     document: JsonObject
     """As stored, but for the last step."""
     registry: ToolRegistry
-    owner: str | None
     growing: GrowingFlow | None
     """By which a further step can be judged by itself; None when others have problems here."""
 
@@ -143,7 +150,7 @@ async def _grown(
     session: Session,
     document: JsonObject,
     step: JsonObject,
-    function: Function | None,
+    given: WithFunctions | None,
     known: KnownRun | None,
 ) -> _Grown:
     """Return the flow with the step, which is valid and has the approval that policy asks for.
@@ -154,26 +161,23 @@ async def _grown(
         DefinitionError: With every problem of the step.
     """
     listed: Any = document.get("steps")
-    longer: JsonObject = {**document, "steps": [*listed, step]}
-    registry, owner = session.registry, None
-    if function is not None:
-        name = str(step.get("id"))
-        longer, registry, owner = await with_function_tools(session, longer, {name: function})
-        longer = {**longer, "steps": [*listed, _last(longer)]}  # only the new one is meant
-    growing = _judged_alone(known, step) if function is None else None
+    longer, registry = _with_step(document, step), session.registry
+    if given is not None:
+        registry = given.registry
+        longer = _with_step(document, _last(given.document))  # only the new one is meant
+    growing = _judged_alone(known, step) if given is None else None
     if growing is None:
         found = await check_document(session, longer, registry=registry)
         problems = _of_the_step(found.problems, len(listed))
         if any(problem.severity is Severity.ERROR for problem in problems):
             raise refused(problems)
-        if found.flow is not None and function is None:
+        if found.flow is not None and given is None:
             growing = appending.growing_flow(session, found.flow)
     flow, _ = apply_policy(Flow.model_validate(longer), registry, await policies_in_force(session))
     return _Grown(
         flow=flow,
         document={**longer, "steps": [*listed, _last(flow.document())]},
         registry=registry,
-        owner=owner,
         growing=growing,
     )
 
@@ -186,6 +190,11 @@ def _judged_alone(known: KnownRun | None, step: JsonObject) -> GrowingFlow | Non
     if known is None or str(step.get("tool")).partition("@")[0] == CHILD_TOOL:
         return None
     return known.flow if known.flow.add(step) is not None else None
+
+
+def _with_step(document: JsonObject, step: JsonValue) -> JsonObject:
+    listed: Any = document.get("steps")
+    return {**document, "steps": [*listed, step]}
 
 
 def _last(document: JsonObject) -> JsonValue:

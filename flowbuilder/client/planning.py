@@ -11,6 +11,7 @@ from typing import Any, cast
 from flowbuilder.client.budgets import with_estimate
 from flowbuilder.client.checking import limits_of
 from flowbuilder.client.couse import learn_co_use
+from flowbuilder.client.plan_watching import watched
 from flowbuilder.client.policies import policed, policies_in_force
 from flowbuilder.client.session import Session
 from flowbuilder.costs import Estimate
@@ -20,6 +21,7 @@ from flowbuilder.plan import LONGEST_GOAL, Plan, PlanDesk, PlanStatus, Question,
 from flowbuilder.planner.base import PlanEvent, Planner, PlanRequest
 from flowbuilder.planner.question_types import with_types
 from flowbuilder.schemas import schema_problems
+from flowbuilder.secrecy import REDACTOR
 from flowbuilder.settings import Settings
 from flowbuilder.strictjson import DOCUMENT_LIMITS, Limits, check
 from flowbuilder.types import JsonObject, JsonSchema, JsonValue
@@ -109,9 +111,10 @@ async def stream_plan(
     Raises:
         PlanningError, ModelError: No plan came out; nothing is stored.
     """
+    await session.store.count_plan()
     seen: list[PlanEvent] = []
-    async for told in planner.stream(request):
-        event = policed(told, request.registry, request.policies)
+    async for told in watched(planner, request):
+        event = policed(_silent(told), request.registry, request.policies)
         if event.plan is not None:
             plan = replace(with_types(event.plan, session.registry), desk=desk)
             event = replace(event, plan=plan, data={**event.data, "plan": plan.as_json()})
@@ -120,6 +123,20 @@ async def stream_plan(
         if event.plan is not None:
             await store_whole(session, event.plan, seen)
         yield event
+
+
+def _silent(event: PlanEvent) -> PlanEvent:
+    """Return a planner's event without any secret that this process knows, whoever told it."""
+    data = cast(JsonObject, REDACTOR.json(event.data))
+    if event.plan is None or data == event.data:
+        return replace(event, data=data) if data != event.data else event
+    shown = cast(JsonObject, REDACTOR.json(event.plan.as_json()))
+    try:
+        return replace(event, data=data, plan=plan_from_json(shown, desk=event.plan.desk))
+    except ValueError:
+        raise PlanningError(
+            "the plan names a step or a tool by a secret", code="plan_invalid"
+        ) from None
 
 
 async def make_plan(events: AsyncIterator[PlanEvent]) -> Plan:

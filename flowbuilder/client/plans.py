@@ -10,8 +10,10 @@ from flowbuilder.client.arguments import check_page
 from flowbuilder.client.budgets import Bounds
 from flowbuilder.client.checking import Document
 from flowbuilder.client.editing import Desk
+from flowbuilder.client.policies import policies_in_force
 from flowbuilder.client.runs import Run
 from flowbuilder.client.session import Connected
+from flowbuilder.client.start import Start
 from flowbuilder.client.subflows import publish_parts
 from flowbuilder.costs import Estimate
 from flowbuilder.executor.records import PlanRow, VersionRow
@@ -19,6 +21,7 @@ from flowbuilder.flow import Flow
 from flowbuilder.limits import Priority
 from flowbuilder.plan import Plan
 from flowbuilder.planner.base import PlanEvent, Planner
+from flowbuilder.review import Review, review
 from flowbuilder.types import JsonSchema, JsonValue
 
 if TYPE_CHECKING:
@@ -167,9 +170,7 @@ class Plans(Connected):
         """
         from flowbuilder.client.early import EarlyStart, Goal
 
-        start = execution.Start(
-            timeout=timeout, by=by, priority=priority, budget=budget, replan=replan
-        )
+        start = Start(timeout=timeout, by=by, priority=priority, budget=budget, replan=replan)
         wanted = Goal(text=goal, input=input, input_schema=input_schema, pinned=pinned, start=start)
         return EarlyStart(self._session, self.planner, wanted)
 
@@ -194,6 +195,18 @@ class Plans(Connected):
         """Return a stored plan. Raises: NotFound (plan_not_found)."""
         row = await self._session.store.get_plan(plan_id)
         return planning.plan_from_json(row.document, desk=self._desk)
+
+    async def review(self, plan: Plan | str) -> Review:
+        """Return what there is to know about a plan before it is accepted.
+
+        Whom its runs will wait for is said by the policies that hold in the workspace now.
+
+        Raises:
+            NotFound: There is no such plan.
+        """
+        found = plan if isinstance(plan, Plan) else await self.get_plan(plan)
+        policies = await policies_in_force(self._session, fresh=True)
+        return review(found, self._session.registry, policies)
 
     async def publish_plan(self, plan: Plan | str) -> Flow:
         """Store the flows of a plan's parts and return the plan's own flow, which calls them.

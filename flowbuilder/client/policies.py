@@ -16,15 +16,16 @@ from flowbuilder.planner.base import PlanEvent
 from flowbuilder.policy import (
     DEFAULT_POLICY,
     Action,
+    Decision,
     Facts,
     Policies,
     Policy,
-    apply_policy,
     decide,
     policies_of,
     policy_problems,
     read_policy,
 )
+from flowbuilder.policy.plans import asking_flow
 from flowbuilder.tools import ToolRegistry
 from flowbuilder.types import JsonObject
 
@@ -159,44 +160,33 @@ def _policed(plan: Plan, registry: ToolRegistry, policies: Policies) -> Plan:
         plan = replace(plan, children=tuple(replace(child, plan=part) for child, part in pairs))
     if plan.flow is None:
         return plan
-    flow, notes = _asking(plan, registry, policies)
+    flow, notes = asking_flow(plan, plan.flow, registry, policies)
+    if notes:
+        plan = replace(plan, flow=flow, notes=(*plan.notes, *notes))
+    return with_refusals(plan, registry, policies)
+
+
+def with_refusals(plan: Plan, registry: ToolRegistry, policies: Policies) -> Plan:
+    """Return a plan with an error for each step that policy refuses, whoever agrees."""
+    if plan.flow is None:
+        return plan
     known = {(item.code, item.pointer) for item in plan.problems}
     refused = tuple(
         item
-        for item in policy_problems(flow, registry, policies, planned=True)
+        for item in policy_problems(plan.flow, registry, policies, planned=plan.changes is None)
         if item.severity is Severity.ERROR and (item.code, item.pointer) not in known
     )
-    if not notes and not refused:
+    if not refused:
         return plan
-    return replace(
-        plan,
-        flow=flow,
-        notes=(*plan.notes, *notes),
-        problems=(*plan.problems, *refused),
-        certain=plan.certain and not refused,
-    )
+    return replace(plan, problems=(*plan.problems, *refused), certain=False)
 
 
-def _asking(plan: Plan, registry: ToolRegistry, policies: Policies) -> tuple[Flow, list[str]]:
-    """Return a plan's flow with approvals; calls of its parts ask nobody, as these do inside."""
-    assert plan.flow is not None
-    flow, notes = apply_policy(plan.flow, registry, policies)
-    parts = {child.step for child in plan.children}
-    if not parts or not notes:
-        return flow, list(notes)
-    steps = [
-        given if given.id in parts else asking
-        for given, asking in zip(plan.flow.steps, flow.steps, strict=True)
-    ]
-    told = [note for note in notes if not any(f" {name} " in note for name in parts)]
-    return flow.model_copy(update={"steps": steps}), told
-
-
-async def check_edits(session: Session, tool: str, edits: JsonObject) -> None:
-    """Refuse edited arguments that no agreement could bring about.
+async def check_edits(session: Session, tool: str, edits: JsonObject) -> Decision:
+    """Return what policy says of edited arguments; refuse those that no agreement brings about.
 
     Raises:
         DefinitionError: `policy_refused`.
+        InvalidValue: The tool is not loaded (edits_not_possible).
     """
     found = session.registry.get(tool)
     if found is None:
@@ -206,6 +196,7 @@ async def check_edits(session: Session, tool: str, edits: JsonObject) -> None:
     if said.action is Action.REFUSE:
         raise DefinitionError(f"policy refuses the edited arguments: {said.reason}",
                               code="policy_refused")  # fmt: skip
+    return said
 
 
 def _moment(session: Session) -> float:

@@ -8,6 +8,7 @@ from typing import Any, cast
 from flowbuilder.client.budgets import spent_on
 from flowbuilder.client.policies import policies_in_force
 from flowbuilder.client.session import Session
+from flowbuilder.diff import diff_flows
 from flowbuilder.errors import (
     Conflict,
     DefinitionError,
@@ -27,7 +28,6 @@ from flowbuilder.planner.replanning import (
     FailedStep,
     RePlanner,
     ReplanRequest,
-    difference,
     edited,
     guarded,
     judged,
@@ -168,7 +168,7 @@ class Repair:
 
     def _registry(self, registry: ToolRegistry) -> ToolRegistry:
         """Return the tools with those that were made of functions of this process."""
-        return ToolRegistry([*registry, *self._session.functions.values()])
+        return ToolRegistry([*registry, *self._session.functions])
 
 
 def _lost() -> Lost:
@@ -228,7 +228,7 @@ def _told(
     request: ReplanRequest, edit: Edit, document: JsonObject, planner: str, notes: list[str]
 ) -> JsonObject:
     """Return what the run's stream is told of a new plan."""
-    shown = difference(request.steps, document)
+    shown = diff_flows(request.document, document, renames=False).as_json()
     listed: Any = document["steps"]
     standing = {*request.started, *request.waiting}
     added: list[JsonValue] = [

@@ -10,7 +10,7 @@ from flowbuilder.client.session import Session
 from flowbuilder.errors import InvalidValue
 from flowbuilder.executor.retrying import Retried, StepAgain
 from flowbuilder.executor.states import StepStatus
-from flowbuilder.tools import HARMLESS, Effects, Tool
+from flowbuilder.tools import HARMLESS, Effects
 from flowbuilder.types import JsonObject, JsonValue
 
 
@@ -85,13 +85,8 @@ def retrying_of(session: Session, found: Retried) -> Retrying:
 
 
 def _repeat(session: Session, step: StepAgain) -> list[Repeat]:
-    tool = session.registry.get(step.tool) or _function(session, step.tool)
+    tool = session.registry.get(step.tool) or session.functions.named(step.tool)
     if not step.started or (tool is not None and tool.effects in HARMLESS):
         return []
     effects = None if tool is None else tool.effects
     return [Repeat(step=step.step, tool=step.tool, effects=effects, status=step.status)]
-
-
-def _function(session: Session, name: str) -> Tool | None:
-    """Return the tool that was made of a function of this process."""
-    return next((tool for tool in session.functions.values() if tool.ref == name), None)

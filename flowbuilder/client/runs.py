@@ -14,12 +14,14 @@ from flowbuilder.client.checking import check_doer
 from flowbuilder.client.drafts import step_document
 from flowbuilder.client.families import read_tree
 from flowbuilder.client.session import Session
+from flowbuilder.client.tasks import TaskDetail, read_task
 from flowbuilder.errors import RunCancelled, RunFailed, WaitTimeout
 from flowbuilder.executor.diagnosis import Why
 from flowbuilder.executor.events import EventRow
 from flowbuilder.executor.records import ApprovalRow, RunRow, StepRow, TaskRow, VersionRow
 from flowbuilder.executor.states import RunStatus
 from flowbuilder.executor.store.replanning import ReplanRow
+from flowbuilder.executor.triggers import RunTrigger
 from flowbuilder.flow import Flow
 from flowbuilder.types import JsonObject, JsonValue
 
@@ -72,6 +74,14 @@ class Run:
         check_page(limit, after)
         return await self._session.store.run_tasks(self.id, limit=limit, after=after)
 
+    async def step_output(self, step_id: str) -> JsonValue:
+        """Return what a step has given. Raises: NotFound (`value_not_found`)."""
+        return await self._session.store.step_output(self.id, step_id)
+
+    async def task(self, task_id: int) -> TaskDetail:
+        """Return a task with its arguments and every attempt. Raises: NotFound."""
+        return await read_task(self._session, self.id, task_id)
+
     async def approvals(self) -> list[ApprovalRow]:
         """Return every approval that the run has asked for, decided or not."""
         return await self._session.store.approvals(status=None, run_id=self.id)
@@ -87,6 +97,10 @@ class Run:
     async def budget(self) -> BudgetUse | None:
         """Return the run's budget and what is spent of it, with its family; None without one."""
         return await self._session.store.run_budget(self.id)
+
+    async def trigger(self) -> RunTrigger | None:
+        """Return the webhook, schedule or changed file that has started the run; else None."""
+        return await self._session.store.run_trigger(self.id)
 
     async def events(self, after: int = 0) -> AsyncIterator[EventRow]:
         """Yield the events with a number greater than `after`, up to the terminal one.
@@ -243,6 +257,7 @@ class Run:
             by=by,
         )
         row = await self._session.store.get_run(str(found.run_id))
+        self._session.functions.retried(self.id, row.id)
         await self._session.announce_run(row.id)
         said = retrying.retrying_of(self._session, found)
         return RetriedRun(self._session, row, created=found.created, said=said)

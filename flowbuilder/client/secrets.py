@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from flowbuilder.client.checking import check_actor
 from flowbuilder.client.session import Session
+from flowbuilder.client.webhooks import wrap_webhook_secrets
 from flowbuilder.errors import Conflict, InvalidValue, NotFound, SettingsError
 from flowbuilder.executor.store.secrets import SecretRow
 from flowbuilder.secrecy import REDACTOR, Binding, check_binding, check_name
@@ -155,7 +156,7 @@ class Secrets:
             for row in rows:
                 again = wrap_again(row.envelope, row.place, keys)
                 wrapped += await self._session.store.wrap_secret(row.place, again)
-        return wrapped
+        return wrapped + await wrap_webhook_secrets(self._session.store, keys)
 
 
 def _check_description(text: object) -> None:

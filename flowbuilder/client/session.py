@@ -5,25 +5,31 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Hashable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 from weakref import WeakValueDictionary
 
-from flowbuilder.client.arguments import check_page
+from flowbuilder.client.batching import StartBatches
 from flowbuilder.client.ends import Ends
 from flowbuilder.client.feed import Feed
+from flowbuilder.client.following import follow_pages
+from flowbuilder.client.functions import HeldFunctions
 from flowbuilder.errors import DatabaseUnavailable, ExecutionError, NotFound
 from flowbuilder.executor.events import EventRow
 from flowbuilder.executor.notifications import Notifications
+from flowbuilder.executor.observed import Ends as ObservedEnds
+from flowbuilder.executor.observed import tell_decision
 from flowbuilder.executor.records import ApprovalRow, Room, RunRow, Started, VersionRow
 from flowbuilder.executor.store import Store
 from flowbuilder.flow import Flow
+from flowbuilder.metrics import RUNS_STARTED, TRIGGER
 from flowbuilder.policy import Policies
 from flowbuilder.settings import Settings
-from flowbuilder.tools import Tool, ToolRegistry
+from flowbuilder.tools import ToolRegistry
 from flowbuilder.types import JsonValue
 
 if TYPE_CHECKING:
@@ -36,8 +42,6 @@ T = TypeVar("T")
 
 #: How long who follows a stream waits for a database that cannot be reached.
 AWAY_SECONDS = 30.0
-#: Events read in one go.
-PAGE = 500
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -69,9 +73,12 @@ class Session:
         embedded: bool,
         server_answers: Callable[[], bool] = lambda: True,
         feed: Feed | None = None,
+        ends: ObservedEnds | None = None,
     ) -> None:
         self.settings = settings
         self.registry = registry
+        self.shared_registry = registry
+        """The tools that every workspace has: without those of this one's own connections."""
         self.store = store
         self.notifications = notifications
         self.embedded = embedded
@@ -80,8 +87,8 @@ class Session:
         """False: the embedded server is dead and does not come back. Blocks for some seconds."""
         self.workers: list[Worker] = []
         """The workers inside this process, oldest first."""
-        self.functions: dict[tuple[str, str, Hashable], Tool] = {}
-        """Functions given as steps, made into tools: by worker, step and function."""
+        self.functions = HeldFunctions()
+        """Functions given as steps, made into tools."""
         self.heads: dict[str, Head] = {}
         """What flows ran as last, by slug: the database says whether it still holds."""
         self.drafts: dict[str, KnownDraft] = {}
@@ -90,8 +97,16 @@ class Session:
         """What is known of the flows of runs that steps were added to, by run id."""
         self.known_policies: tuple[float, Policies] | None = None
         """The policies as they were read last, and when."""
+        self.connected_mark: object = (None, None)
+        """What the store said when the workspace's connections were read last, and when."""
+        self.connected_at = float("-inf")
+        self.equipped_mark: object = (None, None)
+        """The same for the workers of this process, of all workspaces' connections."""
         self.feed = feed or Feed(notifications)
+        self.ends_observed = ends or ObservedEnds(store)
+        """Counts runs that have ended, where somebody wants to know."""
         self._ends = Ends(store.ended_runs)
+        self._starts = StartBatches()
         self._draft_locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     def within(self, workspace: str, database: Database) -> Session:
@@ -102,12 +117,13 @@ class Session:
         """
         return Session(
             settings=self.settings,
-            registry=self.registry,
+            registry=self.shared_registry,
             store=Store(database, workspace=workspace),
             notifications=self.notifications.for_workspace(workspace),
             embedded=self.embedded,
             server_answers=self.server_answers,
             feed=self.feed,
+            ends=self.ends_observed,
         )
 
     def draft_lock(self, slug: str) -> asyncio.Lock:
@@ -124,25 +140,14 @@ class Session:
             NotFound: There is no run or plan of this id.
             InvalidValue: `after` is no number (page_invalid).
         """
-        check_page(0, after)
-        if not isinstance(stream, str):
-            raise NotFound(f"there is no run {str(stream)[:80]}", code="run_not_found")
-        seen = after
-        with self.feed.watch(stream) as signal:
-            while True:
-                signal.clear()
-                page = await self._patiently(
-                    partial(self.store.events, stream, after=seen, limit=PAGE)
-                )
+        async with aclosing(follow_pages(self, stream, after=after)) as pages:
+            async for page in pages:
                 for event in page:
-                    seen = event.seq
                     yield event
-                    if event.terminal:
-                        return
-                if not page and await self._ended(stream, seen):
-                    return
-                if len(page) < PAGE:
-                    await signal.wait(self.settings.poll_interval.total_seconds())
+
+    async def events_after(self, stream: str, after: int, limit: int) -> list[EventRow]:
+        """Read events; a database that is away for a while is waited for."""
+        return await self.patiently(partial(self.store.events, stream, after=after, limit=limit))
 
     async def end_of(self, run_id: str, *, begun: float | None = None) -> RunRow:
         """Wait for the end of a run and return its row.
@@ -159,12 +164,12 @@ class Session:
                 await signal.wait(poll)
             while True:
                 signal.clear()
-                row = await self._patiently(partial(self._ends.row, run_id))
+                row = await self.patiently(partial(self._ends.row, run_id))
                 if row is not None:
                     return row
                 await signal.wait(poll)
 
-    async def _patiently(self, read: Callable[[], Awaitable[T]]) -> T:
+    async def patiently(self, read: Callable[[], Awaitable[T]]) -> T:
         """Read something; a database that is away for a while is waited for."""
         give_up = time.monotonic() + AWAY_SECONDS
         while True:
@@ -175,7 +180,7 @@ class Session:
                     raise
                 await asyncio.sleep(random.uniform(0.1, 0.5))
 
-    async def _ended(self, stream: str, seen: int) -> bool:
+    async def has_ended(self, stream: str, seen: int) -> bool:
         """Whether a stream has nothing more to come after `seen`."""
         try:
             run = await self.store.get_run(stream)
@@ -183,6 +188,21 @@ class Session:
             await self.store.get_plan(stream)  # a plan is stored with all of its events
             return True
         return run.status.terminal and run.last_seq <= seen
+
+    async def start_run(
+        self, version_id: str, input: JsonValue, *, key: str | None, **options: Any
+    ) -> Started:
+        """Start one run, together with others that are asked for at the same time."""
+
+        async def send(inputs: Sequence[JsonValue], keys: Sequence[str | None]) -> Started:
+            return await self.start_runs(version_id, inputs, idempotency_keys=keys, **options)
+
+        kind = (version_id, *options.items())
+        try:
+            hash(kind)
+        except TypeError:  # terms of one's own
+            return await send([input], [key])
+        return await self._starts.start(kind, input, key, send)
 
     async def start_runs(
         self, version_id: str, inputs: Sequence[JsonValue], **options: Any
@@ -194,6 +214,7 @@ class Session:
 
         worker = self.workers[0] if self.workers else None
         started = await (start(None) if worker is None else worker.lend_room(start))
+        RUNS_STARTED.add(sum(created for _, created in started.runs), TRIGGER.get())
         begun = dict.fromkeys(task.run_id for task in started.tasks)
         self.notifications.signal(
             begun, going_on=begun, ready=started.queued, backlog=worker is not None
@@ -202,10 +223,12 @@ class Session:
 
     async def announce_run(self, run_id: str) -> None:
         """Tell those who watch the run, and workers that wait for something to do."""
+        self.ends_observed.note([run_id])
         await self.notifications.announce([run_id], ready=True)
 
     async def announce_approval(self, approval: ApprovalRow) -> None:
         """Tell those who watch approvals and the run that a decision was given."""
+        await tell_decision(self.store, approval)
         await self.announce_run(approval.run_id)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -11,6 +11,7 @@ from flowbuilder.client.arguments import check_page, known_id
 from flowbuilder.client.budgets import Bounds
 from flowbuilder.client.checking import Document, known_state
 from flowbuilder.client.flows import FlowHandle
+from flowbuilder.client.following import at_once, follow_pages
 from flowbuilder.client.runs import RetriedRun, Run
 from flowbuilder.client.session import Connected
 from flowbuilder.errors import InvalidValue
@@ -239,3 +240,9 @@ class Runs(Connected):
     def follow(self, stream: str, *, after: int = 0) -> AsyncIterator[EventRow]:
         """Yield a run's or a plan's events up to the terminal one, as they come."""
         return self._session.follow(stream, after=after)
+
+    def follow_pages(
+        self, stream: str, *, after: int = 0, pause: Callable[[], float] = at_once
+    ) -> AsyncGenerator[list[EventRow]]:
+        """Yield the same events by pages, read at least `pause()` seconds apart."""
+        return follow_pages(self._session, stream, after=after, pause=pause)

@@ -59,4 +59,5 @@ class Tenants:
             if len(self._views) > MOST_VIEWS:
                 self._views.popitem(last=False)
         self._views.move_to_end(workspace)
+        await view.look_for_connections(at_once=False)
         return view

@@ -76,7 +76,8 @@ def _check_headers(headers: dict[str, str]) -> None:
             raise Fail(f"{name[:80]!r} is no header name", code="http_invalid")
         if name.lower() in _HOP_HEADERS:
             raise Fail(f"the header {name} is set by the client itself", code="http_invalid")
-        if not value.isascii() or not (value.isprintable() or "\t" in value) or len(value) > 8192:
+        plain = value.isascii() and value.replace("\t", "").isprintable()
+        if not plain or len(value) > 8192:
             raise Fail(f"the value of header {name} is not plain ASCII text", code="http_invalid")
 
 
@@ -113,11 +114,11 @@ def _next_hop(
     except httpx.InvalidURL as error:
         raise EgressRefused(f"the redirect leads to no URL: {error}") from None
     if request.url.scheme == "https" and target.scheme == "http":
-        raise EgressRefused("a redirect from https to http is not followed")
+        raise EgressRefused("a redirect from https to http is not followed", kind="redirect")
     keeps_method = status in (307, 308) or request.method in ("GET", "HEAD")
     same_origin = _origin(request.url) == _origin(target)
     if keeps_method and request.content and not same_origin:
-        raise EgressRefused("a redirect would send the body to another origin")
+        raise EgressRefused("a redirect would send the body to another origin", kind="redirect")
     dropped = {"host", "content-length"} | (set() if keeps_method else {"content-type"})
     headers = {
         name: value
@@ -145,6 +146,8 @@ async def _read(response: httpx.Response, max_bytes: int) -> bytes:
             body += piece
             if len(body) > max_bytes:
                 raise Fail(f"the answer is larger than {max_bytes} bytes", code="http_too_large")
+    if isinstance(unpack, _Inflater) and unpack.is_cut_short:
+        raise Fail("the packed body ends in the middle", code="http_encoding")
     return bytes(body)
 
 
@@ -163,9 +166,16 @@ class _Inflater:
     def __init__(self, *, raw_allowed: bool) -> None:
         self._stream = zlib.decompressobj(zlib.MAX_WBITS | 32)  # gzip or zlib, by its header
         self._raw_allowed = raw_allowed
+        self._begun = False
+
+    @property
+    def is_cut_short(self) -> bool:
+        """Whether something came, but not its end."""
+        return self._begun and not self._stream.eof
 
     def __call__(self, chunk: bytes) -> Any:
         waiting = chunk
+        self._begun = self._begun or bool(chunk)
         while waiting:
             try:
                 piece = self._stream.decompress(waiting, _CHUNK)

@@ -14,10 +14,10 @@ from flowbuilder.tools.contract import (
     Retry,
     Secrets,
     Tool,
-    Wait,
 )
 from flowbuilder.tools.declaration import tool
 from flowbuilder.tools.registry import ToolRegistry, import_tools
+from flowbuilder.tools.waits import Wait
 
 __all__ = [
     "HARMLESS",

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from flowbuilder.errors import DefinitionError, InvalidValue
@@ -44,7 +44,7 @@ def check_arguments(tool: Tool, args: JsonObject) -> None:
     """
     checks = _checks_of(tool)
     if not checks.arguments_fit(args):
-        _refuse(checks.arguments.iter_errors(args), "argument_invalid", tool)
+        _refuse(checks.arguments, args, "argument_invalid", tool)
 
 
 def bind(tool: Tool, args: JsonObject, context: Context) -> Callable[[], Any]:
@@ -92,7 +92,7 @@ def check_output(tool: Tool, value: Any, *, limits: Limits = DEFAULT_LIMITS) -> 
         ) from None
     checks = _checks_of(tool)
     if not checks.output_fits(checked):
-        _refuse(checks.output.iter_errors(checked), "output_invalid", tool)
+        _refuse(checks.output, checked, "output_invalid", tool)
     return checked
 
 
@@ -129,10 +129,16 @@ def _context_parameter(tool: Tool) -> str | None:
     return None
 
 
-def _refuse(errors: Iterable[ValidationError], code: str, tool: Tool) -> None:
+def _refuse(checks: Validator, value: JsonValue, code: str, tool: Tool) -> None:
     from jsonschema.exceptions import best_match
 
-    error = best_match(errors)
+    from flowbuilder.schemas import bounded
+
+    try:
+        error = best_match(bounded(checks).iter_errors(value))
+    except RecursionError as problem:
+        why = f"{tool_label(tool.name)}: the schema cannot be applied: {type(problem).__name__}"
+        raise InvalidValue(why, code=code) from None
     if error is None:
         return
     pointer = pointer_to(error.absolute_path)

@@ -11,8 +11,9 @@ from typing import Any, overload
 from flowbuilder.costs import CostHint
 from flowbuilder.errors import DefinitionError
 from flowbuilder.limits import Rate
-from flowbuilder.tools.contract import Context, Effects, Handler, Tool, Wait
+from flowbuilder.tools.contract import Context, Effects, Handler, Tool
 from flowbuilder.tools.schema import describe_function
+from flowbuilder.tools.waits import Wait
 from flowbuilder.types import JsonSchema, parse_duration
 
 

@@ -18,7 +18,7 @@ from jsonschema.exceptions import ValidationError
 from flowbuilder.errors import Fix, Problem
 from flowbuilder.flow import Step
 from flowbuilder.schemapaths import listed
-from flowbuilder.schemas import Hit, path_of, validator
+from flowbuilder.schemas import Hit, bounded, path_of, validator
 from flowbuilder.strictjson import escape
 from flowbuilder.tools import Tool
 from flowbuilder.tools.labels import tool_label
@@ -107,7 +107,7 @@ def _literal_problems(
 ) -> list[Problem]:
     holes = sorted(hole.pointer.removeprefix(pointer) for hole in reading.holes)
     problems: list[Problem] = []
-    errors = validator(facts.tool.input_schema).iter_errors(step.args)
+    errors = bounded(validator(facts.tool.input_schema)).iter_errors(step.args)
     try:
         for error in islice(
             (error for error in errors if not _is_about_hole(error, holes)), _MOST_FINDINGS

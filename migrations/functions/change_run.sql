@@ -24,6 +24,9 @@ begin
         perform flowbuilder.end_run(p_run, 'cancelled', null, null, p_actor, p_reason);
         return;
     end if;
+    if flowbuilder.change_waiting(v_run, p_verb, p_actor, p_reason) then
+        return;
+    end if;
     perform flowbuilder.begin_runs(array[p_run]);
     update flowbuilder.runs
     set status = case p_verb when 'pause' then 'paused' else 'running' end

@@ -12,6 +12,8 @@ begin
     delete from flowbuilder.run_steps s where s.run_id = any (p_runs);
     delete from flowbuilder.spendings s where s.run_id = any (p_runs);
     delete from flowbuilder.replans p where p.run_id = any (p_runs);
+    delete from flowbuilder.observed_runs o where o.run_id = any (p_runs);
+    delete from flowbuilder.run_triggers t where t.run_id = any (p_runs);
     with gone as (
         delete from flowbuilder.runs r where r.id = any (p_runs)
         returning coalesce(r.grown_from, r.version_id) as version_id, r.version

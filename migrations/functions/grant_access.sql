@@ -31,7 +31,8 @@ begin
         order by c.relname
     loop
         continue when v_table.name in ('users', 'members', 'sessions', 'refresh_tokens',
-            'invitations', 'api_keys', 'login_buckets');
+            'approval_links', 'approval_notices',
+            'invitations', 'api_keys', 'login_buckets', 'observed_runs', 'rate_buckets', 'tallies');
         v_new := null;
         if v_table.name = 'subscribers' then  -- those of nobody get the events of all
             v_table.rule := '(workspace_id is null or ' || v_table.rule || ')';
@@ -50,8 +51,8 @@ begin
         end if;
         v_rights := case
             when v_table.name in ('clock', 'migrations', 'queue_gaps', 'tool_limits', 'watch', 'workers',
-                'workspaces', 'subscribers') then 'select'
-            when v_table.name = 'audit_log' then 'select, insert'
+                'worker_holds', 'workspaces', 'subscribers', 'schedule_switch') then 'select'
+            when v_table.name in ('audit_log', 'approval_acts') then 'select, insert'
             when v_table.name = 'deliveries' then 'insert'
             when v_table.rule is not null or v_table.name in ('limit_slots', 'slot_uses',
                 'slot_news', 'suspects') then 'select, insert, update, delete' end;

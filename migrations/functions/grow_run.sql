@@ -15,6 +15,7 @@ declare
     v_open    integer;
     v_good    integer;
     v_verdict text;
+    v_waits   boolean;  -- to be let in: nothing begins
     v_place   flowbuilder.place := (p_run, (p_rows -> 0 ->> 'position')::integer);
 begin
     v_run := flowbuilder.open_run(p_workspace, p_run, 'add a step to');
@@ -22,7 +23,10 @@ begin
         perform flowbuilder.refuse('conflict', 'run_changed', 'the run has grown meanwhile');
     end if;
     v_now := flowbuilder.now();
-    perform flowbuilder.begin_runs(array[p_run]);
+    v_waits := flowbuilder.is_waiting(p_run);
+    if not v_waits then
+        perform flowbuilder.begin_runs(array[p_run]);
+    end if;
     perform flowbuilder.withdraw_finish(p_run);
     v_version := flowbuilder.grow_version(v_run, p_document, p_hash, p_rows, p_owner);
     select * into v_node from flowbuilder.version_steps
@@ -31,7 +35,11 @@ begin
            count(*) filter (where s.status = 'completed') into v_open, v_good
     from flowbuilder.run_steps s where s.run_id = p_run and s.position = any (v_node.depends_on);
     v_verdict := flowbuilder.step_verdict(v_node, v_open, v_good);
-    if v_verdict = 'starts' and v_node.for_each is not null and not v_node.has_when then
+    if v_waits then
+        v_verdict := null;
+        v_open := cardinality(v_node.depends_on);
+        v_good := 0;
+    elsif v_verdict = 'starts' and v_node.for_each is not null and not v_node.has_when then
         v_verdict := 'opens';
     end if;
     insert into flowbuilder.run_steps (run_id, position, step_id, node_id, status, remaining_deps,
@@ -40,7 +48,7 @@ begin
         case when k.starts then 'running' else 'pending' end, v_open, v_good,
         case when k.starts then 1 end, case when k.starts then 1 end,
         case when k.starts then v_now end
-    from (select v_verdict = 'starts' as starts) k;
+    from (select (v_verdict = 'starts') is true as starts) k;
     perform flowbuilder.append_events(array[(p_run, 'step_added', v_node.step_id, null, null,
         json_build_object('workflow_id', p_run, 'step_name', v_node.step_id,
             'step', p_document -> 'steps' -> -1, 'version_id', v_version.id)

@@ -24,6 +24,10 @@ begin
     if v_row.kind = 'emit_event' then
         return jsonb_build_object('touched', flowbuilder.emit_held_event(v_row.payload));
     end if;
+    if v_row.kind = 'admit_runs' then
+        return jsonb_build_object('touched', to_jsonb(flowbuilder.admit_runs(
+            (v_row.payload ->> 'workspace_id')::uuid)));
+    end if;
     v_touched := flowbuilder.lock_runs(array[v_row.run_id]);
     if v_row.kind = 'over_budget' then
         perform flowbuilder.stop_over_budget(

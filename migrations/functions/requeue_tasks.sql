@@ -26,6 +26,7 @@ begin
     if v_back is not null then
         perform flowbuilder.send_tasks(v_back);
         perform flowbuilder.free_slots(v_back);
+        insert into flowbuilder.tallies values ('leases_expired', cardinality(v_back));
     end if;
     if v_events is not null then
         perform flowbuilder.append_events(v_events);

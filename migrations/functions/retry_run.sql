@@ -42,10 +42,12 @@ begin
         select from flowbuilder.run_steps s
         join flowbuilder.version_steps v on v.id = s.node_id
         where s.run_id = p_run and s.position = any (v_again)
-          and v.owner_id is not null and flowbuilder.is_gone(v.owner_id)) then
+          and v.owner_id is not null and (flowbuilder.is_gone(v.owner_id) or not exists (
+              select from flowbuilder.workers w where w.id = v.owner_id and v.tool = any (w.tools)))) then
         perform flowbuilder.refuse('conflict', 'function_gone',
-            'a function of this run lived in a process that is gone: execute the graph anew');
+            'a function of this run is not held by a process any more: execute the graph anew');
     elsif v_known.id is null and not p_dry then
+        perform flowbuilder.require_active_workspace(p_workspace);
         v_new := flowbuilder.open_retry(v_old, v_again, p_from,
             coalesce(make_interval(secs => p_deadline_seconds),
                      v_old.deadline_at - v_old.created_at  -- without its time for undoing

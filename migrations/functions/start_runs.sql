@@ -29,6 +29,8 @@ declare
     v_deadline timestamptz := v_now + make_interval(secs => p_deadline_seconds);
     v_tools    text[] := case when p_free > 0 then flowbuilder.greet_worker(p_worker) end;
     v_runs     uuid[] := flowbuilder.new_ids(cardinality(p_inputs), v_now);
+    v_gated    boolean := case when p_parent.id is null
+                            then flowbuilder.is_gated(p_workspace, v_version.slug) end;
     v_watched  boolean;
     v_made     uuid[];
     v_all      boolean;
@@ -62,13 +64,19 @@ begin
         v_runs := flowbuilder.runs_of_keys(v_version, v_runs, p_inputs, p_keys, p_exact);
     end if;
     if v_made is not null then
+        if p_parent.id is null then
+            perform flowbuilder.require_active_workspace(p_workspace);
+        end if;
         if p_terms ? 'budget' then
             perform flowbuilder.grant_budgets(v_made, p_terms -> 'budget');
             p_free := 0;  -- starts are counted where work is claimed
         end if;
         perform flowbuilder.bound_open_runs(p_workspace, cardinality(v_made), v_terms.max_open_runs);
-        v_leased := flowbuilder.open_runs(p_version, v_made, v_now, p_worker, v_tools, p_free,
-            make_interval(secs => p_lease_seconds));
+        if v_gated is not null then
+            perform flowbuilder.pass_gate(p_workspace, p_version, v_made, v_gated);
+        end if;
+        v_leased := case when v_gated is not true then flowbuilder.open_runs(p_version, v_made,
+            v_now, p_worker, v_tools, p_free, make_interval(secs => p_lease_seconds)) end;
     end if;
     return json_build_object(
         'runs', (select json_agg(json_build_array(g.id, v_all or coalesce(g.id = any (v_made), false))

@@ -14,7 +14,7 @@ begin
             when 'time' then case when w.seconds is not null then v_now
                 + make_interval(secs => least(w.seconds, 316224000)) end
             when 'approval' then v_now + make_interval(secs => least(
-                coalesce(w.deadline_seconds, 86400), 316224000))
+                coalesce(w.deadline_seconds, 86400), 2592000))
             when 'event' then case when length(w.key) <= 500 and length(w.name) <= 100
                     and w.name ~ '^[A-Za-z0-9][A-Za-z0-9._:/-]*$' then v_now
                 + make_interval(secs => least(coalesce(w.timeout_seconds, 86400), 316224000)) end

@@ -9,6 +9,9 @@ begin
     if flowbuilder.has_budgets() then
         update flowbuilder.run_budgets b set open = false where b.run_id = any (p_runs) and b.open;
     end if;
+    if exists (select from flowbuilder.admissions) then
+        perform flowbuilder.leave_gate(p_runs);
+    end if;
     insert into flowbuilder.outbox (kind, run_id, task_id, payload, created_at)
     select 'child_ended', r.parent_run_id, r.parent_task_id, json_build_object(
                'child_run_id', r.id, 'status', r.status, 'output', r.output, 'error', r.error),

@@ -21,7 +21,8 @@ begin
                  || flowbuilder.sweep_leases(p_worker, p_limit)
                  || flowbuilder.wake_tasks(p_limit)
                  || flowbuilder.sweep_orphans(p_limit)
-                 || flowbuilder.sweep_slots(p_limit);
+                 || flowbuilder.sweep_slots(p_limit)
+                 || flowbuilder.sweep_gates(p_limit);
     perform flowbuilder.forget_suspects(p_limit);
     return jsonb_build_object(
         'touched', to_jsonb(array(select distinct t from unnest(v_touched) t)),
@@ -29,6 +30,11 @@ begin
         'outbox', exists (select from flowbuilder.outbox),
         'queued', flowbuilder.is_queued(flowbuilder.now()),
         'undelivered', exists (select from flowbuilder.deliveries),
+        'schedules', exists (select from flowbuilder.schedules s where s.next_at <= flowbuilder.now()),
+        'notices', exists (select from flowbuilder.approval_notices n
+                           where n.status = 'waiting' and n.next_at <= flowbuilder.now())
+                   or exists (select from flowbuilder.approvals a where a.status = 'pending'
+                              and a.escalate_at <= flowbuilder.now()),
         'next_due_seconds', (
             select case when min(d.at) is not null
                    then greatest(extract(epoch from min(d.at) - flowbuilder.now()), 0) end
@@ -42,9 +48,15 @@ begin
                 (select s.wake_at from flowbuilder.limit_slots s
                  where s.waiting and s.wake_at is not null order by s.wake_at limit 1)
                 union all
+                (select g.wake_at from flowbuilder.gates g
+                 where g.wake_at is not null order by g.wake_at limit 1)
+                union all
                 (select r.deadline_at from flowbuilder.runs r  -- ended runs may stand before it
                  where r.watched and r.deadline_at < flowbuilder.now() + '10 minutes'
                  order by r.deadline_at limit 1)
+                union all
+                (select s.next_at from flowbuilder.schedules s  -- those that are due are looked at anyway
+                 where s.next_at > flowbuilder.now() order by s.next_at limit 1)
                 union all
                 (select '-infinity' where v_more)) d));
 end

@@ -67,6 +67,8 @@ begin
         where v_run.finished_at is null and (v_run.status <> 'paused' or t.code in (
             'leased', 'worker_silent', 'approval', 'time', 'child_run', 'waiting'))
         union all
+        select a.* from flowbuilder.why_admission(v_run, v_now) a
+        union all
         select s.code, s.step, null, null, null, s.details from flowbuilder.why_steps(p_run) s
         where v_run.finished_at is null
     )

@@ -4,6 +4,7 @@ returns setof jsonb
 language sql stable set search_path = ''
 as $$
     select jsonb_build_object('id', w.id, 'slug', w.slug, 'created_at', w.created_at,
+        'archived_at', w.archived_at,
         'members', (select count(*) from flowbuilder.members n where n.workspace_id = w.id),
         'roles', coalesce(to_jsonb(m.roles), '[]'))
     from flowbuilder.workspaces w

@@ -34,12 +34,17 @@ PUBLIC = {
     "GET /healthz",
     "GET /readyz",
     "GET /openapi.json",
+    "GET /metrics",
     "POST /api/v1/auth/token",
     "GET /api/v1/auth/invitation",
     "POST /api/v1/auth/invitation",
+    "POST /hooks/{hook}",
+    "GET /approve/{token}",
+    "POST /approve/{token}",
 }
 #: What members, who build nothing, may change all the same.
 MEMBERS_CHANGE = {
+    "POST /api/v1/approvals/{approval_id}/comments",
     "POST /api/v1/events",
     "POST /api/v1/runs",
     "POST /api/v1/runs/{run_id}/cancel",

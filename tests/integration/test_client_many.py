@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from flowbuilder import FlowBuilder, NotFound, Settings, tool
-from flowbuilder.client import execution
+from flowbuilder.client import batching
 from flowbuilder.types import JsonValue
 from tests.support.traffic import traffic
 from tests.support.waiting import eventually
@@ -41,7 +41,7 @@ async def fb(dsn: str, tmp_path: Path) -> AsyncIterator[FlowBuilder]:
 async def test_large_inputs_start_in_statements_of_a_bounded_size(
     fb: FlowBuilder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(execution, "BYTES_AT_ONCE", 50_000)
+    monkeypatch.setattr(batching, "BYTES_AT_ONCE", 50_000)
     inputs: list[JsonValue] = [
         {"text": "a" * length} for length in (0, 30_000, 30_000, 70_000, 5, 6, 60_000, 7)
     ]

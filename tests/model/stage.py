@@ -29,6 +29,7 @@ CHILD = [
 
 _CLEAR = """
 truncate flowbuilder.runs, flowbuilder.run_steps, flowbuilder.tasks, flowbuilder.approvals,
+    flowbuilder.approval_acts, flowbuilder.approval_links, flowbuilder.approval_notices,
     flowbuilder.events, flowbuilder.workers, flowbuilder.outbox, flowbuilder.leases,
     flowbuilder.run_holds, flowbuilder.event_slots, flowbuilder.tool_limits,
     flowbuilder.limit_slots, flowbuilder.slot_uses, flowbuilder.slot_news,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from typing import Any, NoReturn, cast
 
 import httpx
@@ -41,6 +41,10 @@ class Raising:
         self.error = error
         self.settings = Settings()
 
+    def probe_port(self, **_: object) -> AbstractAsyncContextManager[None]:
+        """Open none."""
+        return nullcontext()
+
     def __getattr__(self, name: str) -> Any:
         async def fail(*args: object, **kwargs: object) -> NoReturn:
             raise self.error
@@ -54,6 +58,10 @@ class Recording:
     def __init__(self) -> None:
         self.calls: list[tuple[str, tuple[Any, ...], dict[str, Any]]] = []
         self.settings = Settings()
+
+    def probe_port(self, **_: object) -> AbstractAsyncContextManager[None]:
+        """Open none."""
+        return nullcontext()
 
     def __getattr__(self, name: str) -> Any:
         async def remember(*args: Any, **kwargs: Any) -> NoReturn:
@@ -99,8 +107,17 @@ def problem(response: httpx.Response, status: int) -> dict[str, Any]:
     return body
 
 
+#: What a stream says of itself.
+NOTES = ("caught_up", "end")
+
+
 def events_in(text: str) -> list[dict[str, Any]]:
     """The events of a server-sent stream, each with its id, event and data."""
+    return [event for event in all_in(text) if event["event"] not in NOTES]
+
+
+def all_in(text: str) -> list[dict[str, Any]]:
+    """What a server-sent stream says, also of itself."""
     events = []
     for block in text.split("\n\n"):
         fields = dict(

@@ -76,6 +76,11 @@ class FakeOpenAI:
         self.closing = threading.Event()
         self.url = ""
 
+    def say(self, *script: Entry) -> None:
+        """Answer so from now on."""
+        with self._lock:
+            self._script = list(script)
+
     def take(self, body: dict[str, Any], key: str | None) -> Entry:
         """Note a request and return what to do with it."""
         with self._lock:

@@ -274,6 +274,10 @@ async def test_a_step_with_an_approval_asks_with_the_arguments_it_would_use(
         "by": ["role:approver"],
         "deadline_seconds": 7200.0,
         "on_deadline": "reject",
+        "risk": "low",
+        "reasons": [],
+        "taint": [],
+        "policy": None,
     }
 
 

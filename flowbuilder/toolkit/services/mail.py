@@ -6,6 +6,7 @@ import asyncio
 import hashlib
 import re
 import socket
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from email.errors import HeaderParseError
 from email.headerregistry import Address
@@ -60,9 +61,9 @@ async def email_send(
     if server is None:
         raise Fail("no mail server is connected", code="not_connected")
     recipients = list(dict.fromkeys([*to, *cc]))
-    _check_recipients(recipients, server)
+    check_recipients(recipients, server)
     message = _message(server, to, cc, subject, text, reply_to, context.idempotency_key)
-    refused = await _deliver(context, server, message, recipients)
+    refused = await deliver(server, message, recipients, reveal=context.secrets.fetch)
     return {
         "message_id": str(message["Message-ID"]),
         "recipients": [address for address in recipients if address not in refused],
@@ -70,7 +71,8 @@ async def email_send(
     }
 
 
-def _check_recipients(recipients: list[str], server: Email) -> None:
+def check_recipients(recipients: list[str], server: Email) -> None:
+    """Refuse addresses that mail may not go to. Raises: Fail (email_refused, email_invalid)."""
     if len(recipients) > server.max_recipients:
         raise Fail(
             f"{len(recipients)} recipients are more than the {server.max_recipients} allowed",
@@ -122,8 +124,12 @@ def _message(
     return message
 
 
-async def _deliver(
-    context: Context, server: Email, message: EmailMessage, recipients: list[str]
+async def deliver(
+    server: Email,
+    message: EmailMessage,
+    recipients: list[str],
+    *,
+    reveal: Callable[[str], Awaitable[str]],
 ) -> set[str]:
     """Hand the mail to the server; returns the addresses that it refused.
 
@@ -135,7 +141,7 @@ async def _deliver(
 
     password = None
     if server.password is not None:
-        password = await fill(server.password, context.secrets.fetch)
+        password = await fill(server.password, reveal)
     try:
         async with asyncio.timeout(_SECONDS):
             connection = await _connect(server)

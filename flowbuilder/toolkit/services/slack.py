@@ -51,7 +51,27 @@ async def slack_post(
     if found is None:
         raise Fail("Slack is not connected", code="not_connected")
     _check_channel(found, channel)
-    body: dict[str, Any] = {
+    body = message_of(text)
+    if found.webhook is not None:
+        url = await context.secrets.fetch(_name(found.webhook))
+        await send(url, {}, body, allow_private=context.settings.http_allow_private)
+        return {"channel": None, "ts": None}
+    token = await context.secrets.fetch(_name(found.token))
+    headers = {"Authorization": f"Bearer {token}"}
+    body["channel"] = channel
+    private = context.settings.http_allow_private
+    answer = await send(found.api, headers, body, allow_private=private)
+    said = orjson.loads(answer)
+    if not said.get("ok"):
+        raise Fail(
+            f"Slack refused the message: {str(said.get('error'))[:100]}", code="slack_failed"
+        )
+    return {"channel": channel, "ts": said.get("ts")}
+
+
+def message_of(text: str) -> dict[str, Any]:
+    """Return a message in which nothing is more than text."""
+    return {
         "text": escape(text),
         "mrkdwn": False,
         "unfurl_links": False,
@@ -59,19 +79,6 @@ async def slack_post(
         "link_names": False,
         "parse": "none",
     }
-    if found.webhook is not None:
-        url = await context.secrets.fetch(_name(found.webhook))
-        await _send(context, url, {}, body, found)
-        return {"channel": None, "ts": None}
-    token = await context.secrets.fetch(_name(found.token))
-    headers = {"Authorization": f"Bearer {token}"}
-    answer = await _send(context, found.api, headers, {**body, "channel": channel}, found)
-    said = orjson.loads(answer)
-    if not said.get("ok"):
-        raise Fail(
-            f"Slack refused the message: {str(said.get('error'))[:100]}", code="slack_failed"
-        )
-    return {"channel": channel, "ts": said.get("ts")}
 
 
 def escape(text: str) -> str:
@@ -97,10 +104,16 @@ def _name(reference: str | None) -> str:
     return name
 
 
-async def _send(
-    context: Context, url: str, headers: dict[str, str], body: dict[str, Any], found: Slack
+async def send(
+    url: str, headers: dict[str, str], body: dict[str, Any], *, allow_private: bool
 ) -> bytes:
-    policy = EgressPolicy(allow_private=context.settings.http_allow_private)
+    """Post a message past the guard and return the answer.
+
+    Raises:
+        Fail: It is refused (`slack_failed`, `egress_refused`).
+        Retry, ExecutionError: Another attempt may get through.
+    """
+    policy = EgressPolicy(allow_private=allow_private)
     headers = {"Content-Type": "application/json; charset=utf-8", **headers}
     request = build_request(policy, "POST", url, headers, {}, orjson.dumps(body))
     try:
