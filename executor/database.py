@@ -17,12 +17,12 @@ import orjson
 import psycopg
 from psycopg import AsyncConnection
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
-from psycopg.rows import DictRow, dict_row
+from psycopg.rows import DictRow
 from psycopg.types.json import set_json_dumps, set_json_loads
 from psycopg_pool import AsyncConnectionPool
 
 from flowbuilder.errors import DatabaseError, DatabaseUnavailable, InvalidValue
-from flowbuilder.executor.pool import make_pool
+from flowbuilder.executor.pool import make_connection, make_pool
 from flowbuilder.executor.sqlstates import (
     UNREACHABLE_HINT,
     is_about_preparing,
@@ -298,7 +298,7 @@ async def connect(dsn: str, *, application_name: str = "flowbuilder") -> Connect
     """
     conninfo = _conninfo(dsn, application_name)
     try:
-        connection = await AsyncConnection.connect(conninfo, autocommit=True, row_factory=dict_row)
+        connection = await make_connection(conninfo)
     except psycopg.Error as error:
         mapped = map_error(error, secret=password_of(dsn))
         if not isinstance(mapped, DatabaseUnavailable):

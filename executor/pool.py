@@ -6,19 +6,43 @@ import asyncio
 import random
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeVar
 
 import psycopg
 from psycopg import AsyncConnection
-from psycopg.rows import DictRow, dict_row
+from psycopg.abc import PQGen
+from psycopg.rows import DictRow, Row, dict_row
 from psycopg_pool import AsyncConnectionPool
 
 Pool: TypeAlias = AsyncConnectionPool[AsyncConnection[DictRow]]
+T = TypeVar("T")
+
+#: Seconds between two looks of a connection that waits for its server.
+_LOOK_SECONDS = 60.0
 
 #: A pool tries at growing intervals and then gives up. It begins anew so soon: else it would sit
 #: out a pause as long as the outage, when the server has long been back.
 _TRYING_SECONDS = 0.5
 _knocking: set[asyncio.Task[None]] = set()
+
+
+class SleepingConnection(AsyncConnection[Row]):
+    """Sleeps until its server says something.
+
+    The driver would look up ten times a second, to let signals through. An event loop hears of
+    them anyway, and connections that listen all day would keep an idle process awake.
+    """
+
+    async def wait(
+        self, gen: PQGen[T], interval: float = _LOOK_SECONDS, timeout: float | None = None
+    ) -> T:
+        """Consume a generator that operates on this connection; see `AsyncConnection.wait`."""
+        return await super().wait(gen, interval, timeout)
+
+
+async def make_connection(conninfo: str) -> AsyncConnection[DictRow]:
+    """Open a connection as the pool's are, on which every statement commits by itself."""
+    return await SleepingConnection.connect(conninfo, autocommit=True, row_factory=dict_row)
 
 
 def make_pool(
@@ -33,7 +57,7 @@ def make_pool(
     """Return a pool that is still to be opened; `wait`: seconds for a free connection."""
     return AsyncConnectionPool(
         conninfo,
-        connection_class=AsyncConnection,
+        connection_class=SleepingConnection[DictRow],
         kwargs={"autocommit": True, "row_factory": dict_row},
         min_size=1,
         max_size=size,

@@ -368,3 +368,5 @@ class Upkeep:
     """A schedule is due."""
     notices: bool = False
     """Somebody is to be told of an approval, or further people are to be asked."""
+    replans: bool = False
+    """A run is to be planned anew, and nobody is at it."""

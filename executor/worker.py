@@ -69,7 +69,9 @@ class Worker:
         environment: Mapping[str, str] | None = None,
         secret_sources: Sequence[SecretSource] = (),
         ends: Ends | None = None,
+        upkeep_done: Callable[[Upkeep], None] = lambda _: None,
     ) -> None:
+        """`upkeep_done` is called with what each round of upkeep has found."""
         self.id = str(uuid.uuid4())
         """Random. It stays when the database has given the worker up: the functions that only this
         worker has are bound to it."""
@@ -86,6 +88,7 @@ class Worker:
             secrets=SecretDesk(store, settings, self._secrets.source, secret_sources),
         )
         self._ends = ends or Ends(store)
+        self._tell_upkeep = upkeep_done
         self._observed = Observed(self._attempts, store)
         self._slots = Slots(settings.concurrency, self._observed, ended=self._attempt_ended)
         self._leases = LeaseKeeper(
@@ -382,6 +385,7 @@ class Worker:
         self._slots.give_up()
         if done.ready or done.queued:
             self._heard_of_work()
+        self._tell_upkeep(done)
 
     def _hold(self, held: bool) -> None:
         """Called by the watch of the host."""

@@ -129,6 +129,7 @@ class WorkerStore(LeaseStore):
             undelivered=answer["undelivered"],
             schedules=answer["schedules"],
             notices=answer["notices"],
+            replans=answer["replans"],
         )
 
     async def queue_depth(self) -> JsonObject:

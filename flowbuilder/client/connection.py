@@ -7,6 +7,7 @@ import gc
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from flowbuilder.client.probing import observed, probe_port
@@ -15,7 +16,7 @@ from flowbuilder.client.stopping import stop_signals
 from flowbuilder.executor.database import Database
 from flowbuilder.executor.migrator import migrate
 from flowbuilder.executor.notifications import Notifications
-from flowbuilder.executor.records import DEFAULT_WORKSPACE
+from flowbuilder.executor.records import DEFAULT_WORKSPACE, Upkeep
 from flowbuilder.executor.store import Store
 from flowbuilder.secrecy.sources import SecretSource
 from flowbuilder.settings import Settings
@@ -135,6 +136,7 @@ async def open_worker(session: Session, *, concurrency: int | None = None) -> As
         notifications=session.notifications,
         secret_sources=sources,
         ends=session.ends_observed,
+        upkeep_done=partial(_tell_replanners, session),
     )
     async with worker:
         session.workers.append(worker)
@@ -146,6 +148,12 @@ async def open_worker(session: Session, *, concurrency: int | None = None) -> As
             if not await asyncio.to_thread(session.server_answers):
                 # Nothing can be reported any more: do not wait for connections either.
                 await session.store.database.close()
+
+
+def _tell_replanners(session: Session, done: Upkeep) -> None:
+    if done.replans:
+        for tell in list(session.replans_open):
+            tell()
 
 
 def _replanner(session: Session) -> AbstractAsyncContextManager[object]:

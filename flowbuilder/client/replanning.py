@@ -32,6 +32,8 @@ LEASE_SECONDS = 30.0
 _RENEWALS = 3
 #: Runs that one re-planner is at together.
 AT_ONCE = 4
+#: So much more rarely it looks by itself where a worker of its process tells it.
+_TOLD_POLLS = 10
 
 
 class Replanner:
@@ -47,6 +49,7 @@ class Replanner:
         self._busy: set[asyncio.Task[None]] = set()
 
     async def __aenter__(self) -> Self:
+        self._session.replans_open.add(self._news.set)
         self._looking = asyncio.create_task(self._look(), name="flowbuilder-replanner")
         return self
 
@@ -58,6 +61,7 @@ class Replanner:
     ) -> None:
         """Stop; what is being planned is left to others."""
         self._closing = True
+        self._session.replans_open.discard(self._news.set)
         self._news.set()
         for task in [*self._busy, *([self._looking] if self._looking else [])]:
             task.cancel()
@@ -82,7 +86,7 @@ class Replanner:
                 task.add_done_callback(self._ended)
                 continue
             with suppress(TimeoutError):
-                async with asyncio.timeout(poll):
+                async with asyncio.timeout(poll * (_TOLD_POLLS if self._session.workers else 1)):
                     await self._news.wait()
 
     def _ended(self, task: asyncio.Task[None]) -> None:

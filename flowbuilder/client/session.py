@@ -87,6 +87,8 @@ class Session:
         """False: the embedded server is dead and does not come back. Blocks for some seconds."""
         self.workers: list[Worker] = []
         """The workers inside this process, oldest first."""
+        self.replans_open: set[Callable[[], None]] = set()
+        """Called when a worker of this process has seen a run that is to be planned anew."""
         self.functions = HeldFunctions()
         """Functions given as steps, made into tools."""
         self.heads: dict[str, Head] = {}

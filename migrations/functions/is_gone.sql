@@ -6,5 +6,5 @@ as $$
     select not exists (
         select from flowbuilder.workers w
         where w.id = p_worker and (w.status = 'live' or w.status = 'dead'
-              and w.last_seen_at > flowbuilder.now() - interval '5 seconds'))
+              and w.last_seen_at > flowbuilder.now() - interval '8 seconds'))
 $$;

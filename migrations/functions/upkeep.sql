@@ -35,6 +35,8 @@ begin
                            where n.status = 'waiting' and n.next_at <= flowbuilder.now())
                    or exists (select from flowbuilder.approvals a where a.status = 'pending'
                               and a.escalate_at <= flowbuilder.now()),
+        'replans', exists (select from flowbuilder.replans p where p.status = 'open'
+                           and (p.lease_until is null or p.lease_until <= flowbuilder.now())),
         'next_due_seconds', (
             select case when min(d.at) is not null
                    then greatest(extract(epoch from min(d.at) - flowbuilder.now()), 0) end

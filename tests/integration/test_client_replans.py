@@ -175,6 +175,17 @@ async def test_rules_take_another_tool_that_does_the_same(opened: Opener, deeds:
         assert states == [("pick", "completed"), ("tell", "completed"), ("look", "completed")]
 
 
+async def test_a_worker_tells_the_planner_of_its_process(
+    opened: Opener, deeds: Deeds, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("flowbuilder.client.replanning._TOLD_POLLS", 1_000_000)
+    deeds.broken = {"primary"}
+    async with opened() as builder:
+        await asyncio.sleep(0)  # it has looked for the last time by itself
+        run = await builder.execute(CHAIN, replan=True)
+        assert await run.result(timeout=WAIT) == {"tell": "saved"}
+
+
 async def test_without_being_asked_nothing_is_planned_anew(opened: Opener, deeds: Deeds) -> None:
     deeds.broken = {"primary"}
     async with opened() as builder:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from typing import Any
 
 import psycopg
 import pytest
@@ -218,6 +219,36 @@ async def test_a_dedicated_connection_listens_beside_the_pool(database: Database
             assert notification.payload == "hello"
     finally:
         await listener.close()
+
+
+async def test_a_connection_that_listens_sleeps_until_it_hears(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    listener = await database.dedicated(application_name="listener")
+    try:
+        await listener.execute(b"listen channel")
+        loop, delays = asyncio.get_running_loop(), list[float]()
+        call_later = loop.call_later
+
+        def noted(delay: float, *given: Any, **options: Any) -> asyncio.TimerHandle:
+            delays.append(delay)
+            return call_later(delay, *given, **options)
+
+        monkeypatch.setattr(loop, "call_later", noted)
+        heard = asyncio.ensure_future(anext(listener.notifies()))
+        for _ in range(5):
+            await asyncio.sleep(0)
+        assert delays
+        await asyncio.to_thread(_notify, database.dsn)
+        assert (await heard).payload == "hello"
+        assert min(delays) >= 10
+    finally:
+        await listener.close()
+
+
+def _notify(dsn: str) -> None:
+    with psycopg.connect(dsn, autocommit=True) as connection:
+        connection.execute("select pg_notify('channel', 'hello')")
 
 
 async def test_what_a_dsn_sets_itself_stays(dsn: str) -> None:
