@@ -239,7 +239,7 @@ class Work(Growing):
             assert task.lease is not None
             if task.lease < self.now + _FRESH:
                 task.lease = self.now + LEASE
-        if self.workers[worker].heard < self.now - 1:  # written down once a second
+        if self.workers[worker].heard < self.now - 3:  # written down every three seconds
             self.workers[worker].heard = self.now
         handed = {id(task) for task in [*fresh, *unheard] if task.status == "running"}
         return handed, lost
