@@ -472,7 +472,7 @@ async def test_functions_of_a_worker_that_was_given_up_wait_a_while_for_it(
     assert (await engine.run(run)).output == {"b": "b"}
 
     run, _ = await held()
-    await engine.jump(3)
+    await engine.jump(6)
     await engine.store.tick()
     error = (await engine.run(run)).error
     assert error is not None

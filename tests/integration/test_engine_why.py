@@ -270,7 +270,7 @@ async def test_a_function_whose_process_is_gone_is_about_to_fail(database: Datab
     await database.execute(b"update flowbuilder.workers set last_seen_at = flowbuilder.now()")
     await engine.store.tick()  # dead, but it may only have been slow
     await why(engine, run.id, "worker_silent")
-    await engine.jump(6)
+    await engine.jump(9)
     (reason,) = await why(engine, run.id, "function_gone")
     assert reason.step == "a"
     assert "about to fail" in reason.message
