@@ -1,8 +1,7 @@
 -- The worker's one round trip: report outcomes, lease more. One transaction, answered as described by
--- executor/records.py. The runs that are reported about are locked first, in the order of their ids;
--- what is looked for then skips what others have locked, so nothing is waited for. `p_held` (hold.sql)
--- is given now and then, and after a reply was lost. The settings keep plans on the indexes, and in their
--- order: made once, often over empty tables, a bitmap would read the whole queue, and a merge all runs.
+-- executor/records.py. `p_held` (hold.sql) is given now and then, and after a reply was lost. The settings
+-- keep plans on the indexes, and in their order: made once, often over empty tables, a bitmap would read
+-- the whole queue, and a merge all runs.
 create or replace function flowbuilder.exchange(
     p_worker uuid, p_held jsonb, p_outcomes json, p_free integer, p_lease_seconds double precision
 ) returns json
@@ -10,76 +9,20 @@ language plpgsql set search_path = '' set enable_seqscan = off set enable_mergej
 set enable_bitmapscan = off set plan_cache_mode = force_generic_plan
 as $$
 declare
-    v_now      timestamptz;
     v_lease    interval := make_interval(secs => p_lease_seconds);
     v_tools    text[] := flowbuilder.greet_worker(p_worker);
+    v_budgets  boolean := flowbuilder.has_budgets();
     v_outcomes flowbuilder.outcome[];
-    v_closed   bigint[];
-    v_leased   bigint[];
-    v_claimed  bigint[];
-    v_poisoned bigint[];
-    v_unheard  bigint[];
-    v_events   flowbuilder.event_draft[];
-    v_started  flowbuilder.event_draft[];
-    v_ended    flowbuilder.place[];
-    v_mapped   flowbuilder.place[];
-    v_barred   flowbuilder.place[];
-    v_over     uuid[];
-    v_finish   uuid[];
-    v_room     integer := p_free;
-    v_denied   json;
-    v_head     timestamptz;
-    v_admitted boolean;
-    v_lost     jsonb;
-    v_broke    uuid[] := case when flowbuilder.has_budgets() then '{}' end;
+    v_answer   json;
 begin
     if json_array_length(p_outcomes) > 0 then
         v_outcomes := array(
             select o from json_populate_recordset(null::flowbuilder.outcome, p_outcomes) o);
-        perform flowbuilder.lock_runs(array(select o.run_id from unnest(v_outcomes) o));
-        v_broke := case when v_broke is not null then flowbuilder.charge(p_worker, p_outcomes) end;
     end if;
-    v_now := flowbuilder.now();  -- nothing begins before what it waited for has ended
-    v_head := case when p_free > 0 then flowbuilder.queue_head(p_worker, v_tools, v_now) end;
-    if v_outcomes is not null then
-        select * into v_closed, v_leased, v_events, v_ended, v_mapped, v_barred, v_admitted
-        from flowbuilder.report(p_worker, v_tools, v_outcomes, p_free, v_head, v_now, v_lease);
-        v_room := p_free - coalesce(cardinality(v_leased), 0);
-        perform flowbuilder.free_slots(v_closed);
+    if cardinality(v_outcomes) = 1 and p_free > 0 and p_held is null and not v_budgets then
+        v_answer := flowbuilder.pass_on(p_worker, v_outcomes[1], v_tools, v_lease);
     end if;
-    if v_room > 0 and (v_head is not null or v_admitted or flowbuilder.has_limits()) then
-        select * into v_claimed, v_started, v_poisoned
-        from flowbuilder.claim(p_worker, v_tools, v_room, v_lease);
-        v_leased := v_leased || v_claimed;
-        v_events := v_events || v_started;
-    end if;
-    if v_broke is not null and v_leased is not null then
-        select * into v_leased, v_events, v_broke
-        from flowbuilder.count_starts(v_leased, v_events, v_broke);
-    end if;
-    if v_events is not null then
-        select * into v_over, v_finish from flowbuilder.record_turn(v_events, v_ended, v_now);
-        if v_finish is not null then
-            v_leased := v_leased || flowbuilder.start_finish(v_finish, v_now, p_worker,
-                p_free - coalesce(cardinality(v_leased), 0), v_lease);
-        end if;
-    end if;
-    if v_leased is not null then
-        insert into flowbuilder.leases (worker_id, until, tasks)
-        values (p_worker, v_now + v_lease, v_leased);
-    end if;
-    v_denied := flowbuilder.close_turn(
-        p_worker, v_outcomes, v_closed, v_over, v_mapped, v_barred, v_poisoned, v_broke);
-    if p_held is not null then
-        select * into v_lost, v_unheard from flowbuilder.hold(
-            p_worker, p_held, coalesce(v_leased, '{}'), v_now, v_lease);
-    end if;
-    return json_build_object(
-        'tasks', flowbuilder.lease_payload(v_leased || v_unheard),
-        'denied', v_denied, 'lost', v_lost, 'over', v_broke, 'due', exists (select from flowbuilder.outbox),
-        'ready', flowbuilder.is_claimable(p_worker, v_tools, flowbuilder.now()),
-        'elsewhere', (v_admitted or v_mapped is not null) and flowbuilder.is_queued(flowbuilder.now()),
-        'opens_at', (select s.wake_at from flowbuilder.limit_slots s
-                     where s.waiting and s.wake_at > v_now order by s.wake_at limit 1), 'at', v_now);
+    return coalesce(v_answer, flowbuilder.take_turn(
+        p_worker, v_tools, p_held, p_outcomes, v_outcomes, p_free, v_lease, v_budgets));
 end
 $$;

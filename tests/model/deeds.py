@@ -82,7 +82,7 @@ class Work(Growing):
         self,
         worker: str,
         reports: Sequence[Report],
-        held: Sequence[tuple[Task | None, int]],
+        held: Sequence[tuple[Task | None, int]] | None,
         *,
         free: int,
         fence_of: Callable[[Task], int],
@@ -222,10 +222,12 @@ class Work(Growing):
         return len(heard)
 
     def _hold(
-        self, worker: str, held: Sequence[tuple[Task | None, int]], claimed: Sequence[Task]
+        self, worker: str, held: Sequence[tuple[Task | None, int]] | None, claimed: Sequence[Task]
     ) -> tuple[set[int], list[int]]:
         mine = [t for t in self.all_tasks() if t.status == "running" and t.worker == worker]
         fresh = [t for t in claimed if t.claims <= MAX_CLAIMS]
+        if held is None:
+            return {id(task) for task in fresh if task.status == "running"}, []
         known = {id(task) for task, fence in held if task is not None and task.fence == fence}
         new = {id(task) for task in fresh}
         unheard = [task for task in mine if id(task) not in known | new]

@@ -54,13 +54,14 @@ JUMPS = (0, 0, 1, RETRY_SECONDS, NAP_SECONDS, LEASE // 2, LEASE, DECISION_SECOND
 VERBS = ("pause", "pause", "resume", "resume", "resume", "cancel")
 VALUES: tuple[JsonValue, ...] = (0, [], [1, None], None, False, {"a": ""})
 PLACE = st.integers(0, 30)
-Shift: TypeAlias = tuple[int, list[tuple[str, JsonValue]], int, bool]
-#: Who works, what comes of the tasks in hand, room for how many more, whether the answer arrives.
+Shift: TypeAlias = tuple[int, list[tuple[str, JsonValue]], int, str]
+#: Who works, what comes of the tasks in hand, room for how many more; whether it says what it holds
+#: (`full`) or not (`brief`), and whether the answer arrives (`lost`: it does not).
 SHIFTS: st.SearchStrategy[Shift] = st.tuples(
     PLACE,
     st.lists(st.tuples(st.sampled_from(DEEDS), st.sampled_from(VALUES)), min_size=3, max_size=4),
     st.sampled_from([3, 5, 1, 8, 2, 0]),
-    st.sampled_from([True, True, True, False]),
+    st.sampled_from(["full", "brief", "brief", "lost"]),
 )
 SOME = st.lists(SHIFTS, min_size=3, max_size=5)
 
@@ -160,7 +161,7 @@ class EngineMachine(RuleBasedStateMachine):
     def _work(self, shifts: list[Shift]) -> None:
         if not self.live():
             self.join()
-        for who, deeds, free, heard in shifts:
+        for who, deeds, free, manner in shifts:
             hand = self.hand(who, live=True)
             reports: list[tuple[LeasedTask, str, JsonValue]] = []
             keep: list[LeasedTask] = []
@@ -171,7 +172,7 @@ class EngineMachine(RuleBasedStateMachine):
                     keep.append(task)
                 else:
                     reports.append((task, deed, value))
-            self.turn(hand, reports, keep, free=free, heard=heard)
+            self.turn(hand, reports, keep, free=free, manner=manner)
 
     @precondition(lambda self: bool(self.leases))
     @rule(
@@ -191,7 +192,7 @@ class EngineMachine(RuleBasedStateMachine):
             self.agree()
             return
         keep = [one for one in hand.held if one.key != task.key]
-        self.turn(hand, [(task, deed, 0)], keep, free=0, heard=True)
+        self.turn(hand, [(task, deed, 0)], keep, free=0, manner="full")
 
     @precondition(lambda self: bool(self.live()))
     @rule(who=PLACE, word=st.booleans())
@@ -293,7 +294,7 @@ class EngineMachine(RuleBasedStateMachine):
         self,
         hand: Hand,
         reports: list[tuple[LeasedTask, str, JsonValue]],
-        keep: list[LeasedTask],
+        keep: list[LeasedTask] | None,
         *,
         free: int,
     ) -> Any:
@@ -309,10 +310,11 @@ class EngineMachine(RuleBasedStateMachine):
         keep: list[LeasedTask],
         *,
         free: int,
-        heard: bool,
+        manner: str,
     ) -> None:
         """Make an exchange, and compare the answer too."""
-        answer = self.run_(self.say(hand, reports, keep, free=free))
+        held = None if manner == "brief" else keep
+        answer = self.run_(self.say(hand, reports, held, free=free))
         before, self.seen = self.seen, self.run_(look(self.stage.database))
         assert not (wrong := out_of_order(before, self.seen)), "\n".join(wrong)
         rows = tasks_of(self.seen)
@@ -328,7 +330,8 @@ class EngineMachine(RuleBasedStateMachine):
         said = [Report(task=self.mirrored(task), fence=task.fence, deed=deed, value=value)
                 for task, deed, value in reports]  # fmt: skip
         turn = self.world.exchange(
-            hand.name, said, [(self.mirrored(task), task.fence) for task in keep],
+            hand.name, said,
+            None if held is None else [(self.mirrored(task), task.fence) for task in held],
             free=free, fence_of=fence_of, blocked=blocked,
         )  # fmt: skip
         self.agree(look_again=False)
@@ -343,7 +346,7 @@ class EngineMachine(RuleBasedStateMachine):
         self.stage.told["lost"] += len(answer.lost)
         self.leases += [(hand, task) for task in answer.tasks]
         hand.held = [task for task in keep if task.key not in answer.lost]
-        if heard:
+        if manner != "lost":
             hand.held += answer.tasks
         else:
             self.stage.told["unheard"] += len(answer.tasks)

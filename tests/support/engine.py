@@ -115,25 +115,28 @@ class Engine:
         self,
         outcomes: Sequence[Outcome] = (),
         *,
-        held: Sequence[LeasedTask] = (),
+        held: Sequence[LeasedTask] | None = (),
         free: int = 10,
         lease: float = 30,
     ) -> Exchange:
         """Make one exchange as the present worker."""
         return await self.store.exchange(
             self.worker,
-            held=[task.key for task in held],
+            held=None if held is None else [task.key for task in held],
             outcomes=outcomes,
             free=free,
             lease_seconds=lease,
         )
 
     async def drain(self, decide: Decide, *, rounds: int = 100) -> list[LeasedTask]:
-        """Exchange until nothing is handed out any more; returns every task seen, in order."""
+        """Exchange until nothing is handed out any more; returns every task seen, in order.
+
+        As a worker does it says at first what it holds, which is nothing, and then no more.
+        """
         seen: list[LeasedTask] = []
         outcomes: list[Outcome] = []
-        for _ in range(rounds):
-            answer = await self.exchange(outcomes)
+        for number in range(rounds):
+            answer = await self.exchange(outcomes, held=None if number else ())
             seen += answer.tasks
             outcomes = [decide(task) for task in answer.tasks]
             if not outcomes and not answer.ready:

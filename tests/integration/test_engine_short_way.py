@@ -1,0 +1,245 @@
+"""One outcome of a system that is not busy goes a shorter way (`pass_on`): it writes what the long
+one (`take_turn`) writes, and leaves to that whatever needs more judgement."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import pytest
+
+from flowbuilder.errors import DatabaseError
+from flowbuilder.executor.records import Exchange, LeasedTask, Outcome, Verdict
+from flowbuilder.executor.states import RunStatus
+from flowbuilder.flow import Flow
+from tests.support.budgeting import start as start_with_budget
+from tests.support.engine import Engine, done, failed, flow_of, retry, skipped, waiting
+
+#: All that is written about one run, without the numbers and times that differ between two.
+WRITTEN = b"""
+select (select jsonb_agg(to_jsonb(r) - '{id,version_id,idempotency_key}'::text[])
+        from flowbuilder.runs r where r.id = %(run)s) as run,
+       (select jsonb_agg(to_jsonb(s) - '{run_id,node_id}'::text[] order by s.position)
+        from flowbuilder.run_steps s where s.run_id = %(run)s) as steps,
+       (select jsonb_agg(to_jsonb(t) - '{id,run_id,node_id,message_id}'::text[]
+                         || jsonb_build_object('message', t.message_id is not null) order by t.id)
+        from flowbuilder.tasks t where t.run_id = %(run)s) as tasks,
+       (select jsonb_agg(to_jsonb(e) - '{id,stream,run_id,task_id}'::text[] order by e.seq)
+        from flowbuilder.events e where e.run_id = %(run)s) as events,
+       (select count(*) from flowbuilder.leases l join flowbuilder.tasks t on t.id = any (l.tasks)
+        where t.run_id = %(run)s) as leases,
+       (select jsonb_agg(to_jsonb(o) - '{id,run_id,task_id}'::text[]) from flowbuilder.outbox o)
+        as outbox"""
+
+Step = dict[str, Any]
+CHAIN: list[Step] = [{"id": "a"}, {"id": "b", "args": {"x": "${{ steps.a.y }}"}}, {"id": "c"}]
+CHAIN[2]["depends_on"] = ["b"]
+
+
+async def brief(engine: Engine, outcomes: list[Outcome], *, free: int = 10) -> Exchange:
+    """Make an exchange as a worker does mostly: without saying what it holds."""
+    return await engine.exchange(outcomes, held=None, free=free)
+
+
+async def written(engine: Engine, run: str) -> dict[str, Any]:
+    row = await engine.database.fetch_one(WRITTEN, {"run": run})
+    assert row is not None
+    return {
+        name: re.sub(r"('(?:task_id|failed_task)': )\d+", r"\1TASK", str(value).replace(run, "RUN"))
+        for name, value in row.items()
+    }
+
+
+Decide = Callable[[LeasedTask], Outcome]
+
+
+async def play(engine: Engine, flow: Flow, decide: Decide) -> dict[str, Any]:
+    """Run a flow, its outcomes one by one, and return what is written about it."""
+    run = await engine.start(flow, {"n": 3})
+    held: list[LeasedTask] = []
+    for _ in range(50):
+        held = held or (await brief(engine, [])).tasks
+        if not held:
+            break
+        held += (await brief(engine, [decide(held.pop(0))])).tasks
+    return await written(engine, run)
+
+
+def plain(task: LeasedTask) -> Outcome:
+    return done(task, {"y": task.step_id})
+
+
+def _odd(**by_step: Callable[[LeasedTask], Outcome]) -> Decide:
+    return lambda task: by_step.get(str(task.step_id), plain)(task)
+
+
+FLOWS: dict[str, tuple[Flow, Decide]] = {
+    "a chain": (flow_of(*CHAIN), plain),
+    "one step": (flow_of({"id": "a"}), plain),
+    "no value": (flow_of(*CHAIN[:1], {"id": "b", "depends_on": ["a"]}), done),
+    "an output": (flow_of(*CHAIN, output="${{ steps.c.y }}"), plain),
+    "a fan": (
+        flow_of({"id": "a"}, {"id": "b", "depends_on": ["a"]}, {"id": "c", "depends_on": ["a"]}),
+        plain,
+    ),
+    "a join": (flow_of({"id": "a"}, {"id": "b"}, {"id": "c", "depends_on": ["a", "b"]}), plain),
+    "the first of two": (
+        flow_of(
+            {"id": "a"},
+            {"id": "b"},
+            {"id": "c", "depends_on": ["a", "b"], "trigger_rule": "one_success"},
+        ),
+        plain,
+    ),
+    "whatever became of it": (
+        flow_of({"id": "a"}, {"id": "b", "depends_on": ["a"], "trigger_rule": "all_done"}),
+        plain,
+    ),
+    "a condition": (
+        flow_of(
+            {"id": "a"},
+            {"id": "b", "depends_on": ["a"], "when": "steps.a.y == 'a'"},
+            {"id": "c", "depends_on": ["b"]},
+        ),
+        _odd(b=skipped),
+    ),
+    "a map": (
+        flow_of(
+            {"id": "a"},
+            {"id": "b", "for_each": "${{ steps.a }}", "args": {"x": "${{ item }}"}},
+            {"id": "c", "depends_on": ["b"]},
+        ),
+        _odd(a=lambda task: done(task, [1, 2, 3])),
+    ),
+    "an empty map": (
+        flow_of({"id": "a"}, {"id": "b", "for_each": "${{ steps.a }}"}),
+        _odd(a=lambda task: done(task, [])),
+    ),
+    "a failure": (flow_of(*CHAIN), _odd(b=failed)),
+    "a retry": (
+        flow_of(*CHAIN),
+        _odd(b=lambda task: retry(task) if task.attempt == 1 else plain(task)),
+    ),
+    "a limit": (
+        flow_of({"id": "a"}, {"id": "b", "depends_on": ["a"], "limit": {"concurrency": 1}}),
+        plain,
+    ),
+    "a tool nobody has": (
+        flow_of({"id": "a"}, {"id": "b", "depends_on": ["a"], "tool": "other"}),
+        plain,
+    ),
+    "a wait": (
+        flow_of(*CHAIN),
+        _odd(b=lambda task: waiting(task, kind="time", seconds=60)),
+    ),
+}
+
+
+#: The clock stands, so that what is written at different times can be compared.
+STAND = b"""
+create or replace function flowbuilder.now() returns timestamptz language sql stable
+set search_path = '' as $$ select timestamptz '2026-01-01 00:00:00+00' $$"""
+#: Either way, closed.
+NO_LONG_WAY = b"""
+create or replace function flowbuilder.take_turn(
+    p_worker uuid, p_tools text[], p_held jsonb, p_said json, p_outcomes flowbuilder.outcome[],
+    p_free integer, p_lease interval, p_budgets boolean
+) returns json language plpgsql as $$ begin raise exception 'this is the long way'; end $$"""
+NO_SHORT_WAY = b"""
+create or replace function flowbuilder.pass_on(
+    p_worker uuid, o flowbuilder.outcome, p_tools text[], p_lease interval
+) returns json language sql as $$ select null::json $$"""
+DEFINED = b"select pg_get_functiondef('flowbuilder.pass_on'::regproc) as text"
+
+
+@pytest.mark.parametrize("name", FLOWS)
+async def test_both_ways_write_the_same(name: str, engine: Engine) -> None:
+    flow, decide = FLOWS[name]
+    await engine.database.execute(STAND)
+    await engine.join(tools=["work@1"])
+    short_way = await engine.database.fetch_one(DEFINED)
+    assert short_way is not None
+    await engine.database.execute(NO_SHORT_WAY)
+    long = await play(engine, flow, decide)
+    await engine.database.execute(b"delete from flowbuilder.outbox")
+    await engine.database.execute(str(short_way["text"]).encode())
+    assert await play(engine, flow, decide) == long
+
+
+@pytest.mark.parametrize("name", ["a chain", "one step", "no value"])
+async def test_it_goes_the_short_way(name: str, engine: Engine) -> None:
+    flow, decide = FLOWS[name]
+    await engine.join()
+    run = await engine.start(flow)
+    held = (await brief(engine, [])).tasks
+    await engine.database.execute(NO_LONG_WAY)
+    while held:
+        held = (await brief(engine, [decide(held[0])])).tasks
+    assert (await engine.run(run)).status is RunStatus.COMPLETED
+
+
+async def _queue_another(engine: Engine) -> None:
+    await engine.start(flow_of({"id": "z"}, slug="another"))
+
+
+async def _give_a_budget(engine: Engine) -> None:
+    await start_with_budget(engine, flow_of({"id": "z"}, slug="budgeted"), steps=5)
+
+
+async def _limit_a_tool(engine: Engine) -> None:
+    await engine.store.set_limit("other", concurrency=3, rate=None)
+
+
+async def _pause(engine: Engine) -> None:
+    [row] = await engine.store.list_runs(limit=10)
+    await engine.store.pause_run(row.id)
+
+
+@pytest.mark.parametrize("change", [_queue_another, _give_a_budget, _limit_a_tool, _pause])
+async def test_it_leaves_to_others_what_needs_more_judgement(
+    change: Callable[[Engine], Awaitable[None]], engine: Engine
+) -> None:
+    await engine.join()
+    await engine.start(FLOWS["a chain"][0])
+    [task] = (await brief(engine, [])).tasks
+    await change(engine)
+    await engine.database.execute(NO_LONG_WAY)
+    with pytest.raises(DatabaseError, match="the long way"):
+        await brief(engine, [plain(task)])
+
+
+async def test_a_worker_without_room_gets_nothing(engine: Engine) -> None:
+    await engine.join()
+    run = await engine.start(FLOWS["a chain"][0])
+    [task] = (await brief(engine, [])).tasks
+    assert (await brief(engine, [plain(task)], free=0)).tasks == []
+    [b] = (await brief(engine, [])).tasks
+    assert b.step_id == "b"
+    assert await engine.drain(plain) == []
+    assert (await engine.trace(run))[-1] == "task_started b"
+
+
+async def test_the_same_report_twice_is_taken_once(engine: Engine) -> None:
+    await engine.join()
+    run = await engine.start(FLOWS["one step"][0])
+    [task] = (await brief(engine, [])).tasks
+    for verdict in (Verdict.ACCEPTED, Verdict.ALREADY):
+        assert (await brief(engine, [plain(task)])).verdicts == {task.key: verdict}
+    await engine.at_rest()
+    assert (await engine.trace(run)).count("workflow_completed") == 1
+
+
+async def test_a_late_report_of_another_attempt_is_fenced(engine: Engine) -> None:
+    first = await engine.join()
+    await engine.start(FLOWS["a chain"][0])
+    [task] = (await brief(engine, [])).tasks
+    await engine.jump(31)
+    await engine.join()
+    await engine.store.tick(engine.worker)
+    [again] = (await brief(engine, [])).tasks
+    second, engine.worker = engine.worker, first
+    assert (await brief(engine, [plain(task)])).verdicts == {task.key: Verdict.FENCED}
+    engine.worker = second
+    assert (await brief(engine, [plain(again)])).verdicts == {again.key: Verdict.ACCEPTED}
+    await engine.consistent()
