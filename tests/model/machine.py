@@ -112,6 +112,7 @@ class EngineMachine(RuleBasedStateMachine):
         self.run_(self.stage.engine.join(worker=name, max_claims=MAX_CLAIMS))
         self.world.join(name)
         self.hands.append(Hand(name))
+        self.wait(0, 1)  # as a worker does before it asks for work: it may be the first with a tool
 
     @precondition(lambda self: len(self.world.runs) < MOST_RUNS)
     @rule(
