@@ -42,9 +42,21 @@ lock: ## write requirements.lock anew from pyproject.toml
 	  --output-file requirements-local.lock -
 	rm -rf build/lock
 
+# Without it every process that a test starts compiles the package anew where
+# PYTHONDONTWRITEBYTECODE is set, and every process of the tests the tests themselves.
+.PHONY: bytecode
+bytecode: dev ## compile the package and the tests once, also where Python may not on its own
+	@env -u PYTHONDONTWRITEBYTECODE $(BIN)/python -m compileall -q -j 0 \
+	  flowbuilder api bench evals executor
+	@env -u PYTHONDONTWRITEBYTECODE $(BIN)/python -m pytest --collect-only -q >/dev/null
+
+# One more than there are processors, as tests also wait; more than four wait for each other.
+PROCESSORS = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+PROCESSES ?= $(shell $(PYTHON) -c 'import os; print(min(4, ($(PROCESSORS) or 1) + 1))')
+
 .PHONY: test
 test: dev ## run the tests (ARGS='-k name' passes options on)
-	$(BIN)/python -m pytest -n auto --maxprocesses 4 $(ARGS)
+	$(BIN)/python -m pytest -n $(PROCESSES) $(ARGS)
 
 .PHONY: faults
 faults: export FLOWBUILDER_TEST_FAULTS := long
@@ -70,7 +82,7 @@ bench: dev ## measure the engine beside the floor that its queue sets (ARGS='W1 
 test-postgres: export FLOWBUILDER_TEST_DSN := $(DSN)
 test-postgres: dev ## run the tests on an existing server: DSN=postgresql://superuser@...
 	@test -n "$$FLOWBUILDER_TEST_DSN" || { echo "DSN=postgresql://... is missing"; exit 2; }
-	$(BIN)/python -m pytest -n auto --maxprocesses 4 $(ARGS)
+	$(BIN)/python -m pytest -n $(PROCESSES) $(ARGS)
 
 .PHONY: lint
 lint: dev ## ruff: rules and format

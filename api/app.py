@@ -1,4 +1,4 @@
-"""The application: routes under one parent that knows the caller, errors as problems, OpenAPI."""
+"""The application: the routes of the service with a state, errors as problems, OpenAPI."""
 
 from __future__ import annotations
 
@@ -7,61 +7,26 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
-from fastapi import APIRouter, Depends, FastAPI
+from fastapi import FastAPI
 from starlette.datastructures import MutableHeaders
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from flowbuilder.api import problems, rate_limits
-from flowbuilder.api.auth.access import by_endpoint
+from flowbuilder.api import problems
 from flowbuilder.api.auth.mode import tokens_of
-from flowbuilder.api.dependencies import authorize, principal
 from flowbuilder.api.events import Streams
 from flowbuilder.api.hosts import Hosts, is_loopback
 from flowbuilder.api.mcp_door import McpDoor
 from flowbuilder.api.observing import Observing, observing
 from flowbuilder.api.openapi import document_of
-from flowbuilder.api.parameters import parameters_of, strict_parameters
-from flowbuilder.api.problem_documents import documented
-from flowbuilder.api.rate_limits import AddressLimits, limit_caller, limits_of
-from flowbuilder.api.routes import (
-    admission,
-    approval_links,
-    approval_settings,
-    approvals,
-    audit,
-    auth,
-    connections,
-    emitting,
-    exchange,
-    flows,
-    health,
-    hooks,
-    keys,
-    limits,
-    memory,
-    plans,
-    policy,
-    quotas,
-    replans,
-    revisions,
-    runs,
-    schedules,
-    secrets,
-    subscriptions,
-    users,
-    values,
-    webhooks,
-    workspace_events,
-    workspaces,
-)
-from flowbuilder.api.routes import tools as tool_routes
+from flowbuilder.api.rate_limits import AddressLimits, limits_of
+from flowbuilder.api.routes import approval_links
+from flowbuilder.api.surface import surface
 from flowbuilder.client import FlowBuilder
 from flowbuilder.client.tenancy import Tenants
 from flowbuilder.settings import Settings
 from flowbuilder.tools import Tool
 
-PREFIX = "/api/v1"
 DESCRIPTION = """\
 A goal in plain language becomes a plan, the plan a validated flow, the flow a durable run; people
 approve what is risky, and everyone follows one gapless stream of events.
@@ -82,12 +47,14 @@ def create_app(
 
     Without `flowbuilder` it connects by its settings when it starts and closes when it stops;
     `worker` runs a worker in the same process. A FlowBuilder that is handed in stays its owner's:
-    it is open already and is not closed here.
+    it is open already and is not closed here. Applications share their routes
+    (`flowbuilder.api.surface`), so `dependency_overrides` of one has no effect on them.
     """
     if settings is None:
         settings = flowbuilder.settings if flowbuilder is not None else Settings.load()
     tokens = tokens_of(settings)
     own = tuple(tools)
+    mounted, door = surface(), McpDoor()
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -113,6 +80,7 @@ def create_app(
         description=DESCRIPTION,
         version=_version(),
         lifespan=lifespan,
+        routes=[*mounted.routes, Route(McpDoor.path, door, include_in_schema=False)],
         # the interactive pages load scripts from elsewhere
         docs_url=None,
         redoc_url=None,
@@ -127,10 +95,11 @@ def create_app(
     app.state.retiring = None
     if flowbuilder is not None:
         _serve(app, flowbuilder)
-    _mount(app)
-    app.state.access = by_endpoint(app)
-    app.state.rate_kinds = rate_limits.by_endpoint(app)
-    app.state.parameters = parameters_of(app)
+    app.state.mcp = door
+    app.state.access = mounted.access
+    app.state.rate_kinds = mounted.rate_kinds
+    app.state.parameters = mounted.parameters
+    _document(app)
     problems.install(app)
     app.add_middleware(HeadRequests)
     if app.state.rate_limits is not None:
@@ -148,42 +117,7 @@ def _serve(app: FastAPI, flowbuilder: FlowBuilder) -> None:
     app.state.tenants = Tenants(flowbuilder)
 
 
-def _mount(app: FastAPI) -> None:
-    """Put every route but the public ones under the one parent that knows the caller."""
-    parent = APIRouter(
-        prefix=PREFIX,
-        # what is to be noted is noted before the answer is sent
-        dependencies=[
-            Depends(principal),
-            Depends(limit_caller),
-            Depends(authorize, scope="function"),
-            Depends(strict_parameters),
-        ],
-        responses=documented(400, 401, 403, 404, 422, 429, 500, 503),
-    )
-    planning = (plans, revisions, memory, policy)
-    deciding = (approvals, approval_settings)
-    running = (flows, exchange, values, replans, *deciding, emitting, limits, subscriptions)
-    tenancy = (admission, quotas, users, workspaces, keys, audit, secrets, connections)
-    triggers = (webhooks, schedules)
-    # in this order they are looked at: what is asked for most stands first
-    for module in (runs, *planning, *running, *tenancy, *triggers, workspace_events, tool_routes):
-        parent.include_router(module.router)
-    parent.include_router(auth.router)
-    app.include_router(parent)
-    public = APIRouter(
-        prefix=PREFIX,
-        dependencies=[Depends(strict_parameters)],
-        responses=documented(422, 429, 500, 503),
-    )
-    public.include_router(auth.public)
-    app.include_router(public)
-    app.include_router(hooks.router)
-    app.include_router(health.router)
-    app.include_router(approval_links.router)
-    app.state.mcp = McpDoor()
-    app.router.routes.append(Route(McpDoor.path, app.state.mcp, include_in_schema=False))
-
+def _document(app: FastAPI) -> None:
     def openapi() -> dict[str, Any]:
         if app.openapi_schema is None:
             app.openapi_schema = document_of(app)

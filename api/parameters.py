@@ -7,14 +7,15 @@ The framework would ignore what it does not know, take the last of two, and read
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from types import NoneType
 from typing import Any, get_args
 
-from fastapi import FastAPI, Request
+from fastapi import Request
 from fastapi.dependencies.utils import get_flat_params
 from fastapi.routing import iter_route_contexts
+from starlette.routing import BaseRoute
 
 from flowbuilder.api.problems import parameter_problem
 from flowbuilder.errors import FlowBuilderError
@@ -42,10 +43,10 @@ class Parameters:
     path: Mapping[str, type | None]
 
 
-def parameters_of(app: FastAPI) -> dict[Callable[..., Any], Parameters]:
-    """Return what each of the app's functions takes in its address."""
+def parameters_of(routes: Sequence[BaseRoute]) -> dict[Callable[..., Any], Parameters]:
+    """Return what each of the routes' functions takes in its address."""
     found: dict[Callable[..., Any], Parameters] = {}
-    for context in iter_route_contexts(app.routes):
+    for context in iter_route_contexts(routes):
         dependant = getattr(context, "dependant", None)
         if dependant is None or context.endpoint is None:
             continue

@@ -13,13 +13,14 @@ import ipaddress
 import math
 import time
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Annotated, Any
 
-from fastapi import Depends, FastAPI, Request
+from fastapi import Depends, Request
 from fastapi.routing import iter_route_contexts
+from starlette.routing import BaseRoute
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from flowbuilder.api.auth.callers import Principal, principal
@@ -242,11 +243,11 @@ async def planning_of(request: Request, caller: Principal) -> AsyncIterator[None
 PLANS: Any = Depends(planning_slot)
 
 
-def by_endpoint(app: FastAPI) -> dict[Callable[..., Any], str]:
-    """Return what requests of the app's functions draw from."""
+def by_endpoint(routes: Sequence[BaseRoute]) -> dict[Callable[..., Any], str]:
+    """Return what requests of the routes' functions draw from."""
     return {
         context.endpoint: KINDS[f"{method} {context.path}"]
-        for context in iter_route_contexts(app.routes)
+        for context in iter_route_contexts(routes)
         for method in context.methods or ()
         if context.endpoint is not None and f"{method} {context.path}" in KINDS
     }

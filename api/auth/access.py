@@ -6,13 +6,13 @@ tests fail until it has one.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
-from fastapi import FastAPI
 from fastapi.routing import iter_route_contexts
+from starlette.routing import BaseRoute
 
 from flowbuilder.client.roles import Role
 
@@ -244,10 +244,10 @@ HOW_TO_DECLARE = (
 )
 
 
-def by_endpoint(app: FastAPI) -> dict[Callable[..., Any], Access]:
-    """Return what each of the app's functions takes. Two paths of one function take the same."""
+def by_endpoint(routes: Sequence[BaseRoute]) -> dict[Callable[..., Any], Access]:
+    """Return what each of the routes' functions takes. Two paths of one function take the same."""
     found: dict[Callable[..., Any], Access] = {}
-    for context in iter_route_contexts(app.routes):
+    for context in iter_route_contexts(routes):
         for method in context.methods or ():
             access = ACCESS.get(f"{method} {context.path}")
             if access is not None and context.endpoint is not None:

@@ -19,7 +19,17 @@ from flowbuilder.api.events import Streams
 from flowbuilder.api.server import Server, make_server
 from flowbuilder.settings import Settings
 from flowbuilder.types import JsonObject
-from tests.support.api import ECHO, GATED, INPUT, app_over, connect, echo, events_in, problem
+from tests.support.api import (
+    ECHO,
+    GATED,
+    INPUT,
+    app_over,
+    connect,
+    echo,
+    events_in,
+    problem,
+    ready,
+)
 
 STREAM = {"Accept": "text/event-stream"}
 MAPPED: JsonObject = {
@@ -236,7 +246,7 @@ async def test_the_service_connects_by_its_settings(dsn: str) -> None:
     settings = Settings(database_url=SecretStr(dsn), auth="local")
     app = create_app(settings, tools=[echo], worker=True)
     async with serving(app) as service, service.client() as client:
-        assert (await client.get("/readyz")).status_code == 200
+        await ready(client)
         names = [tool["name"] for tool in (await client.get("/api/v1/tools")).json()["items"]]
         assert "test.echo" in names
         body = {"document": {**MAPPED, "steps": [ECHO], "output": None}, "input": {"value": 0}}

@@ -15,7 +15,7 @@ from typing import Any
 
 import httpx
 
-from tests.support.waiting import eventually
+from tests.support.api import ready
 
 ROOT = Path(__file__).parents[2]
 
@@ -65,11 +65,7 @@ async def test_a_worker_is_probed_and_scraped(dsn: str) -> None:
         async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port[1]}") as client:
             assert (await client.get("/healthz")).json() == {"status": "ok"}
 
-            async def started() -> bool:
-                return b"starting" not in (await client.get("/readyz")).content
-
-            await eventually(started)
-            assert (await client.get("/readyz")).json()["status"] == "ready"
+            await ready(client)
             text = (await client.get("/metrics")).text
         assert 'flowbuilder_worker_slots{state="busy"} 0.0' in text
         # the queue is one, and workers are many: a service tells of it

@@ -20,6 +20,7 @@ from flowbuilder.planner.base import PlanEvent, PlanEventType, PlanRequest
 from flowbuilder.settings import Settings
 from flowbuilder.tools import ToolRegistry, Wait, tool
 from flowbuilder.types import JsonObject
+from tests.support.waiting import eventually
 
 BASE = "http://127.0.0.1"
 
@@ -223,6 +224,21 @@ async def service(dsn: str, *, worker: bool = False) -> AsyncIterator[httpx.Asyn
     """A client of the service over a test's database."""
     async with connect(dsn, worker=worker) as builder, http(app_over(builder)) as client:
         yield client
+
+
+async def ready(client: httpx.AsyncClient) -> None:
+    """Wait until the service says that it can take work.
+
+    A probe that is asked once may fail on a machine that is too busy for the database to answer
+    within a probe's patience, and right after connections were cut.
+    """
+
+    async def is_ready() -> bool:
+        answer = await client.get("/readyz")
+        assert answer.status_code in (200, 503), answer.text
+        return answer.status_code == 200
+
+    await eventually(is_ready, what="the service never became ready")
 
 
 async def ended(client: httpx.AsyncClient, run_id: str) -> list[dict[str, Any]]:

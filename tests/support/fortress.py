@@ -9,7 +9,7 @@ from typing import Any
 from flowbuilder.client import FlowBuilder
 from flowbuilder.planner.base import Planner
 from flowbuilder.tools import Tool
-from tests.support.api import ScriptedPlanner, app_over, echo, http, users_settings
+from tests.support.api import ScriptedPlanner, app_over, echo, http, ready, users_settings
 from tests.support.tenants import Headers, Town
 
 WAIT = 60.0
@@ -68,6 +68,6 @@ async def over(place: Town, who: Headers, run_id: str) -> dict[str, Any]:
 
 async def assert_healthy(place: Town, who: Headers) -> None:
     """The service still takes work: it is ready, and a small run goes through."""
-    assert (await place.client.get("/readyz")).status_code == 200
+    await ready(place.client)
     shown = await ran(place, who, one_step("test.echo", {"value": [0, False, "", None]}))
     assert (shown["status"], shown["output"]) == ("completed", [0, False, "", None])

@@ -6,11 +6,10 @@ import re
 from typing import Any
 
 import pytest
-from fastapi import HTTPException
 from fastapi.routing import iter_route_contexts
 
-from flowbuilder.api.dependencies import principal
-from tests.support.api import Raising, app_over, http, problem
+from flowbuilder.api.surface import surface
+from tests.support.api import Raising, Recording, app_over, http, problem, users_settings
 
 #: The others are asked one by one in tests/acceptance/test_access.py.
 PUBLIC = {
@@ -47,13 +46,22 @@ def test_the_document_lists_every_route() -> None:
     assert documented <= routes
 
 
+async def test_applications_share_routes_and_nothing_else() -> None:
+    alone, guarded = Recording(), Recording()
+    one, other = app_over(alone), app_over(guarded, users_settings(rate_limits="off"))
+    shared = {id(route) for route in surface().routes}
+    assert shared
+    assert shared <= {id(route) for route in one.routes} & {id(route) for route in other.routes}
+    async with http(one) as client, http(other) as stranger:
+        problem(await stranger.get("/api/v1/flows"), 401)
+        problem(await client.get("/api/v1/flows"), 500)  # what the stand-in answers with
+    assert [name for name, *_ in alone.calls] == ["list_flows"]
+    assert guarded.calls == []
+
+
 async def test_all_but_the_public_routes_are_denied_without_a_caller() -> None:
-    app = app_over(Raising(AssertionError("reached the client without a caller")))
-
-    async def nobody() -> None:
-        raise HTTPException(401, "who is calling?")
-
-    app.dependency_overrides[principal] = nobody
+    builder = Raising(AssertionError("reached the client without a caller"))
+    app = app_over(builder, users_settings(rate_limits="off"))
     asked = 0
     async with http(app) as client:
         for method, path, _ in operations():
