@@ -99,12 +99,15 @@ async def remove_webhook(builder: Builder, webhook_id: WebhookId) -> None:
 )
 async def rotate_webhook(
     builder: Builder,
+    caller: Caller,
     webhook_id: WebhookId,
     body: Annotated[RotateBody, Depends(optional_json_body(RotateBody))],
 ) -> WebhookMade:
     """Give a webhook a new secret, which is shown this once; the one before counts for a while."""
     try:
-        made = await builder.webhooks.rotate(webhook_id, secret=body.secret, overlap=body.overlap)
+        made = await builder.webhooks.rotate(
+            webhook_id, secret=body.secret, overlap=body.overlap, by=caller.name
+        )
     except SettingsError as error:
         raise _unsealed(error) from error
     return WebhookMade.made(made)

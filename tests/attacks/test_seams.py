@@ -1,0 +1,146 @@
+"""Where triggers, approvals, retries and streams meet: what each of them alone allows."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+from pydantic import SecretStr
+
+from tests.support.deciding import GIVEN, MAIL, Office, code_of, office
+from tests.support.deciding import INPUT as LETTER
+from tests.support.tenants import Headers
+from tests.support.triggering import MASTER_KEY, now, send
+from tests.support.waiting import eventually
+
+STREAM = {"Accept": "text/event-stream"}
+#: A flow whose one step nobody may agree to whose own affair it is.
+LETTERS: dict[str, Any] = {
+    "flow": "letters",
+    "input": LETTER,
+    "steps": [{**MAIL, "approval": {"separate_duties": True}}],
+}
+
+
+@pytest.fixture
+async def desk(dsn: str) -> AsyncIterator[Office]:
+    async with office(dsn, secret_key=SecretStr(MASTER_KEY)) as opened:
+        yield opened
+
+
+async def made(desk: Office, who: Headers, path: str, body: Any = None) -> Any:
+    response = await desk.town.call(who, "POST", path, json=body)
+    assert response.is_success, response.text
+    return response.json()
+
+
+async def asked(desk: Office, who: Headers, run_id: str, step: str = "mail") -> dict[str, Any]:
+    """Return the approval that a step of a run waits for, once it does."""
+    found: list[dict[str, Any]] = []
+
+    async def waits() -> bool:
+        page = await desk.town.call(who, "GET", f"/approvals?run_id={run_id}")
+        found[:] = [item for item in page.json()["items"] if item["step_id"] == step]
+        return bool(found)
+
+    await eventually(waits, what=f"{step} asks nobody")
+    return found[0]
+
+
+async def published(desk: Office) -> Headers:
+    """Let somebody publish the flow who has nothing to do with what comes, and return them."""
+    zoe = await desk.town.person("zoe", "default", "builder")
+    await made(desk, zoe, "/flows", LETTERS)
+    await made(desk, zoe, "/flows/letters/versions")
+    return zoe
+
+
+# -- whose own affair it is -----------------------------------------------------------------
+
+
+async def test_who_holds_a_webhook_does_not_decide_what_it_starts(desk: Office) -> None:
+    zoe = await published(desk)
+    makers = {
+        name: await desk.town.person(name, "default", "builder", "approver")
+        for name in ("eve", "tom", "kim")
+    }
+    ada = await desk.town.person("ada", "default", "approver")
+    target = {"name": "post", "flow": "letters", "input": "${{ input }}"}
+    hook = await made(desk, makers["eve"], "/webhooks", target)
+    path = f"/webhooks/{hook['id']}"
+    changed = {"description": "changed by somebody else since"}
+    assert (await desk.town.call(makers["tom"], "PATCH", path, json=changed)).status_code == 200
+    rotated = await made(desk, makers["kim"], f"{path}/rotate")
+    await desk.town.call(zoe, "PATCH", path, json={"description": None})
+    at = await now(desk.town.builder.store.database)
+    delivered = await send(desk.town.client, rotated, GIVEN, at=at)
+    assert delivered.status_code == 202, delivered.text
+    # gone is the webhook, not who has made it
+    assert (await desk.town.call(makers["eve"], "DELETE", path)).status_code == 204
+    approval = await asked(desk, ada, delivered.json()["run_id"])
+    for name, headers in makers.items():
+        assert code_of(await desk.decide(headers, approval)) == "separate_duties", name
+    assert (await desk.decide(ada, approval)).json()["status"] == "approved"
+
+
+async def test_who_has_made_a_schedule_does_not_decide_what_it_starts(desk: Office) -> None:
+    await published(desk)
+    eve = await desk.town.person("eve", "default", "builder", "approver")
+    ada = await desk.town.person("ada", "default", "approver")
+    schedule = await made(
+        desk,
+        eve,
+        "/schedules",
+        {"name": "daily", "flow": "letters", "cron": "* * * * *", "input": GIVEN},
+    )
+    await desk.jump(60)
+
+    async def fired() -> bool:
+        shown = await desk.town.call(ada, "GET", f"/schedules/{schedule['id']}")
+        return bool(shown.json()["last_run_id"])
+
+    await eventually(fired)
+    shown = (await desk.town.call(ada, "GET", f"/schedules/{schedule['id']}")).json()
+    approval = await asked(desk, ada, shown["last_run_id"])
+    assert code_of(await desk.decide(eve, approval)) == "separate_duties"
+    assert (await desk.decide(ada, approval)).json()["status"] == "approved"
+
+
+async def test_who_has_added_a_step_stays_its_author_when_others_add_more(desk: Office) -> None:
+    zoe = await desk.town.person("zoe", "default", "builder")
+    eve = await desk.town.person("eve", "default", "builder", "approver")
+    ada = await desk.town.person("ada", "default", "approver")
+    run_id, first = await desk.asked(zoe, by=["user:ada"])
+    second = {
+        "id": "second",
+        "tool": "mail.send",
+        "args": {"to": ["eve@example.org"], "text": "more"},
+        "depends_on": ["mail"],
+        "approval": {"separate_duties": True},
+    }
+    await made(desk, eve, f"/runs/{run_id}/steps", second)
+    for number in range(2):
+        more = {**second, "id": f"third{number}", "depends_on": ["second"]}
+        await made(desk, zoe, f"/runs/{run_id}/steps", more)
+    assert (await desk.decide(ada, first)).json()["status"] == "approved"
+    approval = await asked(desk, ada, run_id, "second")
+    assert code_of(await desk.decide(eve, approval)) == "separate_duties"
+    assert (await desk.decide(ada, approval)).json()["status"] == "approved"
+
+
+async def test_a_run_that_others_retry_stays_the_affair_of_who_has_started_it(
+    desk: Office,
+) -> None:
+    await published(desk)
+    eve = await desk.town.person("eve", "default", "member", "approver")
+    bob = await desk.town.person("bob", "default", "member", "approver")
+    ada = await desk.town.person("ada", "default", "approver")
+    run = await made(desk, eve, "/runs", {"flow": "letters", "input": GIVEN})
+    for who in (bob, bob):
+        await made(desk, eve, f"/runs/{run['id']}/cancel")
+        run = {"id": (await made(desk, who, f"/runs/{run['id']}/retry"))["id"]}
+    approval = await asked(desk, ada, run["id"])
+    for who in (eve, bob):
+        assert code_of(await desk.decide(who, approval)) == "separate_duties"
+    assert (await desk.decide(ada, approval)).json()["status"] == "approved"
