@@ -116,9 +116,17 @@ async def principal(
     tokens: Tokens | None = request.app.state.tokens
     if tokens is None:
         return LOCAL
-    asked = request.path_params.get("workspace", x_workspace)
+    return await admit(request, tokens, request.path_params.get("workspace", x_workspace))
+
+
+async def admit(request: Request, tokens: Tokens, asked: str | None) -> Principal:
+    """Return who a request names; what it makes remembers from here on whose it is.
+
+    Raises:
+        Unauthorized: Nobody who is known.
+    """
     caller = await identify(request, tokens, asked)
-    ACTOR.set(caller.name)  # what this request makes remembers whose it is
+    ACTOR.set(caller.name)
     return caller
 
 
