@@ -127,6 +127,7 @@ async def admit(request: Request, tokens: Tokens, asked: str | None) -> Principa
     """
     caller = await identify(request, tokens, asked)
     ACTOR.set(caller.name)
+    request.state.workspace = caller.workspace
     return caller
 
 
@@ -274,9 +275,11 @@ async def while_allowed(request: Request, parts: AsyncGenerator[bytes]) -> Async
 
 
 async def look_again(request: Request) -> None:
-    """Judge a request as it was judged when it came. Raises: as `identify` and `judge`."""
+    """Judge a request as it was judged when it came. Raises: as `identify` and `judge`.
+
+    It is about the workspace that it was about then: who named none may be in another one by now.
+    """
     tokens: Tokens | None = request.app.state.tokens
     if tokens is not None:
-        asked = request.path_params.get("workspace", request.headers.get("x-workspace"))
-        caller = await identify(request, tokens, asked)
+        caller = await identify(request, tokens, request.state.workspace)
         judge(request.app.state.access.get(request.scope["endpoint"]), caller, request.method)

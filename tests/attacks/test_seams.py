@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
 from pydantic import SecretStr
 
+from flowbuilder.api.auth import callers
+from flowbuilder.api.streams import rights
+from tests.support.api import ECHO, GATED, INPUT, all_in
 from tests.support.deciding import GIVEN, MAIL, Office, code_of, office
 from tests.support.deciding import INPUT as LETTER
-from tests.support.tenants import Headers
+from tests.support.tenants import TESTER, Headers, town
 from tests.support.triggering import MASTER_KEY, now, send
 from tests.support.waiting import eventually
 
@@ -144,3 +148,47 @@ async def test_a_run_that_others_retry_stays_the_affair_of_who_has_started_it(
     for who in (eve, bob):
         assert code_of(await desk.decide(who, approval)) == "separate_duties"
     assert (await desk.decide(ada, approval)).json()["status"] == "approved"
+
+
+# -- streams --------------------------------------------------------------------------------
+
+
+async def test_a_stream_stays_with_the_workspace_in_which_it_was_opened(
+    dsn: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who names no workspace reads in the only one they are in, which may be another one since."""
+    monkeypatch.setattr(callers, "RECHECK_SECONDS", 0.0)
+    monkeypatch.setattr(rights, "IDLE_SECONDS", 0.0)
+    async with town(dsn, stream_heartbeat="50ms") as place:
+        other = await place.workspace("other")
+        admin = await place.person("zoe", "default", "admin")
+        document = {"flow": "waiting", "input": INPUT, "steps": [ECHO, GATED]}
+        body = {"document": document, "input": {"value": 1}}
+        run = (await place.call(admin, "POST", "/runs", json=body)).json()["id"]
+        moved = await place.person("ada", "default", "member")
+        stays = await place.person("bob", "default", "member")
+        paths = (f"/runs/{run}/events", "/events")
+        reading = {
+            (name, path): asyncio.create_task(place.call(who, "GET", path, headers=STREAM))
+            for name, who in (("ada", moved), ("bob", stays))
+            for path in paths
+        }
+        hub = place.app.state.streams.hub
+        await eventually(lambda: hub.readers == len(reading))
+        # bob is in a second one, too; ada is in that one only, and has all roles there
+        await place.accounts.set_member(other, "bob", ["member"], by=TESTER)
+        await place.accounts.set_member(other, "ada", ["admin"], by=TESTER)
+        await place.accounts.remove_member(
+            await place.accounts.find_workspace("default"), "ada", by=TESTER
+        )
+        for path in paths:
+            said = all_in((await reading["ada", path]).text)[-1]
+            assert (said["event"], said["data"]["code"]) == ("problem", "workspace_not_found")
+        assert not any(reading["bob", path].done() for path in paths)
+        await place.call(admin, "POST", f"/runs/{run}/cancel")
+        assert all_in((await reading["bob", paths[0]]).text)[-1]["event"] == "end"
+        await place.accounts.remove_member(
+            await place.accounts.find_workspace("default"), "bob", by=TESTER
+        )
+        said = all_in((await reading["bob", paths[1]]).text)[-1]
+        assert said["event"] == "problem"
