@@ -37,6 +37,7 @@ DELEGATIONS: Final = b"""
     order by d.created_at, d.id limit 1000"""
 
 PUT_CHANNEL: Final = b"select * from flowbuilder.put_channel(%s, %s, %s, %s, %s)"
+CONFIRM_CHANNEL: Final = b"select * from flowbuilder.confirm_channel(%s, %s, %s, %s, %s)"
 DROP_CHANNEL: Final = b"select flowbuilder.drop_channel(%s, %s, %s)"
 CHANNELS: Final = b"""
     select c.* from flowbuilder.approval_channels c where c.workspace_id = %s order by c.name"""
