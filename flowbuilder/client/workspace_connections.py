@@ -97,6 +97,7 @@ class WorkspaceConnections:
             Conflict: `connection_exists`, `too_many_connections`.
         """
         self._check(name, definition, by)
+        _check_address(definition, "server", "@\\#?")
         parsed = _parsed(OpenApi, {**definition, "document": _STORED})
         if not await asyncio.to_thread(_imported, name, document, parsed):
             raise InvalidValue(
@@ -117,6 +118,7 @@ class WorkspaceConnections:
             ConnectionFailed: It cannot be asked, so nothing is connected.
         """
         self._check(name, definition, by)
+        _check_address(definition, "url", "@\\#")
         server = _parsed(McpServer, definition)
         found = await self._ask(name, server)
         store = self._session.store
@@ -229,6 +231,21 @@ def _check_headers(headers: JsonValue) -> None:
                 pointer=f"/headers/{name}",
                 code="connection_invalid",
             )
+
+
+def _check_address(definition: JsonObject, key: str, closed: str) -> None:
+    """Refuse an address with these signs: what stands there is often a password.
+
+    Raises:
+        InvalidValue: `connection_invalid`.
+    """
+    address = str(definition.get(key))
+    if any(sign in closed or not sign.isprintable() for sign in address):
+        raise InvalidValue(
+            f"an address has none of {' '.join(closed)}; keys go into headers, by reference",
+            pointer=f"/{key}",
+            code="connection_invalid",
+        )
 
 
 def _parsed(kind: type[Kind], definition: JsonObject) -> Kind:

@@ -189,7 +189,12 @@ async def test_a_server_that_changes_its_words_is_suspended(place: Town) -> None
     assert problem(gone, 502)["code"] == "connection_failed"
 
 
+OPENAPI = {"name": "x", "kind": "openapi", "document": api_document(1)}
 BAD: list[tuple[dict[str, Any], int, str]] = [
+    ({**OPENAPI, "server": "https://ada:pass@api.example"}, 422, "connection_invalid"),
+    ({**OPENAPI, "server": "https://api.example/?key=abc"}, 422, "connection_invalid"),
+    ({**OPENAPI, "server": "https://api.example/#"}, 422, "connection_invalid"),
+    ({"name": "x", "kind": "mcp", "url": "https://ada:p@x.example/"}, 422, "connection_invalid"),
     ({"name": "x", "kind": "mcp", "command": "/bin/sh"}, 422, "body_invalid"),
     ({"name": "x", "kind": "mcp"}, 422, "body_invalid"),
     ({"name": "x", "kind": "mcp", "url": "file:///etc/passwd"}, 422, "body_invalid"),
