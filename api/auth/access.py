@@ -178,7 +178,7 @@ _ROUTES: dict[str, Access] = {
     "GET /runs/{run_id}/replans": MEMBER,
     "POST /runs/{run_id}/resume": STEERS,
     "GET /runs/{run_id}/retry": MEMBER,
-    "POST /runs/{run_id}/retry": MEMBER,
+    "POST /runs/{run_id}/retry": STEERS,
     "POST /runs/{run_id}/steps": CHANGES,
     "GET /runs/{run_id}/tasks": MEMBER,
     "GET /runs/{run_id}/tasks/{task_id}": MEMBER,

@@ -11,7 +11,7 @@ from pydantic import SecretStr
 
 from flowbuilder.api.auth import callers
 from flowbuilder.api.streams import rights
-from tests.support.api import ECHO, GATED, INPUT, all_in
+from tests.support.api import ECHO, GATED, INPUT, all_in, problem
 from tests.support.deciding import GIVEN, MAIL, Office, code_of, office
 from tests.support.deciding import INPUT as LETTER
 from tests.support.tenants import TESTER, Headers, town
@@ -192,3 +192,35 @@ async def test_a_stream_stays_with_the_workspace_in_which_it_was_opened(
         )
         said = all_in((await reading["bob", paths[1]]).text)[-1]
         assert said["event"] == "problem"
+
+
+# -- what is archived -----------------------------------------------------------------------
+
+
+async def test_nothing_starts_a_flow_that_is_archived(dsn: str) -> None:
+    inner = {"flow": "inner", "input": INPUT, "steps": [ECHO]}
+    call = {"id": "call", "tool": "flow.run", "args": {"flow": "inner", "input": {"value": 7}}}
+    async with town(dsn, worker=True) as place:
+        ada = await place.person("ada", "default", "admin")
+        for document in (inner, {"flow": "outer", "steps": [call]}):
+            assert (await place.call(ada, "POST", "/flows", json=document)).status_code == 201
+            path = f"/flows/{document['flow']}/versions"
+            assert (await place.call(ada, "POST", path)).is_success
+        start = {"flow": "inner", "input": {"value": 1}}
+        run = (await place.call(ada, "POST", "/runs", json=start)).json()["id"]
+        await place.call(ada, "GET", f"/runs/{run}/events", headers=STREAM)
+        assert (await place.call(ada, "POST", "/flows/inner/archive")).status_code == 200
+        again = {"from_step": "echo"}
+        for path, body in ((f"/runs/{run}/retry", again), ("/runs", {**start, "version": 1})):
+            refused = await place.call(ada, "POST", path, json=body)
+            assert problem(refused, 409)["code"] == "flow_archived"
+        outer = (await place.call(ada, "POST", "/runs", json={"flow": "outer"})).json()["id"]
+        await place.call(ada, "GET", f"/runs/{outer}/events", headers=STREAM)
+        ended = (await place.call(ada, "GET", f"/runs/{outer}")).json()
+        assert (ended["status"], ended["error"]["code"]) == ("failed", "child_not_started")
+        assert (await place.call(ada, "POST", "/flows/inner/restore")).status_code == 200
+        retried = await place.call(ada, "POST", f"/runs/{run}/retry", json=again)
+        assert retried.status_code == 201
+        log = (await place.call(ada, "GET", "/audit")).json()["items"]
+        noted = [line for line in log if line["action"].endswith("/retry")]
+        assert [line["object"] for line in noted] == [f"/api/v1/runs/{run}/retry"]
