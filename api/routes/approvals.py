@@ -126,7 +126,7 @@ async def decide(
     "/{approval_id}/comments",
     summary="Say something about an approval",
     status_code=201,
-    responses=documented(400, 404, 413, 415),
+    responses=documented(400, 404, 409, 413, 415),
     openapi_extra=body_schema("CommentBody"),
 )
 async def comment(

@@ -71,23 +71,22 @@ class ApprovalStore(StoreBase):
         return refusal
 
     async def acts(self, approval_id: str, *, limit: int = 500) -> list[ActRow]:
-        """Read what was said and done about an approval, in order."""
+        """Read what was done about an approval, and what was said and told of it, in order.
+
+        Of each at most the newest so many.
+        """
         found = await self._all(approval_queries.ACTS, self.workspace, as_uuid(approval_id), limit)
         return [rows.read(ActRow, row) for row in found]
 
-    async def comment_approval(self, approval_id: str, text: str, *, by: Voter) -> None:
-        """Write down what somebody says of an approval, without deciding. Raises: NotFound."""
-        found = await self._all(
-            approval_queries.NOTE_ACT,
-            "comment",
-            by.name,
-            _voter(by),
-            text,
-            self.workspace,
-            as_uuid(approval_id),
-        )
-        if not found:
-            raise NotFound(f"there is no approval {approval_id}", code="approval_not_found")
+    async def comment_approval(self, approval_id: str, text: str, *, by: Voter) -> ActRow:
+        """Write down what somebody says of an approval, without deciding.
+
+        Raises:
+            NotFound: `approval_not_found`.
+            Conflict: `too_many_comments`.
+        """
+        given = (self.workspace, as_uuid(approval_id), by.name, text, _voter(by))
+        return rows.read(ActRow, await self._one(approval_queries.COMMENT, *given))
 
     async def note_refusal(self, row: ApprovalRow | None, why: str) -> None:
         """Write down that a call was refused which is not the one that was agreed to."""

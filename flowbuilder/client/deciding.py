@@ -69,14 +69,14 @@ class Approvals(ApprovalRooms):
         Raises:
             NotFound: There is no such approval.
             InvalidValue: The text is too long or empty (reason_invalid), or `by` is no name.
+            Conflict: There are too many comments already (too_many_comments).
         """
         voter = by if isinstance(by, Voter) else Voter(name=by or approvals.local_user())
         check_actor(voter.name, "who comments")
         if not text:
             raise InvalidValue("a comment is not empty", pointer="/text", code="comment_empty")
         check_reason(text, "comment")
-        await self._session.store.comment_approval(approval_id, text, by=voter)
-        return (await self._session.store.acts(approval_id))[-1]
+        return await self._session.store.comment_approval(approval_id, text, by=voter)
 
     async def get_approval(self, approval_id: str) -> ApprovalRow:
         """Return an approval. Raises: NotFound (approval_not_found)."""

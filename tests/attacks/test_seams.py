@@ -224,3 +224,34 @@ async def test_nothing_starts_a_flow_that_is_archived(dsn: str) -> None:
         log = (await place.call(ada, "GET", "/audit")).json()["items"]
         noted = [line for line in log if line["action"].endswith("/retry")]
         assert [line["object"] for line in noted] == [f"/api/v1/runs/{run}/retry"]
+
+
+# -- the record of an approval --------------------------------------------------------------
+
+
+async def test_no_flood_of_words_hides_what_was_decided(desk: Office) -> None:
+    eve = await desk.town.person("eve", "default", "builder", "approver")
+    ada = await desk.town.person("ada", "default", "approver")
+    _, approval = await desk.asked(eve, quorum=3)
+    assert (await desk.decide(ada, approval)).json()["status"] == "pending"
+    path = f"/approvals/{approval['id']}"
+    database = desk.town.builder.store.database
+    await database.execute(
+        b"select flowbuilder.note_act(a, 'comment', 'user:eve', '{}', 'n ' || n)"
+        b" from flowbuilder.approvals a, generate_series(1, 498) n where a.id = %s::uuid",
+        (approval["id"],),
+    )
+    said = [
+        await desk.town.call(eve, "POST", f"{path}/comments", json={"text": f"at once {number}"})
+        for number in range(2)
+    ]
+    assert [one.json()["comment"] for one in said] == ["at once 0", "at once 1"]
+    more = await desk.town.call(ada, "POST", f"{path}/comments", json={"text": "me too"})
+    assert problem(more, 409)["code"] == "too_many_comments"
+    for _ in range(3):
+        await desk.link(eve, approval)
+    assert (await desk.decide(eve, approval, "reject")).json()["status"] == "rejected"
+    history = (await desk.show(ada, approval))["history"]
+    decided = [(act["act"], act["by"]) for act in history if act["act"] in ("approve", "reject")]
+    assert decided == [("approve", "user:ada"), ("reject", "user:eve")]
+    assert history[-1]["act"] == "reject"
