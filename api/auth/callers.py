@@ -211,6 +211,7 @@ async def _change(request: Request, access: Access | None, caller: Principal) ->
         builder = await request.app.state.tenants.of(caller.workspace)
     change = Change(builder, _template(request), request.path_params)
     await change.begin()
+    request.state.change = change
     return change
 
 

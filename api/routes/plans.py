@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Header, Query, Response
+from fastapi import APIRouter, Depends, Header, Query, Request, Response
 
+from flowbuilder.api.auth.changes import note_change
 from flowbuilder.api.body import body_schema, json_body, optional_json_body
 from flowbuilder.api.dependencies import (
     Builder,
@@ -117,6 +118,7 @@ async def get_plan(builder: Builder, plan_id: PlanId) -> PlanOut:
     openapi_extra=body_schema("AcceptBody", required=False),
 )
 async def accept_plan(
+    request: Request,
     builder: Builder,
     caller: Caller,
     plan_id: PlanId,
@@ -133,6 +135,9 @@ async def accept_plan(
     runs = body.run and not (changes and "run" not in body.model_fields_set)
     if runs:
         caller.require(Role.MEMBER)  # a key that builds does not run by that
+    if body.save is not False or changes:
+        slug = body.save if isinstance(body.save, str) else plan.changes if changes else _slug(plan)
+        await note_change(request, "flow", str(slug))
     flow = await _saved(builder, plan, body.save) if body.save is not False else None
     version = VersionOut.of(await builder.accept_edit(plan)) if changes else None
     run: RunOut | None = None
@@ -155,6 +160,10 @@ async def accept_plan(
         response.status_code = 201 if started.created else 200
         response.headers["Location"] = f"/api/v1/runs/{started.id}"
     return AcceptOut(plan_id=plan_id, flow=flow, version=version, run=run)
+
+
+def _slug(plan: Plan) -> str | None:
+    return None if plan.flow is None else plan.flow.flow
 
 
 async def _saved(builder: FlowBuilder, plan: Plan, save: bool | str) -> FlowOut:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Path
+from fastapi import APIRouter, Depends, Path, Request
 
+from flowbuilder.api.auth.changes import note_change
 from flowbuilder.api.body import body_schema, json_body, optional_json_body
 from flowbuilder.api.dependencies import Builder, Caller, as_uuid
 from flowbuilder.api.problem_documents import documented
@@ -44,11 +45,13 @@ async def list_webhooks(builder: Builder) -> WebhookList:
     openapi_extra=body_schema("WebhookBody"),
 )
 async def add_webhook(
+    request: Request,
     builder: Builder,
     caller: Caller,
     body: Annotated[WebhookBody, Depends(json_body(WebhookBody))],
 ) -> WebhookMade:
     """Make an address that starts a flow; its secret is shown this once."""
+    await note_change(request, "webhook", body.name)
     try:
         made = await builder.webhooks.add(**body.model_dump(), by=caller.name)
     except SettingsError as error:
