@@ -94,6 +94,8 @@ class ApprovalList(Out):
     """Approvals, those asked for first coming first."""
 
     items: list[ApprovalOut]
+    next_cursor: str | None
+    """Hand this back as `cursor` for the page after; null on the last."""
 
 
 class ShownOut(Out):

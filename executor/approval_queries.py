@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Final
 
 APPROVALS_OF: Final = b"""
-    select a.*, r.flow from flowbuilder.approvals_of(%s, %s, %s, %s::uuid, %s) a
+    select a.*, r.flow from flowbuilder.approvals_of(
+        %s, %s, %s, %s::uuid, %s, %s::uuid) a
     join flowbuilder.runs r on r.id = a.run_id order by a.requested_at, a.id"""
 DECIDE: Final = b"""
     select d.*, r.flow from flowbuilder.decide(%s, %s::uuid, %s, %s, %s, %s, %s, %s, %s) d

@@ -13,6 +13,7 @@ from flowbuilder.api.dependencies import (
     Caller,
     IdempotencyKey,
     PlanId,
+    as_uuid,
 )
 from flowbuilder.api.events import MEDIA_TYPE, wants_stream
 from flowbuilder.api.plan_schemas import PlanList, PlanOut, PlanSummary
@@ -95,11 +96,18 @@ async def create_plan(
     return PlanOut.of(plan)
 
 
-@router.get("", summary="List plans")
-async def list_plans(builder: Builder, limit: Annotated[int, Query(ge=1, le=200)] = 50) -> PlanList:
-    """Return the newest plans."""
-    rows = await builder.plans(limit=limit)
-    return PlanList(items=[PlanSummary.of(row) for row in rows])
+@router.get("", summary="List plans", responses=documented(404))
+async def list_plans(
+    builder: Builder,
+    limit: Annotated[int, Query(ge=1, le=200)] = 50,
+    cursor: Annotated[str | None, Query(description="`next_cursor` of the page before.")] = None,
+) -> PlanList:
+    """Return plans, newest first."""
+    before = None if cursor is None else as_uuid(cursor, "plan")
+    # one more than asked for tells whether there is another page
+    rows = await builder.plans(limit=limit + 1, before=before)
+    items = [PlanSummary.of(row) for row in rows[:limit]]
+    return PlanList(items=items, next_cursor=items[-1].id if len(rows) > limit else None)
 
 
 @router.get("/{plan_id}", summary="Show a plan", responses=documented(404))

@@ -23,11 +23,16 @@ class ApprovalStore(StoreBase):
         status: ApprovalStatus | None = ApprovalStatus.PENDING,
         run_id: str | None = None,
         limit: int = 200,
+        after: str | None = None,
     ) -> list[ApprovalRow]:
-        """Read approvals, oldest first; only the pending ones by default."""
+        """Read approvals, oldest first; only the pending ones by default.
+
+        With `after` those behind this one in that order.
+        """
         wanted = None if status is None else status.value
         run = None if run_id is None else as_uuid(run_id)
-        found = await self._all(queries.LIST_APPROVALS, self.workspace, wanted, run, limit)
+        known = None if after is None else as_uuid(after)
+        found = await self._all(queries.LIST_APPROVALS, self.workspace, wanted, run, known, limit)
         return [rows.approval(row) for row in found]
 
     async def get_approval(self, approval_id: str) -> ApprovalRow:
@@ -42,7 +47,13 @@ class ApprovalStore(StoreBase):
         return rows.approval(found[0])
 
     async def approvals_of(
-        self, by: str, *, known: bool, run_id: str | None = None, limit: int = 200
+        self,
+        by: str,
+        *,
+        known: bool,
+        run_id: str | None = None,
+        limit: int = 200,
+        after: str | None = None,
     ) -> list[ApprovalRow]:
         """Read what somebody may decide now and has not voted on yet, oldest first.
 
@@ -50,7 +61,9 @@ class ApprovalStore(StoreBase):
         """
         run = None if run_id is None else as_uuid(run_id)
         found = await self._all(
-            approval_queries.APPROVALS_OF, self.workspace, by, known, run, limit
+            approval_queries.APPROVALS_OF,
+            *(self.workspace, by, known, run, limit),
+            None if after is None else as_uuid(after),
         )
         return [rows.approval(row) for row in found]
 

@@ -168,6 +168,9 @@ async def test_a31_what_is_no_id_is_nobodys(place: Town) -> None:
             "/plans/{}/review",
             "/memory/{}",
             "/memory?cursor={}",
+            "/plans?cursor={}",
+            "/approvals?cursor={}",
+            "/approvals?mine=true&cursor={}",
             "/workspaces/{}/members",
             "/limits/{}",
         ):
