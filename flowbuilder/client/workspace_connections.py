@@ -22,6 +22,7 @@ from flowbuilder.client.connections import StoredPins, offered_by, refresh
 from flowbuilder.client.session import Session
 from flowbuilder.errors import (
     Conflict,
+    DefinitionError,
     ExecutionError,
     FlowBuilderError,
     InvalidValue,
@@ -213,7 +214,7 @@ class WorkspaceConnections:
     async def _view(self, row: ConnectionRow) -> ConnectionView:
         store = self._session.store
         pins = await store.tool_pins(row.name) if row.kind == "mcp" else []
-        tools = await _tools(store, row)
+        tools = await _readable(store, row)
         return ConnectionView(row=row, tools=tuple(tools), pins=tuple(pins))
 
 
@@ -283,7 +284,7 @@ async def offer_connections(session: Session, *, at_once: bool = True) -> None:
         return
     tools: list[Tool] = []
     for row in await session.store.connections():
-        tools += await _tools(session.store, row)
+        tools += await _readable(session.store, row)
     session.registry = session.shared_registry.merged(tools)
     session.connected_mark = mark
 
@@ -297,7 +298,7 @@ async def equip_workers(session: Session) -> None:
         return
     tools: list[Tool] = []
     for row in await session.store.all_connections():
-        tools += await _tools(Store(session.store.database, workspace=row.workspace_id), row)
+        tools += await _readable(Store(session.store.database, workspace=row.workspace_id), row)
     for worker in session.workers:
         fresh = [tool for tool in tools if not worker.has(tool.ref)]
         if fresh:
@@ -323,6 +324,15 @@ async def keep_equipped(session: Session) -> AsyncIterator[None]:
     finally:
         looking.cancel()
         await asyncio.gather(looking, return_exceptions=True)
+
+
+async def _readable(store: Store, row: ConnectionRow) -> list[Tool]:
+    """Return the tools of a connection; one that makes none any more stands in no other's way."""
+    try:
+        return await _tools(store, row)
+    except (InvalidValue, DefinitionError, SettingsError, ValidationError) as error:
+        log.warning("the connection %s brings no tools: %s", row.name, type(error).__name__)
+        return []
 
 
 async def _tools(store: Store, row: ConnectionRow) -> list[Tool]:
