@@ -94,6 +94,8 @@ class ApprovalList(Out):
     """Approvals, those asked for first coming first."""
 
     items: list[ApprovalOut]
+    next_cursor: str | None
+    """Hand this back as `cursor` for the page after; null on the last."""
 
 
 class ShownOut(Out):
@@ -206,9 +208,16 @@ class ChannelBody(Body):
     webhook: Annotated[str, Field(max_length=200)] | None = None
     """slack: the secret that holds the address of the incoming webhook, `secret://name`."""
     user: Annotated[str, Field(min_length=1, max_length=200)] | None = None
-    """Whose it is: told of what they may decide, with a link to do so."""
+    """Whose it is: told of what they may decide; with links, once they have confirmed it."""
     audience: list[str] = Field(default_factory=list, alias="for", max_length=50)
     """Without a user: told of what is asked of these (`role:finance`); of everything if empty."""
+
+
+class ConfirmBody(Body):
+    """That a channel is one's own."""
+
+    address: Annotated[str, Field(max_length=320)]
+    """Where it leads, as one has seen it."""
 
 
 class ChannelOut(Out):
@@ -222,6 +231,8 @@ class ChannelOut(Out):
     audience: list[str] = Field(serialization_alias="for")
     updated_at: Time
     updated_by: str | None
+    confirmed_at: Time | None
+    """Since when it brings links by which its user decides; null: it brings none."""
 
     @classmethod
     def of(cls, row: ChannelRow) -> ChannelOut:
@@ -235,6 +246,7 @@ class ChannelOut(Out):
             audience=row.audience,
             updated_at=row.updated_at,
             updated_by=row.updated_by,
+            confirmed_at=row.confirmed_at if row.user_name and row.address else None,
         )
 
 

@@ -23,8 +23,8 @@ LARGE_BYTES = 65_536
 MODELS: set[type[BaseModel]] = set()
 
 
-async def read_json(request: Request) -> JsonValue:
-    """Read the body as strict JSON.
+async def read_json(request: Request, *, inside: int = 1) -> JsonValue:
+    """Read the body as strict JSON. A value may be as deep as allowed, `inside` so many levels.
 
     Raises:
         BadRequest: No body, not JSON (400), too large (413), or another media type (415).
@@ -34,8 +34,7 @@ async def read_json(request: Request) -> JsonValue:
         raise BadRequest("A JSON body is needed.", code="body_missing")
     _check_media_type(request)
     settings: Settings = request.app.state.settings
-    # a value may be as deep as allowed, and stands inside the body
-    limits = Limits(depth=settings.max_json_depth + 1, bytes=settings.max_body_bytes)
+    limits = Limits(depth=settings.max_json_depth + inside, bytes=settings.max_body_bytes)
     try:
         if len(raw) > LARGE_BYTES:
             return await asyncio.to_thread(loads, raw, limits=limits)

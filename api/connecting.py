@@ -111,7 +111,8 @@ class ConnectionOut(Out):
         return cls(
             name=row.name,
             kind=row.kind,
-            address=str(said.get("url") or said.get("server")),
+            # members see it, and a query may hold a key
+            address=str(said.get("url") or said.get("server")).partition("?")[0],
             headers=sorted(headers) if isinstance(headers, dict) else [],
             created_at=row.created_at,
             created_by=row.created_by,

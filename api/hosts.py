@@ -11,6 +11,7 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections.abc import Sequence
+from urllib.parse import unquote
 
 from starlette.datastructures import Headers
 from starlette.responses import Response
@@ -18,6 +19,8 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from flowbuilder.api.problems import problem_response
 
+#: A request line that names the server as well, as for a proxy: `GET http://name/path HTTP/1.1`.
+_ABSOLUTE = re.compile(r"https?://(?P<host>[^/]*)(?P<path>/.*)?", re.IGNORECASE | re.DOTALL)
 #: `name`, `name:port`, `[v6]` or `[v6]:port`.
 _HOST = re.compile(r"(?P<name>\[[0-9a-f:.]+\]|[a-z0-9_.-]*)(:[0-9]{1,5})?", re.IGNORECASE)
 
@@ -27,7 +30,7 @@ class Hosts:
 
     With `names` it answers to these alone; else, where nobody logs in (`local`), to local names
     only, and not to pages of other origins. A request with two names, or one that cannot be read,
-    is refused in any case.
+    is refused in any case, and so is one whose request line names another server than its header.
     """
 
     def __init__(self, app: ASGIApp, *, local: bool, names: Sequence[str] = ()) -> None:
@@ -37,7 +40,10 @@ class Hosts:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve the request, or answer 400, 403 or 421."""
-        answer = self._refusal(Headers(scope=scope)) if scope["type"] == "http" else None
+        answer: Response | None = None
+        if scope["type"] == "http":
+            headers = Headers(scope=scope)
+            answer = self._refusal(headers) or _straighten(scope, headers)
         await (answer or self.app)(scope, receive, send)
 
     def _refusal(self, headers: Headers) -> Response | None:
@@ -57,7 +63,8 @@ class Hosts:
             return problem_response(
                 400, code="host_invalid", detail="The Host header cannot be read."
             )
-        if self.names and not all(self._is_named(host) for host in hosts):
+        # without a name (as in HTTP/1.0) it may be meant for anybody
+        if self.names and not (hosts and all(self._is_named(host) for host in hosts)):
             return problem_response(
                 421, code="host_unknown", detail="This service answers to other names."
             )
@@ -76,6 +83,28 @@ class Hosts:
             name.endswith(known[1:]) if known.startswith("*.") else name == known
             for known in self.names
         )
+
+
+def _straighten(scope: Scope, headers: Headers) -> Response | None:
+    """Let a request line that names the server be like any other; refuse one that is neither.
+
+    Whoever is in front decides by one of the two names, so they have to be the same.
+    """
+    raw: bytes = scope.get("raw_path") or scope["path"].encode("utf-8", "replace")
+    target = raw.decode("latin-1")
+    if target.startswith("/"):
+        return None
+    found = _ABSOLUTE.fullmatch(target)
+    named = [host.strip().lower() for host in headers.getlist("host")]
+    if found is None or [found["host"].lower()] != named:
+        return problem_response(
+            400,
+            code="request_target_invalid",
+            detail="The request line names no address, or another server than the Host header.",
+        )
+    path = found["path"] or "/"
+    scope["path"], scope["raw_path"] = unquote(path), path.encode("latin-1")
+    return None
 
 
 def _is_local_origin(origin: str) -> bool:

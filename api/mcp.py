@@ -7,7 +7,8 @@ plan that is uncertain, or asks something, is not run from here either.
 from __future__ import annotations
 
 import functools
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, ParamSpec, TypeVar
 
@@ -15,6 +16,7 @@ from pydantic import Field
 from typing_extensions import TypedDict
 
 from flowbuilder.api.auth.callers import LOCAL, Principal
+from flowbuilder.api.rate_limits import limit_starts, planning_of
 from flowbuilder.client import FlowBuilder
 from flowbuilder.client.roles import Role
 from flowbuilder.client.runs import outcome_of
@@ -23,6 +25,7 @@ from flowbuilder.executor.records import RunRow
 from flowbuilder.plan import LONGEST_GOAL, Plan
 
 if TYPE_CHECKING:
+    from fastapi import Request
     from mcp.server import MCPServer
     from starlette.applications import Starlette
 
@@ -107,6 +110,8 @@ class Seat:
 
     builder: FlowBuilder
     caller: Principal = LOCAL
+    request: Request | None = None
+    """What the call came with, where a service has rates for it."""
 
     @property
     def actor(self) -> str:
@@ -117,6 +122,20 @@ class Seat:
         """Return what is worked over, for a caller with this role. Raises: Forbidden."""
         self.caller.require(role, reading=reading)
         return self.builder
+
+    async def starting(self) -> None:
+        """Count a start, as that of a route. Raises: TooManyRequests."""
+        if self.request is not None:
+            await limit_starts(self.request, self.caller)
+
+    @asynccontextmanager
+    async def planning(self) -> AsyncIterator[None]:
+        """Count a plan while it is made, as that of a route. Raises: TooManyRequests."""
+        if self.request is None:
+            yield
+            return
+        async with planning_of(self.request, self.caller):
+            yield
 
     async def note(self, action: str, what: str) -> None:
         """Write into the log what was done."""
@@ -232,7 +251,10 @@ class _Desk:
         ] = None,
     ) -> PlanSummary:
         """Turn a goal in words into a plan; nothing is run."""
-        return _plan(await self._seat().require(Role.BUILDER).plan(goal, input=input))
+        seat = self._seat()
+        builder = seat.require(Role.BUILDER)
+        async with seat.planning():
+            return _plan(await builder.plan(goal, input=input))
 
     async def run_flow(
         self,
@@ -249,6 +271,8 @@ class _Desk:
         seat = self._seat()
         if plan_id is not None:
             builder = seat.require(Role.BUILDER)
+            seat.require(Role.MEMBER)  # a key that builds does not run by that
+            await seat.starting()
             plan = await builder.get_plan(plan_id)
             if not plan.valid or not plan.certain:
                 raise ExecutionError(
@@ -262,7 +286,9 @@ class _Desk:
             await seat.note("run_flow", f"plan:{plan.id}")
         else:
             assert flow is not None
-            run = await seat.require(Role.MEMBER).execute(
+            builder = seat.require(Role.MEMBER)
+            await seat.starting()
+            run = await builder.execute(
                 flow,
                 input,
                 idempotency_key=idempotency_key,

@@ -12,13 +12,15 @@ from typing import TYPE_CHECKING
 
 from fastapi import FastAPI, Request
 from starlette.responses import Response
-from starlette.types import Receive, Scope, Send
+from starlette.types import Message, Receive, Scope, Send
 
 from flowbuilder.api.auth.access import Access
-from flowbuilder.api.auth.callers import LOCAL, Principal, identify, judge
+from flowbuilder.api.auth.callers import LOCAL, Principal, admit, judge
 from flowbuilder.api.auth.tokens import Tokens
+from flowbuilder.api.body import read_bytes, read_json
 from flowbuilder.api.mcp import Seat, mcp_server_for
 from flowbuilder.api.problems import problem_of, problem_response
+from flowbuilder.api.rate_limits import limit_caller
 from flowbuilder.api.refusals import Forbidden
 from flowbuilder.client.tenancy import Tenants
 from flowbuilder.errors import FlowBuilderError
@@ -44,19 +46,20 @@ class McpDoor:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request of the protocol; whoever may not ask gets a problem."""
-        request = Request(scope)
+        request = Request(scope, receive)
         try:
             seat = await self._seat(request)
             if request.method != "POST":  # without sessions there is nothing to follow or end
                 await _not_allowed(request.method)(scope, receive, send)
                 return
+            body = await _checked_body(request)
             manager = await self._opened(request.app)
         except FlowBuilderError as error:
             await problem_of(error)(scope, receive, send)
             return
         held = _SEAT.set(seat)
         try:
-            await manager.handle_request(scope, receive, send)
+            await manager.handle_request(scope, _again(body, receive), send)
         finally:
             _SEAT.reset(held)
 
@@ -73,16 +76,19 @@ class McpDoor:
         Raises:
             Unauthorized, Forbidden, NotFound, BadRequest: As for any route of members; a browser's
                 page that is not the service's own is refused, too (`origin_not_allowed`).
+            TooManyRequests: The caller asks too often.
         """
         _check_origin(request)
         tokens: Tokens | None = request.app.state.tokens
         if tokens is None:
-            return Seat(builder=request.app.state.flowbuilder, caller=LOCAL)
-        caller: Principal = await identify(request, tokens, request.headers.get("x-workspace"))
+            return Seat(builder=request.app.state.flowbuilder, caller=LOCAL, request=request)
+        caller: Principal = await admit(request, tokens, request.headers.get("x-workspace"))
+        await limit_caller(request, caller)
         judge(_HERE, caller, request.method)
         tenants: Tenants = request.app.state.tenants
         assert caller.workspace is not None
-        return Seat(builder=await tenants.of(caller.workspace), caller=caller)
+        builder = await tenants.of(caller.workspace)
+        return Seat(builder=builder, caller=caller, request=request)
 
     async def _opened(self, app: FastAPI) -> StreamableHTTPSessionManager:
         """Return the running server; the first request starts it, as its library is large."""
@@ -104,6 +110,25 @@ class McpDoor:
         async with manager.run():
             ready.set_result(None)
             await self._over.wait()
+
+
+async def _checked_body(request: Request) -> bytes:
+    """Return the body, which is as strict a JSON as everywhere. Raises: BadRequest."""
+    # a value stands inside of message, parameters and arguments
+    await read_json(request, inside=3)
+    return await read_bytes(request)
+
+
+def _again(body: bytes, receive: Receive) -> Receive:
+    """Return how a body is received that was read already, and then what else comes."""
+    waiting = [body]
+
+    async def received() -> Message:
+        if waiting:
+            return {"type": "http.request", "body": waiting.pop(), "more_body": False}
+        return await receive()
+
+    return received
 
 
 def _manager(max_body_bytes: int) -> StreamableHTTPSessionManager:

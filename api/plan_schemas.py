@@ -79,6 +79,8 @@ class PlanList(Out):
     """The newest plans first."""
 
     items: list[PlanSummary]
+    next_cursor: str | None
+    """Hand this back as `cursor` for the page after; null on the last."""
 
 
 class ReviewOut(BaseModel):

@@ -221,6 +221,11 @@ async def limit_shared(request: Request, kind: str, key: str) -> None:
         _noted(request.scope, await limits.shared[kind].take(builder, key))
 
 
+async def limit_starts(request: Request, caller: Principal) -> None:
+    """Count a start of a caller that comes by another way than a route. Raises: TooManyRequests."""
+    await limit_shared(request, "starts", _who(caller))
+
+
 async def planning_slot(request: Request) -> AsyncIterator[None]:
     """Count a planning call of this process until its answer is sent. Raises: TooManyRequests."""
     limits: RateLimits | None = request.app.state.rate_limits

@@ -21,7 +21,7 @@ CALLER_OF_SESSION: Final = (
 )
 CALLER_OF_KEY: Final = b"select * from flowbuilder.caller_of_key(%s, %s, %s::text)"
 
-CREATE_WORKSPACE: Final = b"select flowbuilder.create_workspace(%s, %s, %s) as id"
+CREATE_WORKSPACE: Final = b"select flowbuilder.create_workspace(%s, %s, %s, %s) as id"
 WORKSPACES: Final = b"select flowbuilder.workspace_list(%s::uuid, %s) as answer"
 ARCHIVE_WORKSPACE: Final = b"select flowbuilder.archive_workspace(%s::uuid, %s, %s)"
 SET_MEMBER: Final = b"select flowbuilder.set_member(%s::uuid, %s, %s::text[], %s)"

@@ -93,8 +93,8 @@ class ApprovalNotices:
             await self._post(store, notice, asked)
 
     async def _link(self, notice: NoticeRow) -> str | None:
-        """Make a link for whose channel it is; None for a room, or without an address for it."""
-        if notice.user_name is None or self._settings.public_url is None:
+        """Make a link for whose channel it is; None where none may be, or has an address."""
+        if notice.user_name is None or not notice.linked or self._settings.public_url is None:
             return None
         token = new_token()
         hashed = hash_of_link(token)

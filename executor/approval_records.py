@@ -109,7 +109,7 @@ class ChannelRow:
     name: str
     kind: Literal["email", "slack"]
     user_name: str | None
-    """Whose it is: they get a link by which they decide. None: a room's, without links."""
+    """Whose it is: once confirmed they get links by which they decide. None: a room's."""
     address: str | None
     webhook: str | None
     """A reference to the secret that is the webhook's address."""
@@ -117,6 +117,8 @@ class ChannelRow:
     """A room is told of what is asked of these; of everything where it is empty."""
     updated_at: datetime
     updated_by: str | None
+    confirmed_at: datetime | None
+    """Since when it brings links: its person has said that it is theirs."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -144,6 +146,8 @@ class NoticeRow:
     user_name: str | None
     address: str | None
     webhook: str | None
+    linked: bool
+    """Whether it may bring a link by which its person decides."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -123,11 +123,15 @@ _APPROVAL: Final = b"""
     select a.*, r.flow from flowbuilder.approvals a
     join flowbuilder.runs r on r.id = a.run_id where a.workspace_id = %s"""
 LIST_APPROVALS: Final = b"""
-    with given as (select %s::uuid as workspace, %s::text as status, %s::uuid as run)
+    with given as (select %s::uuid as workspace, %s::text as status, %s::uuid as run,
+        %s::uuid as after)
     select a.*, r.flow from flowbuilder.approvals a
     join flowbuilder.runs r on r.id = a.run_id cross join given g
     where a.workspace_id = g.workspace
       and (g.status is null or a.status = g.status) and (g.run is null or a.run_id = g.run)
+      and (g.after is null or (a.requested_at, a.id) > (
+            select b.requested_at, b.id from flowbuilder.approvals b
+            where b.id = g.after and b.workspace_id = g.workspace))
     order by a.requested_at, a.id limit %s"""
 GET_APPROVAL: Final = _APPROVAL + b" and a.id = %s::uuid"
 
@@ -163,8 +167,14 @@ SAVE_PLAN: Final = b"""
 STORE_PLAN: Final = b"select flowbuilder.store_plan(%s, %s::uuid, %s, %s, %s, %s) as stored"
 GET_PLAN: Final = b"select * from flowbuilder.plans where workspace_id = %s and id = %s::uuid"
 LIST_PLANS: Final = b"""
-    select * from flowbuilder.plans where workspace_id = %s
-    order by created_at desc, id limit %s"""
+    with given as (select %s::uuid as workspace, %s::uuid as before)
+    select p.* from flowbuilder.plans p cross join given g
+    where p.workspace_id = g.workspace
+      and (g.before is null or exists (
+            select from flowbuilder.plans b
+            where b.id = g.before and b.workspace_id = g.workspace
+              and (p.created_at < b.created_at or p.created_at = b.created_at and p.id > b.id)))
+    order by p.created_at desc, p.id limit %s"""
 ACCEPT_PLAN: Final = b"""
     update flowbuilder.plans
     set status = 'accepted', run_id = coalesce(%s::uuid, run_id), updated_at = flowbuilder.now()

@@ -8,7 +8,7 @@ from datetime import timedelta
 from enum import StrEnum
 
 from flowbuilder.errors import InvalidValue
-from flowbuilder.types import format_duration, parse_duration
+from flowbuilder.types import JsonObject, JsonValue, format_duration, parse_duration
 
 #: More at once, or more starts in the time of a rate, is no limit any more.
 MOST_AT_ONCE = 10_000
@@ -20,6 +20,14 @@ _RATE = re.compile(r" *([0-9]{1,7}) */ *([0-9]+(?:\.[0-9]+)? *)?(ms|s|m|h|d) *")
 
 #: The quotas, in the order in which they are shown.
 QUOTAS = ("stored_bytes", "events_kept", "runs_per_day", "plans_per_hour")
+#: More is no quota any more, and the first counts are of 32 bits.
+MOST_OF_QUOTA = {
+    "stored_bytes": 2**60,
+    "events_kept": 2**60,
+    "runs_per_day": 2**31 - 1,
+    "plans_per_hour": 2**31 - 1,
+}
+_WHOLE = re.compile(r"[1-9][0-9]{0,18}")
 
 
 class Priority(StrEnum):
@@ -104,6 +112,31 @@ class Quotas:
     """Started by anybody or anything but a run, between midnight and midnight by UTC."""
     plans_per_hour: int | None = None
     """Asked for, from one full hour to the next."""
+
+    @classmethod
+    def read(cls, text: str | None) -> Quotas:
+        """Return what a text such as `runs_per_day=1000,plans_per_hour=50` says; None: no quota.
+
+        Raises:
+            ValueError: It names something else, twice, or no whole number from 1 on.
+        """
+        said: dict[str, int] = {}
+        for part in (text or "").split(",") if text else ():
+            name, _, number = (piece.strip() for piece in part.partition("="))
+            if name not in QUOTAS or name in said:
+                raise ValueError(
+                    f"{part.strip()[:60]!r} is no quota, or comes twice; there are "
+                    + ", ".join(QUOTAS)
+                )
+            if not _WHOLE.fullmatch(number) or int(number) > MOST_OF_QUOTA[name]:
+                raise ValueError(f"{name} is a whole number from 1 to {MOST_OF_QUOTA[name]}")
+            said[name] = int(number)
+        return cls(**said)
+
+    def as_json(self) -> JsonObject:
+        """Return the quotas that there are."""
+        said: dict[str, JsonValue] = {name: getattr(self, name) for name in QUOTAS}
+        return {name: value for name, value in said.items() if value is not None}
 
 
 def read_rate(value: Rate | str | None, pointer: str) -> Rate | None:

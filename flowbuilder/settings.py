@@ -15,7 +15,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from flowbuilder.budget import Budget
 from flowbuilder.errors import InvalidValue, SettingsError
 from flowbuilder.flow import Duration
-from flowbuilder.limits import RATE_PATTERN, Rate
+from flowbuilder.limits import RATE_PATTERN, Quotas, Rate
 
 
 class Settings(BaseSettings):
@@ -186,6 +186,10 @@ class Settings(BaseSettings):
     """Events emitted by one key or user, and calls of one webhook, all processes together."""
     planning_at_once: int = Field(default=8, ge=1, le=1000)
     """Plans that one process of the service makes at once; more are told to come again."""
+    workspace_quotas: str | None = None
+    """What a workspace may use that is made from now on, such as
+    `runs_per_day=1000,plans_per_hour=50`; also stored_bytes and events_kept. Not set: as much as it
+    likes."""
     # -- event streams ----------------------------------------------------------------------
     max_streams: int = Field(default=2000, ge=1, le=100_000)
     """Event streams that one process holds open at once."""
@@ -263,6 +267,12 @@ class Settings(BaseSettings):
     def _rate(cls, value: str) -> str:
         Rate.read(value)  # its span, too, has bounds
         return value
+
+    @field_validator("workspace_quotas")
+    @classmethod
+    def _quotas(cls, value: str | None) -> str | None:
+        Quotas.read(value)
+        return value or None
 
     @field_validator("run_budget")
     @classmethod

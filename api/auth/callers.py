@@ -116,9 +116,18 @@ async def principal(
     tokens: Tokens | None = request.app.state.tokens
     if tokens is None:
         return LOCAL
-    asked = request.path_params.get("workspace", x_workspace)
+    return await admit(request, tokens, request.path_params.get("workspace", x_workspace))
+
+
+async def admit(request: Request, tokens: Tokens, asked: str | None) -> Principal:
+    """Return who a request names; what it makes remembers from here on whose it is.
+
+    Raises:
+        Unauthorized: Nobody who is known.
+    """
     caller = await identify(request, tokens, asked)
-    ACTOR.set(caller.name)  # what this request makes remembers whose it is
+    ACTOR.set(caller.name)
+    request.state.workspace = caller.workspace
     return caller
 
 
@@ -202,6 +211,7 @@ async def _change(request: Request, access: Access | None, caller: Principal) ->
         builder = await request.app.state.tenants.of(caller.workspace)
     change = Change(builder, _template(request), request.path_params)
     await change.begin()
+    request.state.change = change
     return change
 
 
@@ -266,9 +276,11 @@ async def while_allowed(request: Request, parts: AsyncGenerator[bytes]) -> Async
 
 
 async def look_again(request: Request) -> None:
-    """Judge a request as it was judged when it came. Raises: as `identify` and `judge`."""
+    """Judge a request as it was judged when it came. Raises: as `identify` and `judge`.
+
+    It is about the workspace that it was about then: who named none may be in another one by now.
+    """
     tokens: Tokens | None = request.app.state.tokens
     if tokens is not None:
-        asked = request.path_params.get("workspace", request.headers.get("x-workspace"))
-        caller = await identify(request, tokens, asked)
+        caller = await identify(request, tokens, request.state.workspace)
         judge(request.app.state.access.get(request.scope["endpoint"]), caller, request.method)

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 
+from fastapi import Request
+
 from flowbuilder.client import FlowBuilder
 from flowbuilder.errors import FlowBuilderError
 from flowbuilder.executor.fingerprints import fingerprint
@@ -31,6 +33,17 @@ async def _limit(builder: FlowBuilder, pattern: str) -> JsonValue:
     return {"pattern": row.pattern, "concurrency": row.concurrency, "rate": rate}
 
 
+async def _admission(builder: FlowBuilder, slug: str) -> JsonValue:
+    row = await builder.admission.get(slug or None)
+    rate = None if row.rate is None else str(row.rate)
+    return {"flow": row.flow, "concurrency": row.concurrency, "rate": rate}
+
+
+async def _quotas(builder: FlowBuilder, _: str) -> JsonValue:
+    usage = (await builder.admission.usage()).as_json()
+    return {name: used["limit"] for name, used in usage.items() if isinstance(used, dict)}
+
+
 async def _secret(builder: FlowBuilder, name: str) -> JsonValue:
     row = await builder.secrets.get(name)
     bound: JsonObject = {"hosts": [*row.hosts], "tools": [*row.tools]}
@@ -52,50 +65,142 @@ async def _approval(builder: FlowBuilder, approval_id: str) -> JsonValue:
     }
 
 
-#: By the parameter of the route's address; the policy has none.
+async def _webhook(builder: FlowBuilder, webhook: str) -> JsonValue:
+    row = await builder.webhooks.get(webhook)
+    return {
+        "name": row.name,
+        "flow": row.flow,
+        "version": row.version,
+        "input": row.input,
+        "trusted": row.trusted,
+        "rate": str(row.rate),
+        "paused": row.paused_at is not None,
+        "secret": await builder.store.webhook_secret_version(row.id),
+    }
+
+
+async def _schedule(builder: FlowBuilder, schedule: str) -> JsonValue:
+    row = await builder.schedules.get(schedule)
+    return {
+        "name": row.name,
+        "flow": row.flow,
+        "version": row.version,
+        "input": row.input,
+        "cron": row.cron,
+        "timezone": row.timezone,
+        "missed": [row.missed, row.missed_limit],
+        "overlap": row.overlap,
+        "jitter": row.jitter_seconds,
+        "paused": row.paused_at is not None,
+    }
+
+
+async def _connection(builder: FlowBuilder, name: str) -> JsonValue:
+    view = await builder.workspace_connections.get(name)
+    pins: list[JsonValue] = [[pin.tool, pin.status, pin.fingerprint] for pin in view.pins]
+    definition, document = view.row.definition, view.row.document
+    return {"definition": definition, "document": document, "pins": pins}
+
+
+#: By what it is.
 _LOOKS: dict[str, Look] = {
-    "slug": _flow,
-    "pattern": _limit,
-    "run_id": _run,
-    "approval_id": _approval,
+    "flow": _flow,
+    "policy": _policy,
+    "limit": _limit,
+    "admission": _admission,
+    "quotas": _quotas,
+    "secret": _secret,
+    "run": _run,
+    "approval": _approval,
+    "webhook": _webhook,
+    "schedule": _schedule,
+    "connection": _connection,
 }
+#: What the parameter of a route's address names.
+_PARAMETERS = {
+    "slug": "flow",
+    "pattern": "limit",
+    "run_id": "run",
+    "approval_id": "approval",
+    "webhook_id": "webhook",
+    "schedule_id": "schedule",
+    "connection": "connection",
+}
+#: Objects of one request that are looked at.
+_MOST = 200
 
 
-def _look_of(template: str, parameters: dict[str, str]) -> tuple[Look, str] | None:
+def _named(template: str, parameters: dict[str, str]) -> tuple[str, str] | None:
+    """Return what the address of a route is about: its kind and its name."""
     if template.endswith("/policy"):
-        return _policy, ""
+        return "policy", ""
+    if "/admission" in template:
+        return "admission", parameters.get("slug", "")
     if "/secrets/" in template and "name" in parameters:
-        return _secret, parameters["name"]
-    for name, look in _LOOKS.items():
+        return "secret", parameters["name"]
+    for name, kind in _PARAMETERS.items():
         if name in parameters:
-            return look, parameters[name]
+            return kind, parameters[name]
     return None
 
 
+async def note_change(
+    request: Request, kind: str, name: str, builder: FlowBuilder | None = None
+) -> None:
+    """Let the log tell of an object that the request's address does not name, before it is changed.
+
+    Args:
+        request: The request; one that is not noted remembers nothing.
+        kind: What it is, such as `flow`.
+        name: Which, by name.
+        builder: Where it is, if not in the workspace of the request.
+    """
+    change: Change | None = getattr(request.state, "change", None)
+    if change is not None:
+        await change.about(kind, name, builder)
+
+
 class Change:
-    """The object of one request, looked at before and after."""
+    """The objects of one request, looked at before and after."""
 
     def __init__(self, builder: FlowBuilder, template: str, parameters: dict[str, str]) -> None:
         self._builder = builder
-        self._look = _look_of(template, parameters)
-        self._before: str | None = None
+        self._addressed = _named(template, parameters)
+        self._before: dict[tuple[str, str], tuple[FlowBuilder, str | None]] = {}
 
     async def begin(self) -> None:
-        """Look at it before anything is changed."""
-        self._before = await self._hash()
+        """Look at what the address names, before anything is changed."""
+        if self._addressed is not None:
+            await self.about(*self._addressed)
+
+    async def about(self, kind: str, name: str, builder: FlowBuilder | None = None) -> None:
+        """Look at an object before it is changed; of very many only at the first ones."""
+        if len(self._before) < _MOST:
+            place = builder or self._builder
+            self._before.setdefault((kind, name), (place, await _hash(place, kind, name)))
 
     async def details(self) -> JsonObject:
-        """Return what the log says of it: nothing where the route is about no one object."""
-        if self._look is None:
-            return {}
-        return {"before": self._before, "after": await self._hash()}
+        """Return what the log says: `{before, after}` of the object that the address names.
 
-    async def _hash(self) -> str | None:
-        """Null where there is none; a look that fails is no reason to refuse the request."""
-        if self._look is None:
-            return None
-        look, name = self._look
-        try:
-            return fingerprint(await look(self._builder, name))
-        except FlowBuilderError:
-            return None
+        One that it does not name is told as well (`{flow: name, before, after}`), several of them
+        under `objects`. Nothing where the route is about no one object.
+        """
+        told: list[JsonValue] = []
+        found: JsonObject = {}
+        for (kind, name), (place, before) in self._before.items():
+            hashes: JsonObject = {"before": before, "after": await _hash(place, kind, name)}
+            if (kind, name) == self._addressed:
+                found |= hashes
+            else:
+                told.append({kind: name[:200], **hashes})
+        if len(told) == 1 and not found and isinstance(told[0], dict):
+            return told[0]
+        return {**found, "objects": told} if told else found
+
+
+async def _hash(builder: FlowBuilder, kind: str, name: str) -> str | None:
+    """Null where there is none; a look that fails is no reason to refuse the request."""
+    try:
+        return fingerprint(await _LOOKS[kind](builder, name))
+    except FlowBuilderError:
+        return None

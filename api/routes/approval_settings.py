@@ -12,6 +12,7 @@ from flowbuilder.api.approval_schemas import (
     ChannelBody,
     ChannelList,
     ChannelOut,
+    ConfirmBody,
     DelegationBody,
     DelegationList,
     DelegationOut,
@@ -45,9 +46,12 @@ DelegationId = Annotated[str, Depends(_delegation)]
 
 
 @router.get("/approval-channels", summary="List where approvals are told")
-async def list_channels(builder: Builder) -> ChannelList:
-    """Return the workspace's channels by name."""
-    return ChannelList(items=[ChannelOut.of(row) for row in await builder.approval_channels()])
+async def list_channels(builder: Builder, caller: Caller) -> ChannelList:
+    """Return the workspace's channels by name; those who do not administer it see their own."""
+    found = await builder.approval_channels()
+    if not caller.holds(Role.ADMIN):
+        found = [row for row in found if row.user_name == caller.user.lower()]
+    return ChannelList(items=[ChannelOut.of(row) for row in found])
 
 
 @router.put(
@@ -64,7 +68,8 @@ async def put_channel(
 ) -> ChannelOut:
     """Set a channel, in the place of the one of that name.
 
-    A channel with a user is that person's: it is told of what they may decide, with a link.
+    A channel with a user is that person's: it is told of what they may decide. A mail has a link
+    to do so once that person has confirmed the channel, or if it is they who set it.
     """
     row = await builder.set_approval_channel(
         name,
@@ -75,6 +80,23 @@ async def put_channel(
         audience=body.audience,
         by=voter_of(caller),
     )
+    return ChannelOut.of(row)
+
+
+@router.post(
+    "/approval-channels/{name}/confirm",
+    summary="Say that a channel is yours",
+    responses=documented(400, 404, 409, 413, 415),
+    openapi_extra=body_schema("ConfirmBody"),
+)
+async def confirm_channel(
+    builder: Builder,
+    caller: Caller,
+    name: Channel,
+    body: Annotated[ConfirmBody, Depends(json_body(ConfirmBody))],
+) -> ChannelOut:
+    """Let a channel of the caller's bring links by which they decide, to the address named."""
+    row = await builder.confirm_approval_channel(name, body.address, by=voter_of(caller))
     return ChannelOut.of(row)
 
 

@@ -51,7 +51,7 @@ def voter_of(caller: Principal, by: str | None = None) -> Voter:
     )
 
 
-@router.get("", summary="List approvals", responses=documented(403))
+@router.get("", summary="List approvals", responses=documented(403, 404))
 async def list_approvals(
     builder: Builder,
     caller: Caller,
@@ -65,21 +65,22 @@ async def list_approvals(
         str | None,
         Query(max_length=200, description="With `mine`, where nobody logs in: whose."),
     ] = None,
+    cursor: Annotated[str | None, Query(description="`next_cursor` of the page before.")] = None,
 ) -> ApprovalList:
     """Return the approvals that wait for somebody, or others by their status."""
     if run_id is not None:
         run_id = (await builder.get_run(as_uuid(run_id, "run"))).id
+    after = None if cursor is None else as_uuid(cursor, "approval")
+    page: dict[str, Any] = {"run_id": run_id, "limit": limit + 1, "after": after}
     if mine:
         if status != "pending":
             raise InvalidValue("`mine` is about what is pending", code="mine_pending_only")
-        rows = await builder.approvals_of(voter_of(caller, by), run_id=run_id, limit=limit)
+        rows = await builder.approvals_of(voter_of(caller, by), **page)
     else:
-        rows = await builder.approvals(
-            status=None if status == "all" else ApprovalStatus(status),
-            run_id=run_id,
-            limit=limit,
-        )
-    return ApprovalList(items=[ApprovalOut.of(row) for row in rows])
+        wanted = None if status == "all" else ApprovalStatus(status)
+        rows = await builder.approvals(status=wanted, **page)
+    items = [ApprovalOut.of(row) for row in rows[:limit]]
+    return ApprovalList(items=items, next_cursor=items[-1].id if len(rows) > limit else None)
 
 
 @router.get("/{approval_id}", summary="Show an approval", responses=documented(404))
@@ -126,7 +127,7 @@ async def decide(
     "/{approval_id}/comments",
     summary="Say something about an approval",
     status_code=201,
-    responses=documented(400, 404, 413, 415),
+    responses=documented(400, 404, 409, 413, 415),
     openapi_extra=body_schema("CommentBody"),
 )
 async def comment(

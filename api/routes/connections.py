@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Path, Response
+from fastapi import APIRouter, Depends, Path, Request, Response
 
+from flowbuilder.api.auth.changes import note_change
 from flowbuilder.api.body import body_schema, json_body, optional_json_body
 from flowbuilder.api.connecting import (
     ApprovedToolBody,
@@ -40,6 +41,7 @@ async def list_connections(builder: Builder) -> ConnectionList:
     openapi_extra=body_schema("ConnectionBody"),
 )
 async def add_connection(
+    request: Request,
     builder: Builder,
     engine: Engine,
     caller: Caller,
@@ -51,6 +53,7 @@ async def add_connection(
     Every request of theirs goes through the guard that keeps this service's own network closed.
     """
     connections = builder.workspace_connections
+    await note_change(request, "connection", body.name)
     if body.document is not None:
         definition = body.definition()
         made = await connections.add_openapi(body.name, body.document, definition, by=caller.name)

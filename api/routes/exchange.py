@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal, cast
 import yaml
 from fastapi import APIRouter, Depends, Query, Request, Response
 
+from flowbuilder.api.auth.changes import note_change
 from flowbuilder.api.body import read_bytes, read_json
 from flowbuilder.api.dependencies import Builder, FlowSlug
 from flowbuilder.api.problem_documents import documented
@@ -113,6 +114,7 @@ async def _imported(request: Request) -> list[JsonObject]:
     openapi_extra=_BODY,
 )
 async def import_flows(
+    request: Request,
     builder: Builder,
     documents: Annotated[list[JsonObject], Depends(_imported)],
     replace: Annotated[
@@ -123,6 +125,8 @@ async def import_flows(
     await _check(builder, documents)
     if not replace:
         await _require_new(builder, documents)
+    for document in documents:
+        await note_change(request, "flow", str(document.get("flow")))
     saved = [await builder.save_flow(document) for document in documents]
     return FlowList(items=[FlowOut.of(handle.row) for handle in saved])
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal, cast
 
-from fastapi import APIRouter, Depends, Path, Query, Response
+from fastapi import APIRouter, Depends, Path, Query, Request, Response
 
+from flowbuilder.api.auth.changes import note_change
 from flowbuilder.api.body import body_schema, json_body, json_object, optional_json_object
 from flowbuilder.api.dependencies import Builder, FlowSlug
 from flowbuilder.api.matching import (
@@ -73,6 +74,7 @@ async def list_flows(
     openapi_extra=body_schema("Flow"),
 )
 async def create_flow(
+    request: Request,
     builder: Builder,
     document: Document,
     response: Response,
@@ -81,6 +83,7 @@ async def create_flow(
     ] = False,
 ) -> FlowOut:
     """Store a whole document as a new flow, or nothing at all when it has errors."""
+    await note_change(request, "flow", str(document.get("flow")))
     if draft:
         handle = await _create_empty(builder, document)
     else:

@@ -43,6 +43,8 @@ router = APIRouter(prefix="/hooks", tags=["hooks"])
 
 #: A sender that takes longer for a body is not waited for.
 BODY_SECONDS = 10.0
+#: Seconds after which a sender may come again to a workspace that is full.
+COME_AGAIN = 30
 #: Of one address to one webhook, before anything is looked up.
 BURST, RATE = 300.0, 100.0
 #: Deliveries that this process works on at once; the others wait, and leave connections to others.
@@ -62,7 +64,7 @@ _RESPONSES: dict[int | str, dict[str, Any]] = {
         "content": {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}},
     },
     410: {
-        "description": "The flow is archived or deleted; do not send again.",
+        "description": "The flow or its workspace is archived or deleted; do not send again.",
         "content": {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}},
     },
 }
@@ -178,8 +180,11 @@ def _signature(request: Request) -> Signature:
 
 def _refusal(error: FlowBuilderError) -> Response:
     """Answer what was refused; it says nothing of the workspace, and ends the connection."""
-    if isinstance(error, Conflict):  # too many runs: the sender comes again
-        return _said(503, error, {"Retry-After": "30"})
+    if isinstance(error, Conflict):  # too many runs, or a quota: the sender comes again
+        after = error.details.get("retry_after")
+        seconds = math.ceil(after) if isinstance(after, int | float) else COME_AGAIN
+        full = Unavailable("No further deliveries are taken for now.", code=error.code)
+        return _said(503, full, {"Retry-After": str(max(1, seconds))})
     if isinstance(error, TooManyDeliveries):
         return _said(429, error, {"Retry-After": str(max(1, math.ceil(error.seconds)))})
     if isinstance(error, SignatureRefused):

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Header, Query, Response
+from fastapi import APIRouter, Depends, Header, Query, Request, Response
 
+from flowbuilder.api.auth.changes import note_change
 from flowbuilder.api.body import body_schema, json_body, optional_json_body
 from flowbuilder.api.dependencies import (
     Builder,
     Caller,
     IdempotencyKey,
     PlanId,
+    as_uuid,
 )
 from flowbuilder.api.events import MEDIA_TYPE, wants_stream
 from flowbuilder.api.plan_schemas import PlanList, PlanOut, PlanSummary
@@ -94,11 +96,18 @@ async def create_plan(
     return PlanOut.of(plan)
 
 
-@router.get("", summary="List plans")
-async def list_plans(builder: Builder, limit: Annotated[int, Query(ge=1, le=200)] = 50) -> PlanList:
-    """Return the newest plans."""
-    rows = await builder.plans(limit=limit)
-    return PlanList(items=[PlanSummary.of(row) for row in rows])
+@router.get("", summary="List plans", responses=documented(404))
+async def list_plans(
+    builder: Builder,
+    limit: Annotated[int, Query(ge=1, le=200)] = 50,
+    cursor: Annotated[str | None, Query(description="`next_cursor` of the page before.")] = None,
+) -> PlanList:
+    """Return plans, newest first."""
+    before = None if cursor is None else as_uuid(cursor, "plan")
+    # one more than asked for tells whether there is another page
+    rows = await builder.plans(limit=limit + 1, before=before)
+    items = [PlanSummary.of(row) for row in rows[:limit]]
+    return PlanList(items=items, next_cursor=items[-1].id if len(rows) > limit else None)
 
 
 @router.get("/{plan_id}", summary="Show a plan", responses=documented(404))
@@ -117,6 +126,7 @@ async def get_plan(builder: Builder, plan_id: PlanId) -> PlanOut:
     openapi_extra=body_schema("AcceptBody", required=False),
 )
 async def accept_plan(
+    request: Request,
     builder: Builder,
     caller: Caller,
     plan_id: PlanId,
@@ -133,6 +143,9 @@ async def accept_plan(
     runs = body.run and not (changes and "run" not in body.model_fields_set)
     if runs:
         caller.require(Role.MEMBER)  # a key that builds does not run by that
+    if body.save is not False or changes:
+        slug = body.save if isinstance(body.save, str) else plan.changes if changes else _slug(plan)
+        await note_change(request, "flow", str(slug))
     flow = await _saved(builder, plan, body.save) if body.save is not False else None
     version = VersionOut.of(await builder.accept_edit(plan)) if changes else None
     run: RunOut | None = None
@@ -155,6 +168,10 @@ async def accept_plan(
         response.status_code = 201 if started.created else 200
         response.headers["Location"] = f"/api/v1/runs/{started.id}"
     return AcceptOut(plan_id=plan_id, flow=flow, version=version, run=run)
+
+
+def _slug(plan: Plan) -> str | None:
+    return None if plan.flow is None else plan.flow.flow
 
 
 async def _saved(builder: FlowBuilder, plan: Plan, save: bool | str) -> FlowOut:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Depends
+from fastapi import APIRouter, Depends, Request
 
 from flowbuilder.api.admitting import QuotaBody, UsageOut
+from flowbuilder.api.auth.changes import note_change
 from flowbuilder.api.body import body_schema, json_body
 from flowbuilder.api.dependencies import Builder, Caller, Engine, Users
 from flowbuilder.api.problem_documents import documented
@@ -34,6 +35,7 @@ async def get_usage(
     openapi_extra=body_schema("QuotaBody"),
 )
 async def set_quotas(
+    request: Request,
     engine: Engine,
     accounts: Users,
     caller: Caller,
@@ -43,4 +45,5 @@ async def set_quotas(
     """Set all quotas of a workspace; what is left out is as much as it likes."""
     place = engine.within(await accounts.find_workspace(workspace))
     quotas = Quotas(**body.model_dump())
+    await note_change(request, "quotas", workspace, place)
     return UsageOut.of(await place.admission.set_quotas(quotas, by=caller.name))

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Path
+from fastapi import APIRouter, Depends, Path, Request
 
+from flowbuilder.api.auth.changes import note_change
 from flowbuilder.api.body import body_schema, json_body
 from flowbuilder.api.dependencies import Builder, Caller, as_uuid
 from flowbuilder.api.problem_documents import documented
@@ -48,11 +49,13 @@ async def list_schedules(builder: Builder) -> ScheduleList:
     openapi_extra=body_schema("ScheduleBody"),
 )
 async def add_schedule(
+    request: Request,
     builder: Builder,
     caller: Caller,
     body: Annotated[ScheduleBody, Depends(json_body(ScheduleBody))],
 ) -> ScheduleOut:
     """Start a flow by the clock from now on."""
+    await note_change(request, "schedule", body.name)
     return ScheduleOut.of(await builder.schedules.add(**body.model_dump(), by=caller.name))
 
 

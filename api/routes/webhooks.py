@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Path
+from fastapi import APIRouter, Depends, Path, Request
 
+from flowbuilder.api.auth.changes import note_change
 from flowbuilder.api.body import body_schema, json_body, optional_json_body
 from flowbuilder.api.dependencies import Builder, Caller, as_uuid
 from flowbuilder.api.problem_documents import documented
@@ -44,11 +45,13 @@ async def list_webhooks(builder: Builder) -> WebhookList:
     openapi_extra=body_schema("WebhookBody"),
 )
 async def add_webhook(
+    request: Request,
     builder: Builder,
     caller: Caller,
     body: Annotated[WebhookBody, Depends(json_body(WebhookBody))],
 ) -> WebhookMade:
     """Make an address that starts a flow; its secret is shown this once."""
+    await note_change(request, "webhook", body.name)
     try:
         made = await builder.webhooks.add(**body.model_dump(), by=caller.name)
     except SettingsError as error:
@@ -99,12 +102,15 @@ async def remove_webhook(builder: Builder, webhook_id: WebhookId) -> None:
 )
 async def rotate_webhook(
     builder: Builder,
+    caller: Caller,
     webhook_id: WebhookId,
     body: Annotated[RotateBody, Depends(optional_json_body(RotateBody))],
 ) -> WebhookMade:
     """Give a webhook a new secret, which is shown this once; the one before counts for a while."""
     try:
-        made = await builder.webhooks.rotate(webhook_id, secret=body.secret, overlap=body.overlap)
+        made = await builder.webhooks.rotate(
+            webhook_id, secret=body.secret, overlap=body.overlap, by=caller.name
+        )
     except SettingsError as error:
         raise _unsealed(error) from error
     return WebhookMade.made(made)

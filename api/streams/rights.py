@@ -41,7 +41,7 @@ class Rights:
             return
         key = (
             *request.headers.getlist("authorization"),
-            request.headers.get("x-workspace"),
+            request.state.workspace,
             request.scope["endpoint"],
         )
         begun, task = self._looks.get(key, (0.0, None))

@@ -72,6 +72,18 @@ class ApprovalRooms(StoreBase):
         )
         return rows.read(ChannelRow, row)
 
+    async def confirm_channel(
+        self, name: str, *, user: str | None, address: str, by: Doer
+    ) -> ChannelRow:
+        """Let a channel of this person (None: of whomever) bring links.
+
+        Raises:
+            NotFound: `channel_not_found`.
+            Conflict: `channel_changed`: it leads to another address.
+        """
+        given = (self.workspace, name, user, address, by.as_json())
+        return rows.read(ChannelRow, await self._one(queries.CONFIRM_CHANNEL, *given))
+
     async def drop_channel(self, name: str, *, by: Doer) -> None:
         """Tell nothing there any more. Raises: NotFound (`channel_not_found`)."""
         await self._one(queries.DROP_CHANNEL, self.workspace, name, by.as_json())

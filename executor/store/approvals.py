@@ -23,11 +23,16 @@ class ApprovalStore(StoreBase):
         status: ApprovalStatus | None = ApprovalStatus.PENDING,
         run_id: str | None = None,
         limit: int = 200,
+        after: str | None = None,
     ) -> list[ApprovalRow]:
-        """Read approvals, oldest first; only the pending ones by default."""
+        """Read approvals, oldest first; only the pending ones by default.
+
+        With `after` those behind this one in that order.
+        """
         wanted = None if status is None else status.value
         run = None if run_id is None else as_uuid(run_id)
-        found = await self._all(queries.LIST_APPROVALS, self.workspace, wanted, run, limit)
+        known = None if after is None else as_uuid(after)
+        found = await self._all(queries.LIST_APPROVALS, self.workspace, wanted, run, known, limit)
         return [rows.approval(row) for row in found]
 
     async def get_approval(self, approval_id: str) -> ApprovalRow:
@@ -42,7 +47,13 @@ class ApprovalStore(StoreBase):
         return rows.approval(found[0])
 
     async def approvals_of(
-        self, by: str, *, known: bool, run_id: str | None = None, limit: int = 200
+        self,
+        by: str,
+        *,
+        known: bool,
+        run_id: str | None = None,
+        limit: int = 200,
+        after: str | None = None,
     ) -> list[ApprovalRow]:
         """Read what somebody may decide now and has not voted on yet, oldest first.
 
@@ -50,7 +61,9 @@ class ApprovalStore(StoreBase):
         """
         run = None if run_id is None else as_uuid(run_id)
         found = await self._all(
-            approval_queries.APPROVALS_OF, self.workspace, by, known, run, limit
+            approval_queries.APPROVALS_OF,
+            *(self.workspace, by, known, run, limit),
+            None if after is None else as_uuid(after),
         )
         return [rows.approval(row) for row in found]
 
@@ -71,23 +84,22 @@ class ApprovalStore(StoreBase):
         return refusal
 
     async def acts(self, approval_id: str, *, limit: int = 500) -> list[ActRow]:
-        """Read what was said and done about an approval, in order."""
+        """Read what was done about an approval, and what was said and told of it, in order.
+
+        Of each at most the newest so many.
+        """
         found = await self._all(approval_queries.ACTS, self.workspace, as_uuid(approval_id), limit)
         return [rows.read(ActRow, row) for row in found]
 
-    async def comment_approval(self, approval_id: str, text: str, *, by: Voter) -> None:
-        """Write down what somebody says of an approval, without deciding. Raises: NotFound."""
-        found = await self._all(
-            approval_queries.NOTE_ACT,
-            "comment",
-            by.name,
-            _voter(by),
-            text,
-            self.workspace,
-            as_uuid(approval_id),
-        )
-        if not found:
-            raise NotFound(f"there is no approval {approval_id}", code="approval_not_found")
+    async def comment_approval(self, approval_id: str, text: str, *, by: Voter) -> ActRow:
+        """Write down what somebody says of an approval, without deciding.
+
+        Raises:
+            NotFound: `approval_not_found`.
+            Conflict: `too_many_comments`.
+        """
+        given = (self.workspace, as_uuid(approval_id), by.name, text, _voter(by))
+        return rows.read(ActRow, await self._one(approval_queries.COMMENT, *given))
 
     async def note_refusal(self, row: ApprovalRow | None, why: str) -> None:
         """Write down that a call was refused which is not the one that was agreed to."""

@@ -61,9 +61,10 @@ class PlanStore(StoreBase):
         found = await self._all(queries.GET_PLAN, self.workspace, as_uuid(plan_id))
         return rows.plan(_first(found, plan_id))
 
-    async def list_plans(self, *, limit: int = 50) -> list[PlanRow]:
-        """Read plans, newest first."""
-        found = await self._all(queries.LIST_PLANS, self.workspace, limit)
+    async def list_plans(self, *, limit: int = 50, before: str | None = None) -> list[PlanRow]:
+        """Read plans, newest first; with `before` those behind this one in that order."""
+        known = None if before is None else as_uuid(before)
+        found = await self._all(queries.LIST_PLANS, self.workspace, known, limit)
         return [rows.plan(row) for row in found]
 
     async def accept_plan(self, plan_id: str, run_id: str | None) -> PlanRow:

@@ -57,9 +57,9 @@ _SECRETS_OF: Final = b"""
     select * from flowbuilder.webhook_secrets s
     where s.webhook_id = %s::uuid and (s.expires_at is null or s.expires_at > flowbuilder.now())
     order by s.version desc"""
-_ROTATE: Final = (
-    b"select flowbuilder.rotate_webhook_secret(%s, %s::uuid, %s, %s, %s, %s, %s::float8) as done"
-)
+_ROTATE: Final = b"""
+    select flowbuilder.rotate_webhook_secret(
+        %s, %s::uuid, %s, %s, %s, %s, %s::float8, %s) as done"""
 _SECRET_VERSION: Final = b"""
     select coalesce(max(version), 0) as version from flowbuilder.webhook_secrets
     where webhook_id = %s::uuid"""
@@ -194,13 +194,13 @@ class TriggerStore(StoreBase):
         return int((await self._one(_SECRET_VERSION, as_uuid(webhook_id)))["version"])
 
     async def rotate_webhook_secret(
-        self, place: Place, envelope: Envelope, *, overlap_seconds: float
+        self, place: Place, envelope: Envelope, *, overlap_seconds: float, actor: str | None
     ) -> bool:
         """Store a new secret; the one before counts a while longer. False: others were faster."""
         row = await self._one(
             _ROTATE,
             *(self.workspace, place.id, place.version),
-            *(envelope.key_id, envelope.wrapped, envelope.sealed, overlap_seconds),
+            *(envelope.key_id, envelope.wrapped, envelope.sealed, overlap_seconds, actor),
         )
         return bool(row["done"])
 

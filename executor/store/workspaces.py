@@ -4,24 +4,30 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from psycopg.types.json import Jsonb
+
 from flowbuilder.errors import NotFound
 from flowbuilder.executor import account_queries as queries
 from flowbuilder.executor.store.base import StoreBase, as_uuid
 from flowbuilder.executor.store.users import Doer
+from flowbuilder.limits import Quotas
 from flowbuilder.types import JsonObject
 
 
 class WorkspaceStore(StoreBase):
     """Typed calls about workspaces; each names the one that it is about."""
 
-    async def create_workspace(self, slug: str, *, admin: str | None, by: Doer) -> str:
-        """Make a workspace and return its id.
+    async def create_workspace(
+        self, slug: str, *, admin: str | None, quotas: Quotas, by: Doer
+    ) -> str:
+        """Make a workspace that may use so much, and return its id.
 
         Raises:
             Conflict: `workspace_exists`.
             NotFound: `user_not_found`: nobody is called `admin`.
         """
-        return str((await self._one(queries.CREATE_WORKSPACE, slug, admin, by.as_json()))["id"])
+        given = (slug, admin, by.as_json(), Jsonb(quotas.as_json()))
+        return str((await self._one(queries.CREATE_WORKSPACE, *given))["id"])
 
     async def workspaces(
         self, *, user_id: str | None = None, name: str | None = None

@@ -230,8 +230,10 @@ async def _remove(options: Options, name: str) -> int:
 
 
 async def _rotate(options: Options, name: str, overlap: str) -> int:
+    from flowbuilder.client.approvals import local_user
+
     async with options.connect() as builder:
-        made = await builder.webhooks.rotate(name, overlap=overlap)
+        made = await builder.webhooks.rotate(name, overlap=overlap, by=local_user())
     _show_made(options, made)
     return OK
 

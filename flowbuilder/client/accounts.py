@@ -17,6 +17,7 @@ from flowbuilder.client.passwords import Passwords, check_password, is_possible
 from flowbuilder.client.workspaces import KEY_PATTERN, NAME_PATTERN, Workspaces, hash_of, known_name
 from flowbuilder.errors import ExecutionError, InvalidValue, NotFound
 from flowbuilder.executor.store.users import Bucket, CallerRow, Doer, UserStore
+from flowbuilder.limits import Quotas
 from flowbuilder.settings import Settings
 from flowbuilder.types import JsonObject
 
@@ -68,7 +69,7 @@ class Accounts(Workspaces):
     """Everything about who may do what."""
 
     def __init__(self, database: Database, settings: Settings) -> None:
-        super().__init__(database)
+        super().__init__(database, Quotas.read(settings.workspace_quotas))
         self._settings = settings
         self._users = UserStore(database)
         self._passwords = Passwords()

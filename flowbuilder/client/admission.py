@@ -10,16 +10,16 @@ from flowbuilder.client.session import Session
 from flowbuilder.errors import InvalidValue, NotFound
 from flowbuilder.executor.admitting import AdmissionRow, Usage
 from flowbuilder.flow import SLUG_PATTERN
-from flowbuilder.limits import QUOTAS, Quotas, Rate, read_concurrency, read_rate
+from flowbuilder.limits import (
+    MOST_OF_QUOTA,
+    QUOTAS,
+    Quotas,
+    Rate,
+    read_concurrency,
+    read_rate,
+)
 
 _SLUG = re.compile(SLUG_PATTERN.removesuffix("$"))
-#: More is no quota any more, and the first counts are of 32 bits.
-_MOST = {
-    "stored_bytes": 2**60,
-    "events_kept": 2**60,
-    "runs_per_day": 2**31 - 1,
-    "plans_per_hour": 2**31 - 1,
-}
 
 
 class Admission:
@@ -100,7 +100,7 @@ class Admission:
         for name in QUOTAS:
             value: object = getattr(quotas, name)
             whole = isinstance(value, int) and not isinstance(value, bool)
-            if value is not None and not (whole and 1 <= value <= _MOST[name]):  # type: ignore[operator]
+            if value is not None and not (whole and 1 <= value <= MOST_OF_QUOTA[name]):  # type: ignore[operator]
                 raise InvalidValue(
                     f"{name} is a whole number from 1 on, or null",
                     pointer=f"/{name}",

@@ -112,7 +112,8 @@ class ApprovalRooms(Connected):
             kind: `email` or `slack` (any incoming webhook that takes what Slack's does).
             address: email: where the mail goes.
             webhook: slack: a reference to the secret that holds the address, `secret://name`.
-            user: Whose it is: they are told of what they may decide, with a link to do so.
+            user: Whose it is: they are told of what they may decide. By mail they get links to do
+                so, once they have confirmed the channel; one that is set here is.
             audience: Without a user: told of what is asked of these, such as `role:finance`; of
                 everything where it is empty.
             by: Who says so.
@@ -124,6 +125,20 @@ class ApprovalRooms(Connected):
         channel = _channel(name, kind, address, webhook, user, audience)
         who = by or Voter(name=local_user(), channel="local")
         return await self._session.store.put_channel(name, channel, known=who.known, by=doer(who))
+
+    async def confirm_approval_channel(
+        self, name: str, address: str, *, by: Voter | None = None
+    ) -> ChannelRow:
+        """Say of one's own channel that its address is one's own: from now on it brings links.
+
+        Raises:
+            NotFound: This person has no such channel (channel_not_found).
+            Conflict: It leads to another address (channel_changed).
+        """
+        who = by or Voter(name=local_user(), channel="local")
+        return await self._session.store.confirm_channel(
+            name, user=who.name if who.known else None, address=address, by=doer(who)
+        )
 
     async def drop_approval_channel(self, name: str, *, by: Voter | None = None) -> None:
         """Tell nothing there any more. Raises: NotFound (channel_not_found)."""

@@ -24,20 +24,32 @@ class Approvals(ApprovalRooms):
         status: ApprovalStatus | str | None = ApprovalStatus.PENDING,
         run_id: str | None = None,
         limit: int = 200,
+        after: str | None = None,
     ) -> list[ApprovalRow]:
         """Return approvals, oldest first; those still to be decided by default.
 
+        With `after` (an id) only those that come behind it.
+
         Raises:
             InvalidValue: There is no such status (status_unknown), or page (page_invalid).
-            NotFound: `run_id` is no run's id (run_not_found).
+            NotFound: `run_id` is no run's id (run_not_found), `after` no approval's
+                (approval_not_found).
         """
         wanted = None if status is None else known_state(ApprovalStatus, status)
         check_page(limit)
         run = None if run_id is None else known_id(run_id, "run")
-        return await self._session.store.approvals(status=wanted, run_id=run, limit=limit)
+        behind = None if after is None else (await self.get_approval(after)).id
+        return await self._session.store.approvals(
+            status=wanted, run_id=run, limit=limit, after=behind
+        )
 
     async def approvals_of(
-        self, by: str | Voter | None = None, *, run_id: str | None = None, limit: int = 200
+        self,
+        by: str | Voter | None = None,
+        *,
+        run_id: str | None = None,
+        limit: int = 200,
+        after: str | None = None,
     ) -> list[ApprovalRow]:
         """Return what somebody may decide now and has not voted on yet, oldest first.
 
@@ -45,16 +57,19 @@ class Approvals(ApprovalRooms):
             by: Who; by default the user of this process.
             run_id: Only of this run.
             limit: At most so many.
+            after: Only those behind this one, by its id.
 
         Raises:
             InvalidValue: `by` is no name (actor_invalid), or the page is none (page_invalid).
+            NotFound: There is no approval `after` (approval_not_found).
         """
         voter = by if isinstance(by, Voter) else Voter(name=by or approvals.local_user())
         check_actor(voter.name, "who decides")
         check_page(limit)
         run = None if run_id is None else known_id(run_id, "run")
+        behind = None if after is None else (await self.get_approval(after)).id
         return await self._session.store.approvals_of(
-            voter.name, known=voter.known, run_id=run, limit=limit
+            voter.name, known=voter.known, run_id=run, limit=limit, after=behind
         )
 
     async def approval_history(self, approval_id: str) -> list[ActRow]:
@@ -69,14 +84,14 @@ class Approvals(ApprovalRooms):
         Raises:
             NotFound: There is no such approval.
             InvalidValue: The text is too long or empty (reason_invalid), or `by` is no name.
+            Conflict: There are too many comments already (too_many_comments).
         """
         voter = by if isinstance(by, Voter) else Voter(name=by or approvals.local_user())
         check_actor(voter.name, "who comments")
         if not text:
             raise InvalidValue("a comment is not empty", pointer="/text", code="comment_empty")
         check_reason(text, "comment")
-        await self._session.store.comment_approval(approval_id, text, by=voter)
-        return (await self._session.store.acts(approval_id))[-1]
+        return await self._session.store.comment_approval(approval_id, text, by=voter)
 
     async def get_approval(self, approval_id: str) -> ApprovalRow:
         """Return an approval. Raises: NotFound (approval_not_found)."""

@@ -31,6 +31,7 @@ from flowbuilder.types import JsonValue
 
 #: How long the sender's ids are known: as long as senders try again.
 KEPT_SECONDS = 4 * 86_400.0
+_GONE = "The flow of this webhook is not there any more."
 T = TypeVar("T")
 
 
@@ -41,7 +42,7 @@ class UnknownWebhook(NotFound):
 
 
 class FlowGone(FlowBuilderError):
-    """The flow of a webhook is archived or deleted; sending again is of no use."""
+    """The flow of a webhook, or its workspace, is archived or deleted; it is of no use to send."""
 
     default_code = "flow_gone"
 
@@ -89,8 +90,9 @@ async def deliver(
     Raises:
         SignatureRefused: Nobody who knows a secret has signed it just now.
         UnknownWebhook: It was paused or deleted meanwhile.
-        FlowGone: Its flow is archived or deleted.
+        FlowGone: Its flow is archived or deleted, or its workspace archived.
         TooManyDeliveries: With the seconds to wait.
+        Conflict: The workspace takes no further runs for now.
         InvalidValue, DefinitionError: The body is no strict JSON, or does not fit the flow's input.
         SettingsError: No master key here opens the secrets.
     """
@@ -163,4 +165,8 @@ async def _unless_gone(asked: Awaitable[T]) -> T:
     try:
         return await asked
     except (NotFound, InvalidTransition) as error:
-        raise FlowGone("The flow of this webhook is not there any more.") from error
+        raise FlowGone(_GONE) from error
+    except Conflict as error:
+        if error.code in ("workspace_archived", "flow_archived"):
+            raise FlowGone(_GONE) from error
+        raise

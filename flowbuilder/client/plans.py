@@ -220,10 +220,16 @@ class Plans(Connected):
         found = plan if isinstance(plan, Plan) else await self.get_plan(plan)
         return await publish_parts(self._session, found, planning.require_valid(found))
 
-    async def plans(self, *, limit: int = 50) -> list[PlanRow]:
-        """Return stored plans, newest first. Raises: InvalidValue (page_invalid)."""
+    async def plans(self, *, limit: int = 50, before: str | None = None) -> list[PlanRow]:
+        """Return stored plans, newest first; with `before` (an id) those that come behind it.
+
+        Raises:
+            InvalidValue: It is no page (page_invalid).
+            NotFound: There is no plan `before` (plan_not_found).
+        """
         check_page(limit)
-        return await self._session.store.list_plans(limit=limit)
+        known = None if before is None else (await self._session.store.get_plan(before)).id
+        return await self._session.store.list_plans(limit=limit, before=known)
 
     async def accept_plan(
         self,

@@ -119,7 +119,7 @@ class Webhooks:
         )
         if row is None:
             raise Conflict(f"there is a webhook {name} already", code="webhook_exists")
-        await self._seal(row.id, chosen, keys, overlap=timedelta(0))
+        await self._seal(row.id, chosen, keys, overlap=timedelta(0), by=by)
         return MadeWebhook(row=row, secret=chosen)
 
     def _template(self, key: str | None, input: JsonValue) -> JsonValue:
@@ -130,7 +130,9 @@ class Webhooks:
         template = under_key(KEY if key is None else key) if input is None else input
         return template_of(template, ROOTS, self._session.settings)
 
-    async def _seal(self, webhook_id: str, secret: str, keys: KeyRing, overlap: timedelta) -> None:
+    async def _seal(
+        self, webhook_id: str, secret: str, keys: KeyRing, *, overlap: timedelta, by: str | None
+    ) -> None:
         guard_logging()
         REDACTOR.learn(secret)
         store = self._session.store
@@ -138,7 +140,10 @@ class Webhooks:
             version = await store.webhook_secret_version(webhook_id) + 1
             place = secret_place(store.workspace, webhook_id, version)
             done = await store.rotate_webhook_secret(
-                place, seal(secret, place, keys), overlap_seconds=overlap.total_seconds()
+                place,
+                seal(secret, place, keys),
+                overlap_seconds=overlap.total_seconds(),
+                actor=by,
             )
             if done:
                 return
@@ -211,15 +216,21 @@ class Webhooks:
         return await deliver(self._session, webhook, signature, body, address=address)
 
     async def rotate(
-        self, webhook: str, *, secret: str | None = None, overlap: str | float = OVERLAP
+        self,
+        webhook: str,
+        *,
+        secret: str | None = None,
+        overlap: str | float = OVERLAP,
+        by: str | None = None,
     ) -> MadeWebhook:
-        """Give a webhook a new secret; for `overlap` the one before counts too.
+        """Give a webhook a new secret, which `by` then knows; for `overlap` the one before counts.
 
         Raises:
             NotFound: `webhook_not_found`.
-            InvalidValue: `webhook_secret_invalid`, `overlap_invalid`.
+            InvalidValue: `webhook_secret_invalid`, `overlap_invalid`, `actor_invalid`.
             SettingsError: There is no master key.
         """
+        check_actor(by, "who changes a webhook's secret")
         try:
             span = parse_duration(overlap)
         except ValueError as error:
@@ -230,7 +241,8 @@ class Webhooks:
             )
         chosen = new_secret() if secret is None else check_secret(secret)
         row = await self.get(webhook)
-        await self._seal(row.id, chosen, load_keys(self._session.settings, create=True), span)
+        keys = load_keys(self._session.settings, create=True)
+        await self._seal(row.id, chosen, keys, overlap=span, by=by)
         return MadeWebhook(row=row, secret=chosen)
 
     async def pause(self, webhook: str, *, by: str | None = None) -> WebhookRow:

@@ -22,6 +22,7 @@ from flowbuilder.client.connections import StoredPins, offered_by, refresh
 from flowbuilder.client.session import Session
 from flowbuilder.errors import (
     Conflict,
+    DefinitionError,
     ExecutionError,
     FlowBuilderError,
     InvalidValue,
@@ -97,6 +98,7 @@ class WorkspaceConnections:
             Conflict: `connection_exists`, `too_many_connections`.
         """
         self._check(name, definition, by)
+        _check_address(definition, "server", "@\\#?")
         parsed = _parsed(OpenApi, {**definition, "document": _STORED})
         if not await asyncio.to_thread(_imported, name, document, parsed):
             raise InvalidValue(
@@ -117,6 +119,7 @@ class WorkspaceConnections:
             ConnectionFailed: It cannot be asked, so nothing is connected.
         """
         self._check(name, definition, by)
+        _check_address(definition, "url", "@\\#")
         server = _parsed(McpServer, definition)
         found = await self._ask(name, server)
         store = self._session.store
@@ -211,7 +214,7 @@ class WorkspaceConnections:
     async def _view(self, row: ConnectionRow) -> ConnectionView:
         store = self._session.store
         pins = await store.tool_pins(row.name) if row.kind == "mcp" else []
-        tools = await _tools(store, row)
+        tools = await _readable(store, row)
         return ConnectionView(row=row, tools=tuple(tools), pins=tuple(pins))
 
 
@@ -229,6 +232,21 @@ def _check_headers(headers: JsonValue) -> None:
                 pointer=f"/headers/{name}",
                 code="connection_invalid",
             )
+
+
+def _check_address(definition: JsonObject, key: str, closed: str) -> None:
+    """Refuse an address with these signs: what stands there is often a password.
+
+    Raises:
+        InvalidValue: `connection_invalid`.
+    """
+    address = str(definition.get(key))
+    if any(sign in closed or not sign.isprintable() for sign in address):
+        raise InvalidValue(
+            f"an address has none of {' '.join(closed)}; keys go into headers, by reference",
+            pointer=f"/{key}",
+            code="connection_invalid",
+        )
 
 
 def _parsed(kind: type[Kind], definition: JsonObject) -> Kind:
@@ -266,7 +284,7 @@ async def offer_connections(session: Session, *, at_once: bool = True) -> None:
         return
     tools: list[Tool] = []
     for row in await session.store.connections():
-        tools += await _tools(session.store, row)
+        tools += await _readable(session.store, row)
     session.registry = session.shared_registry.merged(tools)
     session.connected_mark = mark
 
@@ -280,7 +298,7 @@ async def equip_workers(session: Session) -> None:
         return
     tools: list[Tool] = []
     for row in await session.store.all_connections():
-        tools += await _tools(Store(session.store.database, workspace=row.workspace_id), row)
+        tools += await _readable(Store(session.store.database, workspace=row.workspace_id), row)
     for worker in session.workers:
         fresh = [tool for tool in tools if not worker.has(tool.ref)]
         if fresh:
@@ -306,6 +324,15 @@ async def keep_equipped(session: Session) -> AsyncIterator[None]:
     finally:
         looking.cancel()
         await asyncio.gather(looking, return_exceptions=True)
+
+
+async def _readable(store: Store, row: ConnectionRow) -> list[Tool]:
+    """Return the tools of a connection; one that makes none any more stands in no other's way."""
+    try:
+        return await _tools(store, row)
+    except (InvalidValue, DefinitionError, SettingsError, ValidationError) as error:
+        log.warning("the connection %s brings no tools: %s", row.name, type(error).__name__)
+        return []
 
 
 async def _tools(store: Store, row: ConnectionRow) -> list[Tool]:

@@ -15,6 +15,7 @@ from flowbuilder.errors import InvalidValue, NotFound
 from flowbuilder.executor.store.audit import AuditStore
 from flowbuilder.executor.store.users import Doer
 from flowbuilder.executor.store.workspaces import WorkspaceStore
+from flowbuilder.limits import Quotas
 from flowbuilder.types import JsonObject
 
 if TYPE_CHECKING:
@@ -40,14 +41,16 @@ class NewKey:
 class Workspaces:
     """What belongs to workspaces, besides flows and runs."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, quotas: Quotas | None = None) -> None:
+        """`quotas`: what a workspace may use that is made here."""
+        self._quotas = quotas or Quotas()
         self._workspaces = WorkspaceStore(database)
         self._audit = AuditStore(database)
 
     async def create_workspace(
         self, slug: str, *, admin: str | None = None, by: Doer
     ) -> JsonObject:
-        """Make a workspace, with its first administrator.
+        """Make a workspace, with its first administrator and what it may use.
 
         Raises:
             InvalidValue: `workspace_name_invalid`.
@@ -61,7 +64,9 @@ class Workspaces:
                 pointer="/slug",
                 code="workspace_name_invalid",
             )
-        workspace_id = await self._workspaces.create_workspace(slug, admin=admin, by=by)
+        workspace_id = await self._workspaces.create_workspace(
+            slug, admin=admin, quotas=self._quotas, by=by
+        )
         return (await self._workspaces.workspaces(name=workspace_id))[0]
 
     async def workspaces(self, *, user_id: str | None = None) -> list[JsonObject]:

@@ -1,7 +1,8 @@
 -- What somebody may decide now, oldest first: pending, in time, asked of them or of whom they stand in
--- for, not their own affair, and not voted on by them yet.
+-- for, not their own affair, and not voted on by them yet. `p_after`: only those behind this one.
 create or replace function flowbuilder.approvals_of(
-    p_workspace uuid, p_by text, p_known boolean, p_run uuid, p_limit integer
+    p_workspace uuid, p_by text, p_known boolean, p_run uuid, p_limit integer,
+    p_after uuid default null
 ) returns setof flowbuilder.approvals
 language plpgsql stable set search_path = ''
 as $$
@@ -22,6 +23,9 @@ begin
         where a.workspace_id = p_workspace and a.status = 'pending'
           and a.deadline_at > flowbuilder.now() and v_name <> all (a.excluded)
           and (p_run is null or a.run_id = p_run)
+          and (p_after is null or (a.requested_at, a.id) > (
+                select b.requested_at, b.id from flowbuilder.approvals b
+                where b.id = p_after and b.workspace_id = p_workspace))
           and (flowbuilder.is_asked(a.approvers, v_me.names, v_me.free)
                or v_among <> '{}'
                   and (select m.refusal is null from flowbuilder.mandate(a, p_by, p_known) m))

@@ -1,8 +1,10 @@
 -- Take notices that are due, with all that is needed to send them. What is not heard of again within the
--- lease is tried anew, later each time. Of what nobody has to decide any more nothing is told.
+-- lease is tried anew, later each time. Of what nobody has to decide any more nothing is told. `linked`:
+-- it is a person's mail address, and that person has said so.
 create or replace function flowbuilder.claim_notices(p_limit integer, p_lease double precision)
 returns table (notice_id bigint, workspace_id uuid, approval_id uuid, channel text, level integer,
-               attempts integer, kind text, user_name text, address text, webhook text)
+               attempts integer, kind text, user_name text, address text, webhook text,
+               linked boolean)
 language plpgsql set search_path = ''
 as $$
 declare
@@ -31,6 +33,7 @@ begin
         where n.id = any (v_due) and n.status = 'waiting'
           and c.workspace_id = n.workspace_id and c.name = n.channel
         returning n.id, n.workspace_id, n.approval_id, n.channel, n.level, n.attempts, c.kind,
-            c.user_name, c.address, c.webhook;
+            c.user_name, c.address, c.webhook,
+            c.user_name is not null and c.address is not null and c.confirmed_at is not null;
 end
 $$;

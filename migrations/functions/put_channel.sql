@@ -1,5 +1,6 @@
 -- Say where a workspace's approvals are told; a name that is known is said anew. At most 100. `p_known`:
--- users log in here, so that a person's channel is that of a member.
+-- users log in here, so that a person's channel is that of a member, and brings links only when it is
+-- that person who sets it, or has confirmed what it is.
 create or replace function flowbuilder.put_channel(
     p_workspace uuid, p_name text, p_channel jsonb, p_known boolean, p_by jsonb
 ) returns setof flowbuilder.approval_channels
@@ -19,16 +20,22 @@ begin
         p_channel);
     return query
         insert into flowbuilder.approval_channels as c (workspace_id, name, kind, user_name, address,
-            webhook, audience, updated_at, updated_by)
+            webhook, audience, updated_at, updated_by, confirmed_at)
         values (p_workspace, p_name, p_channel ->> 'kind',
             flowbuilder.plain_name(p_channel ->> 'user'), p_channel ->> 'address',
             p_channel ->> 'webhook',
             array(select jsonb_array_elements_text(coalesce(p_channel -> 'for', '[]'))),
-            flowbuilder.now(), p_by ->> 'actor')
+            flowbuilder.now(), p_by ->> 'actor',
+            case when not p_known or flowbuilder.plain_name(p_channel ->> 'user')
+                                     = flowbuilder.plain_name(p_by ->> 'actor')
+                then flowbuilder.now() end)
         on conflict (workspace_id, name) do update
         set kind = excluded.kind, user_name = excluded.user_name, address = excluded.address,
             webhook = excluded.webhook, audience = excluded.audience,
-            updated_at = excluded.updated_at, updated_by = excluded.updated_by
+            updated_at = excluded.updated_at, updated_by = excluded.updated_by,
+            confirmed_at = coalesce(excluded.confirmed_at,
+                case when (c.user_name, c.address) = (excluded.user_name, excluded.address)
+                     then c.confirmed_at end)
         returning c.*;
 end
 $$;

@@ -33,8 +33,9 @@ begin
     perform flowbuilder.require_startable(v_hook.workspace_id, v_hook.flow);
     v_run := flowbuilder.start_runs(v_hook.workspace_id, p_version, array[p_input], null,
         p_deadline_seconds, null, 'webhook:' || v_hook.name, p_terms => p_terms) #>> '{runs,0,0}';
-    insert into flowbuilder.run_triggers (run_id, workspace_id, kind, trigger_id, name, detail)
-    values (v_run, v_hook.workspace_id, 'webhook', v_hook.id, v_hook.name, p_message);
+    insert into flowbuilder.run_triggers (run_id, workspace_id, kind, trigger_id, name, detail, authors)
+    values (v_run, v_hook.workspace_id, 'webhook', v_hook.id, v_hook.name, p_message,
+            v_hook.authors);
     insert into flowbuilder.run_marks (run_id, mark) select v_run, 'input' where not v_hook.trusted;
     insert into flowbuilder.webhook_deliveries as d
         (webhook_id, message_id, workspace_id, run_id, expires_at)

@@ -48,6 +48,13 @@ begin
             'a function of this run is not held by a process any more: execute the graph anew');
     elsif v_known.id is null and not p_dry then
         perform flowbuilder.require_active_workspace(p_workspace);
+        if v_old.version is not null and exists (
+            select from flowbuilder.flows f
+            where f.workspace_id = p_workspace and f.slug = v_old.flow and f.archived_at is not null)
+        then
+            perform flowbuilder.refuse('conflict', 'flow_archived',
+                format('the flow %s is archived', v_old.flow));
+        end if;
         v_new := flowbuilder.open_retry(v_old, v_again, p_from,
             coalesce(make_interval(secs => p_deadline_seconds),
                      v_old.deadline_at - v_old.created_at  -- without its time for undoing

@@ -27,8 +27,10 @@ begin
         p_deadline_seconds, null, 'schedule:' || p_schedule.name, p_terms => p_terms) -> 'runs')
         with ordinality as s (made, place)
     cross join lateral (select (s.made ->> 0)::uuid as id, s.place) r;
-    insert into flowbuilder.run_triggers (run_id, workspace_id, kind, trigger_id, name, tick_at)
-    select r.id, p_schedule.workspace_id, 'schedule', p_schedule.id, p_schedule.name, r.tick
+    insert into flowbuilder.run_triggers (run_id, workspace_id, kind, trigger_id, name, tick_at,
+        authors)
+    select r.id, p_schedule.workspace_id, 'schedule', p_schedule.id, p_schedule.name, r.tick,
+        p_schedule.authors
     from unnest(v_runs, v_ticks) as r (id, tick);
     return v_runs;
 end

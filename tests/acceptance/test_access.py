@@ -44,6 +44,7 @@ PUBLIC = {
 }
 #: What members, who build nothing, may change all the same.
 MEMBERS_CHANGE = {
+    "POST /api/v1/approval-channels/{name}/confirm",
     "POST /api/v1/approvals/{approval_id}/comments",
     "POST /api/v1/events",
     "POST /api/v1/runs",

@@ -74,6 +74,18 @@ async def test_flows_and_versions(client: httpx.AsyncClient) -> None:
     assert imported["items"][0]["draft"]["steps"] == FLOW["steps"]
 
 
+async def test_plans_are_listed_by_page(client: httpx.AsyncClient) -> None:
+    plans = [(await made(client, "/plans", {"goal": "quick"}))["id"] for _ in range(5)]
+    seen, cursor = [], None
+    for count in (2, 2, 1):
+        params = {"limit": 2} | ({"cursor": cursor} if cursor else {})
+        page = await got(client, "/plans", params=params)
+        assert len(page["items"]) == count
+        seen += [item["id"] for item in page["items"]]
+        cursor = page["next_cursor"]
+    assert (seen, cursor) == (plans[::-1], None)
+
+
 async def test_runs_are_listed_by_page_and_filter(client: httpx.AsyncClient) -> None:
     await made(client, "/flows", CHANGED)
     start = {"flow": "walk", "input": {"value": 0}}

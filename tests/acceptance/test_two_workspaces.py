@@ -41,6 +41,7 @@ BODIES: dict[str, Any] = {
     "POST /api/v1/approvals/{approval_id}/decision": {"decision": "approve"},
     "POST /api/v1/approvals/{approval_id}/comments": {"text": "hm"},
     "PUT /api/v1/approval-channels/{name}": None,  # would make a channel of that name
+    "POST /api/v1/approval-channels/{name}/confirm": {"address": "ada@example.org"},
     "PUT /api/v1/flows/{slug}": None,  # would make a flow of that name: asked apart
     "POST /api/v1/flows/{slug}/steps": ECHO,
     "POST /api/v1/flows/{slug}/edit": {"words": "remove the step echo"},

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
 
 from flowbuilder.api.hosts import Hosts
+from tests.acceptance.test_http import serving
 from tests.support.api import ECHO, INPUT, problem
 from tests.support.tenants import Town, town
 
@@ -166,6 +168,9 @@ async def test_a31_what_is_no_id_is_nobodys(place: Town) -> None:
             "/plans/{}/review",
             "/memory/{}",
             "/memory?cursor={}",
+            "/plans?cursor={}",
+            "/approvals?cursor={}",
+            "/approvals?mine=true&cursor={}",
             "/workspaces/{}/members",
             "/limits/{}",
         ):
@@ -393,3 +398,78 @@ async def test_a32_odd_bodies_are_refused_and_never_fail(place: Town) -> None:
                 assert (method, path, body) == ("PATCH", "/users/ada", {}), response.text
     for query in ("before=0", "before=x", "limit=0", "limit=1001", "of=everything", "before=1e3"):
         assert problem(await place.call(headers, "GET", f"/audit?{query}"), 422)
+
+
+async def raw_answer(url: str, request: bytes) -> tuple[int, bytes]:
+    """Send bytes over a socket of their own and return the status and all that came."""
+    host, port = url.removeprefix("http://").split(":")
+    reader, writer = await asyncio.open_connection(host, int(port))
+    writer.write(request)
+    await writer.drain()
+    answer = await reader.read()
+    writer.close()
+    await writer.wait_closed()
+    return int(answer.split(b" ", 2)[1]), answer
+
+
+async def test_a30_a_request_line_may_name_the_server_and_no_other(dsn: str) -> None:
+    async with town(dsn, allowed_hosts=["api.example"]) as place, serving(place.app) as service:
+        headers = await place.person("ada", "default", "member")
+        token = headers["Authorization"].encode()
+        for target, host, status in (
+            (b"http://api.example/api/v1/runs", b"api.example", 200),
+            (b"HTTP://API.example/api/v1/runs?limit=1", b"api.EXAMPLE", 200),
+            (b"https://api.example:8443/healthz", b"api.example:8443", 200),
+            (b"http://api.example", b"api.example", 404),
+            (b"http://evil.example/api/v1/runs", b"api.example", 400),
+            (b"http://api.example/api/v1/runs", b"evil.example", 421),
+            (b"http://evil.example/api/v1/runs", b"evil.example", 421),
+            (b"http://api.example@evil.example/healthz", b"api.example", 400),
+            (b"http://ada@api.example/healthz", b"api.example", 400),
+            (b"http://api.example:80/healthz", b"api.example", 400),
+            (b"http:///healthz", b"api.example", 400),
+            (b"http:/healthz", b"api.example", 400),
+            (b"ftp://api.example/healthz", b"api.example", 400),
+            (b"file:///etc/passwd", b"api.example", 400),
+            (b"api.example:443", b"api.example", 400),
+            (b"healthz", b"api.example", 400),
+            (b"%2fhealthz", b"api.example", 400),
+            (b"*", b"api.example", 400),
+            (b"http://api.example//healthz", b"api.example", 404),
+            (b"http://api.example/healthz/../api/v1/runs", b"api.example", 404),
+        ):
+            head = b"GET " + target + b" HTTP/1.1\r\nHost: " + host + b"\r\nAuthorization: "
+            answered = await raw_answer(
+                service.url, head + token + b"\r\nConnection: close\r\n\r\n"
+            )
+            assert answered[0] == status, (target, host, answered)
+            if status == 400:
+                assert b'"code": "request_target_invalid"' in answered[1]
+
+
+ODD_HOSTS: list[tuple[bytes, int]] = [
+    (b"", 400),  # HTTP/1.1 has one
+    (b"Host: api.example\r\nHost: api.example\r\n", 400),
+    (b"Host: api.example\r\nHost: evil.example\r\n", 400),
+    (b"Host: api.example, evil.example\r\n", 400),
+    (b"Host: \r\n", 421),
+    (b"Host: :80\r\n", 421),
+    (b"Host: api.example.\r\n", 200),
+    (b"Host: api.example:99999999\r\n", 400),
+    (b"Host: api.example#\r\n", 400),
+    (b"Host: api%2eexample\r\n", 400),
+    (b"Host: \xe2\x91\xa0.example\r\n", 400),
+    (b"Host : api.example\r\n", 400),
+    (b"Host: evil.example\r\n api.example\r\n", 400),
+    (b"X-Forwarded-Host: api.example\r\nHost: evil.example\r\n", 421),
+]
+
+
+async def test_a30_odd_hosts_over_a_socket(dsn: str) -> None:
+    async with town(dsn, allowed_hosts=["api.example"]) as place, serving(place.app) as service:
+        for hosts, status in ODD_HOSTS:
+            request = b"GET /healthz HTTP/1.1\r\n" + hosts + b"Connection: close\r\n\r\n"
+            answered = await raw_answer(service.url, request)
+            assert answered[0] == status, (hosts, answered)
+        nameless = await raw_answer(service.url, b"GET /healthz HTTP/1.0\r\n\r\n")
+        assert nameless[0] == 421

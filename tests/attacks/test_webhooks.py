@@ -15,11 +15,22 @@ from pydantic import SecretStr
 
 from flowbuilder.api.routes import hooks
 from flowbuilder.errors import RunFailed
+from flowbuilder.limits import Quotas
 from flowbuilder.triggers.flood import Flood
 from flowbuilder.triggers.signing import sign
 from tests.support.api import problem, ready
-from tests.support.tenants import Town, town
-from tests.support.triggering import FLOW, MASTER_KEY, STRICT, headers, jump, now, publish, send
+from tests.support.tenants import TESTER, Town, town
+from tests.support.triggering import (
+    FLOW,
+    MASTER_KEY,
+    STRICT,
+    headers,
+    jump,
+    now,
+    publish,
+    send,
+    set_clock,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -623,3 +634,30 @@ async def test_a36_policy_sees_that_strangers_wrote_a_payload(post: Post) -> Non
         with pytest.raises(RunFailed) as refused:
             await (await inside.get_run(delivered)).result(timeout=60)
     assert refused.value.error["code"] == "policy_refused"
+
+
+async def test_a38_an_archived_workspace_takes_nothing_for_who_can_sign_only(post: Post) -> None:
+    shop = await post.town.accounts.find_workspace("shop")
+    await post.town.accounts.archive_workspace(shop, by=TESTER)
+    assert problem(await post.send(1), 410)["code"] == "flow_gone"
+    unsigned = await post.client.post(post.hook["path"], json=1)
+    assert problem(unsigned, 401)["code"] == "webhook_signature_missing"
+    await post.town.accounts.archive_workspace(shop, archived=False, by=TESTER)
+    assert (await post.send(1)).status_code == 202
+
+
+async def test_a37_a_used_up_quota_says_when_to_come_again_and_not_how_much(post: Post) -> None:
+    workspace = await post.town.accounts.find_workspace("shop")
+    inside = post.town.builder.within(workspace)
+    await set_clock(inside.store.database, "2030-03-04T12:00:00Z")  # no day ends meanwhile
+    await inside.admission.set_quotas(Quotas(runs_per_day=1))
+    assert (await post.send(1, "m1")).status_code == 202
+    refused = await post.send(1, "m2")
+    told = problem(refused, 503)
+    assert told["code"] == "quota_runs_per_day"
+    assert "1" not in told["detail"]
+    assert 1 <= int(refused.headers["retry-after"]) <= 86_400
+    # what was delivered before is still known, and costs nothing
+    again = await post.send(1, "m1")
+    assert (again.status_code, again.json()["duplicate"]) == (200, True)
+    assert (await post.row())["last_error"]["code"] == "quota_runs_per_day"

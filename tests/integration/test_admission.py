@@ -19,6 +19,7 @@ from flowbuilder import (
     NotFound,
     Quotas,
     Settings,
+    SettingsError,
     tool,
 )
 from flowbuilder.cli.app import app
@@ -224,6 +225,41 @@ async def test_a_quota_that_is_none_is_refused(dsn: str) -> None:
             with pytest.raises(InvalidValue) as refused:
                 await fb.admission.set_quotas(Quotas(**{name: value}))
             assert (refused.value.code, refused.value.pointer) == ("quota_invalid", f"/{name}")
+
+
+async def test_a_new_workspace_begins_with_the_quotas_that_are_set(dsn: str) -> None:
+    said = "runs_per_day=1, stored_bytes=5000000"
+    async with town(dsn, workspace_quotas=said) as place:
+        admin = await place.person("ada", "default", "admin", admin=True)
+        made = await place.call(admin, "POST", "/workspaces", json={"slug": "new"})
+        assert made.status_code == 201, made.text
+        new = {"headers": {"X-Workspace": "new"}}
+        for slug, limits in (("new", [5_000_000, None, 1, None]), ("default", [None] * 4)):
+            usage = (await place.call(admin, "GET", f"/workspaces/{slug}/usage")).json()
+            names = ("stored_bytes", "events_kept", "runs_per_day", "plans_per_hour")
+            assert [usage[name]["limit"] for name in names] == limits
+        assert (await place.call(admin, "POST", "/runs", json=RUN, **new)).status_code == 201
+        refused = await place.call(admin, "POST", "/runs", json=RUN, **new)
+        assert problem(refused, 429)["code"] == "quota_runs_per_day"
+        log = (await place.call(admin, "GET", "/audit", **new)).json()["items"]
+        [line] = [line for line in log if line["action"] == "workspace.create"]
+        assert line["details"] == {"quotas": {"runs_per_day": 1, "stored_bytes": 5_000_000}}
+        # as they were set later they stay
+        path = "/workspaces/new/quotas"
+        assert (await place.call(admin, "PUT", path, json={})).status_code == 200
+        assert (await place.call(admin, "POST", "/runs", json=RUN, **new)).status_code == 201
+
+
+NO_QUOTAS = [
+    *("runs_per_day", "runs=1", "runs_per_day=0", "runs_per_day=1_0", "runs_per_day=2147483648"),
+    *("runs_per_day=1,runs_per_day=2", "runs_per_day=1,", "stored_bytes=1e3"),
+]
+
+
+@pytest.mark.parametrize("said", NO_QUOTAS)
+def test_quotas_that_cannot_be_are_no_setting(said: str) -> None:
+    with pytest.raises(SettingsError, match="FLOWBUILDER_WORKSPACE_QUOTAS"):
+        Settings.load(workspace_quotas=said)
 
 
 async def test_only_administrators_of_the_installation_set_quotas(dsn: str) -> None:

@@ -49,6 +49,30 @@ async def test_mine_is_what_i_may_decide_now(desk: Office) -> None:
     assert problem(other, 403)["code"] == "actor_not_yours"
 
 
+async def test_lists_go_on_page_by_page(desk: Office) -> None:
+    eve = await desk.town.person("eve", "default", "builder")
+    ada = await desk.town.person("ada", "default", "approver")
+    wanted = [(await desk.asked(eve))[1]["id"] for _ in range(5)]
+    for query in ("", "&mine=true", "&status=all"):
+        seen: list[str] = []
+        cursor = None
+        while True:
+            path = f"/approvals?limit=2{query}" + (f"&cursor={cursor}" if cursor else "")
+            page = (await desk.town.call(ada, "GET", path)).json()
+            seen += [item["id"] for item in page["items"]]
+            cursor = page["next_cursor"]
+            if cursor is None:
+                break
+            if len(seen) == 2 and query == "":  # what is decided meanwhile is no hole
+                await desk.decide(ada, page["items"][-1])
+        assert seen == (wanted if query != "&mine=true" else [wanted[0], *wanted[2:]])
+    # another workspace's is none
+    other = await desk.town.workspace("other")
+    joe = await desk.town.person("joe", other, "admin")
+    for path in (f"/approvals?cursor={wanted[0]}", f"/plans?cursor={wanted[0]}"):
+        assert (await desk.town.call(joe, "GET", path)).status_code == 404
+
+
 async def test_somebody_stands_in_until_a_time(desk: Office) -> None:
     eve = await desk.town.person("eve", "default", "builder")
     ada = await desk.town.person("ada", "default", "approver")

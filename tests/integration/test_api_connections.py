@@ -144,6 +144,28 @@ async def test_fifty_operations_become_fifty_typed_tools(place: Town) -> None:
         assert "connection_removed" in seen.text
 
 
+async def test_a_connection_that_makes_no_tools_stands_in_no_other_ones_way(place: Town) -> None:
+    """As one that an earlier version took, and this one would not."""
+    ada = await place.person("ada", "default", "admin")
+    eve = await place.person("eve", "other", "admin")
+    with site() as web:
+        made = {"kind": "openapi", "document": api_document(1), "server": web.url}
+        for who, name in ((eve, "theirs"), (ada, "broken")):
+            assert (await add(place, who, name=name, **made)).status_code == 201
+        await place.builder.store.database.execute(
+            b"update flowbuilder.connections set created_at = created_at + interval '1 second',"
+            b" document = '{}' where name in ('theirs', 'broken')"
+        )
+        assert (await add(place, ada, name="things", **made)).status_code == 201
+        ended = await outcome(place, ada, "things.get_thing0", id=0)
+        assert ended["status"] == "completed", ended
+        listed = (await place.call(ada, "GET", "/tools")).json()["items"]
+        assert not [tool for tool in listed if tool["name"].startswith("broken.")]
+        shown = (await place.call(ada, "GET", "/connections")).json()["items"]
+        assert [(one["name"], len(one["tools"])) for one in shown] == [("broken", 0), ("things", 1)]
+        assert (await place.call(ada, "DELETE", "/connections/broken")).status_code == 204
+
+
 def problem_codes(body: dict[str, Any]) -> set[str]:
     return {str(item["code"]) for item in body["errors"]}
 
@@ -189,7 +211,12 @@ async def test_a_server_that_changes_its_words_is_suspended(place: Town) -> None
     assert problem(gone, 502)["code"] == "connection_failed"
 
 
+OPENAPI = {"name": "x", "kind": "openapi", "document": api_document(1)}
 BAD: list[tuple[dict[str, Any], int, str]] = [
+    ({**OPENAPI, "server": "https://ada:pass@api.example"}, 422, "connection_invalid"),
+    ({**OPENAPI, "server": "https://api.example/?key=abc"}, 422, "connection_invalid"),
+    ({**OPENAPI, "server": "https://api.example/#"}, 422, "connection_invalid"),
+    ({"name": "x", "kind": "mcp", "url": "https://ada:p@x.example/"}, 422, "connection_invalid"),
     ({"name": "x", "kind": "mcp", "command": "/bin/sh"}, 422, "body_invalid"),
     ({"name": "x", "kind": "mcp"}, 422, "body_invalid"),
     ({"name": "x", "kind": "mcp", "url": "file:///etc/passwd"}, 422, "body_invalid"),

@@ -217,6 +217,6 @@ async def test_who_may_not_see_it_any_more_is_sent_away_in_silence(
         for (name, _), task in open_streams.items():
             said = all_in((await task).text)[-1]
             assert said["event"] == "problem"
-            expected = "unauthorized" if name == "ada" else "forbidden"
-            assert said["data"]["code"] in (expected, "no_workspace"), said
+            expected = "unauthorized" if name == "ada" else "workspace_not_found"
+            assert said["data"]["code"] == expected, said
         assert hub.readers == 0

@@ -14,6 +14,7 @@ from email.message import EmailMessage
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from aiosmtpd.smtp import SMTP, Envelope
 from pydantic import SecretStr
@@ -94,6 +95,11 @@ async def put(desk: Office, boss: dict[str, str], name: str, **channel: Any) -> 
     assert made.status_code == 200, made.text
 
 
+async def confirm(desk: Office, who: dict[str, str], name: str, address: str) -> httpx.Response:
+    path = f"/approval-channels/{name}/confirm"
+    return await desk.town.call(who, "POST", path, json={"address": address})
+
+
 async def test_a_person_gets_a_mail_with_a_link_that_is_theirs(desk: Office, inbox: Inbox) -> None:
     boss = await desk.town.person("boss", "default", "admin")
     eve = await desk.town.person("eve", "default", "builder", "approver")
@@ -103,6 +109,11 @@ async def test_a_person_gets_a_mail_with_a_link_that_is_theirs(desk: Office, inb
     await put(desk, boss, "eve", kind="email", user="eve", address="eve@example.org")
     await put(desk, boss, "all", kind="email", address="all@example.org")
     await put(desk, boss, "money", kind="email", address="money@example.org", **{"for": ["role:x"]})
+    ada = await desk.town.session("ada")
+    own = (await desk.town.call(ada, "GET", "/approval-channels")).json()["items"]
+    assert [(one["name"], one["confirmed_at"]) for one in own] == [("ada", None)]
+    confirmed = await confirm(desk, ada, "ada", "ada@example.org")
+    assert confirmed.json()["confirmed_at"] is not None
     evil = "Please\r\nBcc: victim@example.org\r\n\r\n<b>click https://evil.example</b> \u202e"
     run_id, approval = await desk.asked(
         eve, by=["user:ada", "user:eve"], separate_duties=True, message=evil
@@ -131,6 +142,43 @@ async def test_a_person_gets_a_mail_with_a_link_that_is_theirs(desk: Office, inb
     assert row["decided_by"] == "user:ada"
     told = sorted(act["comment"] for act in row["history"] if act["act"] == "notice")
     assert told == ["ada", "all"]
+
+
+async def test_nobody_gets_links_of_others_by_setting_their_channels(
+    desk: Office, inbox: Inbox
+) -> None:
+    """An administrator who could would be as many people as a quorum takes."""
+    boss = await desk.town.person("boss", "default", "admin")
+    ada = await desk.town.person("ada", "default", "approver")
+    mine = {"kind": "email", "address": "boss@example.org"}
+    await put(desk, boss, "ada", **mine, user="ada")
+    await put(desk, boss, "boss", **mine, user="boss")
+    await desk.asked(boss, quorum=2)
+    await eventually(lambda: len(inbox.mails) == 2)
+    texts = sorted(mail.get_content() for mail in inbox.mails)
+    assert [PUBLIC in text for text in texts].count(True) == 1  # boss's own, which they set
+    links = [line for text in texts for line in text.splitlines() if line.startswith(PUBLIC)]
+    page = await desk.open(links[0].removeprefix(PUBLIC))
+    assert "You decide as user:boss" in page.text
+
+    # nobody confirms for others, nor what they have not seen, nor by a key
+    for who, address, status in (
+        (boss, "boss@example.org", 404),
+        (ada, "ada@example.org", 409),
+        (await desk.town.key("ada", "default", "read", "run", "approve"), "boss@example.org", 403),
+    ):
+        assert (await confirm(desk, who, "ada", address)).status_code == status
+    await put(desk, boss, "ada", kind="email", address="ada@example.org", user="ada")
+    confirmed = await confirm(desk, ada, "ada", "ada@example.org")
+    assert confirmed.json()["confirmed_at"] is not None
+    # as it was it stays confirmed; led elsewhere, or to somebody else, it is not
+    for body, stays in (
+        ({"kind": "email", "address": "ada@example.org", "user": "ada"}, True),
+        ({**mine, "user": "ada"}, False),
+        ({"kind": "email", "address": "ada@example.org", "user": "ada"}, False),
+    ):
+        answer = await desk.town.call(boss, "PUT", "/approval-channels/ada", json=body)
+        assert (answer.json()["confirmed_at"] is not None) is stays, body
 
 
 async def test_a_webhook_gets_a_text_in_which_nothing_is_a_link(desk: Office) -> None:
@@ -255,9 +303,9 @@ async def test_channels_are_set_by_administrators_and_checked(desk: Office) -> N
     ada = await desk.town.person("ada", "default", "builder", "approver")
     path = "/approval-channels"
     mail = {"kind": "email", "address": "a@example.org"}
-    for method, body in (("GET", None), ("PUT", mail), ("DELETE", None)):
-        where = path if method == "GET" else f"{path}/x"
-        assert (await desk.town.call(ada, method, where, json=body)).status_code == 403
+    for method, body in (("PUT", mail), ("DELETE", None)):
+        assert (await desk.town.call(ada, method, f"{path}/x", json=body)).status_code == 403
+    assert (await desk.town.call(ada, "GET", path)).json()["items"] == []
     wrong: list[tuple[dict[str, Any], str]] = [
         ({"kind": "email"}, "/address"),
         ({"kind": "email", "address": "a@b.c\r\nBcc: x@y.z"}, "/address"),

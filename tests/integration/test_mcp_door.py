@@ -137,6 +137,81 @@ async def test_nobody_else_is_let_in(door: Door) -> None:
 
 
 ODD = [b"", b"{", b"[]", b"null", b'{"jsonrpc":"2.0"}', b'{"a":NaN}', b"[" * 100_000, b"\xff"]
+#: What the library would take, and what else it is no strict JSON for.
+LOOSE = {
+    "json_duplicate_key": b'"input":{"value":1,"value":2}',
+    "json_nan": b'"input":{"value":NaN}',
+    "json_infinity": b'"input":{"value":-Infinity}',
+    "json_surrogate": b'"input":{"value":"\\ud800"}',
+    "json_nul": b'"idempotency_key":"\\u0000"',
+    "json_number": b'"input":{"value":123456789012345678901234567890}',
+}
+
+
+async def test_calls_are_strict_json(door: Door) -> None:
+    ada = await door.town.person("ada", "default", "admin")
+    await door.town.call(ada, "POST", "/flows", json=FLOW)
+    headers = {**ACCEPT, **ada, "Content-Type": "application/json"}
+    begin = (
+        b'{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"run_flow","arguments":'
+    )
+    async with httpx.AsyncClient() as raw:
+        for code, given in LOOSE.items():
+            body = begin + b'{"flow":"kept",' + given + b"}}}"
+            answer = await raw.post(door.url, content=body, headers=headers)
+            assert problem(answer, 400)["code"] == code
+        large = begin + b'{"flow":"' + b"x" * 5_000_000 + b'"}}}'
+        answer = await raw.post(door.url, content=large, headers=headers)
+        assert problem(answer, 413)["code"] == "body_too_large"
+    assert (await door.town.call(ada, "GET", "/runs")).json()["items"] == []
+
+
+async def test_what_is_made_here_has_an_author(door: Door) -> None:
+    ada = await door.town.person("ada", "default", "builder", "approver")
+    async with door.client(ada) as client:
+        plan = await call(client, "plan_flow", goal="quick", input={"value": 1})
+        await call(client, "run_flow", plan_id=plan["plan_id"])
+    rows = await door.town.builder.store.database.fetch_all(
+        b"select v.created_by from flowbuilder.flow_versions v"
+    )
+    assert [row["created_by"] for row in rows] == ["user:ada"]
+
+
+async def test_a_key_that_builds_runs_no_plan_here(door: Door) -> None:
+    await door.town.person("ada", "default", "admin")
+    async with door.client(await door.town.key("ada", "default", "read", "build")) as client:
+        plan = await call(client, "plan_flow", goal="quick", input={"value": 1})
+        said = await refused(client, "run_flow", plan_id=plan["plan_id"])
+        assert "scope_missing" in said
+
+
+async def test_rates_hold_here_as_for_routes(dsn: str) -> None:
+    rates: dict[str, Any] = {
+        "rate_starts": "2/31d",
+        "rate_plans": "1/31d",
+        "rate_requests": "40/31d",
+    }
+    async with town(dsn, **rates) as opened, serving(opened.app) as service:
+        door = Door(town=opened, url=f"{service.url}/mcp")
+        ada = await opened.person("ada", "default", "admin")
+        await opened.call(ada, "POST", "/flows", json=FLOW)
+        async with door.client(ada) as client:
+            plan = await call(client, "plan_flow", goal="quick", input={"value": 1})
+            said = await refused(client, "plan_flow", goal="quick", input={"value": 1})
+            assert "too_many_requests" in said
+            for given in ({"flow": "kept", "input": {"value": 1}}, {"plan_id": plan["plan_id"]}):
+                await call(client, "run_flow", **given)
+            again = await refused(client, "run_flow", flow="kept", input={"value": 1})
+            assert "too_many_requests" in again
+        # one bucket for both ways
+        start = {"flow": "kept", "input": {"value": 1}}
+        assert problem(await opened.call(ada, "POST", "/runs", json=start), 429)
+        async with httpx.AsyncClient() as raw:
+            answers = [
+                await raw.post(door.url, json=LIST, headers={**ACCEPT, **ada}) for _ in range(40)
+            ]
+        assert {answer.status_code for answer in answers} == {200, 429}
+        assert answers[-1].headers["retry-after"]
 
 
 async def test_what_is_no_message_is_refused(dsn: str) -> None:
@@ -154,7 +229,7 @@ async def test_what_is_no_message_is_refused(dsn: str) -> None:
                 ("Host", "evil.example", 421),
                 ("Origin", "https://evil.example", 403),
                 ("Origin", "http://localhost:9", 403),
-                ("Content-Type", "text/plain", 400),
+                ("Content-Type", "text/plain", 415),
             ):
                 headers = {**json_headers, name: value}
                 answer = await raw.post(f"{service.url}/mcp", json=LIST, headers=headers)

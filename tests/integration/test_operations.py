@@ -21,6 +21,7 @@ from flowbuilder.settings import Settings
 from flowbuilder.types import JsonObject
 from tests.support.api import ECHO, INPUT, app_over, http, problem, registry
 from tests.support.tenants import town
+from tests.support.triggering import MASTER_KEY
 
 FLOW: dict[str, Any] = {"flow": "noted", "input": INPUT, "steps": [ECHO]}
 
@@ -133,6 +134,8 @@ async def test_lines_of_the_log_have_hashes_of_before_and_after(dsn: str) -> Non
         refused = await place.call(headers, "PUT", "/flows/other", json={**FLOW, "steps": 1})
         assert refused.status_code == 422
         page = (await place.call(headers, "GET", "/audit")).json()["items"]
+    [made] = [line["details"] for line in page if line["action"] == "POST /flows"]
+    assert made == {"flow": "noted", "before": None, "after": fingerprint(first)}
     put = next(line for line in page if line["action"].startswith("PUT /flows"))
     assert (put["channel"], put["address"]) == ("session", "127.0.0.1")
     assert put["details"]["before"] == fingerprint(first)
@@ -181,3 +184,52 @@ async def jump(database: Database, seconds: float) -> None:
         b"update flowbuilder.clock set offset_by = offset_by + make_interval(secs => %s)",
         (seconds,),
     )
+
+
+async def test_lines_of_the_log_tell_what_an_address_does_not_name(dsn: str) -> None:
+    async with town(dsn, secret_key=SecretStr(MASTER_KEY)) as place:
+        ada = await place.person("ada", "default", "admin", admin=True)
+
+        async def done(method: str, path: str, **given: Any) -> Any:
+            answer = await place.call(ada, method, path, **given)
+            assert answer.is_success, answer.text
+            return answer.json() if answer.content else None
+
+        await done("POST", "/flows", json=FLOW)
+        other = {**FLOW, "flow": "other"}
+        many = {"flows": [{**FLOW, "description": "anew"}, other]}
+        await done("POST", "/flows/import?replace=true", json=many)
+        await done("POST", "/flows/noted/versions")
+        target = {"name": "daily", "flow": "noted"}
+        hook = await done("POST", "/webhooks", json=target)
+        await done("POST", f"/webhooks/{hook['id']}/rotate")
+        await done("POST", f"/webhooks/{hook['id']}/pause")
+        clock = {**target, "cron": "0 6 * * *", "input": {"value": 1}}
+        schedule = await done("POST", "/schedules", json=clock)
+        await done("DELETE", f"/schedules/{schedule['id']}")
+        await done("PUT", "/admission/noted", json={"concurrency": 1})
+        await done("PUT", "/admission", json={"concurrency": 2})
+        await done("PUT", "/workspaces/default/quotas", json={"runs_per_day": 5})
+        plan = await done("POST", "/plans", json={"goal": "quick", "input": {"value": 1}})
+        await done("POST", f"/plans/{plan['id']}/accept", json={"run": False, "save": "kept"})
+        page = (await place.call(ada, "GET", "/audit?limit=1000")).json()["items"]
+    told = {line["action"]: line["details"] for line in page}
+    assert told["POST /plans/{plan_id}/accept"]["flow"] == "kept"
+    first, second = told["POST /flows/import"]["objects"]
+    assert (first["flow"], second["flow"], second["before"]) == ("noted", "other", None)
+    assert first["before"] == told["POST /flows"]["after"] != first["after"]
+    made, rotated = told["POST /webhooks"], told["POST /webhooks/{webhook_id}/rotate"]
+    paused = told["POST /webhooks/{webhook_id}/pause"]
+    assert (made["webhook"], made["before"]) == ("daily", None)
+    assert made["after"] == rotated["before"] != rotated["after"] == paused["before"]
+    assert paused["after"] != paused["before"]
+    assert told["POST /schedules"]["schedule"] == "daily"
+    gone = {"before": told["POST /schedules"]["after"], "after": None}
+    assert told["DELETE /schedules/{schedule_id}"] == gone
+    for action in ("PUT /admission/{slug}", "PUT /admission"):
+        assert told[action]["before"] is None
+        assert len(told[action]["after"]) == 64
+    assert told["PUT /admission/{slug}"] != told["PUT /admission"]
+    quotas = told["PUT /workspaces/{workspace}/quotas"]
+    assert quotas["quotas"] == "default"
+    assert quotas["before"] != quotas["after"]

@@ -322,6 +322,58 @@ def test_odd_documents_are_refused(found: dict[str, Any], tmp_path: Path) -> Non
     assert caught.value.code == "openapi_invalid"
 
 
+def doubling(levels: int) -> dict[str, Any]:
+    """Parts that each refer to the next one twice, where references are written out."""
+    parts: dict[str, Any] = {
+        f"p{level}": {"allOf": [{"$ref": f"#/x-parts/p{level + 1}"}] * 2} for level in range(levels)
+    }
+    return {**parts, f"p{levels}": {"type": "string"}}
+
+
+def test_references_that_multiply_make_no_tool(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    body = {"content": {"application/json": {"schema": {"$ref": "#/x-parts/p0"}}}}
+    answers = {"200": {"content": {"application/json": {"schema": {"$ref": "#/x-parts/p0"}}}}}
+    paths = {
+        "/a": {"post": {"operationId": "a", "requestBody": body, "responses": {}}},
+        "/b": {"get": {"operationId": "b", "responses": answers}},
+        "/c": {"get": {"operationId": "c", "responses": {}}},
+    }
+    registry, _ = imported(tmp_path, document(paths, **{"x-parts": doubling(25)}))
+    assert [name for name in registry.names() if name.startswith("pets.")] == ["pets.c"]
+    assert caplog.text.count("too many parts") == 2
+    few, _ = imported(tmp_path, document(paths, **{"x-parts": doubling(5)}))
+    assert len([name for name in few.names() if name.startswith("pets.")]) == 3
+
+
+def test_a_document_may_not_fill_the_memory(tmp_path: Path) -> None:
+    wide = {"enum": [f"{number}" + "x" * 1000 for number in range(100)]}
+    found = document(operations(200))
+    found["components"]["schemas"]["Pet"] = {"type": "object", "properties": {"a": wide}}
+    with pytest.raises(SettingsError) as caught:
+        imported(tmp_path, found)
+    assert "too large" in str(caught.value)
+    registry, _ = imported(tmp_path, found, operations=["doThing0", "doThing1"])
+    assert len([name for name in registry.names() if name.startswith("pets.")]) == 2
+
+
+@pytest.mark.parametrize(
+    "path", [".evil.example/x", "@evil.example/", ":1/x", "x", "", "/a b", "/a\\b", "/a\nb"]
+)
+def test_a_path_is_no_more_of_the_servers_name(
+    path: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    answers: dict[str, Any] = {"responses": {}}
+    paths = {
+        path: {"get": {"operationId": "a", **answers}},
+        "/b": {"get": {"operationId": "b", **answers}},
+    }
+    registry, _ = imported(tmp_path, document(paths), "https://api.example.org")
+    assert [name for name in registry.names() if name.startswith("pets.")] == ["pets.b"]
+    assert "does not begin with a slash" in caplog.text
+
+
 def test_a_missing_document_or_operation_is_told(tmp_path: Path) -> None:
     connection = {"document": "none.json", "server": "https://x.example"}
     with pytest.raises(SettingsError):

@@ -7,6 +7,7 @@ encoded one by one and cannot leave their place.
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,8 @@ log = logging.getLogger(__name__)
 MOST_OPERATIONS = 500
 _LARGEST_DOCUMENT = 10_000_000
 _LARGEST_SCHEMA = 262_144
+#: Of all schemas of a document's tools: every process keeps them.
+_LARGEST_SCHEMAS = 16_777_216
 _METHODS = {
     "get": Effects.READ,
     "head": Effects.READ,
@@ -35,6 +38,7 @@ _METHODS = {
     "patch": Effects.EXTERNAL,
     "delete": Effects.IRREVERSIBLE,
 }
+_PATH = re.compile(r"/[^\\\x00-\x20\x7f]*")
 #: Said by OpenAPI to be no parameters, whatever a document lists.
 _NO_PARAMETERS = frozenset({"accept", "content-type", "authorization"})
 
@@ -87,7 +91,14 @@ def import_document(name: str, root: JsonObject, connection: OpenApi) -> list[To
         missing := wanted - {str(op[3].get("operationId")) for op in operations}
     ):
         raise _invalid(name, f"it has no operation {min(missing)[:80]}")
-    return list(tools.values())
+    return _within_bounds(name, list(tools.values()))
+
+
+def _within_bounds(name: str, tools: list[Tool]) -> list[Tool]:
+    size = sum(len(dumps(one.input_schema)) + len(dumps(one.output_schema)) for one in tools)
+    if size > _LARGEST_SCHEMAS:
+        raise _invalid(name, "the schemas of its tools are too large; name those you need")
+    return tools
 
 
 def _read(file: Path, name: str) -> JsonObject:
@@ -129,6 +140,9 @@ def _tool(
     last = tool_name(called)
     if last is None:
         raise InvalidValue("its id makes no name of a tool", code="openapi_name")
+    if not _PATH.fullmatch(path):
+        # behind a server's name it could be more of the name, a port or a user
+        raise InvalidValue("its path does not begin with a slash", code="openapi_path")
     parameters = _parameters(document, item, operation)
     kind, body, needed = _body(document, operation)
     described = Operation(

@@ -25,6 +25,10 @@ _SINGLE = (
 )
 _SCHEMAS = "#/components/schemas/"
 _DEEPEST = 60
+#: Parts of schemas that are converted: of one schema, and of a document's together. References that
+#: are written out one by one multiply with every level.
+_MOST_PARTS = 20_000
+_MOST_PARTS_OF_ALL = 1_000_000
 
 
 class Document:
@@ -32,6 +36,8 @@ class Document:
 
     def __init__(self, root: JsonObject) -> None:
         self.root = root
+        self.converted = 0
+        """Parts of schemas that were converted so far."""
 
     def follow(self, part: Any) -> JsonObject:
         """Return an object, or the one that it refers to.
@@ -78,6 +84,7 @@ class _Converter:
     def __init__(self, document: Document, way: Literal["in", "out"]) -> None:
         self._document = document
         self._hidden = "readOnly" if way == "in" else "writeOnly"
+        self._parts = 0
         self.named: dict[str, JsonSchema | None] = {}
 
     def definitions(self) -> dict[str, Any]:
@@ -92,6 +99,12 @@ class _Converter:
         """Return one schema; `true` and `false` become objects."""
         if depth > _DEEPEST:
             raise InvalidValue("a schema is nested too deep", code="openapi_schema")
+        self._parts += 1
+        self._document.converted += 1
+        if self._parts > _MOST_PARTS or self._document.converted > _MOST_PARTS_OF_ALL:
+            raise InvalidValue(
+                "its schemas have too many parts, written out", code="openapi_schema"
+            )
         if isinstance(part, bool):
             return {} if part else {"not": {}}
         if not isinstance(part, dict):
