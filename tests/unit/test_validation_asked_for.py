@@ -99,7 +99,7 @@ def test_a_tool_names_an_argument_that_it_has() -> None:
 @pytest.mark.parametrize("args", [{}, {"left_on": "a"}, {"how": "left"}])
 def test_one_of_several_arguments_is_needed_whatever_references_bring(args: JsonObject) -> None:
     parse: JsonObject = {"id": "rows", "tool": "csv.parse", "args": {"text": "a"}}
-    sides = {"left": "${{ steps.rows.records }}", "right": "${{ steps.rows.records }}"}
+    sides: JsonObject = {"left": "${{ steps.rows.records }}", "right": "${{ steps.rows.records }}"}
     document = {
         "flow": "x",
         "steps": [parse, {"id": "join", "tool": "data.join", "args": {**sides, **args}}],
@@ -113,7 +113,7 @@ def test_one_of_several_arguments_is_needed_whatever_references_bring(args: Json
 @pytest.mark.parametrize("args", [{"on": "${{ input.key }}"}, {"left_on": "a", "right_on": ["b"]}])
 def test_any_one_of_them_will_do(args: JsonObject) -> None:
     parse: JsonObject = {"id": "rows", "tool": "csv.parse", "args": {"text": "a"}}
-    sides = {"left": "${{ steps.rows.records }}", "right": "${{ steps.rows.records }}"}
+    sides: JsonObject = {"left": "${{ steps.rows.records }}", "right": "${{ steps.rows.records }}"}
     join: JsonObject = {"id": "join", "tool": "data.join", "args": {**sides, **args}}
     given = {"type": "object", "properties": {"key": {"type": "string"}}}
     assert found(parse, join, input=given) == []
