@@ -121,7 +121,10 @@ def test_any_one_of_them_will_do(args: JsonObject) -> None:
 
 @pytest.mark.parametrize("head", [{}, {"input": {}}, {"input": {"type": "object"}}])
 def test_an_input_that_nobody_declared_is_told_once_for_each_field(head: JsonObject) -> None:
-    args = {"path": "${{ input.name }}.txt", "content": "${{ input.name }} ${{ input.age }}"}
+    args: JsonObject = {
+        "path": "${{ input.name }}.txt",
+        "content": "${{ input.name }} ${{ input.age }}",
+    }
     step: JsonObject = {"id": "save", "tool": "file.write", "args": args, "approval": {}}
     assert found(step, **head) == [
         ("undeclared_input", "/steps/0/args/content"),
