@@ -154,7 +154,7 @@ class _Judge:
     def plain(self, schema: object) -> JsonSchema | None:
         """Return the one object schema behind `$ref`s; None when there are alternatives."""
         for _ in range(_MOST_VISITS):
-            if not isinstance(schema, dict) or not {"anyOf", "oneOf", "allOf"}.isdisjoint(schema):
+            if not isinstance(schema, dict) or any(map(_divides, _alternatives(schema))):
                 return None
             if "$ref" not in schema:
                 return schema
@@ -180,6 +180,16 @@ class _Judge:
             return UNKNOWN
         found = fixed[part] if part is not None and part < len(fixed) else schema.get("items")
         return Hit(found, self._root) if isinstance(found, dict) else UNKNOWN
+
+
+def _alternatives(schema: JsonSchema) -> Iterator[object]:
+    for word in ("anyOf", "oneOf", "allOf"):
+        yield from schema.get(word, ())
+
+
+def _divides(branch: object) -> bool:
+    """Whether an alternative says more than which members are needed."""
+    return not isinstance(branch, dict) or branch.keys() != {"required"}
 
 
 def property_of(schema: JsonSchema, name: str, root: JsonSchema, at: int = 0) -> Look:

@@ -57,10 +57,12 @@ __all__ = [
     "Missing",
     "Unknown",
     "bounded",
+    "branches",
     "element",
     "is_usable",
     "lookup",
     "mismatch",
+    "needed_groups",
     "path_of",
     "schema_problems",
     "type_names",
@@ -155,6 +157,24 @@ def _quick_findings(schema: JsonSchema, value: JsonValue, code: str, pointer: st
 def path_of(error: ValidationError | SchemaError) -> str:
     """Return the JSON pointer of a jsonschema error inside the value."""
     return "".join(f"/{escape(str(part))}" for part in error.absolute_path)
+
+
+def branches(error: ValidationError) -> list[list[ValidationError]]:
+    """Return what is wrong by each of a value's alternatives; none where it has none."""
+    if error.validator not in ("anyOf", "oneOf"):
+        return []
+    found: dict[object, list[ValidationError]] = {}
+    for item in error.context or ():
+        found.setdefault(item.relative_schema_path[0], []).append(item)
+    return list(found.values())
+
+
+def needed_groups(error: ValidationError) -> str:
+    """Return the groups of members of which one is needed, "" where something else is wrong."""
+    if any(item.validator != "required" for item in error.context or ()):
+        return ""
+    groups: list[Any] = [items[0].validator_value for items in branches(error)]
+    return ", or ".join(" and ".join(map(repr, group)) for group in groups)
 
 
 def validator(schema: JsonSchema) -> Validator:

@@ -10,7 +10,7 @@ from flowbuilder.plan import Question
 from flowbuilder.planner.coercion import kinds_of, takes_text, takes_texts
 from flowbuilder.planner.connecting import result_of
 from flowbuilder.planner.demonstration import EXAMPLE_TEXT
-from flowbuilder.planner.document import result_in, steps_of, tool_of
+from flowbuilder.planner.document import is_needed, result_in, steps_of, tool_of
 from flowbuilder.planner.grounding import is_used
 from flowbuilder.planner.literals import Literal, literals, lost_literals, taking
 from flowbuilder.planner.pending import answers_later as answers_later
@@ -24,12 +24,12 @@ _TOLD = ("body", "message", "text", "content", "contents", "comment")
 def needed(
     questions: Sequence[Question], document: JsonObject, registry: ToolRegistry
 ) -> list[Question]:
-    """Keep the questions about required arguments; an optional one is simply left out."""
+    """Keep the questions about needed arguments; an optional one is simply left out."""
     kept = []
     for question in questions:
         index, name = place_of(question)
         tool = tool_of(steps_of(document)[index], registry)
-        if tool is None or name in tool.input_schema.get("required", ()):
+        if tool is None or is_needed(tool, name):
             kept.append(question)
     return kept
 

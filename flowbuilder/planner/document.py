@@ -21,6 +21,12 @@ def tool_of(step: JsonObject, registry: ToolRegistry) -> Tool | None:
     return registry.get(name) if isinstance(name, str) else None
 
 
+def is_needed(tool: Tool, name: str) -> bool:
+    """Whether a tool needs an argument: always, or for want of others that do as well."""
+    groups = [tool.input_schema, *tool.input_schema.get("anyOf", ())]
+    return any(name in group.get("required", ()) for group in groups if isinstance(group, dict))
+
+
 def fields_of(tool: Tool) -> list[str]:
     """Return the fields of a tool's output, or of its elements if that is a list of records."""
     shape: object = tool.output_schema

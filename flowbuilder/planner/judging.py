@@ -28,7 +28,7 @@ from flowbuilder.planner.literals import (
 from flowbuilder.planner.misplacing import misplaced_receivers
 from flowbuilder.planner.namings import unnamed_columns
 from flowbuilder.planner.omission import made_up_numbers
-from flowbuilder.planner.relevance import Relevance, unused_acts
+from flowbuilder.planner.relevance import Relevance, unasked_writing, unmet_orders, unused_acts
 from flowbuilder.planner.remedies import remedied
 from flowbuilder.planner.second_opinion import Opinion, borrow, disagreement, is_meant
 from flowbuilder.planner.sources import unread_problems
@@ -244,6 +244,8 @@ def assess(
     problems += [item for item in strays if not is_meant(item, document, opinion)]
     if not opinion.tools:
         problems += unused_acts(document, list(registry), goal)
+        problems += unmet_orders(document, list(registry), goal)
+        problems += unasked_writing(document, list(registry), goal)
     problems += disagreement(document, opinion.tools)
     return Judgement(
         answer=prompting.dump(to_answer(document, questions)),

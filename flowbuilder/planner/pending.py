@@ -15,7 +15,7 @@ def answers_later(problem: Problem, asked: Collection[str]) -> bool:
     if problem.code != "missing_argument":
         return False
     names = {pointer.rpartition("/")[2] for pointer in asked if _above(problem.pointer, pointer)}
-    return any(problem.message.endswith(repr(name)) for name in names)
+    return any(repr(name) in problem.message for name in names)
 
 
 def _above(parent: str, pointer: str) -> bool:

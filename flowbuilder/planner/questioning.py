@@ -10,7 +10,7 @@ from typing import Any
 from flowbuilder.errors import Problem, Severity
 from flowbuilder.plan import Question
 from flowbuilder.planner.base import PlanRequest
-from flowbuilder.planner.document import steps_of, tool_of
+from flowbuilder.planner.document import is_needed, steps_of, tool_of
 from flowbuilder.planner.judging import Judgement, assess
 from flowbuilder.planner.unsupported import question_about
 from flowbuilder.planner.wire import Draft
@@ -25,7 +25,7 @@ _OF_VALUES = frozenset(
     }
 )  # fmt: skip
 _ARGUMENT = re.compile(r"/steps/(\d+)/args(?:/([^/]+)(?:/.*)?)?$")
-_MISSING = re.compile(r"needs '([^']+)'$")
+_MISSING = re.compile(r"needs (?:one of these: )?'([^']+)'")
 
 
 def question_errors(judged: Judgement, request: PlanRequest) -> Judgement:
@@ -47,7 +47,7 @@ def question_errors(judged: Judgement, request: PlanRequest) -> Judgement:
             return judged
         shapes = tool.input_schema.get("properties", {})
         value = arguments.pop(name, None)
-        if name in shapes and name in tool.input_schema.get("required", ()):
+        if name in shapes and is_needed(tool, name):
             questions.append(_question(place, step, name, shapes[name]))
         else:
             doubts.append(_left_out(place, name, value))

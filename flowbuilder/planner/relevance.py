@@ -13,7 +13,8 @@ from flowbuilder.planner.literals import literals
 from flowbuilder.planner.rules.clause import Clause
 from flowbuilder.planner.rules.clauses import MAX_CLAUSES, split_goal
 from flowbuilder.planner.rules.lexicon import lexicon, words
-from flowbuilder.planner.rules.matching import Match, ToolIndex
+from flowbuilder.planner.rules.matching import Match, Profile, ToolIndex
+from flowbuilder.planner.rules.speaking import GENERAL as SEEING
 from flowbuilder.tools import HARMLESS, Tool
 from flowbuilder.types import JsonObject
 
@@ -79,6 +80,60 @@ def unused_acts(document: JsonObject, tools: Sequence[Tool], goal: str) -> list[
     ]
 
 
+def unmet_orders(document: JsonObject, tools: Sequence[Tool], goal: str) -> list[Problem]:
+    """Return a warning for each clause of a goal that orders an act which no step does.
+
+    Only where some tool acts as its verb says, and none of the used ones is near to that verb.
+    """
+    relevance, known, problems = Relevance(goal, tools), lexicon(), []
+    used = {str(step.get("tool")).partition("@")[0] for step in steps_of(document)}
+    for clause, verb in relevance.orders_of_clauses:
+        doing = [
+            (profile.tool, max((known.nearness(verb, own) for own in profile.verbs), default=0.0))
+            for profile in relevance.profiles
+        ]
+        acts = any(near >= _SAME and tool.effects not in HARMLESS for tool, near in doing)
+        if acts and not any(near >= _NEAR and tool.name in used for tool, near in doing):
+            problems.append(
+                Problem(
+                    code="order_unmet",
+                    pointer="",
+                    message=f"the goal says “{clause}”, and no step does that",
+                    hint="Add the step that does it; ask for what the goal leaves out.",
+                    severity=Severity.WARNING,
+                    fix=Fix.MODEL,
+                )
+            )
+    return problems
+
+
+def unasked_writing(document: JsonObject, tools: Sequence[Tool], goal: str) -> list[Problem]:
+    """Return a warning for each step that lets a model write what no word of the goal orders.
+
+    A model that understands nothing hands the whole goal on to another one. Who asks a question
+    may well be answered so.
+    """
+    if goal.rstrip().endswith("?"):
+        return []
+    relevance, by_name = Relevance(goal, tools), {tool.name: tool for tool in tools}
+    problems = []
+    for index, step in enumerate(steps_of(document)):
+        tool = by_name.get(str(step.get("tool")).partition("@")[0])
+        given = step.get("args")
+        if tool is None or not tool.needs_model or "${{" in repr(given) or relevance.orders(tool):
+            continue
+        problems.append(
+            Problem(
+                code="writing_unasked",
+                pointer=f"/steps/{index}",
+                message=f"no word of the goal asks for anything that {tool.name} writes",
+                severity=Severity.WARNING,
+                fix=Fix.USER,
+            )
+        )
+    return problems
+
+
 def _thing(tool: Tool) -> str:
     return tool.name.rpartition(".")[0].replace("_", " ")
 
@@ -122,6 +177,21 @@ class Relevance:
     def clauses(self) -> int:
         """How many things the goal asks for; very many where that cannot be told."""
         return len(self._clauses) or MAX_CLAUSES
+
+    @property
+    def profiles(self) -> tuple[Profile, ...]:
+        """The tools as the rules see them."""
+        return self._index.profiles
+
+    @property
+    def orders_of_clauses(self) -> list[tuple[str, str]]:
+        """The clauses that order something by a verb of their own, and the verb's stem."""
+        return [
+            (clause.text.strip(), clause.verb.stem)
+            for clause in self._clauses
+            if clause.verb is not None and clause.verb.stem not in SEEING
+            if not (clause.question or clause.negated or clause.asks_approval)
+        ]
 
     def orders(self, tool: Tool, *, plainly: bool = False) -> bool:
         """Whether any word of the goal means what the tool does, such as "look up" for `find`.

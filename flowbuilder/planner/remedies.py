@@ -26,6 +26,7 @@ from flowbuilder.planner.needless import leave_out_needless
 from flowbuilder.planner.omission import leave_out_steps, left_out_problem
 from flowbuilder.planner.options import spoken_options
 from flowbuilder.planner.passing import hand_on
+from flowbuilder.planner.pauses import keep_pauses
 from flowbuilder.planner.rerouting import read_files, read_instead, reroute
 from flowbuilder.planner.restoring import restore
 from flowbuilder.planner.signs import set_separators
@@ -106,7 +107,7 @@ def _rearranged(
 ) -> tuple[list[str], list[Problem]]:
     """Mend what goes from step to step, and steps that do nothing; return notes and doubts."""
     registry, goal = request.registry, request.goal
-    notes = look_up_receivers(document, registry)
+    notes = keep_pauses(document) + look_up_receivers(document, registry)
     notes += give_directly(document, registry, goal)
     notes += hand_on(document, registry, goal)
     notes += [] if strict else bypass(document, request)

@@ -14,6 +14,7 @@ from flowbuilder.types import LONGEST
 
 @tool(
     "time.sleep",
+    needs_one_of=[("seconds",), ("until",)],
     output_schema={"description": "The time at which the wait ended."},
     keywords=(
         "wait, pause, delay, sleep, hold on, after some time, later, in five minutes, "

@@ -165,6 +165,7 @@ def _numeric(name: str, values: list[Any]) -> Any:
 
 @tool(
     "data.join",
+    needs_one_of=[("on",), ("left_on", "right_on")],
     keywords=(
         "merge, combine two tables, match records, look up in, enrich with, add the columns of, "
         "join on, bring together, connect, vlookup, by common field, link",

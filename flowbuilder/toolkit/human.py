@@ -18,6 +18,7 @@ By = Annotated[
 ]
 Deadline = Annotated[Duration | None, Field(description="How long to wait, such as 24h.")]
 
+_TEXT: JsonSchema = {"type": "string"}
 _DECISION: JsonSchema = {
     "type": "object",
     "description": "The decision.",
@@ -59,6 +60,7 @@ def human_approve(
 @tool(
     "human.input",
     output_schema={"description": "What the person entered, of the schema that was asked for."},
+    output_from="schema",
     keywords=(
         "ask a person for, ask me for, ask the user, question, let someone enter, fill in a form, "
         "request information, prompt for, choose, get an answer from, type in",
@@ -69,7 +71,7 @@ def human_input(
     message: Annotated[str, Field(min_length=1, max_length=4000, description="The question.")],
     schema: Annotated[
         dict[str, Any] | None, Field(description="JSON Schema of the answer; a text by default.")
-    ] = None,
+    ] = _TEXT,
     data: Annotated[Any, Field(description="What the person should see beside it.")] = None,
     by: By = None,
     deadline: Deadline = None,
@@ -80,7 +82,7 @@ def human_input(
         data=data,
         by=tuple(by or ()),
         deadline=_positive(deadline),
-        schema={"type": "string"} if schema is None else checked_schema(schema),
+        schema=_TEXT if schema is None else checked_schema(schema),
     )
 
 

@@ -88,6 +88,7 @@ async def llm_generate(
     needs_model=True,
     timeout="5m",
     output_schema={"description": "A value of the schema that was asked for."},
+    output_from="schema",
     keywords=(
         "extract, pull out, find the names, classify, label, rate, score, sentiment, categorise, "
         "structured data from text, fields from text, judge, detect, tag, analyse",

@@ -147,6 +147,10 @@ def _refuse(checks: Validator, value: JsonValue, code: str, tool: Tool) -> None:
 
 def _explain(error: ValidationError) -> str:
     """Return a message that does not repeat a long value."""
+    from flowbuilder.schemas import needed_groups
+
+    if groups := needed_groups(error):
+        return f"needs one of these: {groups}"
     message = error.message
     if len(message) <= 300:
         return message

@@ -215,6 +215,9 @@ class Tool:
     """JSON Schema of the result; `{}` means anything."""
     effects: Effects = Effects.PURE
     version: int = 1
+    output_from: str | None = None
+    """The argument that is the JSON Schema of the result, for tools that give what they are asked
+    for; where it is left out, its default is."""
     untrusted_output: bool = False
     """The result holds text that somebody outside wrote (web pages, mails, model output)."""
     timeout: timedelta = timedelta(seconds=60)
@@ -275,6 +278,14 @@ class Tool:
                 )
         for name in ("input_schema", "output_schema"):
             self._check_json(name)
+        self._check_output_from()
+
+    def _check_output_from(self) -> None:
+        if self.output_from and self.output_from not in self.input_schema.get("properties", {}):
+            raise DefinitionError(
+                f"{self.name}: output_from: there is no argument {self.output_from!r}",
+                code="tool_invalid",
+            )
 
     def _check_json(self, name: str) -> None:
         """Refuse a schema that no answer could carry, such as one with NaN for a default."""

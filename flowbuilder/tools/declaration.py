@@ -40,6 +40,8 @@ def tool(
     summary: str | None = ...,
     input_schema: JsonSchema | None = ...,
     output_schema: JsonSchema | None = ...,
+    output_from: str | None = ...,
+    needs_one_of: Sequence[Sequence[str]] = ...,
     untyped: bool = ...,
 ) -> Callable[[Handler], Tool]: ...
 
@@ -58,6 +60,8 @@ def tool(name: Any = None, **options: Any) -> Any:
     all workers), `needs_model`, `keywords` (a text may list several, with commas), `examples`;
     `estimate` (`{"seconds": (0.5, 1, 4), "tokens": 300, "usd": 0.01}`: what one call takes);
     `summary`, `input_schema` and `output_schema` replace what would be read from the function;
+    `output_from` names the argument that is the JSON Schema of the result; `needs_one_of` lists
+    groups of optional arguments of which one is needed: `[("on",), ("left_on", "right_on")]`;
     `untyped` lets parameters without a hint take anything.
 
     Raises:
@@ -86,6 +90,7 @@ def _declare(
     summary: str | None = None,
     input_schema: JsonSchema | None = None,
     output_schema: JsonSchema | None = None,
+    needs_one_of: Sequence[Sequence[str]] = (),
     untyped: bool = False,
     keywords: Sequence[str] = (),
     examples: Sequence[str] = (),
@@ -105,7 +110,7 @@ def _declare(
         name=called,
         summary=summary or signature.summary,
         handler=function,
-        input_schema=input_schema or signature.input_schema,
+        input_schema=_with_groups(called, input_schema or signature.input_schema, needs_one_of),
         output_schema=signature.output_schema if output_schema is None else output_schema,
         effects=_effects(called, effects),
         timeout=_timeout(called, timeout),
@@ -120,6 +125,17 @@ def _declare(
             object.__setattr__(declared, attribute, getattr(function, attribute))
     object.__setattr__(declared, "__wrapped__", function)
     return declared
+
+
+def _with_groups(name: str, schema: JsonSchema, groups: Sequence[Sequence[str]]) -> JsonSchema:
+    """Return the schema of arguments with the groups of which one is needed."""
+    if not groups:
+        return schema
+    known = schema.get("properties", {})
+    unknown = [item for group in groups for item in group if item not in known]
+    if unknown:
+        raise DefinitionError(f"{name}: there is no argument {unknown[0]!r}", code="tool_invalid")
+    return {**schema, "anyOf": [{"required": [*group]} for group in groups]}
 
 
 def _own_name(function: Handler) -> str:

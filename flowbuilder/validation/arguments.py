@@ -18,7 +18,7 @@ from jsonschema.exceptions import ValidationError
 from flowbuilder.errors import Fix, Problem
 from flowbuilder.flow import Step
 from flowbuilder.schemapaths import listed
-from flowbuilder.schemas import Hit, bounded, path_of, validator
+from flowbuilder.schemas import Hit, bounded, branches, needed_groups, path_of, validator
 from flowbuilder.strictjson import escape
 from flowbuilder.tools import Tool
 from flowbuilder.tools.labels import tool_label
@@ -143,7 +143,10 @@ def _is_about_hole(error: ValidationError, holes: Sequence[str]) -> bool:
     at = path_of(error)
     if _begins(at, holes) == at:
         return True
-    return error.validator in _WHOLE and _begins(f"{at}/", holes) is not None
+    if error.validator not in _WHOLE or _begins(f"{at}/", holes) is None:
+        return False
+    found = branches(error)
+    return not found or any(all(_is_about_hole(item, holes) for item in items) for items in found)
 
 
 def _begins(start: str, holes: Sequence[str]) -> str | None:
@@ -158,6 +161,15 @@ def _problems(error: ValidationError, tool: Tool, pointer: str, hints: Hints) ->
         found = [_problems(item, tool, pointer, hints) for item in inner[:_MOST_FINDINGS]]
         return [problem for problems in found for problem in problems]
     at = path_of(error)
+    if groups := needed_groups(error):
+        return [
+            Problem(
+                code="missing_argument",
+                pointer=pointer + at,
+                message=f"{tool_label(tool.name)} needs one of these: {groups}",
+                fix=Fix.MODEL,
+            )
+        ]
     if error.validator == "required" and isinstance(error.instance, dict):
         needed = error.validator_value if isinstance(error.validator_value, list) else []
         missing = [name for name in needed if name not in error.instance]
@@ -191,14 +203,9 @@ def _inside(error: ValidationError) -> list[ValidationError]:
     An object for `Address | None` is meant as an Address: what is wrong are its members. Where no
     alternative or several would do, [] is returned: then nobody knows which was meant.
     """
-    if error.validator not in ("anyOf", "oneOf"):
-        return []
-    alternatives: dict[object, list[ValidationError]] = {}
-    for item in error.context or ():
-        alternatives.setdefault(item.relative_schema_path[0], []).append(item)
     fitting = [
         items
-        for items in alternatives.values()
+        for items in branches(error)
         if not any(item.validator == "type" and not item.relative_path for item in items)
     ]
     return fitting[0] if len(fitting) == 1 else []

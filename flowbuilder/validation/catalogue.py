@@ -94,6 +94,8 @@ _REFERENCES = (
            "Refer to a field of the tool's output, or to the whole of it."),
     Defect("unknown_input_field", "a field that the flow's input has not",
            "Declare it in the input's schema, or refer to one that is there."),
+    _warning("undeclared_input", "a field of an input that the flow does not declare",
+             "Declare it in the input's schema."),
     Defect("unknown_item_field", "a field that the map's elements have not",
            "Refer to a field of the elements, or to the whole of one."),
     Defect("unknown_run_field", "a field that run has not",

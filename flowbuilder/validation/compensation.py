@@ -7,7 +7,7 @@ from flowbuilder.flow import Step
 from flowbuilder.graph import needs
 from flowbuilder.references import Found
 from flowbuilder.validation.arguments import argument_problems
-from flowbuilder.validation.dataflow import reference_problems, unknown_tool
+from flowbuilder.validation.dataflow import pointers_of_errors, reference_problems, unknown_tool
 from flowbuilder.validation.reading import StepReading, read_value
 from flowbuilder.validation.scope import DataScope
 
@@ -21,14 +21,14 @@ def compensation_problems(reading: StepReading, scope: DataScope) -> list[Proble
     undoing = step.compensate.as_step(step.id)
     args = read_value(undoing.args, f"{pointer}/args")
     problems = reference_problems(args, undoing, scope)
-    bad = {problem.pointer for problem in problems}
+    bad = pointers_of_errors(problems)
     problems += _out_of_sight(
         step, [item for item in args.found() if item.pointer not in bad], scope
     )
     facts = scope.facts(undoing.tool)
     if facts is None:
         return [*problems, unknown_tool(undoing, pointer, scope)]
-    bad = {problem.pointer for problem in problems}
+    bad = pointers_of_errors(problems)
     problems += argument_problems(undoing, args, facts, scope, pointer, bad)
     return problems
 

@@ -5,12 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterator, Mapping
 
-from flowbuilder.errors import Fix, InvalidValue, Problem
+from flowbuilder.errors import Fix, InvalidValue, Problem, Severity
 from flowbuilder.expressions import Expression, compile_expression, root_paths, step_paths
 from flowbuilder.flow import LimitPolicy, Step, TriggerRule
 from flowbuilder.references import OPEN, Reference
 from flowbuilder.schemapaths import listed
-from flowbuilder.schemas import Missing
 from flowbuilder.tools import HARMLESS
 from flowbuilder.types import JsonValue
 from flowbuilder.validation.arguments import literal_problems, misfit
@@ -74,7 +73,7 @@ def _arguments(
         problems = reference_problems(reading.args, step, scope)
     if facts is None:
         return problems
-    bad = {problem.pointer for problem in problems} if problems else ()
+    bad = pointers_of_errors(problems)
     problems += literal_problems(step, reading.args, facts, scope, reading.pointer)
     for hole in holes:
         if hole.pointer not in bad and not _is_clean(hole, step, facts, scope):
@@ -94,6 +93,11 @@ def _is_clean(hole: Hole, step: Step, facts: ToolFacts, scope: DataScope) -> boo
     return source.lacking is None and facts.fit(source, hole.path).clean
 
 
+def pointers_of_errors(problems: Collection[Problem]) -> Collection[str]:
+    """Return where something is wrong for certain, so that nothing more is said of it."""
+    return {item.pointer for item in problems if item.severity is Severity.ERROR}
+
+
 def output_problems(output: JsonValue, scope: DataScope) -> list[Problem]:
     """Return the problems of the references in a flow's `output`."""
     return reference_problems(read_value(output, "/output"), None, scope)
@@ -102,9 +106,14 @@ def output_problems(output: JsonValue, scope: DataScope) -> list[Problem]:
 def reference_problems(reading: Reading, step: Step | None, scope: DataScope) -> list[Problem]:
     """Return what is wrong with a value's references."""
     problems = list(reading.problems)
+    told: set[str | int] = set()
     for hole in reading.holes:
         for reference in hole.text.references:
             problem = scope.reference_problem(reference, hole.pointer, step)
+            if problem is not None and problem.code == "undeclared_input":
+                if reference.path[0] in told:
+                    continue  # one declaration mends them all
+                told.add(reference.path[0])
             if problem is not None:
                 problems.append(problem)
     problems += [
@@ -135,23 +144,24 @@ def _elements(
             return [_bad_elements(where, "the elements of a literal list are plain values")]
         return []
     problems = reference_problems(reading.elements, None, scope)
-    if problems:
+    if any(item.severity is Severity.ERROR for item in problems):
         return problems
     found = list(reading.elements.found())
     if len(found) != 1 or not found[0].exact:
-        return [_bad_elements(where, "for_each is a list, or one reference to an array")]
+        return [*problems, _bad_elements(where, "for_each is a list, or one reference to an array")]
     source = scope.source(found[0].reference, None)
     kinds = source.kinds
     if kinds is not None and "array" not in kinds:
         return [
+            *problems,
             Problem(
                 code="for_each_not_array",
                 pointer=where,
                 message=f"{found[0].reference} is {listed(kinds)}, not an array",
                 fix=Fix.MODEL,
-            )
+            ),
         ]
-    return element_doubts(found[0].reference, source, step, where, known)
+    return problems + element_doubts(found[0].reference, source, step, where, known)
 
 
 def _limit(
@@ -169,7 +179,8 @@ def _limit(
             )
         )
     plain = all(item.exact and item.reference.root in _KEY_ROOTS for item in found)
-    if not problems and not (plain and len(found) <= 1):
+    wrong = any(item.severity is Severity.ERROR for item in problems)
+    if not wrong and not (plain and len(found) <= 1):
         problems.append(
             Problem(
                 code="limit_key_invalid",
@@ -234,10 +245,9 @@ def _condition_paths(text: str, where: str, scope: DataScope, unknown: set[str])
     for reference in _plain_references(text):
         if reference.step in unknown:
             continue
-        if isinstance(scope.look(reference, None), Missing):
-            problem = scope.reference_problem(reference, where, None)
-            if problem is not None:
-                problems.append(problem)
+        problem = scope.reference_problem(reference, where, None)
+        if problem is not None:
+            problems.append(problem)
     return problems
 
 

@@ -11,12 +11,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from flowbuilder.references import OPEN
 from flowbuilder.schemafit import Doubt, doubt, may_lack, mismatch
 from flowbuilder.schemapaths import UNKNOWN, Hit, Look, element, lookup, plain, type_names
 from flowbuilder.schemas import is_usable, quick_check
 from flowbuilder.tools import Tool
 from flowbuilder.tools.labels import tool_label
-from flowbuilder.types import JsonSchema, JsonValue
+from flowbuilder.types import JsonObject, JsonSchema, JsonValue
 from flowbuilder.validation.reading import Path
 
 #: Paths of one tool that are remembered; a document could name any number of them.
@@ -118,12 +119,26 @@ class ToolFacts:
             found = _remember(self._witnesses, path, made)
         return found
 
+    def asked_for(self, args: JsonObject) -> JsonSchema | None:
+        """Return the schema of the output that arguments ask for.
+
+        None where arguments have no say in it; `{}` where what they say is not known yet.
+        """
+        name = self.tool.output_from
+        if name is None:
+            return None
+        given = args.get(name)
+        if given is None:
+            given = self.tool.input_schema["properties"][name].get("default")
+        plain = isinstance(given, dict) and OPEN not in repr(given)
+        return given if plain and isinstance(given, dict) and is_usable(given) else {}
+
     def source(self, path: Path, *, mapped: bool, forgiven: bool) -> Source:
         """Return what a path leads to in the output of a step of this tool."""
         place = (mapped, forgiven, path)
         found = self._sources.get(place)
         if found is None:
-            start = _output(self.tool.output_schema, mapped=mapped, forgiven=forgiven)
+            start = output_of(self.tool.output_schema, mapped=mapped, forgiven=forgiven)
             found = _remember(self._sources, place, source_of(start, path, (self, place)))
         return found
 
@@ -185,7 +200,7 @@ def _remember(memory: dict[Any, Any], key: object, value: Any) -> Any:
     return value
 
 
-def _output(schema: JsonSchema, *, mapped: bool, forgiven: bool) -> Look:
+def output_of(schema: JsonSchema, *, mapped: bool, forgiven: bool) -> Look:
     """Return the schema of a step's output: an array of a mapped step, null of a forgiven one."""
     if not schema or not is_usable(schema):
         return Hit({"type": "array", "items": {}}, {}) if mapped else UNKNOWN

@@ -4,13 +4,20 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from flowbuilder.errors import Fix, InvalidValue, Problem
+from flowbuilder.errors import Fix, InvalidValue, Problem, Severity
 from flowbuilder.flow import OnError, Step
 from flowbuilder.references import Reference, parse
 from flowbuilder.schemas import UNKNOWN, Hit, Look, Missing
 from flowbuilder.tools import ToolRegistry
 from flowbuilder.types import JsonSchema
-from flowbuilder.validation.facts import Source, ToolFacts, elements_of, facts_of, source_of
+from flowbuilder.validation.facts import (
+    Source,
+    ToolFacts,
+    elements_of,
+    facts_of,
+    output_of,
+    source_of,
+)
 from flowbuilder.validation.hints import Hints, shorten
 from flowbuilder.validation.reading import Path
 from flowbuilder.validation.shape import Shape
@@ -90,8 +97,12 @@ class DataScope:
         facts = self.facts(step.tool) if step is not None else None
         if step is None or facts is None:
             return _ANYTHING
-        mapped = step.for_each is not None
-        found = facts.source(path, mapped=mapped, forgiven=step.on_error is OnError.CONTINUE)
+        mapped, forgiven = step.for_each is not None, step.on_error is OnError.CONTINUE
+        asked = facts.asked_for(step.args)
+        if asked is None:
+            found = facts.source(path, mapped=mapped, forgiven=forgiven)
+        else:
+            found = source_of(output_of(asked, mapped=mapped, forgiven=forgiven), path)
         self._outputs[name, path] = found
         return found
 
@@ -106,6 +117,8 @@ class DataScope:
         facts = self.facts(step.tool) if step is not None else None
         if step is None or facts is None:
             return _ANYTHING
+        if facts.asked_for(step.args) is not None:
+            return source_of(elements_of(self.look(array, None)), path)
         forgiven = step.on_error is OnError.CONTINUE
         return facts.item(array.path, path, mapped=step.for_each is not None, forgiven=forgiven)
 
@@ -126,6 +139,8 @@ class DataScope:
         look = self.look(reference, step)
         if isinstance(look, Missing):
             return _missing(reference, look, pointer, self.shape.hints)
+        if reference.root == "input" and reference.path and not self.shape.declares_input:
+            return _undeclared(reference, pointer)
         return None
 
     def unknown_step(self, name: str, pointer: str) -> Problem:
@@ -137,6 +152,19 @@ class DataScope:
             hint=self.shape.hints.meant(name, self.ids),
             fix=Fix.MODEL,
         )
+
+
+def _undeclared(reference: Reference, pointer: str) -> Problem:
+    name = str(reference.path[0])
+    return Problem(
+        code="undeclared_input",
+        pointer=pointer,
+        message=f"{reference}: the flow declares no input, so nobody is asked for {name!r}",
+        hint=f'Declare it: "input": {{"type": "object", "properties": {{"{name}": {{}}}}, '
+        f'"required": ["{name}"]}}.',
+        severity=Severity.WARNING,
+        fix=Fix.MODEL,
+    )
 
 
 def _reference_to(elements: object) -> Reference | None:

@@ -79,6 +79,11 @@ class Shape:
         return given if isinstance(given, dict) and self.input_usable else {}
 
     @property
+    def declares_input(self) -> bool:
+        """Whether the document says anything of the input: more than that it is an object."""
+        return not self.input_usable or bool({**self.input, "type": None}.keys() - {"type"})
+
+    @property
     def output(self) -> JsonValue:
         """The output expression."""
         return self.document.get("output")

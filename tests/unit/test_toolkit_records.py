@@ -299,7 +299,9 @@ def test_join_by_fields_of_other_names() -> None:
         data_join, {"left": orders, "right": people, "left_on": "customer", "right_on": "id"}
     )
     assert found["records"] == [{"id": 7, "customer": 1, "id_right": 1, "name": "Ada"}]
-    assert fail(data_join, left=orders, right=people).code == "join_invalid"
+    with pytest.raises(InvalidValue, match="needs one of these: 'on', or 'left_on' and 'right_on'"):
+        call(data_join, {"left": orders, "right": people})
+    assert fail(data_join, left=orders, right=people, on=None).code == "join_invalid"
     assert fail(data_join, left=orders, right=people, on="id", left_on="id").code == "join_invalid"
     assert fail(data_join, left=orders, right=people, on="name").code == "field_unknown"
     many = [{"k": 1}] * 20

@@ -77,11 +77,14 @@ def test_sleep() -> None:
     later = wait(time_sleep, until="2030-01-01T00:00:00+02:00").seconds
     assert later is not None
     assert later >= 0
-    neither_nor_both: list[dict[str, Any]] = [{}, {"seconds": 1, "until": "2001-01-01T00:00:00Z"}]
-    for args in neither_nor_both:
+    no_time: list[dict[str, Any]] = [
+        {"seconds": None},
+        {"seconds": 1, "until": "2001-01-01T00:00:00Z"},
+    ]
+    for args in no_time:
         with pytest.raises(Fail):
             wait(time_sleep, **args)
-    wrong: list[dict[str, Any]] = [{"seconds": -1}, {"seconds": "1"}, {"until": "2001-01-01"}]
+    wrong: list[dict[str, Any]] = [{}, {"seconds": -1}, {"seconds": "1"}, {"until": "2001-01-01"}]
     for args in wrong:
         with pytest.raises(InvalidValue):
             wait(time_sleep, **args)

@@ -143,7 +143,8 @@ GET = {"id": "get", "tool": "page.get", "args": {"url": "https://e.org"}}
 
 
 def _said(*steps: dict[str, Any], **more: Any) -> list[tuple[str, str]]:
-    return _codes(list(validate({"flow": "x", "steps": list(steps), **more}, REGISTRY).problems))
+    document = {"flow": "x", "input": {"properties": {"go": {}}}, "steps": list(steps), **more}
+    return _codes(list(validate(document, REGISTRY).problems))
 
 
 def _upper(text: str, **more: Any) -> dict[str, Any]:

@@ -22,6 +22,7 @@ from flowbuilder.planner.rules.fitting import (
 from flowbuilder.planner.rules.instructions import instruct, instructs, is_instruction
 from flowbuilder.planner.rules.lexicon import lexicon, name_words, stem
 from flowbuilder.planner.rules.literals import Kind
+from flowbuilder.planner.rules.manners import bind_manner
 from flowbuilder.planner.rules.matching import Profile
 from flowbuilder.planner.rules.naming import counted_things, named_by_noun
 from flowbuilder.planner.rules.outputs import StepDraft
@@ -66,6 +67,7 @@ def bind(profile: Profile, clause: Clause, steps: list[StepDraft]) -> Binding:
     if not instructs(profile):
         _bind_literals(profile, clause, binding)
     _bind_options(profile, clause, binding)
+    bind_manner(profile, clause, binding)
     _bind_named(profile, clause, binding)
     counted_things(profile, clause, binding)
     bind_same(clause, steps, profile, binding)
@@ -89,9 +91,8 @@ def bind(profile: Profile, clause: Clause, steps: list[StepDraft]) -> Binding:
     if "on" in table.values:  # a column that both sides share is not told once more for each
         binding.args.pop("left_on", None)
         binding.args.pop("right_on", None)
-    binding.missing = [
-        slot for slot in profile.slots if slot.required and slot.name not in binding.args
-    ]
+    needed = [slot for slot in profile.slots if slot.required]
+    binding.missing = [slot for slot in needed if slot.name not in binding.args]
     return binding
 
 
@@ -226,9 +227,8 @@ def _bind_options(profile: Profile, clause: Clause, binding: Binding) -> None:
         if slot.kind is SlotKind.ENUM and not slot.many:
             # the verb only says which tool is meant, where another word may name the option
             for word in clause.words:
-                if word is clause.verb and not slot.required:
-                    continue
-                if _inside_word(word.start, binding.used):
+                plain = word is clause.verb and not slot.required
+                if plain or _inside_word(word.start, binding.used):
                     continue
                 option = option_for(slot, word.text, word.text)
                 if option is not None and len(str(option)) > 2:

@@ -89,6 +89,7 @@ def _doubted(clause: Clause, judged: list[tuple[float, Match]]) -> Choice:
     """Return the best of the tools with what speaks against it."""
     score, best = judged[0]
     doubts = []
+    doubts += _of_what_acts(clause, best, [match for _, match in judged[1:]])
     rivals = [match.tool.name for value, match in judged[1:] if _rivals(score, best, value, match)]
     second = max((value for value, _ in judged[1:2]), default=0.0)
     if score < SURE and score < 1.8 * max(second, 0.3):
@@ -106,6 +107,24 @@ def _doubted(clause: Clause, judged: list[tuple[float, Match]]) -> Choice:
     if (particle := turned(clause, best.profile.phrasal)) is not None:
         doubts.append(f"“{particle}” in “{clause.text}” is not what {best.tool.name} is named for.")
     return Choice(best, tuple(doubts))
+
+
+def _of_what_acts(clause: Clause, best: Match, others: Sequence[Match]) -> list[str]:
+    """Doubt a tool that only looks at the things which the verb of a clause orders to be made.
+
+    "Transfer 50 to Ann" says what `transfer_money` does, and what `list_transfers` is about.
+    """
+    verb = clause.verb
+    if verb is None or clause.question or best.tool.effects not in HARMLESS:
+        return []
+    if verb.stem in best.profile.verbs:
+        return []
+    acting = [
+        match.tool.name
+        for match in others
+        if match.tool.effects not in HARMLESS and verb.stem in match.profile.verbs
+    ]
+    return [f"“{verb.text}” is what {' or '.join(acting)} does."] if acting else []
 
 
 def _known(clause: Clause, best: Match) -> bool:

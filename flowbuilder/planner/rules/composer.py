@@ -26,6 +26,7 @@ from flowbuilder.planner.rules.literals import Kind
 from flowbuilder.planner.rules.loading import load, parse_all, parse_for
 from flowbuilder.planner.rules.mapping import map_over_elements, placeholders
 from flowbuilder.planner.rules.matching import FLOOR, Profile, ToolIndex
+from flowbuilder.planner.rules.misgivings import misgivings
 from flowbuilder.planner.rules.ordering import set_order
 from flowbuilder.planner.rules.outputs import StepDraft, output_fields, tabular
 from flowbuilder.planner.rules.qualifying import ask_at_end, qualify
@@ -131,7 +132,8 @@ class Composer:
         Where nothing follows, it becomes a step of its own.
         """
         ask_at_end(self.plan, self._named(APPROVE))
-        self.plan.doubts += [f"{doubt}." for doubt in unread(self.plan.steps)]
+        last = (*unread(self.plan.steps), *misgivings(self.plan.steps))
+        self.plan.doubts += [f"{doubt}." for doubt in last]
         return self.plan
 
     # -- one clause ---------------------------------------------------------------------------

@@ -326,10 +326,20 @@ def _profile(tool: Tool) -> Profile:
 def _verbs(names: Sequence[str], keywords: Sequence[str]) -> set[str]:
     """Return the stems in a tool's name and keywords that say what it does."""
     known = lexicon()
-    verbs = {stem(part) for part in names if stem(part) in known.actions}
+    verbs = {
+        stem(part)
+        for place, part in enumerate(names)
+        if stem(part) in known.actions
+        if not (place and stem(names[0]) in known.actions and _is_plural(part))
+    }
     if len(names) > 1:
         verbs = {verb for verb in verbs if verb not in known.things}
     return verbs | {phrase_stem(word) for word in keywords if phrase_stem(word) in known.actions}
+
+
+def _is_plural(word: str) -> bool:
+    """Whether a part of a name says what is acted upon: the `transfers` of `list_transfers`."""
+    return len(word) > 3 and word.endswith("s") and not word.endswith("ss")
 
 
 def _told(tool: Tool) -> frozenset[str]:

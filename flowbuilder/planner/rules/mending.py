@@ -9,6 +9,8 @@ from flowbuilder.errors import Problem, Severity
 from flowbuilder.planner.rules.composition import Composition
 from flowbuilder.planner.rules.wording import question_text
 
+_STEP = re.compile(r"/steps/(\d+)/args")
+_ONE_OF = re.compile(r" needs one of these: '([^']+)'")
 _ARGUMENT = re.compile(r"/steps/(?P<step>\d+)/args/(?P<name>[^/]+)")
 
 
@@ -17,7 +19,7 @@ def ask_instead(made: Composition, problems: Sequence[Problem]) -> bool:
 
     Returns whether anything was changed, so that it is worth validating again.
     """
-    changed = False
+    changed = _ask_for_one(made, problems)
     for problem in problems:
         found = _ARGUMENT.match(problem.pointer)
         if found is None or problem.severity is not Severity.ERROR:
@@ -36,3 +38,19 @@ def ask_instead(made: Composition, problems: Sequence[Problem]) -> bool:
         if slot.required and not asked:
             made.questions.append((step, f"args/{name}", question_text(slot, step)))
     return changed
+
+
+def _ask_for_one(made: Composition, problems: Sequence[Problem]) -> bool:
+    """Ask for the first of several arguments of which a tool needs one."""
+    asked = False
+    for problem in problems:
+        found = _ONE_OF.search(problem.message)
+        place = _STEP.fullmatch(problem.pointer)
+        if found is None or place is None or problem.code != "missing_argument":
+            continue
+        step = made.steps[int(place[1])]
+        slot = next((slot for slot in step.profile.slots if slot.name == found[1]), None)
+        if slot is not None:
+            made.questions.append((step, f"args/{slot.name}", question_text(slot, step)))
+            asked = True
+    return asked

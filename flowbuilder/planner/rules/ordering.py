@@ -11,7 +11,7 @@ from flowbuilder.planner.rules.outputs import StepDraft
 
 _MENTION = re.compile(r"\bsteps\.([A-Za-z_]\w*)")
 #: Tools that are there to hold the run up; what stands after them in the goal comes after them.
-_PAUSES = frozenset({"time.sleep", "human.approve"})
+PAUSES = frozenset({"time.sleep", "human.approve"})
 _HOLDS = "human."
 
 
@@ -24,7 +24,7 @@ def set_order(
     """
     first = steps.index(new[0]) if new else len(steps)
     pauses = [step for step in steps[:first] if _holds(step)][-1:]
-    pausing = any(step.profile.tool.name in _PAUSES for step in new)
+    pausing = any(step.profile.tool.name in PAUSES for step in new)
     ends = _ends(previous) if clause.later or pausing else []
     wanted = [*ends, *(step for step in pauses if step not in ends)]
     doubts: list[str] = []
@@ -41,7 +41,7 @@ def set_order(
 
 def _holds(step: StepDraft) -> bool:
     name = step.profile.tool.name
-    return name in _PAUSES or name.startswith(_HOLDS)
+    return name in PAUSES or name.startswith(_HOLDS)
 
 
 def _ends(previous: Sequence[StepDraft]) -> list[StepDraft]:

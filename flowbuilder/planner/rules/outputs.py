@@ -179,6 +179,8 @@ def mentioned_field(clause: Clause, step: StepDraft) -> Field | None:
         parts = name_words(item.name)
         if not item.name or not {stem(part) for part in parts} <= said:
             continue
+        if has_records and item.name in step.computed.values():
+            continue  # the column of that name, not how many records there are
         one_number = item.type in ("integer", "number") and not parts[-1].endswith("s")
         if not (one_number and has_records and stem(parts[-1]) in plural):
             return item

@@ -14,6 +14,7 @@ from flowbuilder.planner.rules.literals import Kind
 from flowbuilder.planner.rules.matching import Profile
 from flowbuilder.planner.rules.outputs import StepDraft
 from flowbuilder.planner.rules.slots import Slot, SlotKind, resolve
+from flowbuilder.planner.rules.table_patterns import NO_FIELD
 from flowbuilder.planner.rules.tables import Comparison, TableWords
 
 _CONDITION_NAMES = listed("where condition conditions filter predicate criteria")
@@ -88,8 +89,9 @@ def table_arguments(profile: Profile, clause: Clause, before: list[StepDraft]) -
     known = _computed_columns(before)
     _conditions(profile, table, clause, found, known)
     _against(profile, clause, found, known)
+    _renames(profile, clause, found)
     for slot in profile.slots if works_on_records(profile) else ():
-        if slot.name in found.values:
+        if slot.name in found.values or ("rename" in found.values and _takes_columns(slot)):
             continue
         if _is_measures(profile, slot):
             _measures(slot, table, found, known)
@@ -103,6 +105,23 @@ def table_arguments(profile: Profile, clause: Clause, before: list[StepDraft]) -
         elif slot.kind is SlotKind.ENUM:
             _option(slot, table, found)
     return found
+
+
+_RENAMED = re.compile(
+    r"\brename\s+(?:the\s+)?(?:column|field)?\s*[\"“']?(?P<old>[A-Za-z_]\w*)[\"”']?\s+(?:to|into|as)\s+"
+    r"[\"“']?(?P<new>[A-Za-z_]\w*)(?![\w./])",
+    re.IGNORECASE,
+)
+
+
+def _renames(profile: Profile, clause: Clause, found: TableArguments) -> None:
+    """Give a column its new name: "rename qty to quantity"."""
+    named = _RENAMED.search(clause.text)
+    if named is None or not any(slot.name == "rename" for slot in profile.slots):
+        return
+    found.values["rename"] = {named["old"]: named["new"]}
+    places = [named.span("old"), named.span("new")]
+    found.used += [(clause.start + start, clause.start + end) for start, end in places]
 
 
 def _against(
@@ -282,6 +301,7 @@ def _columns(
             names = table.columns()
     else:
         names = _single_column(table)
+    found.doubts += [f"“{name}” names no column" for name in names if stem(name) in NO_FIELD]
     resolved = [_resolved(name, known) for name in names]
     opposed = profile.takes_axes or axes(profile) is not None
     if opposed and resolved and resolved[0] in found.values.values():

@@ -1,0 +1,130 @@
+"""A last look at a whole plan: what its steps do although the words ask for something else.
+
+Each step may be right by itself: it keeps the first rows where the last ones are wanted, it copies
+a file into one of another format, or it reads what nobody takes.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import PurePosixPath
+
+from flowbuilder.planner.rules.instructions import instructs
+from flowbuilder.planner.rules.lexicon import lexicon, listed, name_words, stems
+from flowbuilder.planner.rules.outputs import StepDraft, consumes
+from flowbuilder.planner.rules.slots import SlotKind
+from flowbuilder.planner.rules.speaking import GENERAL
+from flowbuilder.planner.rules.table_arguments import takes_measures, works_on_records
+from flowbuilder.tools import HARMLESS
+
+#: Endings of files that hold data in a form of their own: a copy of one is none of another.
+_FORMATS = listed("json jsonl csv tsv xml yaml yml toml html pdf docx xlsx ods")
+_LAST = re.compile(
+    r"\b(?:last|bottom|final)\s+(?:\d+|two|three|four|five|six|ten)\b", re.IGNORECASE
+)
+_MENTION = re.compile(r"\bsteps\.([A-Za-z_]\w*)")
+_UTMOST = re.compile(
+    r"\b(?:highest|largest|biggest|greatest|most|lowest|smallest|least|fewest|best|worst)\b",
+    re.IGNORECASE,
+)
+#: Words that compare, and so are no value to compare with.
+_COMPARING = listed("above below over under more less greater fewer higher lower between than")
+_MOMENTS = listed("yesterday today tomorrow tonight now monday tuesday wednesday thursday friday "
+                  "saturday sunday")  # fmt: skip
+#: From here on a noun means what a verb does: "a summary".
+_SAME = 0.7
+_NAMING = stems("id number no code key reference")
+
+
+def misgivings(steps: Sequence[StepDraft]) -> Iterator[str]:
+    """Yield what is doubtful about a plan, a sentence without its full stop each."""
+    for place, step in enumerate(steps):
+        if _is_lost(step, steps[place + 1 :]):
+            yield f"nothing takes what {step.id} gives"
+        if works_on_records(step.profile):
+            yield from _about_rows(step, steps)
+        yield from _about_formats(step, steps[:place])
+        yield from _about_names(step)
+
+
+def _is_lost(step: StepDraft, later: Sequence[StepDraft]) -> bool:
+    """Whether a step only gets something, and no later one, though some take things, takes it."""
+    gets = step.profile.tool.effects in HARMLESS and not step.silent
+    takers = [other for other in later if consumes(other.profile) and not other.silent]
+    return gets and bool(takers) and not any(step.id in _taken(other) for other in later)
+
+
+def _taken(step: StepDraft) -> set[str]:
+    """Return the steps of which a step takes something, and does not only wait for."""
+    return set(_MENTION.findall(str([step.args, step.for_each, step.when])))
+
+
+def _about_rows(step: StepDraft, steps: Sequence[StepDraft]) -> Iterator[str]:
+    said = step.clause.text if step.clause is not None else ""
+    given = {name for name in step.args if name not in _row_arguments(step)}
+    if not given:
+        yield f"{step.id} would give back the rows as they are"
+    if "limit" in given and _LAST.search(said) and not step.args.get("descending"):
+        yield f"{step.id} keeps the first rows, and “{said}” speaks of the last ones"
+    measures = step.args.get("compute")
+    if isinstance(measures, dict) and takes_measures(step.profile) and _UTMOST.search(said):
+        kinds = {item.get("fn") for item in measures.values() if isinstance(item, dict)}
+        if not kinds & {"max", "min"} and step is steps[-1]:
+            yield f"{step.id} computes the values, and “{said}” asks which one stands out"
+    where = step.args.get("where")
+    for row in where.values() if isinstance(where, dict) else ():
+        values = row.values() if isinstance(row, dict) else [row]
+        for value in values:
+            if isinstance(value, str) and value.lower() in _COMPARING:
+                yield f"“{value}” was taken as a value in “{said}”"
+
+
+def _row_arguments(step: StepDraft) -> set[str]:
+    return {slot.name for slot in step.profile.slots if slot.kind is SlotKind.RECORDS}
+
+
+def _about_formats(step: StepDraft, before: Sequence[StepDraft]) -> Iterator[str]:
+    """Say that data in one form is read or kept as data in another."""
+    by_id = {other.id: other for other in before}
+    for name in sorted(_taken(step)):
+        source = by_id.get(name)
+        have = _format(source.origin) if source is not None else ""
+        if source is None or not have:
+            continue
+        parses = name_words(step.profile.tool.name)[:1]
+        if parses and parses[0] in _FORMATS and parses[0] != have:
+            yield f"{step.id} reads “{source.origin}” as {parses[0]}"
+        for slot in step.profile.slots:
+            kept = _format(str(step.args.get(slot.name, ""))) if slot.writes else ""
+            if kept and kept != have:
+                yield f"{step.id} keeps what is in “{source.origin}” as {kept}, as it is"
+
+
+def _format(path: str) -> str:
+    ending = PurePosixPath(path.partition("?")[0]).suffix.lower().removeprefix(".")
+    return {"yml": "yaml"}.get(ending, ending) if ending in _FORMATS else ""
+
+
+def _about_names(step: StepDraft) -> Iterator[str]:
+    """Say that a word for a moment stands where something is named by its number."""
+    if instructs(step.profile):
+        yield from _about_writing(step)
+        return
+    for slot in step.profile.slots:
+        value = step.args.get(slot.name)
+        if slot.stems & _NAMING and isinstance(value, str) and value.lower() in _MOMENTS:
+            yield f"“{value}” names no {slot.name.replace('_', ' ')}"
+
+
+def _about_writing(step: StepDraft) -> Iterator[str]:
+    """Say that no word asks for anything to be written: "make the room warmer"."""
+    clause = step.clause
+    verb = clause.verb if clause is not None else None
+    if clause is None or verb is None or clause.question or verb.stem not in GENERAL:
+        return
+    said = {word.stem for word in clause.words if word is not verb} - lexicon().fillers
+    near = lexicon().nearness
+    own = step.profile.verbs
+    if not any(near(word, act) >= _SAME for word in said for act in own):
+        yield f"no word of “{clause.text}” asks for {step.profile.tool.name}"
