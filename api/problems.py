@@ -89,6 +89,9 @@ _STATUS_BY_CODE = {
     "parameter_invalid": 422,
     "connection_failed": 502,
     "precondition_failed": 412,
+    "statement_timeout": 503,
+    "lock_timeout": 503,
+    "transaction_conflict": 503,
 }
 _OAUTH = {
     "login_refused": "invalid_grant",
@@ -99,7 +102,7 @@ _HTTP_CODES = {400: "bad_request", 404: "not_found", 405: "method_not_allowed"}
 #: Details of these could name hosts, users or statements: the log has them, the client has not.
 _WITHHELD = {
     500: "Something went wrong inside; the log has it under the id in `instance`.",
-    503: "The database cannot be reached at present; try again shortly.",
+    503: "The database cannot take this at present; try again shortly.",
 }
 
 

@@ -280,8 +280,11 @@ class Database:
 async def _place(dsn: str, application_name: str) -> DictRow | None:
     """Return which database of which server this is, as long as that one is up."""
     connection = await connect(dsn, application_name=application_name)
-    async with connection:
-        return await (await connection.execute(_PLACE)).fetchone()
+    try:
+        async with connection:
+            return await (await connection.execute(_PLACE)).fetchone()
+    except psycopg.Error as error:  # a server may go just then, too
+        raise map_error(error, secret=password_of(dsn)) from error
 
 
 async def _quietly(work: Awaitable[object]) -> None:

@@ -54,7 +54,17 @@ _NAMED = {
     "55P03": ("lock_timeout", "A lock could not be had in time."),
     "40001": ("transaction_conflict", "Two transactions got in each other's way."),
     "40P01": ("transaction_conflict", "Two transactions got in each other's way."),
+}
+#: The server answers, and cannot do its work: later it may, and nobody's value is at fault.
+_UNABLE = {
+    "53000": ("database_exhausted", "The database lacks something it needs."),
     "53100": ("disk_full", "The database's disk is full."),
+    "53200": ("database_exhausted", "The database is out of memory."),
+    "25006": ("database_read_only", "The database takes no writes: it is a standby or protected."),
+    "25P03": ("database_unavailable", "The database has given up a transaction that stood still."),
+    "25P04": ("database_unavailable", "The database has given up a transaction that took long."),
+    "58000": ("database_exhausted", "The database's system has failed it."),
+    "58030": ("database_exhausted", "The database cannot read or write its files."),
 }
 
 
@@ -78,6 +88,9 @@ def map_error(error: psycopg.Error, *, secret: str | None = None) -> FlowBuilder
         return DatabaseUnavailable(
             f"The database cannot be reached: {message}", hint=UNREACHABLE_HINT
         )
+    if state in _UNABLE:
+        code, text = _UNABLE[state]
+        return DatabaseUnavailable(text, code=code)
     return _server_error(state, error, message)
 
 

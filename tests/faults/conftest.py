@@ -20,6 +20,7 @@ from tests.conftest import FAST_FOLDER
 from tests.faults.harness.arena import LONG, Arena, sized
 from tests.faults.harness.nursery import Nursery
 from tests.faults.harness.server import FaultServer, is_alive
+from tests.faults.harness.services import Services
 from tests.faults.harness.watchdog import deadline
 
 _HERE = Path(__file__).parent
@@ -105,3 +106,11 @@ async def arena(
         told = {"seed": seed, **opened.faults, **opened.figures}
         request.node.user_properties += list(told.items())
         await opened.close()
+
+
+@pytest.fixture
+def services() -> Iterator[Services]:
+    """Services over HTTP, none of which outlives its test."""
+    started = Services()
+    yield started
+    started.end()

@@ -3,29 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import socket
-import subprocess
-import sys
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import httpx
-import pytest
 
 from flowbuilder import FlowBuilder
 from flowbuilder.executor.approval_records import Voter
 from flowbuilder.types import JsonObject, JsonValue
 from tests.faults.harness.arena import Arena, flow, sized
+from tests.faults.harness.services import Services, client_of
 from tests.support.api import SECRET, users_settings
 from tests.support.deciding import form_of
 from tests.support.tenants import TESTER, Headers, bearer
 from tests.support.waiting import eventually
 
-_REPOSITORY = Path(__file__).parents[2]
+#: Services with users.
+_USERS = {"FLOWBUILDER_AUTH": "users", "FLOWBUILDER_AUTH_SECRET": SECRET}
 _GATED: JsonObject = {
     "id": "send",
     "tool": "fault.work",
@@ -37,84 +30,6 @@ _ROWS = b"""
 select to_jsonb(a) as row from flowbuilder.approvals a union all
 select to_jsonb(e) from flowbuilder.events e where e.type like 'approval%%'
 union all select to_jsonb(t) - 'message_id' from flowbuilder.tasks t where t.status = 'waiting'"""
-
-
-@dataclass
-class Service:
-    """A process that serves HTTP, and may be killed."""
-
-    process: subprocess.Popen[bytes]
-    url: str
-
-    def kill(self) -> None:
-        """End it at once."""
-        self.process.kill()
-        self.process.wait()
-
-    def stop(self) -> None:
-        """End it in order."""
-        self.process.terminate()
-        self.process.wait(60)
-
-
-def spawned(arena: Arena, port: int) -> subprocess.Popen[bytes]:
-    """Start a service's process."""
-    environment = {
-        **os.environ,
-        "PYTHONPATH": str(_REPOSITORY),
-        "FLOWBUILDER_DATABASE_URL": arena.dsn,
-        "FLOWBUILDER_AUTH": "users",
-        "FLOWBUILDER_AUTH_SECRET": SECRET,
-        "FLOWBUILDER_DATA_DIR": str(arena.folder),
-    }
-    command = [sys.executable, "-m", "flowbuilder.cli", "serve", "--port", str(port), "--no-worker"]
-    with (arena.folder / f"service-{port}.log").open("wb") as log:
-        return subprocess.Popen(command, env=environment, cwd=arena.folder, stdout=log, stderr=log)
-
-
-class Services:
-    """The services of a test; whoever is left at its end is killed."""
-
-    def __init__(self) -> None:
-        self._started: list[Service] = []
-
-    async def start(self, arena: Arena) -> Service:
-        """Start a service of its own on a free port, and wait until it serves."""
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            port = probe.getsockname()[1]
-        service = Service(spawned(arena, port), f"http://127.0.0.1:{port}")
-        self._started.append(service)
-
-        async def ready() -> bool:
-            assert service.process.poll() is None, "the service has ended"
-            try:
-                async with httpx.AsyncClient(base_url=service.url) as client:
-                    return (await client.get("/readyz")).status_code == 200
-            except httpx.HTTPError:
-                return False
-
-        await arena.hold(ready, what="the service does not come up")
-        return service
-
-    def end(self) -> None:
-        """Kill those that are left."""
-        for service in self._started:
-            service.kill()
-
-
-@pytest.fixture
-def services() -> Iterator[Services]:
-    started = Services()
-    yield started
-    started.end()
-
-
-@asynccontextmanager
-async def client_of(service: Service) -> AsyncIterator[httpx.AsyncClient]:
-    limits = httpx.Limits(max_connections=60)
-    async with httpx.AsyncClient(base_url=service.url, limits=limits, timeout=60) as client:
-        yield client
 
 
 async def approvers(builder: FlowBuilder, *names: str) -> dict[str, Headers]:
@@ -156,7 +71,7 @@ async def test_f45_every_process_dies_while_it_waits_and_one_decision_counts(
         voter = Voter(name="user:p1", known=True, channel="session")
         link = await builder.approval_link(second, by=voter)
         await builder.approve(second, by=Voter(name="user:p0", known=True))
-    service = await services.start(arena)
+    service = await services.start(arena, **_USERS)
     before = await arena.database.fetch_all(_ROWS)
     for _ in range(sized(1, 5)):
         worker.kill()
@@ -167,10 +82,10 @@ async def test_f45_every_process_dies_while_it_waits_and_one_decision_counts(
         await arena.connect()
         worker = arena.worker()
         await arena.joined(worker)
-        service = await services.start(arena)
+        service = await services.start(arena, **_USERS)
     after = await arena.persistently(lambda: arena.database.fetch_all(_ROWS))
     assert after == before
-    other = await services.start(arena)
+    other = await services.start(arena, **_USERS)
     async with client_of(service) as one, client_of(other) as two:
         # a double click, by two services: two people have to agree, and each counts once
         await decide(one, people["p0"], first, "approve")

@@ -10,6 +10,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
+from flowbuilder.errors import DatabaseUnavailable
 from flowbuilder.executor.database import Database
 from flowbuilder.executor.notifications import Notifications
 from flowbuilder.executor.states import RunStatus
@@ -54,6 +55,16 @@ async def test_f23_exchanges_are_cut_before_they_reach_the_server(arena: Arena) 
     )
     await _lose_exchanges(arena, rule)
     arena.assert_extra_entries(at_most=0)
+
+
+async def test_f23_a_connection_is_cut_while_a_pool_opens(arena: Arena) -> None:
+    """F23: a server that goes just when a process comes is one that cannot be reached."""
+    proxy = await arena.proxy()
+    rule = Rule(b"pg_postmaster_start_time", "cut_before")
+    proxy.rules.append(rule)
+    with pytest.raises(DatabaseUnavailable):
+        await Database.open(through(arena.dsn, proxy.port))
+    arena.fired("cut while it opens", rule.fired)
 
 
 async def test_f22_the_reply_to_a_start_is_lost(arena: Arena) -> None:

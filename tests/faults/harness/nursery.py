@@ -86,7 +86,7 @@ def main() -> None:
         print(pid, flush=True)
     for pid in filter(is_alive, children):
         os.kill(pid, signal.SIGKILL)
-    for folder in guarded:
+    for folder in reversed(guarded):
         _clear(folder)
 
 
@@ -131,6 +131,8 @@ def _clear(folder: Path) -> None:
         except (OSError, ValueError):
             pass
         quiet = 0 if folder.exists() else quiet + 1
+        if folder.is_mount():
+            subprocess.run(["umount", "-l", str(folder)], check=False)
         shutil.rmtree(folder, ignore_errors=True)
         time.sleep(0.1)
 

@@ -49,9 +49,10 @@ _LONGEST = 60.0
 class FaultServer:
     """One cluster with databases cloned from a migrated template."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, settings: str = "") -> None:
         self.cluster: Cluster = locate(folder, None)
         self.port = spare_port()
+        self._settings = settings
         self._number = 0
 
     @property
@@ -73,7 +74,7 @@ class FaultServer:
         options = ["--encoding=UTF8", "--locale=C", "--auth=trust", "--username=postgres"]
         self._run("initdb", "-D", str(target), "--no-sync", *options)
         with (target / "postgresql.conf").open("a", encoding="utf-8") as conf:
-            conf.write(_SETTINGS.format(port=self.port))
+            conf.write(_SETTINGS.format(port=self.port) + self._settings)
         self.start()
         with psycopg.connect(self.dsn, autocommit=True) as connection:
             connection.execute(f"create database {_TEMPLATE}")

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import faulthandler
+import itertools
 import os
 import signal
 from collections.abc import Sequence
@@ -15,6 +16,8 @@ from dataclasses import asdict, dataclass, field
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, Self
+
+from pydantic import SecretStr
 
 from flowbuilder.errors import DatabaseUnavailable
 from flowbuilder.executor.database import Database
@@ -25,9 +28,21 @@ from flowbuilder.executor.records import Exchange, Outcome
 from flowbuilder.executor.store import Store
 from flowbuilder.executor.worker import Worker
 from flowbuilder.settings import Settings
-from flowbuilder.tools import ToolRegistry
+from flowbuilder.tools import Context, ToolRegistry
 from tests.faults.harness.ledger import Ledger
 from tests.faults.harness.tools import fault_registry
+
+#: What programs start runs of; the step in the middle is a function of theirs.
+WITH_FUNCTION: dict[str, Any] = {
+    "flow": "with-function",
+    "input": {"type": "object", "required": ["n"], "properties": {"n": {"type": "integer"}}},
+    "steps": [
+        {"id": "before", "tool": "fault.work", "args": {"value": "${{ input.n }}", "ms": 5}},
+        {"id": "own", "args": {"n": "${{ input.n }}"}, "depends_on": ["before"]},
+        {"id": "after", "tool": "fault.work", "args": {"value": "${{ steps.own }}", "ms": 5}},
+    ],
+    "output": "${{ steps.after }}",
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,7 +53,8 @@ class Orders:
     dsn: str
     job: str = "work"
     """`work`, or `migrate`: bring the schema about and write a file `<name>.done`, or `prune`:
-    delete what ended half a day ago, in small pages."""
+    delete what ended half a day ago, in small pages, or `program`: start runs with a function of
+    its own, and write their ids to a file `<name>.runs`."""
     effects_dsn: str
     ledger: str
     folder: str
@@ -111,6 +127,8 @@ def work(orders: Orders) -> None:
         Path(orders.folder, f"{orders.name}.done").touch()
     elif orders.job == "prune":
         asyncio.run(_prune(orders.dsn))
+    elif orders.job == "program":
+        asyncio.run(_start_runs(orders))
     else:
         asyncio.run(_work(orders))
 
@@ -122,6 +140,33 @@ async def _migrate(dsn: str) -> None:
 async def _prune(dsn: str) -> None:
     async with await Database.open(dsn, size=1) as database:
         await Store(database).prune(older_than_seconds=43_200, page=50)
+
+
+async def _start_runs(orders: Orders) -> None:
+    from flowbuilder.client import FlowBuilder
+
+    ledger = Ledger(Path(orders.ledger))
+
+    async def own(context: Context, n: int) -> int:
+        ledger.write("enter", context)
+        await asyncio.sleep(0.1)
+        ledger.write("exit", context)
+        return n
+
+    settings = Settings(database_url=SecretStr(orders.dsn), concurrency=orders.concurrency)
+    registry = fault_registry(ledger, orders.effects_dsn)
+    async with FlowBuilder.connect(settings=settings, registry=registry, worker=True) as builder:
+        for number in itertools.count():
+            run = await builder.execute_dynamic(
+                WITH_FUNCTION, {"n": number}, functions={"own": own}, by="program"
+            )
+            _tell(orders, run.id)
+            await asyncio.sleep(0.02)
+
+
+def _tell(orders: Orders, run_id: str) -> None:
+    with Path(orders.folder, f"{orders.name}.runs").open("a", encoding="utf-8") as told:
+        told.write(f"{run_id}\n")
 
 
 async def _work(orders: Orders) -> None:
