@@ -22,7 +22,8 @@ __all__ = ["LOCAL", "Principal", "authorize", "principal"]
 
 _UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 _SLUG = re.compile(SLUG_PATTERN.removesuffix("$"))
-_KEY = re.compile(r"[\x21-\x7e]([\x20-\x7e]{0,198}[\x21-\x7e])?")
+#: What begins with `plan:` is how the acceptance of a plan is told from another one.
+_KEY = re.compile(r"(?!plan:)[\x21-\x7e]([\x20-\x7e]{0,198}[\x21-\x7e])?")
 
 
 async def flowbuilder_of(
@@ -99,13 +100,13 @@ async def _idempotency_key(
         str | None,
         Header(
             description="Repeat a request with the same key and it takes effect once. "
-            "1 to 200 printable ASCII characters."
+            "1 to 200 printable ASCII characters; what begins with `plan:` is the service's own."
         ),
     ] = None,
 ) -> str | None:
     if idempotency_key is not None and not _KEY.fullmatch(idempotency_key):
         raise BadRequest(
-            "Idempotency-Key takes 1 to 200 printable ASCII characters.",
+            "Idempotency-Key takes 1 to 200 printable ASCII characters, with no `plan:` before them.",
             code="idempotency_key_invalid",
         )
     return idempotency_key

@@ -93,7 +93,7 @@ async def refresh_connection(builder: Builder, engine: Engine, connection: Name)
 
 @router.post(
     "/{connection}/approve",
-    summary="Approve an MCP server's tools as they are now",
+    summary="Approve an MCP server's tools as they are shown",
     responses=documented(400, 404, 409, 413, 415, 502),
     openapi_extra=body_schema("ApprovedToolBody", required=False),
 )
@@ -104,7 +104,10 @@ async def approve_connection(
     connection: Name,
     body: Annotated[ApprovedToolBody, Depends(optional_json_body(ApprovedToolBody))],
 ) -> ConnectionOut:
-    """Approve one tool, or all, as the server describes them at this moment."""
+    """Approve one tool, or all, as the connection shows them.
+
+    A server that says something else by now is refused (`tool_changed`); then that is shown.
+    """
     found = await builder.workspace_connections.approve(connection, body.tool, by=caller.name)
     await _taken_in(builder, engine)
     return ConnectionOut.of(found)

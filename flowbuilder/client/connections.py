@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+from collections.abc import Mapping
 
 from flowbuilder.client.checking import check_actor
 from flowbuilder.client.session import Session
-from flowbuilder.errors import FlowBuilderError, NotFound
+from flowbuilder.errors import Conflict, FlowBuilderError, NotFound
 from flowbuilder.executor.secret_desk import workspace_secrets
 from flowbuilder.executor.store import Store
 from flowbuilder.executor.store.pins import PinRow
@@ -56,12 +57,13 @@ class Connections:
     async def approve(
         self, server: str, tool: str | None = None, *, by: str | None = None
     ) -> list[PinRow]:
-        """Approve a server's tools, or one, as the server describes them at this moment.
+        """Approve a server's tools, or one, as the server describes them and as they were shown.
 
         They are offered in this process at once, in others from their next start on.
 
         Raises:
             NotFound: `connection_not_found`, or the server has no such tool (tool_unknown).
+            Conflict: `tool_changed`: it describes them otherwise now, which is shown from now on.
             InvalidValue: `actor_invalid`.
             Fail, ExecutionError: The server cannot be asked.
         """
@@ -71,16 +73,8 @@ class Connections:
         offered = await offered_by(session.store, session.settings, server, connection)
         if tool is not None and tool not in offered:
             raise NotFound(f"{server} has no tool {str(tool)[:80]!r}", code="tool_unknown")
-        for name, descriptor in offered.items():
-            if tool in (None, name):
-                await session.store.pin_tool(
-                    server,
-                    name,
-                    fingerprint=fingerprint(descriptor),
-                    descriptor=descriptor,
-                    replace=True,
-                    actor=by,
-                )
+        wanted = offered if tool is None else {tool: offered[tool]}
+        await pin_as_shown(session.store, server, wanted, by)
         await self._offer(server, connection)
         return await self.list(server)
 
@@ -176,6 +170,40 @@ async def refresh(
         if known[tool].status == "approved":
             await book.suspend(server, tool, {}, GONE)
     return await store.tool_pins(server)
+
+
+async def pin_as_shown(
+    store: Store, server: str, wanted: Mapping[str, JsonObject], by: str | None
+) -> None:
+    """Approve tools as their server describes them, which is as they were shown.
+
+    A server may know when it is looked at: what it says only now, nobody has agreed to.
+
+    Raises:
+        Conflict: `tool_changed`: what it says now is suspended, and shown from now on.
+    """
+    book, changed = StoredPins(store), list[str]()
+    known = {row.tool: row for row in await store.tool_pins(server)}
+    for tool, descriptor in wanted.items():
+        row = known.get(tool)
+        shown = [] if row is None else [row.descriptor, row.found or {}]
+        if fingerprint(descriptor) not in map(fingerprint, shown):
+            await book.suspend(server, tool, descriptor, NEW if row is None else CHANGED)
+            changed.append(tool)
+    if changed:
+        raise Conflict(
+            f"{server} describes {changed[0][:80]!r} otherwise than it was shown; look at it again",
+            code="tool_changed",
+        )
+    for tool, descriptor in wanted.items():
+        await store.pin_tool(
+            server,
+            tool,
+            fingerprint=fingerprint(descriptor),
+            descriptor=descriptor,
+            replace=True,
+            actor=by,
+        )
 
 
 async def offered_by(

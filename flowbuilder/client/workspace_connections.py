@@ -18,7 +18,7 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from flowbuilder.client.checking import check_actor
-from flowbuilder.client.connections import StoredPins, offered_by, refresh
+from flowbuilder.client.connections import StoredPins, offered_by, pin_as_shown, refresh
 from flowbuilder.client.session import Session
 from flowbuilder.errors import (
     Conflict,
@@ -145,10 +145,11 @@ class WorkspaceConnections:
     async def approve(
         self, name: str, tool: str | None = None, *, by: str | None = None
     ) -> ConnectionView:
-        """Approve an MCP server's tools, or one, as it describes them at this moment.
+        """Approve an MCP server's tools, or one, as it describes them and as they were shown.
 
         Raises:
             NotFound: `connection_not_found`, `tool_unknown`.
+            Conflict: `tool_changed`: it describes them otherwise now, which is shown from now on.
             Conflict, ConnectionFailed: As `refresh`.
         """
         check_actor(by, "who approves a tool")
@@ -157,7 +158,7 @@ class WorkspaceConnections:
         if tool is not None and tool not in found:
             raise NotFound(f"{name} has no tool {tool[:80]!r}", code="tool_unknown")
         wanted = found if tool is None else {tool: found[tool]}
-        await self._pin(name, wanted, by)
+        await pin_as_shown(self._session.store, name, wanted, by)
         return await self._view(row)
 
     async def remove(self, name: str) -> None:

@@ -158,6 +158,7 @@ async def test_a_run_is_steered_and_explained(
 HEADERS = [
     ("Idempotency-Key", ""),
     ("Idempotency-Key", " "),
+    ("Idempotency-Key", "plan:5f0c7a4e-3b1d-4a57-9a55-1a2b3c4d5e6f"),
     ("Idempotency-Key", "x" * 201),
     ("Idempotency-Key", "\x7f"),
     ("If-Match", ""),

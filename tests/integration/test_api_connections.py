@@ -209,6 +209,15 @@ async def test_a_server_that_changes_its_words_is_suspended(place: Town) -> None
         assert problem(unknown, 404)["code"] == "tool_unknown"
     gone = await place.call(ada, "POST", "/connections/sums/refresh")
     assert problem(gone, 502)["code"] == "connection_failed"
+    for words in ("Now this.", "Now that."):  # it says something else whenever it is asked
+        async with served(server(words), port=port):
+            refused = await place.call(ada, "POST", "/connections/sums/approve")
+            assert problem(refused, 409)["code"] == "tool_changed"
+            (tool,) = (await place.call(ada, "GET", "/connections/sums")).json()["tools"]
+            assert (tool["status"], tool["found"]["description"]) == ("suspended", words)
+    async with served(server(words), port=port):
+        (tool,) = (await place.call(ada, "POST", "/connections/sums/approve")).json()["tools"]
+        assert tool["status"] == "approved"
 
 
 OPENAPI = {"name": "x", "kind": "openapi", "document": api_document(1)}

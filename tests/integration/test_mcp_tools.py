@@ -16,7 +16,7 @@ import uvicorn
 from mcp.server import MCPServer
 from typer.testing import CliRunner
 
-from flowbuilder import FlowBuilder, NotFound, RunFailed, Settings
+from flowbuilder import Conflict, FlowBuilder, NotFound, RunFailed, Settings
 from flowbuilder.cli.app import app
 from flowbuilder.cli.options import hoist
 from flowbuilder.secrecy.keyring import add_key
@@ -135,6 +135,8 @@ async def test_other_words_suspend_a_tool_until_somebody_approves(fake: Fake) ->
 async def test_an_approved_change_is_another_version(fake: Fake) -> None:
     async with fake.open() as fb:
         fake.behave(add="Add two numbers, better.")
+        with pytest.raises(Conflict, match="look at it again"):
+            await fb.connections.approve("fake", "add", by="ada")
         rows = {row.tool: row for row in await fb.connections.approve("fake", "add", by="ada")}
         assert rows["add"].version == 2
         assert fb.tools.require("fake.add").summary == "Add two numbers, better."
