@@ -193,7 +193,7 @@ async def test_f17_f18_the_server_restarts_under_a_running_service(
     service = await services.start(arena)
     readers: list[Reader] = []
     gate = arena.folder / "gate"
-    held = await arena.start(fan(2, tool="fault.hold", args={"gate": str(gate)}))
+    held = await arena.start(fan(2, tool="fault.hold", timeout="1h", args={"gate": str(gate)}))
     async with Senders(arena, service) as senders:
         witness = Reader(senders)
         watching = asyncio.create_task(witness.follow(held))
