@@ -106,7 +106,7 @@ async def _idempotency_key(
 ) -> str | None:
     if idempotency_key is not None and not _KEY.fullmatch(idempotency_key):
         raise BadRequest(
-            "Idempotency-Key takes 1 to 200 printable ASCII characters, with no `plan:` before them.",
+            "Idempotency-Key takes 1 to 200 printable ASCII characters, and no `plan:` in front.",
             code="idempotency_key_invalid",
         )
     return idempotency_key
