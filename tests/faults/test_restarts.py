@@ -131,6 +131,7 @@ async def test_f19_whoever_listens_again_looks_for_what_it_has_missed(arena: Are
     worker = arena.worker(proxy=proxy, poll=60.0)
     await arena.joined(worker)
     await arena.hold(lambda: _listening(arena), what="nobody listens")
+    await arena.hold(lambda: _at_rest(arena), what="it goes on looking by itself")
     rule = Rule(b"listen", "cut_before", times=1_000_000, application="flowbuilder-listen")
     proxy.rules.append(rule)
     assert proxy.cut(application="flowbuilder-listen") == 1
@@ -153,6 +154,18 @@ async def _listening(arena: Arena) -> bool:
         )
     )
     return bool(rows)
+
+
+async def _at_rest(arena: Arena) -> bool:
+    """Whether the worker's first looks are over: none of its connections is used any more."""
+    rows = await arena.persistently(
+        lambda: arena.database.fetch_all(
+            b"select 1 from pg_stat_activity where datname = current_database()"
+            b" and application_name like 'flowbuilder%%'"
+            b" and (state <> 'idle' or state_change > clock_timestamp() - interval '1 second')"
+        )
+    )
+    return not rows
 
 
 async def test_f20_a_restart_while_a_killed_workers_tasks_are_recovered(arena: Arena) -> None:

@@ -59,7 +59,7 @@ async def test_a_goal_that_fits_no_tool(client: httpx.AsyncClient) -> None:
     assert [event["event"] for event in events] == ["plan_started", "plan_failed"]
     empty = await client.post("/api/v1/plans", json={"goal": "  "}, headers=STREAM)
     assert problem(empty, 422)["code"] == "goal_empty"
-    assert (await client.get("/api/v1/plans")).json() == {"items": []}
+    assert (await client.get("/api/v1/plans")).json() == {"items": [], "next_cursor": None}
 
 
 async def test_accepting_starts_one_run(client: httpx.AsyncClient) -> None:

@@ -216,7 +216,6 @@ async def test_a_worker_without_room_gets_nothing(engine: Engine) -> None:
     assert (await brief(engine, [plain(task)], free=0)).tasks == []
     [b] = (await brief(engine, [])).tasks
     assert b.step_id == "b"
-    assert await engine.drain(plain) == []
     assert (await engine.trace(run))[-1] == "task_started b"
 
 

@@ -206,4 +206,5 @@ async def test_a_round_over_very_many_wrong_steps_shows_the_first_of_them() -> N
     assert plan is not None and len(plan.questions) == 299  # the goal names one
     assert len(model.requests) == 2
     asked = model.requests[1][-1]["content"]
-    assert asked.count('{"id":') <= 40 and len(asked) < 20_000
+    # 40 with problems of their own, and 12 for what the goal orders besides and no step does
+    assert asked.count('{"id":') <= 52 and len(asked) < 20_000
