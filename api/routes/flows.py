@@ -232,7 +232,7 @@ async def list_versions(builder: Builder, slug: FlowSlug) -> VersionList:
     "/{slug}/versions",
     summary="Publish the draft",
     status_code=201,
-    responses=documented(404),
+    responses=documented(404, 409),
 )
 async def publish(builder: Builder, slug: FlowSlug) -> VersionOut:
     """Make an immutable version of the draft. The same content gives the same version again."""

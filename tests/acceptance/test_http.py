@@ -6,7 +6,7 @@ import asyncio
 import json
 import socket
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from typing import Any
 
 import httpx
@@ -17,6 +17,7 @@ from pydantic import SecretStr
 from flowbuilder.api.app import create_app
 from flowbuilder.api.events import Streams
 from flowbuilder.api.server import Server, make_server
+from flowbuilder.api.streams import wire
 from flowbuilder.settings import Settings
 from flowbuilder.types import JsonObject
 from tests.support.api import (
@@ -240,6 +241,49 @@ async def waiting_run(client: httpx.AsyncClient) -> str:
     run_id: str = (await client.post("/api/v1/runs", json=body)).json()["id"]
     await follow(client, run_id, until="approval_requested")
     return run_id
+
+
+_UNKNOWN_HOOK = b"POST /hooks/nobody HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+
+
+async def test_an_answer_before_the_body_is_not_lost_with_the_connection(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(wire, "LINGER_SECONDS", 60)
+    reader, writer = await connection(service)
+    writer.write(_UNKNOWN_HOOK + b"Content-Length: 8\r\n\r\n")
+    head = await reader.readuntil(b"\r\n\r\n")  # the answer does not wait for the body
+    assert head.startswith(b"HTTP/1.1 404 ") and b"connection: close" in head
+    answer = await reader.readuntil(b"}")
+    rest = asyncio.create_task(reader.read())
+    await asyncio.sleep(0.2)  # had it been closed by now, the body would meet a reset
+    assert not rest.done()
+    writer.write(b"[1, 2] \n")
+    json.loads(answer + await rest)
+    writer.close()
+
+
+async def test_a_body_that_nobody_wants_is_not_taken_for_ever(service: Service) -> None:
+    reader, writer = await connection(service)
+    writer.write(_UNKNOWN_HOOK + b"Content-Length: 100000000\r\n\r\n")
+    with suppress(ConnectionError):
+        async with asyncio.timeout(30):
+            while await reader.read(65_536):
+                writer.write(bytes(65_536))
+                await writer.drain()
+    writer.close()
+
+
+async def test_who_asks_whether_to_send_is_told_no(service: Service) -> None:
+    reader, writer = await connection(service)
+    writer.write(_UNKNOWN_HOOK + b"Content-Length: 8\r\nExpect: 100-continue\r\n\r\n")
+    assert (await reader.read()).startswith(b"HTTP/1.1 404 ")
+    writer.close()
+
+
+async def connection(service: Service) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    url = httpx.URL(service.url)
+    return await asyncio.open_connection(url.host, url.port)
 
 
 async def test_the_service_connects_by_its_settings(dsn: str) -> None:
