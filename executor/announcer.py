@@ -25,7 +25,7 @@ EVENTS_CHANNEL = "flowbuilder_events"
 #: PostgreSQL refuses payloads of 8000 bytes; the sender takes some of them.
 LARGEST_PAYLOAD = 7900
 _COALESCE_SECONDS = 0.001
-_PATIENCE_SECONDS = 0.002
+_PATIENCE_SECONDS = 0.004
 #: While there is work and more, others need not be told of it after every exchange.
 _WORK_SECONDS = 0.02
 #: Also says whether other systems want to be told more.
@@ -58,7 +58,7 @@ async def notify(database: Database, channels: Sequence[str], payloads: Sequence
 class Announcer:
     """Collects what is to be announced and sends it at most once per millisecond.
 
-    News of streams that surely go on are for those who watch, and wait two milliseconds for more
+    News of streams that surely go on are for those who watch, and wait four milliseconds for more
     of their kind; ends, what somebody waits for, and work go at once, but that there is a backlog
     of it not again within twenty milliseconds.
     """

@@ -284,8 +284,8 @@ class Notifications(Subscriptions):
         hears it at once, not by way of the database.
         """
         streams = frozenset(ids)
-        self._announcer.signal(streams, going_on=going_on, ready=ready, backlog=backlog)
         self._tell_here(streams, ready, streams.difference(going_on))
+        self._announcer.signal(streams, going_on=going_on, ready=ready, backlog=backlog)
 
     async def announce(self, ids: Iterable[str], *, ready: bool = False) -> None:
         """Announce as `signal` does, and return when it is sent. Never fails."""

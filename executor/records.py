@@ -347,6 +347,9 @@ class Exchange:
     """Work that this call has queued stands there, perhaps for others: they have other tools."""
     over: frozenset[str] = frozenset()
     """Runs that this call has stopped because they are over their budget."""
+    ended: tuple[str, RunRow] | None = None
+    """The workspace and the row of the run that this call has ended, where it is said: nobody here
+    need read it."""
     next_due_seconds: float | None = None
     """Until the nearest delayed retry or end of a wait that this call set, or until a rate lets the
     next task start; 0 when other runs are to hear of something; None when there is nothing."""

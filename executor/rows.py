@@ -15,6 +15,7 @@ from flowbuilder.executor.records import (
     LeasedTask,
     Outcome,
     PlanRow,
+    RunRow,
     TaskKind,
     TaskRow,
     Verdict,
@@ -26,6 +27,8 @@ from flowbuilder.types import JsonObject
 
 Row = Mapping[str, Any]
 Record = TypeVar("Record")
+
+_TIMES_OF_RUN = ("created_at", "started_at", "finished_at", "deadline_at")
 
 
 def read(kind: type[Record], row: Row, **derived: Any) -> Record:
@@ -122,8 +125,17 @@ def exchange(answer: Row, tasks: list[LeasedTask], outcomes: Sequence[Outcome]) 
         over=over,
         ready=answer["ready"],
         elsewhere=bool(answer["elsewhere"]),
+        ended=_ended(answer.get("ended")),
         next_due_seconds=0.0 if answer["due"] else min(delays, default=None),
     )
+
+
+def _ended(row: Row | None) -> tuple[str, RunRow] | None:
+    """Read a row of runs out of a JSON answer, in which times are texts."""
+    if row is None:
+        return None
+    times = {name: row[name] and datetime.fromisoformat(row[name]) for name in _TIMES_OF_RUN}
+    return row["workspace_id"], read(RunRow, {**row, **times})
 
 
 #: What each kind of wait calls its length.

@@ -32,6 +32,7 @@ from flowbuilder.executor.records import (
     Exchange,
     LeasedTask,
     Room,
+    RunRow,
     Started,
     Upkeep,
 )
@@ -70,8 +71,13 @@ class Worker:
         secret_sources: Sequence[SecretSource] = (),
         ends: Ends | None = None,
         upkeep_done: Callable[[Upkeep], None] = lambda _: None,
+        run_ended: Callable[[str, RunRow], None] = lambda _workspace, _run: None,
     ) -> None:
-        """`upkeep_done` is called with what each round of upkeep has found."""
+        """`upkeep_done` is called with what each round of upkeep has found.
+
+        `run_ended` is called with the workspace and the row of a run that has ended here, before
+        others are told of it, if the row is at hand.
+        """
         self.id = str(uuid.uuid4())
         """Random. It stays when the database has given the worker up: the functions that only this
         worker has are bound to it."""
@@ -89,6 +95,7 @@ class Worker:
         )
         self._ends = ends or Ends(store)
         self._tell_upkeep = upkeep_done
+        self._run_ended = run_ended
         self._observed = Observed(self._attempts, store)
         self._slots = Slots(settings.concurrency, self._observed, ended=self._attempt_ended)
         self._leases = LeaseKeeper(
@@ -322,7 +329,8 @@ class Worker:
                         await self._wake.wait()
                 except TimeoutError:
                     return
-            await asyncio.sleep(0)  # what ends at the same moment goes along
+            if len(self._slots):
+                await asyncio.sleep(0)  # what ends at the same moment goes along
             if self._exchanges.due:  # the second exchange may have taken it
                 return
 
@@ -338,6 +346,8 @@ class Worker:
 
     def _answered(self, answer: Exchange) -> None:
         self._ends.heard(answer)
+        if answer.ended is not None:
+            self._run_ended(*answer.ended)
         if answer.touched:
             self._speaking = True
             try:

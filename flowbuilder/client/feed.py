@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
 
 from flowbuilder.executor.notifications import Notifications, StreamsCallback
+from flowbuilder.executor.records import RunRow
 
 #: How long it is still listened after the last watcher has gone: the next one comes soon, where one
 #: run is waited for after the other, and beginning to listen costs two reads.
@@ -22,6 +23,9 @@ class Signal:
 
     def __init__(self) -> None:
         self._event = asyncio.Event()
+        self.ended: tuple[str, RunRow] | None = None
+        """The workspace and the row of the run waited for, once a worker of this process has ended
+        it and had the row at hand."""
 
     def set(self) -> None:
         """Wake who waits."""
@@ -60,6 +64,11 @@ class Feed:
         """
         return self._ends.since < begun and stream not in self._ends.ended
 
+    def run_ended(self, workspace: str, run: RunRow) -> None:
+        """Hand the row of a run that has just ended to those who wait for it."""
+        for signal in self._ends.watching(run.id):
+            signal.ended = (workspace, run)
+
 
 class _Watchers:
     """Signals by stream, for one kind of news; listens while there are any, and a little longer."""
@@ -89,6 +98,10 @@ class _Watchers:
             if not self._signals and self._stop is not None:
                 loop = asyncio.get_running_loop()
                 self._leaving = loop.call_later(_LINGER_SECONDS, self._leave)
+
+    def watching(self, stream: str) -> Iterable[Signal]:
+        """Return the signals of those who watch a stream."""
+        return self._signals.get(stream, ())
 
     def _leave(self) -> None:
         self._leaving = None

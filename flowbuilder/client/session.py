@@ -165,6 +165,8 @@ class Session:
             if begun is not None and self.feed.would_know_end(run_id, begun):
                 await signal.wait(poll)
             while True:
+                if signal.ended is not None and signal.ended[0] == self.store.workspace:
+                    return signal.ended[1]
                 signal.clear()
                 row = await self.patiently(partial(self._ends.row, run_id))
                 if row is not None:

@@ -1,9 +1,8 @@
--- Everything a worker needs to run the given tasks, but for the definitions of their steps, which
--- it keeps: the run, and the outputs that the step refers to. A step without an output of its own
--- (skipped, forgiven, or not ended when `one_success` did not wait for it) is named in `skipped`:
--- paths into it give null. `budget` is what is left of that of its run, if it has one; what policy needs
--- to know (`guard`) is looked up only where there is a policy or a plan. A task that has ended meanwhile
--- is left out.
+-- What a worker needs to run the given tasks (task_payload.sql): the run, and the outputs that the step
+-- refers to. A step without an output of its own (skipped, forgiven, or not ended when `one_success` did
+-- not wait for it) is named in `skipped`: paths into it give null. `budget` is what is left of that of
+-- its run, if it has one; what policy needs to know (`guard`) is looked up only where there is a policy or
+-- a plan. A task that has ended meanwhile is left out.
 -- `is true` keeps the planner off the index of what is running, which it would read whole.
 create or replace function flowbuilder.lease_payload(p_tasks bigint[]) returns json
 language plpgsql stable set search_path = ''
@@ -15,20 +14,12 @@ begin
     if p_tasks is null then
         return null;
     end if;
-    v_guarded := exists (select from flowbuilder.policies)
-        or exists (select from flowbuilder.run_marks);
-    return (select json_agg(json_build_object(
-        'task_id', t.id, 'fence', t.fence, 'run_id', t.run_id, 'kind', t.kind,
-        'step_id', t.step_id, 'node_id', t.node_id, 'version_id', r.version_id,
-        'index', nullif(t.element, -1), 'item', t.item, 'attempt', t.attempt, 'claims', t.claims,
-        'args', t.args, 'approved', t.approved, 'flow', r.flow, 'version', r.version,
-        'started_at', r.started_at,
-        'guard', case when v_guarded or r.plan_id is not null
+    v_guarded := flowbuilder.is_guarded();
+    return (select json_agg(flowbuilder.task_payload(
+        t, r, coalesce(v.needs_input, (f.output ->> 'needs_input')::boolean), o.outputs, o.skipped,
+        case when v_guarded or r.plan_id is not null
             then flowbuilder.task_guard(r.id, r.workspace_id, r.plan_id) end,
-        'input', case when coalesce(v.needs_input, (f.output ->> 'needs_input')::boolean)
-                 then r.input end,
-        'outputs', o.outputs, 'skipped', o.skipped,
-        'budget', case when v_budgets then flowbuilder.budget_left(t.run_id) end) order by t.id)
+        case when v_budgets then flowbuilder.budget_left(t.run_id) end) order by t.id)
     from flowbuilder.tasks t
     join flowbuilder.runs r on r.id = t.run_id
     left join flowbuilder.version_steps v on v.id = t.node_id

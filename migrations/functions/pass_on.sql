@@ -2,7 +2,7 @@
 -- completed, nothing waits in the queue, and either the one step behind it, which waits for nothing
 -- else, goes on at this worker, or nothing remains and the run has ended. It writes row by row what
 -- `report` and `record_turn` write for many. Wherever there is more to judge it answers null and has
--- written nothing: then they do it.
+-- written nothing: then they do it. The row of a run that has ended is `ended`, unless it is large.
 create or replace function flowbuilder.pass_on(
     p_worker uuid, o flowbuilder.outcome, p_tools text[], p_lease interval
 ) returns json
@@ -10,45 +10,50 @@ language plpgsql set search_path = ''
 as $$
 declare
     v_now    timestamptz;
-    v_task   bigint;
+    v_last   boolean;
     v_result json := coalesce(o.output, 'null');
     v_output json;
-    r        record;
-    t        record;
-    n        record;
+    v_ended  json;
+    v_data   json;
+    v_next   integer;
+    r        flowbuilder.runs;
+    t        flowbuilder.tasks;  -- that has completed
+    n        flowbuilder.version_steps;  -- what goes on, and its task
+    k        flowbuilder.tasks;
 begin
-    select u.id, u.workspace_id, u.last_seq, u.remaining_steps = 1 and u.holds = 0
-        and not exists (select from flowbuilder.flow_versions v
-                        where v.id = u.version_id and v.output is not null) as last into r
-    from flowbuilder.runs u where u.id = o.run_id and (u.status = 'running') is true for update;
+    select * into r from flowbuilder.runs u
+    where u.id = o.run_id and (u.status = 'running') is true for update;
     if not found or o.kind <> 'completed' or flowbuilder.has_limits() then
         return null;
     end if;
-    v_now := flowbuilder.now();  -- nothing begins before what it waited for has ended
-    select a.id, a.position, a.step_id, a.attempt, d.dependents[1] as next, json_build_object(
-        'result', v_result, 'duration_ms',
-        greatest(0, (extract(epoch from v_now - a.started_at) * 1000)::integer)) as data into t
-    from flowbuilder.tasks a join flowbuilder.version_steps d on d.id = a.node_id
-    where a.id = o.task_id and a.fence = o.fence and (a.run_id = r.id) is true and a.kind = 'step'
-      and (a.worker_id = p_worker) is true and (a.status = 'running') is true and a.element < 0
-      and cardinality(d.dependents) = 1 - r.last::integer;
-    if not found then
+    v_last := r.remaining_steps = 1 and r.holds = 0;
+    if v_last and exists (
+        select from flowbuilder.flow_versions v where v.id = r.version_id and v.output is not null
+    ) then
         return null;
     end if;
-    select s.position, s.step_id, s.node_id, v.tool, v.owner_id into n
-    from flowbuilder.run_steps s join flowbuilder.version_steps v on v.id = s.node_id
-    where s.run_id = r.id and s.position = t.next and s.status = 'pending'
-      and s.remaining_deps = 1 and s.succeeded_deps + 1 = cardinality(v.depends_on)
-      and v.trigger_rule = 'all_success' and v.for_each is null and not v.has_when
-      and (v.owner_id is null or v.owner_id = p_worker) and v.tool = any (p_tools);
-    if found = r.last or flowbuilder.queue_head(p_worker, p_tools, v_now) is not null then
+    v_now := flowbuilder.now();  -- nothing begins before what it waited for has ended
+    select * into t from flowbuilder.tasks a
+    where a.id = o.task_id and a.fence = o.fence and (a.run_id = r.id) is true and a.kind = 'step'
+      and (a.worker_id = p_worker) is true and (a.status = 'running') is true and a.element < 0;
+    select d.dependents[1] into v_next from flowbuilder.version_steps d
+    where d.id = t.node_id and cardinality(d.dependents) = 1 - v_last::integer;
+    if found and not v_last then
+        select v.* into n
+        from flowbuilder.run_steps s join flowbuilder.version_steps v on v.id = s.node_id
+        where s.run_id = r.id and s.position = v_next and s.status = 'pending'
+          and s.remaining_deps = 1 and s.succeeded_deps + 1 = cardinality(v.depends_on)
+          and v.trigger_rule = 'all_success' and v.for_each is null and not v.has_when
+          and (v.owner_id is null or v.owner_id = p_worker) and v.tool = any (p_tools);
+    end if;
+    if not found or flowbuilder.queue_head(p_worker, p_tools, v_now) is not null then
         return null;
     end if;
     update flowbuilder.tasks set status = 'completed', finished_at = v_now, lease_until = null
     where id = t.id;
     update flowbuilder.run_steps set remaining_tasks = remaining_tasks - 1, status = 'completed',
         finished_at = v_now, output = v_result where run_id = r.id and position = t.position;
-    if r.last then
+    if v_last then
         v_output := flowbuilder.leaf_outputs(r.id);
     else
         update flowbuilder.run_steps set remaining_deps = 0, succeeded_deps = succeeded_deps + 1,
@@ -56,28 +61,32 @@ begin
         where run_id = r.id and position = n.position;
         insert into flowbuilder.tasks (run_id, position, kind, status, step_id, node_id, tool,
             owner_id, available_at, worker_id, lease_until, fence, claims, attempt, started_at)
-        values (r.id, n.position, 'step', 'running', n.step_id, n.node_id, n.tool, n.owner_id,
-            v_now, p_worker, v_now + p_lease, 1, 1, 1, v_now) returning id into v_task;
+        values (r.id, n.position, 'step', 'running', n.step_id, n.id, n.tool, n.owner_id,
+            v_now, p_worker, v_now + p_lease, 1, 1, 1, v_now) returning * into k;
         insert into flowbuilder.leases (worker_id, until, tasks)
-        values (p_worker, v_now + p_lease, array[v_task]);
+        values (p_worker, v_now + p_lease, array[k.id]);
     end if;
-    update flowbuilder.runs set last_seq = r.last_seq + 2, remaining_steps = remaining_steps - 1,
-        status = case when r.last then 'completed' else 'running' end, output = v_output,
-        finished_at = case when r.last then v_now end, watched = watched and not r.last
-    where id = r.id;
+    update flowbuilder.runs u set last_seq = r.last_seq + 2, remaining_steps = remaining_steps - 1,
+        status = case when v_last then 'completed' else 'running' end, output = v_output,
+        finished_at = case when v_last then v_now end, watched = watched and not v_last
+    where u.id = r.id returning case when v_last and pg_column_size(u.input)
+        + pg_column_size(v_output) < 8000 then to_json(u) end into v_ended;
+    v_data := json_build_object('result', v_result, 'duration_ms',
+        greatest(0, (extract(epoch from v_now - t.started_at) * 1000)::integer));
     insert into flowbuilder.events
         (stream, seq, workspace_id, type, run_id, step_name, task_id, attempt, at, data)
     values (r.id, r.last_seq + 1, r.workspace_id, 'task_completed', r.id, t.step_id, t.id,
-            t.attempt, v_now, t.data),
+            t.attempt, v_now, v_data),
            (r.id, r.last_seq + 2, r.workspace_id,
-            case when r.last then 'workflow_completed' else 'task_started' end, r.id,
-            n.step_id, v_task, case when not r.last then 1 end, v_now,
-            case when r.last then json_build_object('final_result', v_output) else '{}' end);
-    if r.last then
+            case when v_last then 'workflow_completed' else 'task_started' end, r.id,
+            n.step_id, k.id, k.attempt, v_now,
+            case when v_last then json_build_object('final_result', v_output) else '{}' end);
+    if v_last then
         perform flowbuilder.tell_family(array[r.id]);
     end if;
-    return json_build_object('tasks', flowbuilder.lease_payload(array[v_task]), 'denied', null,
-        'lost', null, 'over', null, 'due', exists (select from flowbuilder.outbox), 'ready', false,
-        'elsewhere', false, 'opens_at', null, 'at', v_now);
+    return json_build_object('tasks', case when not v_last
+        then flowbuilder.first_payload(k, r, n, t, v_result) end, 'denied', null, 'lost', null, 'over', null,
+        'due', exists (select from flowbuilder.outbox), 'ready', false, 'elsewhere', false,
+        'opens_at', null, 'at', v_now, 'ended', v_ended);
 end
 $$;

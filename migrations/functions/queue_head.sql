@@ -13,7 +13,7 @@ begin
     cross join lateral (
         select q.vt from pgmq.q_flowbuilder_tasks q
         where q.vt >= s.since and q.vt <= s.until order by q.vt limit 1) w limit 1;
-    if v_head > p_now - interval '150 minutes' then
+    if v_head is null or v_head > p_now - interval '150 minutes' then
         return v_head;
     end if;
     return (

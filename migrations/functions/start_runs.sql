@@ -23,42 +23,28 @@ declare
     v_now      timestamptz := flowbuilder.now();
     v_version  flowbuilder.flow_versions := flowbuilder.startable_version(
         p_workspace, p_version, p_draft_at);
-    v_parent   flowbuilder.runs;
-    v_terms    flowbuilder.runs := jsonb_populate_record(null::flowbuilder.runs, '{"priority": 0,
-        "max_elements": 100000, "max_tasks": 200000, "max_open_runs": 100000}' || p_terms);
-    v_deadline timestamptz := v_now + make_interval(secs => p_deadline_seconds);
     v_tools    text[] := case when p_free > 0 then flowbuilder.greet_worker(p_worker) end;
     v_runs     uuid[] := flowbuilder.new_ids(cardinality(p_inputs), v_now);
     v_gated    boolean := case when p_parent.id is null
                             then flowbuilder.is_gated(p_workspace, v_version.slug) end;
-    v_watched  boolean;
+    v_lease    interval := make_interval(secs => p_lease_seconds);
+    r          flowbuilder.runs;
     v_made     uuid[];
     v_all      boolean;
+    v_begun    json;
     v_leased   bigint[];
 begin
-    if p_parent.id is not null then
-        select * into v_parent from flowbuilder.runs where id = p_parent.run_id;
-        v_deadline := least(v_deadline, v_parent.deadline_at);
-        v_terms := v_parent;
+    r := flowbuilder.draft_run(
+        v_version, p_terms, p_parent, p_plan, p_actor, v_now, p_deadline_seconds, v_runs[1]);
+    if v_tools is not null and cardinality(v_runs) = 1 and v_gated is null
+       and p_parent.id is null and not p_terms ? 'budget' then
+        r.id := v_runs[1];
+        r.input := p_inputs[1];
+        r.idempotency_key := p_keys[1];
+        v_begun := flowbuilder.begin_run(r, p_worker, v_tools, v_lease);
     end if;
-    v_watched := flowbuilder.is_watched(v_runs[1], v_deadline - v_now);
-    with made as (
-        insert into flowbuilder.runs (id, workspace_id, version_id, flow, version, status, input,
-            remaining_steps, depth, idempotency_key, priority, max_elements, max_tasks,
-            max_open_runs, parent_run_id, parent_task_id, plan_id, actor, created_at, deadline_at,
-            holds, watched, replanning)
-        select g.id, p_workspace, p_version, v_version.slug, v_version.version, 'queued',
-            flowbuilder.checked(g.input), v_version.step_count, coalesce(v_parent.depth + 1, 0),
-            g.key, v_terms.priority, v_terms.max_elements, v_terms.max_tasks,
-            v_terms.max_open_runs, v_parent.id, p_parent.id, p_plan, p_actor, v_now, v_deadline,
-            case when p_parent.id is null then coalesce(v_terms.holds, 0) else 0 end, v_watched,
-            case when p_parent.id is null then v_terms.replanning end
-        from unnest(v_runs, p_inputs, p_keys) with ordinality as g (id, input, key, place)
-        order by g.place
-        on conflict (workspace_id, idempotency_key) where idempotency_key is not null do nothing
-        returning id
-    )
-    select array_agg(m.id) into v_made from made m;
+    v_made := case when v_begun is not null then v_runs
+              else flowbuilder.add_runs(v_runs, p_inputs, p_keys, r) end;
     v_all := coalesce(cardinality(v_made), 0) = cardinality(v_runs);
     if not v_all then
         v_runs := flowbuilder.runs_of_keys(v_version, v_runs, p_inputs, p_keys, p_exact);
@@ -71,18 +57,21 @@ begin
             perform flowbuilder.grant_budgets(v_made, p_terms -> 'budget');
             p_free := 0;  -- starts are counted where work is claimed
         end if;
-        perform flowbuilder.bound_open_runs(p_workspace, cardinality(v_made), v_terms.max_open_runs);
+        perform flowbuilder.bound_open_runs(p_workspace, cardinality(v_made), r.max_open_runs);
         if v_gated is not null then
             perform flowbuilder.pass_gate(p_workspace, p_version, v_made, v_gated);
         end if;
-        v_leased := case when v_gated is not true then flowbuilder.open_runs(p_version, v_made,
-            v_now, p_worker, v_tools, p_free, make_interval(secs => p_lease_seconds)) end;
+        if v_begun is null and v_gated is not true then
+            v_leased := flowbuilder.open_runs(
+                p_version, v_made, v_now, p_worker, v_tools, p_free, v_lease);
+        end if;
     end if;
     return json_build_object(
         'runs', (select json_agg(json_build_array(g.id, v_all or coalesce(g.id = any (v_made), false))
                                  order by g.place)
                  from unnest(v_runs) with ordinality as g (id, place)),
-        'at', v_now, 'deadline_at', v_deadline, 'tasks', flowbuilder.lease_payload(v_leased),
-        'queued', flowbuilder.is_queued(flowbuilder.now()));
+        'at', v_now, 'deadline_at', r.deadline_at,
+        'tasks', coalesce(v_begun, flowbuilder.lease_payload(v_leased)),
+        'queued', v_begun is null and flowbuilder.is_queued(flowbuilder.now()));
 end
 $$;

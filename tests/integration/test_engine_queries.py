@@ -21,7 +21,8 @@ OLD_RUNS = 1_200
 _GROWING = re.compile(
     r"Seq Scan on (?:\w+\.)?"
     r"(runs|run_steps|tasks|events|approvals|event_slots|q_flowbuilder_tasks)\b"
-    r"|Index (?:Only )?Scan using (?!\w+_(?:held|due|pending|owned|deadline|task|blocked)\b)"
+    r"|Index (?:Only )?Scan using "
+    r"(?!\w+_(?:held|due|pending|owned|deadline|task|blocked|watched)\b)"
     r"\S+ on (?:\w+\.)?(runs|run_steps|tasks|events|approvals)\b[^\n]*\n(?!\s*Index Cond)"
 )
 

@@ -1,17 +1,21 @@
-"""One outcome of a system that is not busy goes a shorter way (`pass_on`): it writes what the long
-one (`take_turn`) writes, and leaves to that whatever needs more judgement."""
+"""On a quiet system one start (`begin_run`) and one outcome (`pass_on`) go a shorter way: it writes
+and hands out what the long one does, and leaves to that whatever needs more judgement."""
 
 from __future__ import annotations
 
+import random
 import re
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
+from flowbuilder.budget import Budget
 from flowbuilder.errors import DatabaseError
-from flowbuilder.executor.records import Exchange, LeasedTask, Outcome, Verdict
+from flowbuilder.executor.records import Exchange, LeasedTask, Outcome, Room, Verdict
 from flowbuilder.executor.states import RunStatus
+from flowbuilder.executor.terms import Terms
 from flowbuilder.flow import Flow
 from tests.support.budgeting import start as start_with_budget
 from tests.support.engine import Engine, done, failed, flow_of, retry, skipped, waiting
@@ -54,16 +58,36 @@ async def written(engine: Engine, run: str) -> dict[str, Any]:
 Decide = Callable[[LeasedTask], Outcome]
 
 
+async def begin(
+    engine: Engine, flow: Flow, *, free: int = 10, **options: Any
+) -> tuple[str, list[LeasedTask]]:
+    """Start a run as a program with a worker does; return its id and the tasks handed out."""
+    version = await engine.store.register_version(flow, engine.registry)
+    room = Room(worker_id=engine.worker, free=free, lease_seconds=30)
+    given = {"timeout_seconds": 3600, "room": room, **options}
+    started = await engine.store.start_runs(version.id, [{"n": 3}], **given)
+    [(run, _)] = started.runs
+    return run, started.tasks
+
+
 async def play(engine: Engine, flow: Flow, decide: Decide) -> dict[str, Any]:
-    """Run a flow, its outcomes one by one, and return what is written about it."""
-    run = await engine.start(flow, {"n": 3})
-    held: list[LeasedTask] = []
+    """Run a flow, its outcomes one by one; return what is written about it, and handed out."""
+    run, held = await begin(engine, flow)
+    given = [shown(task, run) for task in held]
     for _ in range(50):
         held = held or (await brief(engine, [])).tasks
         if not held:
             break
-        held += (await brief(engine, [decide(held.pop(0))])).tasks
-    return await written(engine, run)
+        answer = await brief(engine, [decide(held.pop(0))])
+        given += [shown(task, run) for task in answer.tasks]
+        held += answer.tasks
+    return {**await written(engine, run), "given": given}
+
+
+def shown(task: LeasedTask, run: str) -> str:
+    """Write down all that a worker is told, without the numbers that differ."""
+    same = replace(task, task_id=0, node_id=0, version_id="")
+    return str(same).replace(run, "RUN")
 
 
 def plain(task: LeasedTask) -> Outcome:
@@ -77,6 +101,27 @@ def _odd(**by_step: Callable[[LeasedTask], Outcome]) -> Decide:
 FLOWS: dict[str, tuple[Flow, Decide]] = {
     "a chain": (flow_of(*CHAIN), plain),
     "one step": (flow_of({"id": "a"}), plain),
+    "the input": (
+        flow_of(
+            {"id": "a", "args": {"x": "${{ input.n }}"}},
+            {"id": "b", "args": {"x": "${{ input.n }}", "y": "${{ steps.a.y }}"}},
+        ),
+        plain,
+    ),
+    "two steps back": (
+        flow_of(*CHAIN[:2], {"id": "c", "args": {"x": "${{ steps.a.y }}", "y": "${{ steps.b }}"}}),
+        plain,
+    ),
+    "a condition at first": (
+        flow_of({"id": "a", "when": "input.n == 3"}, {"id": "b", "depends_on": ["a"]}),
+        plain,
+    ),
+    "a map at first": (
+        flow_of({"id": "a", "for_each": [1, 2], "args": {"x": "${{ item }}"}}),
+        plain,
+    ),
+    "a limit at first": (flow_of({"id": "a", "limit": {"concurrency": 1}}), plain),
+    "a tool nobody has at first": (flow_of({"id": "a", "tool": "other"}), plain),
     "no value": (flow_of(*CHAIN[:1], {"id": "b", "depends_on": ["a"]}), done),
     "an output": (flow_of(*CHAIN, output="${{ steps.c.y }}"), plain),
     "a fan": (
@@ -146,11 +191,21 @@ create or replace function flowbuilder.take_turn(
     p_worker uuid, p_tools text[], p_held jsonb, p_said json, p_outcomes flowbuilder.outcome[],
     p_free integer, p_lease interval, p_budgets boolean
 ) returns json language plpgsql as $$ begin raise exception 'this is the long way'; end $$"""
+NO_SHORT_START = b"""
+create or replace function flowbuilder.begin_run(
+    r flowbuilder.runs, p_worker uuid, p_tools text[], p_lease interval
+) returns json language sql as $$ select null::json $$"""
+NO_LONG_START = b"""
+create or replace function flowbuilder.add_runs(
+    p_runs uuid[], p_inputs json[], p_keys text[], r flowbuilder.runs
+) returns uuid[] language plpgsql as $$ begin raise exception 'this is the long way'; end $$"""
 NO_SHORT_WAY = b"""
 create or replace function flowbuilder.pass_on(
     p_worker uuid, o flowbuilder.outcome, p_tools text[], p_lease interval
 ) returns json language sql as $$ select null::json $$"""
-DEFINED = b"select pg_get_functiondef('flowbuilder.pass_on'::regproc) as text"
+DEFINED = b"""
+select pg_get_functiondef('flowbuilder.pass_on'::regproc) as pass_on,
+       pg_get_functiondef('flowbuilder.begin_run'::regproc) as begin_run"""
 
 
 @pytest.mark.parametrize("name", FLOWS)
@@ -161,9 +216,11 @@ async def test_both_ways_write_the_same(name: str, engine: Engine) -> None:
     short_way = await engine.database.fetch_one(DEFINED)
     assert short_way is not None
     await engine.database.execute(NO_SHORT_WAY)
+    await engine.database.execute(NO_SHORT_START)
     long = await play(engine, flow, decide)
     await engine.database.execute(b"delete from flowbuilder.outbox")
-    await engine.database.execute(str(short_way["text"]).encode())
+    for definition in short_way.values():
+        await engine.database.execute(str(definition).encode())
     assert await play(engine, flow, decide) == long
 
 
@@ -171,12 +228,14 @@ async def test_both_ways_write_the_same(name: str, engine: Engine) -> None:
 async def test_it_goes_the_short_way(name: str, engine: Engine) -> None:
     flow, decide = FLOWS[name]
     await engine.join()
-    run = await engine.start(flow)
-    held = (await brief(engine, [])).tasks
     await engine.database.execute(NO_LONG_WAY)
+    await engine.database.execute(NO_LONG_START)
+    run, held = await begin(engine, flow)
     while held:
-        held = (await brief(engine, [decide(held[0])])).tasks
-    assert (await engine.run(run)).status is RunStatus.COMPLETED
+        answer = await brief(engine, [decide(held[0])])
+        held = answer.tasks
+    assert answer.ended == ("00000000-0000-0000-0000-000000000001", await engine.run(run))
+    assert answer.ended[1].status is RunStatus.COMPLETED
 
 
 async def _queue_another(engine: Engine) -> None:
@@ -207,6 +266,55 @@ async def test_it_leaves_to_others_what_needs_more_judgement(
     await engine.database.execute(NO_LONG_WAY)
     with pytest.raises(DatabaseError, match="the long way"):
         await brief(engine, [plain(task)])
+
+
+async def _use_its_key(engine: Engine) -> None:
+    await begin(engine, FLOWS["a chain"][0], free=0, idempotency_keys=["once"])
+    await brief(engine, [])
+
+
+async def _limit_runs(engine: Engine) -> None:
+    await engine.store.set_admission(None, concurrency=5, rate=None)
+
+
+async def _nothing(engine: Engine) -> None:
+    pass
+
+
+@pytest.mark.parametrize(
+    ("change", "options"),
+    [
+        (_queue_another, {}),
+        (_limit_a_tool, {}),
+        (_limit_runs, {}),
+        (_use_its_key, {"idempotency_keys": ["once"]}),
+        (_nothing, {"free": 0}),
+        (_nothing, {"terms": Terms(budget=Budget.read({"steps": 5}))}),
+    ],
+)
+async def test_it_leaves_starts_to_others_that_need_more_judgement(
+    change: Callable[[Engine], Awaitable[None]], options: dict[str, Any], engine: Engine
+) -> None:
+    await engine.join()
+    await change(engine)
+    await engine.database.execute(NO_LONG_START)
+    with pytest.raises(DatabaseError, match="the long way"):
+        await begin(engine, FLOWS["a chain"][0], **options)
+
+
+async def test_a_key_is_used_once(engine: Engine) -> None:
+    await engine.join()
+    run, held = await begin(engine, FLOWS["a chain"][0], idempotency_keys=["once"])
+    assert await begin(engine, FLOWS["a chain"][0], idempotency_keys=["once"]) == (run, [])
+    assert [task.step_id for task in held] == ["a"]
+    await engine.consistent()
+
+
+async def test_the_row_of_a_large_run_is_not_sent_along(engine: Engine) -> None:
+    await engine.join()
+    _, [task] = await begin(engine, FLOWS["one step"][0])
+    random_text = random.Random(1).randbytes(10_000).hex()
+    assert (await brief(engine, [done(task, random_text)])).ended is None
 
 
 async def test_a_worker_without_room_gets_nothing(engine: Engine) -> None:
