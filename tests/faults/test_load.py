@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from functools import partial
 
 from tests.faults.harness.arena import LONG, Arena, chain, fan, sized
 from tests.faults.harness.history import History, remember
@@ -94,9 +95,11 @@ async def test_f57_retention_works_and_is_killed_while_runs_run(arena: Arena) ->
     old = await _old(arena)
     load = asyncio.create_task(pace.keep(sized(3, 30)))
     async with arena.database.transaction() as obstacle:
+        await obstacle.execute(b"set local idle_in_transaction_session_timeout = 0")
         await obstacle.execute(_IN_THE_MIDDLE, (PRUNED_SECONDS, old // 2))
         pruner = arena.worker(job="prune")
-        await arena.hold(lambda: _is_stuck(arena), what="nothing is pruned")
+        stuck = partial(_is_stuck, arena)
+        await arena.hold(stuck, seconds=sized(60, 600), what="it is not pruned so far")
         pruner.kill()
         await pruner.gone()
     left = await _old(arena)
