@@ -13,6 +13,7 @@ import pytest
 
 from flowbuilder import FlowBuilder, NotFound, Settings, tool
 from flowbuilder.client import batching
+from flowbuilder.executor import queries
 from flowbuilder.types import JsonValue
 from tests.support.traffic import traffic
 from tests.support.waiting import eventually
@@ -93,6 +94,35 @@ async def test_the_end_of_a_run_that_ends_while_it_starts_is_seen_at_once(
         await eventually(lambda: feed.would_know_end(first.id + "?", time.monotonic()))
         empty = await fb.execute({"flow": "empty", "steps": [{**step, "for_each": []}]})
         assert await empty.result(timeout=WAIT) == {"size": []}
+
+
+async def test_an_end_in_the_same_process_needs_no_look(
+    dsn: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    go = asyncio.Event()
+
+    @tool("wait.here")
+    async def wait() -> str:
+        """Return when it is told to."""
+        await go.wait()
+        return "ended"
+
+    settings = Settings.load(
+        data_dir=tmp_path, workspace_dir=tmp_path, poll_interval=timedelta(hours=1)
+    )
+    flow: dict[str, Any] = {"flow": "one", "steps": [{"id": "a", "tool": "wait.here"}]}
+    async with FlowBuilder.connect(dsn, settings=settings, tools=[wait], worker=True) as fb:
+        feed = fb._session.feed
+        with feed.watch_end("any"):
+            await eventually(lambda: feed.would_know_end("any", time.monotonic()))
+            with traffic(fb.store.database, monkeypatch) as seen:
+                run = await fb.execute(flow)
+                waiting = asyncio.create_task(run.result())
+                await eventually(lambda: any(feed._ends.watching(run.id)))
+                go.set()
+                assert await waiting == {"a": "ended"}
+        assert queries.ENDED_RUNS not in seen.statements
+        assert run.row == await fb.store.get_run(run.id)
 
 
 async def test_runs_that_end_meanwhile_give_their_results(fb: FlowBuilder) -> None:

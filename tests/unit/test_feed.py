@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import cast
 
 import pytest
@@ -12,6 +13,7 @@ import pytest
 from flowbuilder.client import feed as feed_module
 from flowbuilder.client.feed import Feed
 from flowbuilder.executor.notifications import Notifications, StreamsCallback
+from flowbuilder.executor.records import RunRow
 
 
 class _News:
@@ -111,3 +113,12 @@ async def test_who_watches_is_woken_by_its_stream_alone(news: _News, feed: Feed)
         await other.wait(60)
         news.say()
         await asyncio.gather(one.wait(60), other.wait(60))
+
+
+async def test_who_waits_is_handed_the_row_and_whose_it_is(feed: Feed) -> None:
+    row = cast(RunRow, SimpleNamespace(id="a"))
+    feed.run_ended("mine", row)
+    with feed.watch_end("a") as waiting, feed.watch_end("b") as other:
+        assert [waiting.ended, other.ended] == [None, None]
+        feed.run_ended("mine", row)
+        assert [waiting.ended, other.ended] == [("mine", row), None]
