@@ -10,7 +10,15 @@ from typing import Any
 
 import pytest
 
-from flowbuilder import DefinitionError, FlowBuilder, InvalidValue, ModelError, Settings, tool
+from flowbuilder import (
+    DefinitionError,
+    FlowBuilder,
+    InvalidValue,
+    ModelError,
+    Run,
+    Settings,
+    tool,
+)
 from flowbuilder.budget import Spending
 from flowbuilder.client.early import EarlyStart
 from flowbuilder.errors import FlowBuilderError
@@ -96,6 +104,13 @@ async def until(deeds: Deeds, *done: str) -> None:
     await eventually(there)
 
 
+async def begun(early: EarlyStart) -> Run:
+    """Return the run once its start is answered: its first handler may have been quicker."""
+    await eventually(lambda: early.run is not None)
+    assert early.run is not None
+    return early.run
+
+
 def reading(early: EarlyStart) -> Awaitable[list[PlanEvent]]:
     async def read() -> list[PlanEvent]:
         return [event async for event in early]
@@ -113,8 +128,8 @@ async def test_steps_run_while_the_stream_stalls_and_effects_wait(
         await until(deeds, "look 1")  # nothing else has been written by now
         model.give(3)
         await until(deeds, "add 1 2")
-        run = early.run
-        assert run is not None and early.plan is None
+        run = await begun(early)
+        assert early.plan is None
         assert [step.step_id for step in await run.steps()] == ["one", "two", "sum"]
         assert await run.status() is RunStatus.RUNNING  # held open for the rest
         model.end()
@@ -143,8 +158,7 @@ async def test_others_may_add_steps_meanwhile(opened: Opener, deeds: Deeds) -> N
     async with opened(model) as fb, fb.start_early(GOAL) as early:
         model.give()
         await until(deeds, "look 1")
-        assert early.run is not None
-        await early.run.add_step("other", tool="number.look", args={"n": 9})
+        await (await begun(early)).add_step("other", tool="number.look", args={"n": 9})
         model.give(2)
         await until(deeds, "add 1 2", "look 9")
         model.end()
@@ -159,8 +173,7 @@ async def test_what_is_not_accepted_is_cancelled(opened: Opener, deeds: Deeds) -
         async with fb.start_early(GOAL) as early:
             model.give()
             await until(deeds, "look 1")
-            run = early.run
-        assert run is not None
+            run = await begun(early)
         assert await run.status() is RunStatus.CANCELLED
         assert await fb.plans() == []
 
@@ -172,10 +185,10 @@ async def test_a_plan_that_is_mended_runs_from_its_beginning(opened: Opener, dee
     async with opened(model) as fb, fb.start_early(GOAL) as early:
         model.give(2)
         await until(deeds, "look 1", "look 2")
-        first = early.run
+        first = await begun(early)
         model.end()
         run = await early.accept()
-        assert first is not None and run.id != first.id
+        assert run.id != first.id
         assert await run.result(timeout=WAIT) == {"sum": 4}
         assert await first.status() is RunStatus.CANCELLED
         assert (await first.document()).step("sum") is None  # the faulty step never started
@@ -199,8 +212,7 @@ async def test_a_step_before_what_it_needs_waits_for_it(opened: Opener, deeds: D
     async with opened(model) as fb, fb.start_early(GOAL) as early:
         model.give(3)
         await until(deeds, "look 2")
-        run = early.run
-        assert run is not None
+        run = await begun(early)
         assert [step.step_id for step in await run.steps()] == ["two"]
 
 
@@ -283,8 +295,7 @@ async def test_a_budget_holds_for_what_starts_early_too(opened: Opener, deeds: D
     async with opened(model) as fb, fb.start_early(GOAL, budget="steps=1") as early:
         model.give(2)
         await until(deeds, "look 1")
-        run = early.run
-        assert run is not None
+        run = await begun(early)
 
         async def over() -> bool:
             status: RunStatus = await run.status()
@@ -304,9 +315,7 @@ async def test_what_was_spent_early_is_spent(opened: Opener, deeds: Deeds) -> No
     deeds.fail = True
     async with opened(model) as fb, fb.start_early(GOAL, budget="tokens=1000000") as early:
         model.give()
-        await eventually(lambda: early.run is not None)
-        run = early.run
-        assert run is not None
+        run = await begun(early)
         await fb.store.spend_budget(run.id, Spending.of(700, 0.5))
         model.end()
         with suppress(FlowBuilderError):
