@@ -125,7 +125,7 @@ def exchange(answer: Row, tasks: list[LeasedTask], outcomes: Sequence[Outcome]) 
         over=over,
         ready=answer["ready"],
         elsewhere=bool(answer["elsewhere"]),
-        ended=_ended(answer.get("ended")),
+        ended=_ended(answer["ended"]),
         next_due_seconds=0.0 if answer["due"] else min(delays, default=None),
     )
 

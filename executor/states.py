@@ -65,8 +65,9 @@ class ApprovalStatus(StrEnum):
     CANCELLED = "cancelled"
 
 
-#: The states that rows begin in: a task may be leased to the worker that made it ready.
-RUN_BEGINS = frozenset({RunStatus.QUEUED})
+#: The states that rows begin in: a task may be leased to the worker that made it ready, and a run
+#: begin with its start, where a worker of the same process can go on with it.
+RUN_BEGINS = frozenset({RunStatus.QUEUED, RunStatus.RUNNING})
 TASK_BEGINS = frozenset({TaskStatus.PENDING, TaskStatus.QUEUED, TaskStatus.RUNNING})
 
 RUN_TRANSITIONS = MappingProxyType(

@@ -41,7 +41,7 @@ begin
         r.id := v_runs[1];
         r.input := p_inputs[1];
         r.idempotency_key := p_keys[1];
-        v_begun := flowbuilder.begin_run(r, p_worker, v_tools, v_lease);
+        v_begun := flowbuilder.start_at_once(r, p_worker, v_tools, v_lease);
     end if;
     v_made := case when v_begun is not null then v_runs
               else flowbuilder.add_runs(v_runs, p_inputs, p_keys, r) end;

@@ -73,6 +73,7 @@ begin
         'ready', flowbuilder.is_claimable(p_worker, p_tools, flowbuilder.now()),
         'elsewhere', (v_admitted or v_mapped is not null) and flowbuilder.is_queued(flowbuilder.now()),
         'opens_at', (select s.wake_at from flowbuilder.limit_slots s
-                     where s.waiting and s.wake_at > v_now order by s.wake_at limit 1), 'at', v_now);
+                     where s.waiting and s.wake_at > v_now order by s.wake_at limit 1), 'at', v_now,
+        'ended', null);
 end
 $$;

@@ -1,5 +1,5 @@
-"""On a quiet system one start (`begin_run`) and one outcome (`pass_on`) go a shorter way: it writes
-and hands out what the long one does, and leaves to that whatever needs more judgement."""
+"""On a quiet system a start (`start_at_once`) and an outcome (`pass_on`) go a shorter way: it
+writes and hands out what the long one does, and leaves to that whatever needs more judgement."""
 
 from __future__ import annotations
 
@@ -192,7 +192,7 @@ create or replace function flowbuilder.take_turn(
     p_free integer, p_lease interval, p_budgets boolean
 ) returns json language plpgsql as $$ begin raise exception 'this is the long way'; end $$"""
 NO_SHORT_START = b"""
-create or replace function flowbuilder.begin_run(
+create or replace function flowbuilder.start_at_once(
     r flowbuilder.runs, p_worker uuid, p_tools text[], p_lease interval
 ) returns json language sql as $$ select null::json $$"""
 NO_LONG_START = b"""
@@ -205,7 +205,7 @@ create or replace function flowbuilder.pass_on(
 ) returns json language sql as $$ select null::json $$"""
 DEFINED = b"""
 select pg_get_functiondef('flowbuilder.pass_on'::regproc) as pass_on,
-       pg_get_functiondef('flowbuilder.begin_run'::regproc) as begin_run"""
+       pg_get_functiondef('flowbuilder.start_at_once'::regproc) as start_at_once"""
 
 
 @pytest.mark.parametrize("name", FLOWS)

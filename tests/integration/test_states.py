@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from flowbuilder.executor.database import Database
+from flowbuilder.executor.records import Room
 from flowbuilder.executor.states import (
     RUN_BEGINS,
     RUN_TRANSITIONS,
@@ -106,7 +107,7 @@ async def noting(database: Database) -> Engine:
 
 async def test_what_the_engine_does_is_what_is_drawn(noting: Engine) -> None:
     """Between them, these scenes go along every arrow; none goes beside one."""
-    for scene in (_endings, _waits, _pauses, _cancels, _kept_back, _losses):
+    for scene in (_endings, _at_once, _waits, _pauses, _cancels, _kept_back, _losses):
         await scene(noting)
     for relation, begins, transitions in (
         ("runs", RUN_BEGINS, RUN_TRANSITIONS),
@@ -137,6 +138,14 @@ async def _endings(engine: Engine) -> None:
     run = await engine.start(flow_of({"id": "a"}))
     await engine.drain(failed)
     assert (await engine.run(run)).status is RunStatus.FAILED
+
+
+async def _at_once(engine: Engine) -> None:
+    """Start a run whose first step the worker that asks can do: it begins as running."""
+    version = await engine.store.register_version(flow_of({"id": "a"}), engine.registry)
+    room = Room(worker_id=engine.worker, free=1, lease_seconds=30)
+    started = await engine.store.start_runs(version.id, [None], timeout_seconds=60, room=room)
+    await engine.exchange([done(task) for task in started.tasks])
 
 
 async def _waits(engine: Engine) -> None:

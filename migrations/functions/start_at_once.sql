@@ -3,7 +3,7 @@
 -- once, row by row, what `open_runs` writes and `record_turn` changes for many. Wherever there is more
 -- to judge it answers null and has written nothing: then they do it. Returns what the worker needs to
 -- run the first task. `r` as it is drafted (draft_run.sql), with its id, input and key.
-create or replace function flowbuilder.begin_run(
+create or replace function flowbuilder.start_at_once(
     r flowbuilder.runs, p_worker uuid, p_tools text[], p_lease interval
 ) returns json
 language plpgsql set search_path = ''
