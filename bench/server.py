@@ -22,7 +22,8 @@ from psycopg.rows import DictRow
 
 from flowbuilder.bench.processes import cpu_seconds, postmaster_of
 from flowbuilder.executor import embedded
-from flowbuilder.executor.database import connect, password_of
+from flowbuilder.executor.database import connect
+from flowbuilder.executor.dsn import password_of
 from flowbuilder.executor.scratch import SERVER, scratch_folder
 from flowbuilder.executor.sqlstates import map_error
 from flowbuilder.types import JsonObject

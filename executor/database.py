@@ -16,12 +16,12 @@ from typing import Any, TypeAlias, TypeVar
 import orjson
 import psycopg
 from psycopg import AsyncConnection
-from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg.rows import DictRow
 from psycopg.types.json import set_json_dumps, set_json_loads
 from psycopg_pool import AsyncConnectionPool
 
 from flowbuilder.errors import DatabaseError, DatabaseUnavailable, InvalidValue
+from flowbuilder.executor.dsn import conninfo, password_of
 from flowbuilder.executor.pool import make_connection, make_pool
 from flowbuilder.executor.sqlstates import (
     UNREACHABLE_HINT,
@@ -43,15 +43,6 @@ OLDEST_SERVER = 14
 _OPENING_SECONDS = 30.0
 #: For connections that are left behind to be closed.
 _LEAVING_SECONDS = 5.0
-#: What a DSN may set otherwise. The keepalives find a vanished peer within a minute.
-_CONNECTION_DEFAULTS = {
-    "connect_timeout": "10",
-    "keepalives": "1",
-    "keepalives_idle": "20",
-    "keepalives_interval": "10",
-    "keepalives_count": "3",
-    "tcp_user_timeout": "50000",
-}
 #: No statement here takes seconds, and an open transaction holds locks and dead rows: what hangs
 #: has to end. Not sent as start-up options, because poolers refuse these.
 _SESSION = b"""
@@ -128,7 +119,7 @@ class Database:
 
         def make() -> AsyncConnectionPool[Connection]:
             return make_pool(
-                _conninfo(dsn, application_name),
+                conninfo(dsn, application_name),
                 name=application_name,
                 size=size,
                 wait=wait,
@@ -192,7 +183,7 @@ class Database:
 
     @property
     def dsn(self) -> str:
-        """The connection string. It may hold a password: never print it, see `safe_dsn`."""
+        """The connection string. It may hold a password: never print it, see `dsn.safe_dsn`."""
         return self._dsn
 
     def pool_stats(self) -> dict[str, int]:
@@ -299,9 +290,9 @@ async def connect(dsn: str, *, application_name: str = "flowbuilder") -> Connect
         DatabaseUnavailable: The server cannot be reached or refuses this user.
         DatabaseError: It can, but is too old or not in UTF-8.
     """
-    conninfo = _conninfo(dsn, application_name)
+    asked = conninfo(dsn, application_name)
     try:
-        connection = await make_connection(conninfo)
+        connection = await make_connection(asked)
     except psycopg.Error as error:
         mapped = map_error(error, secret=password_of(dsn))
         if not isinstance(mapped, DatabaseUnavailable):
@@ -316,40 +307,6 @@ async def connect(dsn: str, *, application_name: str = "flowbuilder") -> Connect
             raise map_error(error, secret=password_of(dsn)) from error
         raise
     return connection
-
-
-def safe_dsn(dsn: str) -> str:
-    """Return `user@host:port/database`, without password or options, for messages."""
-    parts = _parse(dsn)
-    user = f"{parts['user']}@" if "user" in parts else ""
-    port = f":{parts['port']}" if "port" in parts else ""
-    return f"{user}{parts.get('host', 'localhost')}{port}/{parts.get('dbname', '')}"
-
-
-def password_of(dsn: str) -> str | None:
-    """Return the password inside a DSN, so that it can be kept out of texts."""
-    password = _parse(dsn).get("password")
-    return str(password) if password else None
-
-
-def _parse(dsn: str) -> dict[str, object]:
-    try:
-        return {name: value for name, value in conninfo_to_dict(dsn).items() if value is not None}
-    except psycopg.ProgrammingError:
-        # libpq's message quotes the part that it does not understand: it may be the password.
-        raise DatabaseUnavailable(
-            "The database URL cannot be read.",
-            code="database_url_invalid",
-            hint="Write postgresql://user:password@host:5432/database, with special characters "
-            "of the password percent-encoded.",
-        ) from None
-
-
-def _conninfo(dsn: str, application_name: str) -> str:
-    given = _parse(dsn)
-    defaults = {"application_name": application_name, **_CONNECTION_DEFAULTS}
-    missing = {name: value for name, value in defaults.items() if name not in given}
-    return make_conninfo(dsn, **missing)
 
 
 def _check_server(connection: Connection) -> None:

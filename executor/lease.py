@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 import orjson
 import psycopg
 
-from flowbuilder.executor.database import password_of
+from flowbuilder.executor.dsn import password_of
 
 log = logging.getLogger(__name__)
 

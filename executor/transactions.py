@@ -25,7 +25,8 @@ from psycopg.types.json import Json
 from flowbuilder.errors import ExecutionError
 from flowbuilder.executor import queries
 from flowbuilder.executor.context import TaskContext
-from flowbuilder.executor.database import Database, configure, is_disturbed, password_of
+from flowbuilder.executor.database import Database, configure, is_disturbed
+from flowbuilder.executor.dsn import password_of
 from flowbuilder.executor.records import LeasedTask, OutcomeKind
 from flowbuilder.executor.sqlstates import map_error
 from flowbuilder.types import JsonValue

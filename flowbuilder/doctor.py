@@ -169,7 +169,7 @@ async def _database(settings: Settings) -> list[Check]:
 
 
 async def _server(database: Any, *, embedded: bool) -> Check:
-    from flowbuilder.executor.database import safe_dsn
+    from flowbuilder.executor.dsn import safe_dsn
 
     async with database.connection() as connection:
         version = connection.info.parameter_status("server_version")

@@ -5,7 +5,7 @@ import pytest
 from psycopg_pool import PoolClosed, PoolTimeout
 
 from flowbuilder.errors import DatabaseError, DatabaseUnavailable, InvalidValue
-from flowbuilder.executor.database import password_of, safe_dsn
+from flowbuilder.executor.dsn import password_of, safe_dsn
 from flowbuilder.executor.sqlstates import map_error
 
 
