@@ -1,7 +1,6 @@
-"""The worker: claims tasks, runs them, reports what they ended with.
+"""The worker: joins, claims tasks, runs them, reports what they ended with, and leaves.
 
-Its loop is one round trip, `exchange`: outcomes out, tasks in. What ends while a call is under way
-goes into the next one, so batches grow with the load and an idle worker answers at once.
+What it consists of is put together here; its loop is in `rounds.py`.
 """
 
 from __future__ import annotations
@@ -9,19 +8,17 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-import random
 import socket
-import time
 import uuid
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from typing import Self
 
-from flowbuilder.errors import DatabaseError, FlowBuilderError, StaleTask
+from flowbuilder.errors import DatabaseError, FlowBuilderError
 from flowbuilder.executor.approval_notices import ApprovalNotices
 from flowbuilder.executor.attempt import Attempts
 from flowbuilder.executor.clearing import Clearing
 from flowbuilder.executor.context import EnvironmentSecrets, ProgressReporter, TaskContext
-from flowbuilder.executor.exchanges import Exchanges, is_about_a_value
+from flowbuilder.executor.exchanges import Exchanges
 from flowbuilder.executor.holding import HostWatch
 from flowbuilder.executor.lease import LeaseKeeper
 from flowbuilder.executor.listener import pause
@@ -37,6 +34,7 @@ from flowbuilder.executor.records import (
     Upkeep,
 )
 from flowbuilder.executor.registration import Registration
+from flowbuilder.executor.rounds import Rounds
 from flowbuilder.executor.scheduler import Scheduler
 from flowbuilder.executor.secret_desk import SecretDesk
 from flowbuilder.executor.session_lock import SessionLock
@@ -50,10 +48,6 @@ from flowbuilder.tools import Tool, ToolRegistry
 from flowbuilder.types import JsonObject
 
 log = logging.getLogger(__name__)
-
-
-#: So many times longer does a worker wait that has nothing to do and nothing to look after.
-_IDLE_POLLS = 10
 
 
 class Worker:
@@ -104,8 +98,6 @@ class Worker:
             held=self._slots.held,
             lost=self._lost_elsewhere,
         )
-        self._wake = asyncio.Event()
-        self._pile = asyncio.Event()
         self._exchanges = Exchanges(
             store,
             self._slots,
@@ -115,8 +107,14 @@ class Worker:
             begin=self._begin,
             extended=self._leases.extended,
             answered=self._answered,
-            piled_up=self._pile.set,
+            piled_up=self._piled_up,
             sending=self._observed.sending,
+        )
+        self._rounds = Rounds(
+            self._exchanges,
+            self._slots,
+            poll_interval=settings.poll_interval,
+            start_over=self._start_over,
         )
         self._maintenance = Maintenance(
             store,
@@ -176,8 +174,8 @@ class Worker:
         self._unwatch = WORKER_SLOTS.attach(self._slot_states)
         self._unhear = self._notifications.on_work(self._heard_of_work)
         self._tasks = [
-            asyncio.create_task(self._serve(), name="flowbuilder-worker"),
-            asyncio.create_task(self._assist(), name="flowbuilder-worker-2"),
+            asyncio.create_task(self._rounds.serve(), name="flowbuilder-worker"),
+            asyncio.create_task(self._rounds.assist(), name="flowbuilder-worker-2"),
             asyncio.create_task(self._maintenance.run(), name="flowbuilder-upkeep"),
             asyncio.create_task(self._clearing.run(), name="flowbuilder-clearing"),
         ]
@@ -192,7 +190,7 @@ class Worker:
         if not self._tasks:
             return
         self._exchanges.closed = True
-        self._wake.set()
+        self._rounds.wake()
         try:
             longest = self._settings.shutdown_grace.total_seconds()
             async with asyncio.timeout(longest if grace is None else grace):
@@ -264,75 +262,13 @@ class Worker:
         except (TimeoutError, FlowBuilderError) as error:
             log.warning("leaving was not recorded: %s", error)
 
-    # -- the loop ---------------------------------------------------------------------------
-
-    async def _serve(self) -> None:
-        failures = 0
-        while True:
-            try:
-                await self._exchanges.turn(check=self._exchanges.check_due)
-                failures = 0
-            except StaleTask:
-                await self._start_over()
-            except FlowBuilderError as error:
-                if not failures:
-                    log.warning("an exchange failed, trying on: %s", error.message)
-                failures += 1
-                if is_about_a_value(error) and self._slots.outcomes:
-                    await self._exchanges.isolate()
-                else:
-                    await asyncio.sleep(pause(failures))
-            except Exception:  # a worker whose loop has ended would look alive and do nothing
-                log.exception("the worker's loop failed, trying on")
-                failures += 1
-                await asyncio.sleep(pause(failures))
-            await self._rest()
-
-    async def _assist(self) -> None:
-        """Make a second exchange while the first is under way and as much again waits for one.
-
-        So the database works while handlers do. What goes wrong here is left to the first one.
-        """
-        while True:
-            await self._pile.wait()
-            self._pile.clear()
-            try:
-                while self._exchanges.second_due:
-                    await self._exchanges.turn()
-            except Exception as error:
-                log.debug("an exchange failed, trying on: %s", error)
-            self._wake.set()
+    # -- what it hears ----------------------------------------------------------------------
 
     def _attempt_ended(self) -> None:
-        self._wake.set()
-        if self._exchanges.second_due:
-            self._pile.set()
+        self._rounds.attempt_ended()
 
-    async def _rest(self) -> None:
-        """Wait for a finished task or news of work; look by itself now and then.
-
-        Work that was there but in somebody else's hands is looked for again soon, then later.
-        """
-        interval = self._settings.poll_interval.total_seconds() * random.uniform(0.8, 1.2)
-        if self._exchanges.idle:  # upkeep looks at the queue besides
-            interval *= _IDLE_POLLS
-        if missed := self._exchanges.missed:
-            interval = min(interval, 0.001 * 2 ** min(missed, 12))
-        end = time.monotonic() + interval
-        while True:
-            while not self._exchanges.due:
-                self._wake.clear()
-                until = min(end, self._exchanges.check_at) if len(self._slots) else end
-                left = until - time.monotonic()
-                try:
-                    async with asyncio.timeout(left):
-                        await self._wake.wait()
-                except TimeoutError:
-                    return
-            if len(self._slots):
-                await asyncio.sleep(0)  # what ends at the same moment goes along
-            if self._exchanges.due:  # the second exchange may have taken it
-                return
+    def _piled_up(self) -> None:
+        self._rounds.assist_now()
 
     async def lend_room(self, start: Callable[[Room | None], Awaitable[Started]]) -> Started:
         """Make a call that leases its first tasks to this worker, as far as it has room."""
@@ -342,7 +278,7 @@ class Worker:
             return await self._exchanges.lend_room(start)
         finally:
             if self._exchanges.due:  # not before, because of the call that was under way
-                self._wake.set()
+                self._rounds.wake()
 
     def _answered(self, answer: Exchange) -> None:
         self._ends.heard(answer)
@@ -401,10 +337,10 @@ class Worker:
         """Called by the watch of the host."""
         log.warning("the host is %s", "busy: nothing is taken" if held else "free again")
         self._exchanges.hold(held)
-        self._wake.set()
+        self._rounds.wake()
 
     def _heard_of_work(self) -> None:
         if self._speaking:  # of what the answer has told this one already
             return
         self._exchanges.hasten()
-        self._wake.set()
+        self._rounds.wake()

@@ -70,7 +70,7 @@ async def test_it_takes_nothing_reports_what_runs_and_goes_on(dsn: str) -> None:
 
 async def _look(worker: Worker) -> None:
     worker._exchanges.hasten()
-    worker._wake.set()
+    worker._rounds.wake()
     await asyncio.sleep(0)
 
 
