@@ -175,8 +175,8 @@ async def test_what_is_long_over_is_cleared_away(dsn: str, database: Database) -
         assert [row["action"] for row in rows] == ["new"]
         await jump(database, 40 * 86_400)
         await clearing.round()
-        assert not await database.fetch_all(b"select from flowbuilder.sessions")
-        assert not await database.fetch_all(b"select from flowbuilder.refresh_tokens")
+        assert not await database.fetch_all(b"select * from flowbuilder.sessions")
+        assert not await database.fetch_all(b"select * from flowbuilder.refresh_tokens")
 
 
 async def jump(database: Database, seconds: float) -> None:
