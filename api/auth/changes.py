@@ -11,7 +11,10 @@ from fastapi import Request
 
 from flowbuilder.client import FlowBuilder
 from flowbuilder.errors import FlowBuilderError
+from flowbuilder.executor.admitting import AdmissionRow
 from flowbuilder.executor.fingerprints import fingerprint
+from flowbuilder.executor.terms import LimitRow
+from flowbuilder.executor.triggers import ScheduleRow, WebhookRow
 from flowbuilder.types import JsonObject, JsonValue
 
 Look = Callable[[FlowBuilder, str], Awaitable[JsonValue]]
@@ -29,14 +32,17 @@ async def _policy(builder: FlowBuilder, _: str) -> JsonValue:
 
 async def _limit(builder: FlowBuilder, pattern: str) -> JsonValue:
     row = await builder.limits.get(pattern)
-    rate = None if row.rate is None else str(row.rate)
-    return {"pattern": row.pattern, "concurrency": row.concurrency, "rate": rate}
+    return {"pattern": row.pattern, **_bounds(row)}
 
 
 async def _admission(builder: FlowBuilder, slug: str) -> JsonValue:
     row = await builder.admission.get(slug or None)
+    return {"flow": row.flow, **_bounds(row)}
+
+
+def _bounds(row: LimitRow | AdmissionRow) -> JsonObject:
     rate = None if row.rate is None else str(row.rate)
-    return {"flow": row.flow, "concurrency": row.concurrency, "rate": rate}
+    return {"concurrency": row.concurrency, "rate": rate}
 
 
 async def _quotas(builder: FlowBuilder, _: str) -> JsonValue:
@@ -67,30 +73,28 @@ async def _approval(builder: FlowBuilder, approval_id: str) -> JsonValue:
 
 async def _webhook(builder: FlowBuilder, webhook: str) -> JsonValue:
     row = await builder.webhooks.get(webhook)
-    return {
-        "name": row.name,
-        "flow": row.flow,
-        "version": row.version,
-        "input": row.input,
-        "trusted": row.trusted,
-        "rate": str(row.rate),
-        "paused": row.paused_at is not None,
-        "secret": await builder.store.webhook_secret_version(row.id),
-    }
+    secret = await builder.store.webhook_secret_version(row.id)
+    return {**_trigger(row), "trusted": row.trusted, "rate": str(row.rate), "secret": secret}
 
 
 async def _schedule(builder: FlowBuilder, schedule: str) -> JsonValue:
     row = await builder.schedules.get(schedule)
     return {
-        "name": row.name,
-        "flow": row.flow,
-        "version": row.version,
-        "input": row.input,
+        **_trigger(row),
         "cron": row.cron,
         "timezone": row.timezone,
         "missed": [row.missed, row.missed_limit],
         "overlap": row.overlap,
         "jitter": row.jitter_seconds,
+    }
+
+
+def _trigger(row: WebhookRow | ScheduleRow) -> JsonObject:
+    return {
+        "name": row.name,
+        "flow": row.flow,
+        "version": row.version,
+        "input": row.input,
         "paused": row.paused_at is not None,
     }
 
