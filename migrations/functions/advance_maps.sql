@@ -1,7 +1,5 @@
 -- Carry on mapped steps of which elements have just ended, one place for each of them: admit as
 -- many further elements, or complete the steps in which none remains. Returns the steps that ended.
--- Where only the window bounds what is in the queue, further elements come a hundred at a time, when
--- the hundredth has ended: one for one would cost as much as it takes to complete an element.
 create or replace function flowbuilder.advance_maps(p_elements flowbuilder.place[])
 returns flowbuilder.place[]
 language plpgsql set search_path = ''
@@ -24,8 +22,7 @@ begin
             v_ended := v_ended || (v_map.run_id, v_map.position)::flowbuilder.place;
             continue;
         end if;
-        v_more := case when v_map.concurrency < 1000 then v_map.n
-                  else 100 * (v_map.done / 100 - (v_map.done - v_map.n) / 100) end;
+        v_more := flowbuilder.elements_due(v_map.concurrency, v_map.done, v_map.n);
         if v_more > 0 then
             perform flowbuilder.admit((v_map.run_id, v_map.position)::flowbuilder.place, v_more);
         end if;

@@ -20,7 +20,7 @@ begin
             select o from json_populate_recordset(null::flowbuilder.outcome, p_outcomes) o);
     end if;
     if cardinality(v_outcomes) = 1 and p_free > 0 and p_held is null and not v_budgets then
-        v_answer := flowbuilder.pass_on(p_worker, v_outcomes[1], v_tools, v_lease);
+        v_answer := flowbuilder.short_way(p_worker, v_outcomes[1], v_tools, p_free, v_lease);
     end if;
     return coalesce(v_answer, flowbuilder.take_turn(
         p_worker, v_tools, p_held, p_outcomes, v_outcomes, p_free, v_lease, v_budgets));

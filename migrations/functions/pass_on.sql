@@ -1,41 +1,29 @@
--- The short way of an exchange, for the one outcome of a system that is not busy: a plain step has
--- completed, nothing waits in the queue, and either the one step behind it, which waits for nothing
--- else, goes on at this worker, or nothing remains and the run has ended. It writes row by row what
--- `report` and `record_turn` write for many. Wherever there is more to judge it answers null and has
--- written nothing: then they do it. The row of a run that has ended is `ended`, unless it is large.
+-- The short way of an outcome (short_way.sql), for a plain step: nothing waits in the queue, and either
+-- the one step behind it, which waits for nothing else, goes on at this worker, or nothing remains and
+-- the run has ended. It writes what `report` and `record_turn` write. The row of a run that has ended is
+-- `ended`, unless it is large. `r` is the locked run, `t` the task that has completed.
 create or replace function flowbuilder.pass_on(
-    p_worker uuid, o flowbuilder.outcome, p_tools text[], p_lease interval
+    r flowbuilder.runs, t flowbuilder.tasks, p_result json, p_worker uuid, p_tools text[],
+    p_lease interval
 ) returns json
 language plpgsql set search_path = ''
 as $$
 declare
     v_now    timestamptz;
-    v_last   boolean;
-    v_result json := coalesce(o.output, 'null');
+    v_last   boolean := r.remaining_steps = 1 and r.holds = 0;
     v_output json;
     v_ended  json;
     v_data   json;
     v_next   integer;
-    r        flowbuilder.runs;
-    t        flowbuilder.tasks;  -- that has completed
     n        flowbuilder.version_steps;  -- what goes on, and its task
     k        flowbuilder.tasks;
 begin
-    select * into r from flowbuilder.runs u
-    where u.id = o.run_id and (u.status = 'running') is true for update;
-    if not found or o.kind <> 'completed' or flowbuilder.has_limits() then
-        return null;
-    end if;
-    v_last := r.remaining_steps = 1 and r.holds = 0;
     if v_last and exists (
         select from flowbuilder.flow_versions v where v.id = r.version_id and v.output is not null
     ) then
         return null;
     end if;
     v_now := flowbuilder.now();  -- nothing begins before what it waited for has ended
-    select * into t from flowbuilder.tasks a
-    where a.id = o.task_id and a.fence = o.fence and (a.run_id = r.id) is true and a.kind = 'step'
-      and (a.worker_id = p_worker) is true and (a.status = 'running') is true and a.element < 0;
     select d.dependents[1] into v_next from flowbuilder.version_steps d
     where d.id = t.node_id and cardinality(d.dependents) = 1 - v_last::integer;
     if found and not v_last then
@@ -52,7 +40,7 @@ begin
     update flowbuilder.tasks set status = 'completed', finished_at = v_now, lease_until = null
     where id = t.id;
     update flowbuilder.run_steps set remaining_tasks = remaining_tasks - 1, status = 'completed',
-        finished_at = v_now, output = v_result where run_id = r.id and position = t.position;
+        finished_at = v_now, output = p_result where run_id = r.id and position = t.position;
     if v_last then
         v_output := flowbuilder.leaf_outputs(r.id);
     else
@@ -71,7 +59,7 @@ begin
         finished_at = case when v_last then v_now end, watched = watched and not v_last
     where u.id = r.id returning case when v_last and pg_column_size(u.input)
         + pg_column_size(v_output) < 8000 then to_json(u) end into v_ended;
-    v_data := json_build_object('result', v_result, 'duration_ms',
+    v_data := json_build_object('result', p_result, 'duration_ms',
         greatest(0, (extract(epoch from v_now - t.started_at) * 1000)::integer));
     insert into flowbuilder.events
         (stream, seq, workspace_id, type, run_id, step_name, task_id, attempt, at, data)
@@ -85,7 +73,7 @@ begin
         perform flowbuilder.tell_family(array[r.id]);
     end if;
     return json_build_object('tasks', case when not v_last
-        then flowbuilder.first_payload(k, r, n, t, v_result) end, 'denied', null, 'lost', null, 'over', null,
+        then flowbuilder.first_payload(k, r, n, t, p_result) end, 'denied', null, 'lost', null, 'over', null,
         'due', exists (select from flowbuilder.outbox), 'ready', false, 'elsewhere', false,
         'opens_at', null, 'at', v_now, 'ended', v_ended);
 end

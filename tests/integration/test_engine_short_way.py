@@ -1,5 +1,6 @@
-"""On a quiet system a start (`start_at_once`) and an outcome (`pass_on`) go a shorter way: it
-writes and hands out what the long one does, and leaves to that whatever needs more judgement."""
+"""On a quiet system a start (`start_at_once`) and an outcome (`pass_on`, `pass_element`) go a
+shorter way: it writes and hands out what the long one does, and leaves to that whatever needs more
+judgement."""
 
 from __future__ import annotations
 
@@ -17,6 +18,7 @@ from flowbuilder.executor.records import Exchange, LeasedTask, Outcome, Room, Ve
 from flowbuilder.executor.states import RunStatus
 from flowbuilder.executor.terms import Terms
 from flowbuilder.flow import Flow
+from flowbuilder.limits import Priority
 from tests.support.budgeting import start as start_with_budget
 from tests.support.engine import Engine, done, failed, flow_of, retry, skipped, waiting
 
@@ -70,16 +72,17 @@ async def begin(
     return run, started.tasks
 
 
-async def play(engine: Engine, flow: Flow, decide: Decide) -> dict[str, Any]:
+async def play(engine: Engine, flow: Flow, decide: Decide, slots: int = 10) -> dict[str, Any]:
     """Run a flow, its outcomes one by one; return what is written about it, and handed out."""
-    run, held = await begin(engine, flow)
-    given = [shown(task, run) for task in held]
-    for _ in range(50):
-        held = held or (await brief(engine, [])).tasks
+    run, held = await begin(engine, flow, free=slots)
+    given = [(shown(task, run), False, False) for task in held]
+    for _ in range(100):
+        if not held:
+            held = (await brief(engine, [], free=slots)).tasks
         if not held:
             break
-        answer = await brief(engine, [decide(held.pop(0))])
-        given += [shown(task, run) for task in answer.tasks]
+        answer = await brief(engine, [decide(held.pop(0))], free=slots - len(held))
+        given += [(shown(task, run), answer.ready, answer.elsewhere) for task in answer.tasks]
         held += answer.tasks
     return {**await written(engine, run), "given": given}
 
@@ -157,6 +160,40 @@ FLOWS: dict[str, tuple[Flow, Decide]] = {
         ),
         _odd(a=lambda task: done(task, [1, 2, 3])),
     ),
+    "a long map": (
+        flow_of(
+            {"id": "a", "for_each": [*range(60)], "args": {"x": "${{ item }}"}},
+            {"id": "b", "depends_on": ["a"]},
+        ),
+        lambda task: done(task, {"y": task.index}),
+    ),
+    "a narrow map": (
+        flow_of({"id": "a", "for_each": [1, 2, 3, 4], "concurrency": 2}, {"id": "b"}),
+        plain,
+    ),
+    "a map of what it refers to": (
+        flow_of(
+            {"id": "a"},
+            {
+                "id": "b",
+                "for_each": [1, 2, 3, 4],
+                "args": {"x": "${{ steps.a.y }}", "y": "${{ input.n }}"},
+            },
+        ),
+        plain,
+    ),
+    "two maps": (
+        flow_of({"id": "a", "for_each": [1, 2, 3]}, {"id": "b", "for_each": [1, 2, 3]}),
+        plain,
+    ),
+    "a map whose elements fail": (
+        flow_of({"id": "a", "for_each": [*range(6)], "on_error": "continue"}),
+        lambda task: failed(task) if task.index in (1, 5) else plain(task),
+    ),
+    "a map whose elements try again": (
+        flow_of({"id": "a", "for_each": [*range(6)]}),
+        lambda task: retry(task) if task.attempt == 1 and task.index == 2 else plain(task),
+    ),
     "an empty map": (
         flow_of({"id": "a"}, {"id": "b", "for_each": "${{ steps.a }}"}),
         _odd(a=lambda task: done(task, [])),
@@ -200,16 +237,17 @@ create or replace function flowbuilder.add_runs(
     p_runs uuid[], p_inputs json[], p_keys text[], r flowbuilder.runs
 ) returns uuid[] language plpgsql as $$ begin raise exception 'this is the long way'; end $$"""
 NO_SHORT_WAY = b"""
-create or replace function flowbuilder.pass_on(
-    p_worker uuid, o flowbuilder.outcome, p_tools text[], p_lease interval
+create or replace function flowbuilder.short_way(
+    p_worker uuid, o flowbuilder.outcome, p_tools text[], p_free integer, p_lease interval
 ) returns json language sql as $$ select null::json $$"""
 DEFINED = b"""
-select pg_get_functiondef('flowbuilder.pass_on'::regproc) as pass_on,
+select pg_get_functiondef('flowbuilder.short_way'::regproc) as short_way,
        pg_get_functiondef('flowbuilder.start_at_once'::regproc) as start_at_once"""
 
 
+@pytest.mark.parametrize("slots", [1, 3, 10])
 @pytest.mark.parametrize("name", FLOWS)
-async def test_both_ways_write_the_same(name: str, engine: Engine) -> None:
+async def test_both_ways_write_the_same(name: str, slots: int, engine: Engine) -> None:
     flow, decide = FLOWS[name]
     await engine.database.execute(STAND)
     await engine.join(tools=["work@1"])
@@ -217,11 +255,11 @@ async def test_both_ways_write_the_same(name: str, engine: Engine) -> None:
     assert short_way is not None
     await engine.database.execute(NO_SHORT_WAY)
     await engine.database.execute(NO_SHORT_START)
-    long = await play(engine, flow, decide)
+    long = await play(engine, flow, decide, slots)
     await engine.database.execute(b"delete from flowbuilder.outbox")
     for definition in short_way.values():
         await engine.database.execute(str(definition).encode())
-    assert await play(engine, flow, decide) == long
+    assert await play(engine, flow, decide, slots) == long
 
 
 @pytest.mark.parametrize("name", ["a chain", "one step", "no value"])
@@ -238,12 +276,40 @@ async def test_it_goes_the_short_way(name: str, engine: Engine) -> None:
     assert answer.ended[1].status is RunStatus.COMPLETED
 
 
-async def _queue_another(engine: Engine) -> None:
-    await engine.start(flow_of({"id": "z"}, slug="another"))
+def _mapped(count: int) -> Flow:
+    return flow_of({"id": "a", "for_each": [*range(count)], "args": {"x": "${{ item }}"}})
 
 
-async def _give_a_budget(engine: Engine) -> None:
-    await start_with_budget(engine, flow_of({"id": "z"}, slug="budgeted"), steps=5)
+@pytest.mark.parametrize("slots", [1, 3, 30])
+async def test_elements_go_the_short_way(slots: int, engine: Engine) -> None:
+    await engine.join()
+    run = await engine.start(_mapped(30))
+    held = (await brief(engine, [], free=slots)).tasks
+    await engine.database.execute(NO_LONG_WAY)
+    for _ in range(24):  # with the twenty-fifth further ones would come
+        answer = await brief(engine, [plain(held.pop(0))], free=slots - len(held))
+        assert len(answer.tasks) == (0 if slots == 30 else 1)
+        held += answer.tasks
+    await engine.consistent()
+    with pytest.raises(DatabaseError, match="the long way"):
+        await brief(engine, [plain(held[0])], free=1)
+    assert (await engine.trace(run)).count("task_completed a") == 24
+
+
+async def _queue_one_before(engine: Engine) -> None:
+    await engine.start(flow_of({"id": "z"}, slug="another"), terms=Terms(priority=Priority.HIGH))
+
+
+async def _suspect_a_task(engine: Engine) -> None:
+    await engine.database.execute(
+        b"insert into flowbuilder.suspects select max(id), 1 from flowbuilder.tasks"
+    )
+
+
+async def _claim_too_often(engine: Engine) -> None:
+    await engine.database.execute(
+        b"update flowbuilder.tasks set claims = 100 where status = 'queued'"
+    )
 
 
 async def _limit_a_tool(engine: Engine) -> None:
@@ -253,6 +319,48 @@ async def _limit_a_tool(engine: Engine) -> None:
 async def _pause(engine: Engine) -> None:
     [row] = await engine.store.list_runs(limit=10)
     await engine.store.pause_run(row.id)
+
+
+@pytest.mark.parametrize(
+    ("change", "free"),
+    [
+        (_queue_one_before, 1),
+        (_suspect_a_task, 1),
+        (_claim_too_often, 1),
+        (_limit_a_tool, 1),
+        (_pause, 1),
+        (None, 2),
+    ],
+)
+async def test_it_leaves_elements_to_others_that_need_more_judgement(
+    change: Callable[[Engine], Awaitable[None]] | None, free: int, engine: Engine
+) -> None:
+    await engine.join()
+    await engine.start(_mapped(5))
+    [task] = (await brief(engine, [], free=1)).tasks
+    if change is not None:
+        await change(engine)
+    await engine.database.execute(NO_LONG_WAY)
+    with pytest.raises(DatabaseError, match="the long way"):
+        await brief(engine, [plain(task)], free=free)
+
+
+async def test_the_last_element_goes_the_long_way(engine: Engine) -> None:
+    await engine.join()
+    await engine.start(_mapped(2))
+    first, last = (await brief(engine, [])).tasks
+    await engine.database.execute(NO_LONG_WAY)
+    assert (await brief(engine, [plain(first)])).verdicts == {first.key: Verdict.ACCEPTED}
+    with pytest.raises(DatabaseError, match="the long way"):
+        await brief(engine, [plain(last)])
+
+
+async def _queue_another(engine: Engine) -> None:
+    await engine.start(flow_of({"id": "z"}, slug="another"))
+
+
+async def _give_a_budget(engine: Engine) -> None:
+    await start_with_budget(engine, flow_of({"id": "z"}, slug="budgeted"), steps=5)
 
 
 @pytest.mark.parametrize("change", [_queue_another, _give_a_budget, _limit_a_tool, _pause])
