@@ -3,16 +3,25 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import timedelta
-from typing import Any
+from functools import partial
+from typing import Any, TypeVar
 
-from flowbuilder.errors import Conflict, ExecutionError, InvalidValue, NotFound, StaleTask
+from flowbuilder.errors import (
+    Conflict,
+    DatabaseUnavailable,
+    ExecutionError,
+    InvalidValue,
+    NotFound,
+    StaleTask,
+)
 from flowbuilder.executor.calls import Calls, HandlerRaised, ProcessRaised
 from flowbuilder.executor.context import TaskContext
 from flowbuilder.executor.failures import describe, is_final
 from flowbuilder.executor.fingerprints import fingerprint
 from flowbuilder.executor.guard import Admission, Guard
+from flowbuilder.executor.outages import through_outages
 from flowbuilder.executor.process_child import Answer
 from flowbuilder.executor.questions import check_question
 from flowbuilder.executor.records import LeasedTask, Outcome, OutcomeKind, TaskKind, VersionRow
@@ -31,6 +40,8 @@ from flowbuilder.tools import Retry, Tool, ToolRegistry, Wait, check_arguments, 
 from flowbuilder.tools.eventnames import check_event
 from flowbuilder.types import JsonObject, JsonValue, format_duration, parse_duration
 from flowbuilder.validation import compile_flow
+
+T = TypeVar("T")
 
 #: Steps kept in memory; above that they are read anew.
 MOST_STEPS = 10_000
@@ -81,7 +92,7 @@ class Attempts:
             return self._failure(task, raised.error)
         except ProcessRaised as raised:
             return self._remote_failure(task, raised.answer)
-        except StaleTask:  # of a transaction that was rolled back: the report will say the same
+        except StaleTask:  # nothing was committed; if it is not ours any more, the report says so
             return task.outcome(OutcomeKind.RELEASED)
         except Exception as error:
             return self._failure(task, error)
@@ -113,8 +124,10 @@ class Attempts:
         scope = _scope(task)
         args = self._arguments(step, scope)
         if not self._guard.is_free(task, step, tool):
-            admission = await self._guard.admit(
-                task, step, tool, args, scope=scope, registry=self.registry
+            admission = await self._looked_up(
+                partial(
+                    self._guard.admit, task, step, tool, args, scope=scope, registry=self.registry
+                )
             )
             if admission.ask is not None:
                 check_arguments(tool, args)
@@ -125,6 +138,7 @@ class Attempts:
             value = await self._called(tool, args, context, task, limit.total_seconds())
         except TimeoutError:
             raise AttemptTimeout(limit) from None
+        context.end()
         if isinstance(value, Wait):
             asked = check(await self._wait(value, task.run_id), limits=self._limits)
             wait = REDACTOR.json(asked)
@@ -133,6 +147,17 @@ class Attempts:
                 wait["outside"] = True
             return task.outcome(OutcomeKind.WAITING, wait=wait)
         return _completed(task, value)
+
+    async def _looked_up(self, call: Callable[[], Awaitable[T]]) -> T:
+        """Make a call to the database that no handler makes: an outage costs no attempt.
+
+        Raises:
+            StaleTask: It was away for as long as a lease: by now the task may be somebody else's.
+        """
+        try:
+            return await through_outages(call, seconds=self._settings.lease.total_seconds())
+        except DatabaseUnavailable as error:
+            raise StaleTask("the database was away for longer than a lease") from error
 
     async def _called(
         self, tool: Tool, args: JsonObject, context: TaskContext, task: LeasedTask, seconds: float
@@ -174,7 +199,8 @@ class Attempts:
         Into a child run, whose input has it, or by an event, which becomes the step's output.
         """
         if value.kind == "run":
-            return bool((await self._guard.taint(task, step, self.registry))[0])
+            taint = partial(self._guard.taint, task, step, self.registry)
+            return bool((await self._looked_up(taint))[0])
         return value.kind == "event" and not tool.untrusted_output
 
     def _arguments(self, step: Step, scope: Scope) -> JsonObject:
@@ -191,15 +217,19 @@ class Attempts:
             return _event(wait)
         if str(wait.kind) != "run" or not isinstance(wait.flow, str):
             raise InvalidValue("there is no such wait", code="wait_invalid")
-        # a worker works for every workspace: a child is looked for where its parent belongs
-        store = await self._store.of_run(run_id)
-        version = await self._version(store, wait.flow, wait.version)
+        version = await self._looked_up(
+            partial(self._child_version, run_id, wait.flow, wait.version)
+        )
         return {
             "kind": "run",
             "flow": wait.flow,
             "version_id": version.id,
             "input": _fitting_input(version, wait.input),
         }
+
+    async def _child_version(self, run_id: str, slug: str, number: int | None) -> VersionRow:
+        # a worker works for every workspace: a child is looked for where its parent belongs
+        return await self._version(await self._store.of_run(run_id), slug, number)
 
     async def _version(self, store: Store, slug: str, number: int | None) -> VersionRow:
         """Return the version that a child run executes.
@@ -229,9 +259,8 @@ class Attempts:
 
     def _failure(self, task: LeasedTask, error: BaseException) -> Outcome:
         given = getattr(error, "after", None) if isinstance(error, Retry) else None
-        after = (
-            given if isinstance(given, timedelta) else None
-        )  # whatever a subclass has made of it
+        # whatever a subclass has made of it
+        after = given if isinstance(given, timedelta) else None
         return _failed(task, describe(error), final=is_final(error), after=after)
 
     def _remote_failure(self, task: LeasedTask, answer: Answer) -> Outcome:

@@ -197,6 +197,11 @@ class TaskContext:
         """Take note that the handler begins and how long it may take."""
         self._ends_at = min(self._ends_at, time.monotonic() + seconds)
 
+    def end(self) -> None:
+        """Take note that the handler has ended: its time limit means nothing any more."""
+        if not self._cancelled:
+            self._ends_at = math.inf
+
     def cancel(self) -> None:
         """Tell the handler to stop."""
         self._cancelled = True

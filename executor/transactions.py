@@ -27,6 +27,7 @@ from flowbuilder.executor import queries
 from flowbuilder.executor.context import TaskContext
 from flowbuilder.executor.database import Database, configure, is_disturbed
 from flowbuilder.executor.dsn import password_of
+from flowbuilder.executor.outages import through_outages
 from flowbuilder.executor.records import LeasedTask, OutcomeKind
 from flowbuilder.executor.sqlstates import map_error
 from flowbuilder.types import JsonValue
@@ -41,6 +42,8 @@ _KEPT = 2
 _CLEANING_SECONDS = 2.0
 #: How much later than the worker the server gives a transaction up whose worker is silent.
 _SLACK_SECONDS = 5.0
+#: How long a connection is tried for, before a handler is called.
+_PATIENCE_SECONDS = 15.0
 #: Undoes what a handler may have left behind in its session.
 _RESET = b"""
 close all; set session authorization default; reset all; unlisten *; discard temp; discard sequences
@@ -120,7 +123,7 @@ class Transactions:
     @asynccontextmanager
     async def _lent(self) -> AsyncIterator[AsyncConnection[Any]]:
         """Lend a connection as psycopg makes them; what was done to its session is undone."""
-        connection = await self._taken()
+        connection = await through_outages(self._taken, seconds=_PATIENCE_SECONDS)
         try:
             yield connection
         finally:
