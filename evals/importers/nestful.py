@@ -8,7 +8,7 @@ the call `var_result` says what the whole gives and becomes the flow's output.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -27,8 +27,8 @@ from flowbuilder.evals.importers.texts import (
     without_references,
     written,
 )
-from flowbuilder.evals.importers.typewords import enum_of, parameter_schema
-from flowbuilder.references import Reference
+from flowbuilder.evals.importers.typewords import enum_of, parameter_schema, part_schema
+from flowbuilder.references import Reference, find
 from flowbuilder.types import JsonObject, JsonSchema, JsonValue
 
 NAME = "nestful"
@@ -149,10 +149,7 @@ def _parameter(described: JsonObject) -> JsonSchema:
 
 def _results(outputs: Mapping[str, Any]) -> JsonSchema:
     """Return the schema of a function's result: all the fields are there, and no others."""
-    fields = {
-        name: parameter_schema(part) if isinstance(part, dict) else {}
-        for name, part in outputs.items()
-    }
+    fields = {name: part_schema(part) for name, part in outputs.items()}
     return closed_object(fields, fields) if fields else {}
 
 
@@ -189,7 +186,7 @@ def _case(record: Record, stem: str, variants: Mapping[str, list[ToolSpec]], des
         "titles": titles, "more": more, "rest": goal.rest(),
     }  # fmt: skip
     flow = flow_document(name, steps)
-    return Case(
+    case = Case(
         name=name,
         goal=goal.input,
         tags=[NAME, stem.removesuffix("-data")],
@@ -197,6 +194,20 @@ def _case(record: Record, stem: str, variants: Mapping[str, list[ToolSpec]], des
         source={key: part for key, part in source.items() if part},
         expect=Expectation(flow=flow if output is None else {**flow, "output": output}),
     )
+    for pointer, later in _looking_ahead(steps):
+        message = f"{later} comes later than the call that refers to it"
+        desk.tell(record.place + pointer, "gold_later_step", message, case=name)
+    return case
+
+
+def _looking_ahead(steps: Sequence[JsonObject]) -> Iterator[tuple[str, str]]:
+    """Yield references to calls that come later: a flow can wait for them, a sequence cannot."""
+    places = {step["id"]: place for place, step in enumerate(steps)}
+    for place, step in enumerate(steps):
+        for found in find(step["args"], f"#/steps/{place}/args"):
+            later = found.reference.step
+            if places.get(later, place) > place:
+                yield found.pointer, str(later)
 
 
 def _number(place: str) -> str:

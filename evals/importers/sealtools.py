@@ -26,7 +26,7 @@ from flowbuilder.evals.importers.texts import (
     without_references,
     written,
 )
-from flowbuilder.evals.importers.typewords import parameter_schema
+from flowbuilder.evals.importers.typewords import part_schema
 from flowbuilder.references import Reference
 from flowbuilder.types import JsonObject, JsonSchema, JsonValue
 
@@ -127,10 +127,7 @@ def _tool(given: _Api, desk: Desk) -> ToolSpec:
 
 
 def _schemas(described: Mapping[str, Any]) -> dict[str, JsonSchema]:
-    return {
-        name: parameter_schema(part) if isinstance(part, dict) else {}
-        for name, part in described.items()
-    }
+    return {name: part_schema(part) for name, part in described.items()}
 
 
 def _case(record: Record, known: Mapping[str, ToolSpec], desk: Desk) -> Case:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
+from flowbuilder.evals.importers.records import BadRecord
 from flowbuilder.references import CLOSE, ESCAPED, OPEN, Reference, parse
 from flowbuilder.types import JsonValue
 
@@ -30,12 +31,19 @@ def escaped(text: str) -> str:
 def with_references(
     text: str, pattern: re.Pattern[str], replace: Callable[[re.Match[str]], str | None]
 ) -> str:
-    """Return a text with each match replaced; what is left, None for a match too, is escaped."""
+    """Return a text with each match replaced; what is left, None for a match too, is escaped.
+
+    Raises:
+        BadRecord: A `$` stands right before a reference: the two together mean no reference.
+    """
     parts, at = [], 0
     for match in pattern.finditer(text):
         new = replace(match)
         if new is not None:
-            parts += [escaped(text[at : match.start()]), new]
+            before = text[at : match.start()]
+            if before.endswith("$"):
+                raise BadRecord(f"{text[:60]!r} has a $ right before a reference")
+            parts += [escaped(before), new]
             at = match.end()
     return "".join([*parts, escaped(text[at:])])
 

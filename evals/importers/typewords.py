@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from flowbuilder.schemas import validator
 from flowbuilder.types import JsonSchema, JsonValue
 
 #: Keeps the word that a schema's type was written with, where another one is usual.
@@ -59,21 +60,28 @@ def parameter_schema(given: Mapping[str, JsonValue], *, strict_enum: bool = True
     allowed = enum_of(given.get("enum"))
     if allowed is not None and strict_enum:
         schema["enum"] = allowed
+        if kind is not None and not any(map(validator({"type": kind}).is_valid, allowed)):
+            del schema["type"]  # else nothing at all would be right
     items = given.get("items")
-    if isinstance(items, dict) and kind in ("array", None):
-        schema["items"] = parameter_schema(items)
+    if isinstance(items, dict | str) and kind in ("array", None):
+        schema["items"] = part_schema(items)
     schema.update(_members(given, kind))
     return schema
+
+
+def part_schema(given: JsonValue) -> JsonSchema:
+    """Return the schema of a member or an element, of which some only write the type, in a word."""
+    if isinstance(given, str):
+        given = {"description" if " " in given.strip() else "type": given}
+    return parameter_schema(given) if isinstance(given, dict) else {}
 
 
 def _members(given: Mapping[str, JsonValue], kind: str | None) -> JsonSchema:
     inner = given.get("properties")
     if not isinstance(inner, dict) or kind not in ("object", None):
         return {}
-    named = {name: part for name, part in inner.items() if isinstance(part, dict)}
-    members: JsonSchema = {
-        "properties": {name: parameter_schema(part) for name, part in named.items()}
-    }
+    named = {name: part for name, part in inner.items() if isinstance(part, dict | str)}
+    members: JsonSchema = {"properties": {name: part_schema(part) for name, part in named.items()}}
     required = given.get("required")
     if isinstance(required, list):
         listed = [name for name in required if isinstance(name, str) and name in named]

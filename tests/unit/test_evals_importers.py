@@ -103,7 +103,10 @@ def test_nestful_references_become_paths(folders: dict[str, Path]) -> None:
     assert second["args"] == {"city": "$${{ x"}
     assert (first["id"], nobody["id"], second["id"]) == ("call1", "var1", "var1_2")
     assert defects(imported, fares) == {}
-    assert defects(imported, odd) == {"/steps/1": "gold_unknown_tool"}
+    assert defects(imported, odd) == {
+        "/steps/0/args/city": "gold_later_step",
+        "/steps/1": "gold_unknown_tool",
+    }
 
 
 def test_references_that_only_may_fit_and_labels_that_are_missing_are_told(tmp_path: Path) -> None:
@@ -129,6 +132,131 @@ def test_references_that_only_may_fit_and_labels_that_are_missing_are_told(tmp_p
     assert case.expect.flow is not None
     assert case.expect.flow["output"] == {"said": "$10 and $5 or $word$ of it"}
     assert round_trip(imported) == []
+
+
+def nestful_case(
+    folder: Path, spec: list[dict[str, Any]], calls: list[dict[str, Any]]
+) -> tuple[Imported, Case]:
+    """Import one goal with these functions and calls, labelled var1, var2 and so on."""
+    labelled = [{"label": f"var{place + 1}", "arguments": {}} | call
+                for place, call in enumerate(calls)]  # fmt: skip
+    (folder / "x-spec.json").write_text(json.dumps(spec))
+    (folder / "x-data.json").write_text(json.dumps([{"input": "Go", "output": labelled}]))
+    imported = import_cases(folder, format="nestful")
+    assert round_trip(imported) == []
+    (case,) = imported.cases
+    return imported, case
+
+
+def test_gold_is_looked_into_as_deep_as_its_tools_are_described(tmp_path: Path) -> None:
+    row = {"type": "object", "properties": {"name": {"type": "string"}, "n": {"type": "integer"}}}
+    gives = {
+        "rows": {"type": "array", "items": row},
+        "words": {"type": "array", "items": {"type": "string"}},
+        "list": {"type": "array"},
+        "open": {"type": "object"},
+        "any": {},
+    }
+    takes = {
+        "numbers": {"type": "array", "items": {"type": "number"}},
+        "names": {"type": "array", "items": {"type": "string"}},
+        "where": {"type": "object", "properties": {"n": {"type": "number"}}, "required": ["n"]},
+        "count": {"type": "number"},
+        "text": {"type": "string"},
+    }
+    spec = [
+        {"name": "give", "output_parameters": gives},
+        {"name": "take", "parameters": takes, "output_parameters": {"ok": {"type": "boolean"}}},
+    ]
+    arguments: list[dict[str, Any]] = [
+        {"numbers": "$var1.words$"},
+        {"numbers": "$var1.list$"},
+        {"numbers": [1, "$var1.rows[0].name$"]},
+        {"numbers": ["$var1.rows[0].n$", "two"]},
+        {"numbers": {"a": "$var1.rows[0].n$"}},
+        {"names": ["$var1.rows[0].name$", "x"], "where": {"n": "$var1.rows[0].n$"}},
+        {"where": {"n": "$var1.words[0]$", "m": "$var1.rows$"}},
+        {"where": {"m": "$var1.rows$"}},
+        {"where": "$var1.rows[0]$"},
+        {"where": "$var1.open$"},
+        {"count": "$var1.any$", "text": "$var1.any$"},
+        {"text": "$var1.open.name$"},
+        {"text": "$var1.words[1]$"},
+        {"where": "$var2$"},
+    ]
+    calls: list[dict[str, Any]] = [{"name": "give"}]
+    calls += [{"name": "take", "arguments": part} for part in arguments]
+    imported, case = nestful_case(tmp_path, spec, calls)
+    assert defects(imported, case) == {
+        "/steps/1/args/numbers": "gold_wrong_type",
+        "/steps/2/args/numbers": "gold_open_value",
+        "/steps/3/args/numbers/1": "gold_wrong_type",
+        "/steps/4/args/numbers/1": "gold_wrong_value",
+        "/steps/5/args/numbers": "gold_wrong_value",
+        "/steps/7/args/where/n": "gold_wrong_type",
+        "/steps/8/args/where": "gold_wrong_value",
+        "/steps/10/args/where": "gold_open_value",
+        "/steps/11/args/count": "gold_open_value",
+        "/steps/12/args/text": "gold_open_field",
+        "/steps/13/args/text": "gold_open_field",
+        "/steps/14/args/where": "gold_wrong_type",
+    }
+
+
+def test_members_and_elements_may_be_described_by_one_word(tmp_path: Path) -> None:
+    gives = {
+        "rating": {"type": "object", "properties": {"count": "string", "mean": "Number"}},
+        "tags": {"type": "array", "items": "string"},
+        "note": "Number of people, roughly",
+        "sort": {"type": "number", "enum": ["up", "down"]},
+    }
+    spec = [{"name": "give", "output_parameters": gives}]
+    ends = {"mean": "$var1.rating.mean$", "tag": "$var1.tags[0]$", "note": "$var1.note$"}
+    calls: list[dict[str, Any]] = [{"name": "give"}, {"name": "var_result", "arguments": ends}]
+    imported, case = nestful_case(tmp_path, spec, calls)
+    assert defects(imported, case) == {}
+    (tool,) = imported.catalogue
+    assert tool.output_schema["properties"] == {
+        "rating": {
+            "type": "object",
+            "properties": {"count": {"type": "string"}, "mean": {"type": "number"}},
+        },
+        "tags": {"type": "array", "items": {"type": "string"}},
+        "note": {"description": "Number of people, roughly"},
+        "sort": {"enum": ["up", "down"]},
+    }
+
+
+def test_a_call_that_looks_ahead_waits_and_is_told(tmp_path: Path) -> None:
+    spec = [{"name": "say", "parameters": {"text": {}}, "output_parameters": {"said": {}}}]
+    calls = [
+        {"name": "say", "arguments": {"text": "$var2.said$"}},
+        {"name": "say", "arguments": {"text": "now"}},
+    ]
+    imported, case = nestful_case(tmp_path, spec, calls)
+    assert steps(case)[0]["args"] == {"text": "${{ steps.var2.said }}"}
+    assert defects(imported, case) == {"/steps/0/args/text": "gold_later_step"}
+
+
+def test_a_sign_that_would_unmake_a_reference_leaves_the_goal_out(tmp_path: Path) -> None:
+    calls = [
+        {"name": "say", "arguments": {}, "label": "var1"},
+        {"name": "say", "arguments": {"text": "for $$var1.price$"}, "label": "var2"},
+    ]
+    (tmp_path / "x-spec.json").write_text("[]")
+    (tmp_path / "x-data.json").write_text(json.dumps([{"input": "Go", "output": calls}]))
+    imported = import_cases(tmp_path, format="nestful")
+    assert imported.cases == ()
+    (problem,) = imported.problems
+    assert problem.code == "record_invalid"
+    assert "has a $ right before a reference" in problem.message
+
+
+def test_a_title_of_any_length_becomes_a_name_with_room_for_a_version(tmp_path: Path) -> None:
+    title = "Look " + "very " * 60 + "far"
+    _, case = nestful_case(tmp_path, [{"name": title}], [{"name": title}])
+    flow = {"flow": "f", "steps": [{"id": "a", "tool": f"{steps(case)[0]['tool']}@1"}]}
+    assert Flow.model_validate(flow).steps[0].tool.endswith("@1")
 
 
 @pytest.mark.parametrize("place", ["", "media", "media/tool_desc.json"])
