@@ -21,8 +21,10 @@ from flowbuilder.schemas import validator
 from flowbuilder.types import JsonObject, JsonSchema, JsonValue
 
 RESULT = "var_result"
-_VARIABLE = re.compile(r"\$([A-Za-z_]\w*)((?:\.[^.$\[\]\s]+|\[\d+\])*)\$")
-_PART = re.compile(r"\.([^.$\[\]\s]+)|\[(\d+)\]")
+#: A name in a path; there may be spaces in it, not around it.
+_NAME = r"[^.$\[\]\s](?:[^.$\[\]]*[^.$\[\]\s])?"
+_VARIABLE = re.compile(rf"\$([A-Za-z_]\w*)((?:\.{_NAME}|\[\d+\])*)\$")
+_PART = re.compile(rf"\.({_NAME})|\[(\d+)\]")
 
 Calling = Callable[[str, JsonObject], JsonValue]
 

@@ -164,7 +164,11 @@ def _same(value: JsonValue) -> JsonValue:
         return {key: _same(item) for key, item in value.items()}
     if isinstance(value, list):
         return [_same(item) for item in value]
-    return int(value) if isinstance(value, float) and value.is_integer() else value
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    if isinstance(value, int) and not -(2**63) <= value < 2**64:
+        return str(value)  # what is written here has no room for such a number
+    return value
 
 
 Path = tuple[str | int, ...]

@@ -171,6 +171,8 @@ def test_outputs_depend_on_seed_tool_and_arguments_alone() -> None:
     second.output("city.find", {"name": "Ulm"})
     found = first.output("city.find", {"limit": 3, "name": "Bonn"})
     assert second.output("city.find", {"name": "Bonn", "limit": 3.0}) == found
+    huge = second.output("city.find", {"name": "Bonn", "limit": 1e21})
+    assert second.output("city.find", {"name": "Bonn", "limit": 10**21}) == huge != found
     assert first.output("city.find", {"name": "Ulm", "limit": 3}) != found
     assert (
         World(specs().values(), seed=2).output("city.find", {"name": "Bonn", "limit": 3}) != found
@@ -284,6 +286,20 @@ def test_a_call_graph_is_interpreted_and_values_keep_their_types() -> None:
         "price": "5$",
     }
     assert interpret(read_call_graph(GRAPH[:1]), world.output) == first
+
+
+def test_a_field_of_a_call_graph_may_have_a_name_of_several_words() -> None:
+    graph = read_call_graph(
+        [
+            {"name": "rate", "arguments": {}, "label": "var1"},
+            {"name": "var_result", "arguments": {
+                "rate": "$var1.Exchange Rate$", "sum": "10 * $var1.Exchange Rate$ or $5. and $6"}},
+        ]
+    )  # fmt: skip
+    assert interpret(graph, lambda _, __: {"Exchange Rate": 2}) == {
+        "rate": 2,
+        "sum": "10 * 2 or $5. and $6",
+    }
 
 
 def test_what_keeps_a_graph_from_being_executed_is_told() -> None:
