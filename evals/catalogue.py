@@ -21,7 +21,7 @@ class ToolSpec(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
-    name: str = Field(pattern=TOOL_PATTERN, max_length=200)
+    name: str = Field(pattern=TOOL_PATTERN, max_length=198)
     title: str | None = None
     """What the source calls it, when that is no name of a tool here."""
     summary: str = ""

@@ -11,7 +11,8 @@ _STEP = re.compile(STEP_ID_PATTERN)
 _NO_TOOL_SIGN = re.compile(r"[^A-Za-z0-9_.]")
 #: A dot that does not stand between two parts that could each be a name.
 _LOOSE_DOT = re.compile(r"\.(?![A-Za-z_])|^\.")
-_LONGEST_TOOL = 200
+#: So that a version has room behind it: `name@1`.
+_LONGEST_TOOL = 198
 _LONGEST_CASE = 80
 
 

@@ -195,6 +195,7 @@ class Context(Protocol):
 
 Handler = Callable[..., Any]
 _NAME = re.compile(TOOL_PATTERN)
+#: With the version behind it: flows name the tool that they were checked with so.
 _LONGEST_NAME = 200
 
 
@@ -243,7 +244,8 @@ class Tool:
 
     def __post_init__(self) -> None:
         """Refuse what no registry, flow or worker could use. Raises: DefinitionError."""
-        if not _NAME.fullmatch(self.name) or "@" in self.name or len(self.name) > _LONGEST_NAME:
+        too_long = len(self.ref) > _LONGEST_NAME
+        if not _NAME.fullmatch(self.name) or "@" in self.name or too_long:
             raise DefinitionError(
                 f"{self.name[:80]!r} is no tool name",
                 code="tool_invalid",
