@@ -16,8 +16,9 @@ from graphlib import CycleError, TopologicalSorter
 from typing import Any
 
 from flowbuilder.client.early import EarlyStart
-from flowbuilder.errors import InvalidValue
+from flowbuilder.errors import ExecutionError, InvalidValue
 from flowbuilder.evals.catalogue import ToolSpec
+from flowbuilder.evals.importers.texts import escaped
 from flowbuilder.evals.models.base import SimulatedModel
 from flowbuilder.evals.models.oracle import OracleModel, written
 from flowbuilder.evals.models.pacing import Pace, PacedModel
@@ -72,7 +73,7 @@ class TimedGraph:
         steps: list[JsonValue] = []
         for item in self.steps:
             step: JsonObject = {"id": item.id, "tool": TOOL}
-            step["args"] = {"title": item.title, "seconds": item.seconds}
+            step["args"] = {"title": escaped(item.title), "seconds": item.seconds}
             if item.after:
                 step["depends_on"] = list(item.after)
             steps.append(step)
@@ -138,7 +139,8 @@ def read_timed_graph(record: Mapping[str, Any]) -> TimedGraph:
     """Return the graph of a record `{id, title, steps, edges, time_seconds}`, as AsyncHow has it.
 
     Of a time between a least and a most, the middle counts. Steps are written so that each stands
-    behind those it waits for, otherwise in the order of the record.
+    behind those it waits for, otherwise in the order of the record. Titles that are there before,
+    or empty, get the number of their step: planners leave out what is done twice.
 
     Raises:
         InvalidValue: The record is no such graph (timed_graph_invalid).
@@ -152,10 +154,11 @@ def read_timed_graph(record: Mapping[str, Any]) -> TimedGraph:
         order = list(TopologicalSorter(after).static_order())
     except CycleError:
         raise _invalid("its steps wait for each other in a circle") from None
+    told = _distinct(titles)
     steps = [
         TimedStep(
             id=f"part{name}",
-            title=str(titles[int(name) - 1]),
+            title=told[int(name) - 1],
             seconds=_middle(times.get(name), name),
             after=tuple(f"part{other}" for other in sorted(after[name], key=int)),
         )
@@ -198,7 +201,7 @@ async def schedule(stage: Stage, graph: TimedGraph, model: PacedModel, pace: Pac
 
     Raises:
         PlanningError, ModelError: The plan did not come out.
-        ExecutionError: The simulation is stuck.
+        ExecutionError: The simulation is stuck, or the plan lacks a step (simulation_differs).
     """
     began = stage.world.clock.now()
     async with stage.fb.start_early(graph.goal) as early:
@@ -230,6 +233,10 @@ def _measured(
     early: bool,
 ) -> Schedule:
     calls: dict[str, Entry] = {item.step_id: item for item in played.audit.entries}
+    lacking = [step.id for step in graph.steps if step.id not in calls]
+    if lacking:
+        message = f"{lacking[0]} of {graph.name} was not run: the run ended {played.status.value}"
+        raise ExecutionError(message, code="simulation_differs")
     ends = {name: (item.ended or item.began) - began for name, item in calls.items()}
     ready = {
         step.id: max([arrivals[step.id], *(ends[name] for name in step.after)])
@@ -251,6 +258,14 @@ def _figure(seconds: float) -> str:
     return format(Decimal(repr(seconds)), "f").removesuffix(".0")
 
 
+def _distinct(titles: list[Any]) -> list[str]:
+    told: list[str] = []
+    for number, title in enumerate(map(str, titles), start=1):
+        again = not title.strip() or title in told
+        told.append(f"{title} part {number}".strip() if again else title)
+    return told
+
+
 def _predecessors(names: list[str], edges: list[Any]) -> dict[str, set[str]]:
     after: dict[str, set[str]] = {name: set() for name in names}
     for edge in edges:
@@ -265,11 +280,10 @@ def _predecessors(names: list[str], edges: list[Any]) -> dict[str, set[str]]:
 
 
 def _middle(span: Any, name: str) -> float:
-    if is_number(span):
-        return float(span)
-    if isinstance(span, list | tuple) and len(span) == 2 and all(map(is_number, span)):
-        return (float(span[0]) + float(span[1])) / 2
-    raise _invalid(f"step {name} has no time")
+    least, most = span if isinstance(span, list | tuple) and len(span) == 2 else (span, span)
+    if not is_number(least) or not is_number(most) or min(least, most) < 0:
+        raise _invalid(f"step {name} has no time")
+    return (float(least) + float(most)) / 2
 
 
 def _invalid(why: str) -> InvalidValue:

@@ -25,8 +25,12 @@ from flowbuilder.types import JsonObject, JsonValue
 
 #: Real seconds that one run may take; simulated tools take none.
 RUN_SECONDS = 120.0
+#: Simulated calls do no work, so that no plan has to wait for a free hand.
+SLOTS = 200
 #: Real seconds between two looks at whether anything still moves.
 _LOOK_SECONDS = 0.002
+#: The same where time goes on by itself: looking more often would only take from what is measured.
+_REAL_LOOK_SECONDS = 0.02
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -119,6 +123,7 @@ class Stage:
             ExecutionError: It did not end (simulation_stuck).
         """
         clock = self.world.clock
+        virtual = isinstance(clock, VirtualClock)
         give_up = time.monotonic() + seconds
         while not await ended():
             if isinstance(clock, VirtualClock) and settled() and await self._quiet():
@@ -128,7 +133,7 @@ class Stage:
                     f"the simulation had not ended after {seconds:g} seconds",
                     code="simulation_stuck",
                 )
-            await asyncio.sleep(_LOOK_SECONDS)
+            await asyncio.sleep(_LOOK_SECONDS if virtual else _REAL_LOOK_SECONDS)
 
     async def _quiet(self) -> bool:
         """Whether every task of the engine waits for the clock, and none for anything else."""
@@ -139,7 +144,10 @@ class Stage:
 
     def _is_quiet(self, depth: JsonObject) -> bool:
         under_way = self.world.in_flight
-        return not self.world.awake and (depth["queued"], depth["running"]) == (0, under_way)
+        if self.world.awake or depth["running"] != under_way:
+            return False
+        # what is queued waits for the clock, too, where nobody has a hand free for it
+        return depth["queued"] == 0 or under_way >= self.fb.settings.concurrency
 
 
 @asynccontextmanager
@@ -164,8 +172,12 @@ async def open_stage(
     """
     tools = world.registry() if registry is None else registry.merged(world.registry())
     async with open_scratch(settings) as scratch:
+        own = {"concurrency": max(SLOTS, settings.concurrency)}
         builder = FlowBuilder.connect(
-            settings=scratch.settings, registry=tools, planner=planner, worker=True
+            settings=scratch.settings.model_copy(update=own),
+            registry=tools,
+            planner=planner,
+            worker=True,
         )
         async with builder as fb:
             yield Stage(world, fb)

@@ -22,6 +22,7 @@ from flowbuilder.evals.scheduling import (
     work_tool,
 )
 from flowbuilder.evals.world import VirtualClock, World, open_stage
+from flowbuilder.evals.world.stage import SLOTS
 from flowbuilder.planner.model import ModelPlanner
 from flowbuilder.settings import Settings
 
@@ -75,6 +76,7 @@ def test_a_record_is_read_and_bounded() -> None:
         {"edges": [["1", "9"]]},
         {"edges": [["1", "2"], ["2", "1"]]},
         {"time_seconds": {"1": "long"}},
+        {"time_seconds": {"1": [-60, 60], "2": 30, "3": 240}},
     ],
 )
 def test_what_is_no_timed_graph_is_refused(change: dict[str, Any]) -> None:
@@ -97,3 +99,31 @@ async def test_streamed_plans_take_no_longer_than_they_must(dsn: str, tmp_path: 
             assert found.ratio == pytest.approx(1.0), found.as_json()
             assert max(found.delays.values()) == pytest.approx(0.0, abs=1e-6)
             assert found.waiting >= found.bound
+
+
+async def test_wide_graphs_and_odd_titles_are_scheduled_as_well(dsn: str, tmp_path: Path) -> None:
+    many = [f"Paint wall {number}" for number in range(1, SLOTS + 21)]
+    wide = {"id": "wide", "title": "How to paint", "steps": many, "edges": [],
+            "time_seconds": dict.fromkeys(map(str, range(1, len(many) + 1)), 60)}  # fmt: skip
+    titles = ["Stir", "", "Stir", "Write ${{ steps.x }} down", ""]
+    odd = {"id": "odd", "title": "How to do it", "steps": titles, "edges": [["1", "3"]],
+           "time_seconds": {key: [1, 3] for key in "12345"}}  # fmt: skip
+    graphs = [read_timed_graph(odd), read_timed_graph(wide)]
+    assert [step.title for step in sorted(graphs[0].steps, key=lambda step: step.id)] == [
+        "Stir",
+        "part 2",
+        "Stir part 3",
+        "Write ${{ steps.x }} down",
+        "part 5",
+    ]
+    pace = Pace()
+    clock = VirtualClock()
+    model = paced_oracle(graphs, pace, clock)
+    settings = Settings.load(database_url=SecretStr(dsn), data_dir=tmp_path)
+    world = World([work_tool()], clock=clock)
+    async with open_stage(world, settings, planner=ModelPlanner(settings, model)) as stage:
+        assert (await schedule(stage, graphs[0], model, pace)).ratio == pytest.approx(1.0)
+        # more than there are hands: some wait for others, and the simulation goes on
+        found = await schedule(stage, graphs[1], model, pace)
+        assert found.bound == 60
+        assert found.makespan == pytest.approx(120)
