@@ -33,8 +33,8 @@ def published_figures(
         catalogue: TaskBench's `tool_desc.json`, by default the one beside the gold.
 
     Raises:
-        InvalidValue: There is no such format (format_unknown), or records or catalogue have
-            another shape (parity_invalid).
+        InvalidValue: There is no such format (format_unknown), or records, answers or catalogue
+            have another shape (parity_invalid).
         NotFound: A file cannot be read (import_not_found).
     """
     compute = FORMATS.get(format)
@@ -45,9 +45,10 @@ def published_figures(
             hint=f"Formats: {', '.join(FORMATS)}.",
         )
     try:
-        return compute(gold, _lines(answers), catalogue)
+        return compute(gold, _answers(answers), catalogue)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-        told = f"{gold.name} has another shape: {type(error).__name__}: {error}"
+        why = f"{error} is missing" if isinstance(error, KeyError) else str(error)
+        told = f"{gold.name} has another shape: {why}"
         raise InvalidValue(told, code="parity_invalid") from None
 
 
@@ -56,14 +57,14 @@ def _taskbench(gold: Path, answers: Lines, catalogue: Path | None) -> JsonObject
     tools = described["nodes"]
     temporal = not any("input-type" in tool for tool in tools)
     figures = taskbench.taskbench_figures(
-        _lines(gold).values(), answers.values(), tools, temporal=temporal
+        _gold(gold).values(), answers.values(), tools, temporal=temporal
     )
     return dataclasses.asdict(figures)
 
 
 def _sealtools(gold: Path, answers: Lines, _: Path | None) -> JsonObject:
     pairs = []
-    for own, record in _lines(gold).items():
+    for own, record in _gold(gold).items():
         calls = answers.get(own, {}).get("calling")
         readable = isinstance(calls, list) and all(isinstance(call, dict) for call in calls)
         pairs.append((record["calling"], calls if readable else None))
@@ -72,9 +73,9 @@ def _sealtools(gold: Path, answers: Lines, _: Path | None) -> JsonObject:
 
 def _bfcl(gold: Path, answers: Lines, _: Path | None) -> JsonObject:
     path = gold.parent / "possible_answer" / gold.name
-    right = _lines(path) if path.is_file() else {}
+    right = _gold(path) if path.is_file() else {}
     verdicts = []
-    for own, record in _lines(gold).items():
+    for own, record in _gold(gold).items():
         calls = answers.get(own, {}).get("result")
         if not isinstance(calls, list) or not all(isinstance(call, dict) for call in calls):
             verdicts.append(bfcl.Verdict(False, "could not be read"))
@@ -86,7 +87,7 @@ def _bfcl(gold: Path, answers: Lines, _: Path | None) -> JsonObject:
 
 def _worfbench(gold: Path, answers: Lines, _: Path | None) -> JsonObject:
     pairs = []
-    for own, record in _lines(gold).items():
+    for own, record in _gold(gold).items():
         wanted = _workflow(record["workflow"])
         if wanted is None:
             raise ValueError(f"the workflow of {own} cannot be read")
@@ -105,15 +106,37 @@ FORMATS: Mapping[str, Callable[[Path, Lines, Path | None], JsonObject]] = {
 }
 
 
-def _lines(path: Path) -> Lines:
-    """Return the records of a file by their ids; what is none is left out."""
+def _gold(path: Path) -> Lines:
+    """Return the records of a file by their ids. Raises: InvalidValue."""
+    records, problems = _lines(path)
+    if problems:
+        raise InvalidValue(f"{problems[0].place}: {problems[0].message}", code="parity_invalid")
+    if not records:
+        raise InvalidValue(f"{path.name} has no record with an id", code="parity_invalid")
+    return records
+
+
+def _answers(path: Path) -> Lines:
+    """Return the answers of a file by their ids. Raises: InvalidValue."""
+    answers, problems = _lines(path)
+    if problems and not answers:
+        raise InvalidValue(f"{path.name} has no answer with an id", code="parity_invalid")
+    return answers
+
+
+def _lines(path: Path) -> tuple[Lines, list[ImportProblem]]:
+    """Return the records of a file by their ids, and what is none."""
     problems: list[ImportProblem] = []
     records: list[Record] = read_records(path, problems)
-    return {
-        str(record.value["id"]): record.value
-        for record in records
-        if isinstance(record.value, dict) and "id" in record.value
-    }
+    found: Lines = {}
+    for record in records:
+        if isinstance(record.value, dict) and "id" in record.value:
+            found[str(record.value["id"])] = record.value
+        else:
+            problems.append(
+                ImportProblem(place=record.place, code="record_invalid", message="this has no id")
+            )
+    return found, problems
 
 
 def _workflow(given: Any) -> worfeval.Workflow | None:

@@ -140,6 +140,8 @@ def shaped(model: type[M], value: JsonValue, pointer: str = "") -> M:
     Raises:
         BadRecord: It has another one; the first difference with its pointer.
     """
+    if not isinstance(value, dict):
+        raise BadRecord("this is no object", pointer)
     try:
         return model.model_validate(value)
     except ValidationError as error:

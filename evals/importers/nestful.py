@@ -97,9 +97,14 @@ def meaning(record: JsonObject) -> JsonValue:
 def _spec_of(file: Path) -> Path:
     """Return where the functions of a file of goals stand. Raises: NotFound."""
     found = file.with_name(file.name.replace("data.json", "spec.json"))
-    if found == file or not found.is_file():
-        raise NotFound(f"the functions of {file} should be in {found}", code="import_not_found")
-    return found
+    if found != file and found.is_file():
+        return found
+    where = f"in {found}" if found != file else "beside it, as …-spec.json beside …-data.json"
+    raise NotFound(
+        f"the functions of {file} should be {where}",
+        code="import_not_found",
+        hint="Or say with --catalogue where they are described.",
+    )
 
 
 def _functions(path: Path, desk: Desk) -> dict[str, list[ToolSpec]]:

@@ -60,7 +60,11 @@ def read(path: Path, catalogue: Path | None, desk: Desk) -> None:
     for file in data_files(path, r".*\.jsonl", without=[TOOLS]):
         tools = catalogue or file.with_name(TOOLS)
         if not tools.is_file():
-            raise NotFound(f"the catalogue should be in {tools}", code="import_not_found")
+            raise NotFound(
+                f"the catalogue should be in {tools}",
+                code="import_not_found",
+                hint="Or say with --catalogue where it is.",
+            )
         known = _catalogue(tools, desk)
         desk.add_all(
             read_records(file, desk.problems),

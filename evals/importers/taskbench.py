@@ -99,8 +99,11 @@ def known_tools(path: Path, desk: Desk) -> dict[str, ToolSpec]:
         desk.tell(path.name, "catalogue_invalid", error.message)
         return {}
     nodes = described.get("nodes") if isinstance(described, dict) else None
+    if not isinstance(nodes, list) or not nodes:
+        desk.tell(path.name, "catalogue_invalid", "there are no nodes, which describe the tools")
+        return {}
     known: dict[str, ToolSpec] = {}
-    for index, node in enumerate(nodes if isinstance(nodes, list) else []):
+    for index, node in enumerate(nodes):
         place = f"{path.name}#/nodes/{index}"
         try:
             spec = _tool(shaped(_Described, node), desk)

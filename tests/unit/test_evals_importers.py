@@ -483,10 +483,24 @@ def test_what_is_not_there_is_said(tmp_path: Path) -> None:
             import_cases(tmp_path, format=name)
     (tmp_path / "x-data.json").write_text("[]")
     (tmp_path / "dev.jsonl").write_text("")
-    with pytest.raises(NotFound):
-        import_cases(tmp_path / "x-data.json", format="nestful")
-    with pytest.raises(NotFound):
-        import_cases(tmp_path / "dev.jsonl", format="seal-tools")
+    for file, name, told in (
+        ("x-data.json", "nestful", "should be in"),
+        ("dev.jsonl", "nestful", "should be beside it, as"),
+        ("dev.jsonl", "seal-tools", "should be in"),
+    ):
+        with pytest.raises(NotFound, match=told) as alone:
+            import_cases(tmp_path / file, format=name)
+        assert "--catalogue" in str(alone.value.hint)
+
+
+@pytest.mark.parametrize("described", ["{}", "[]", '{"nodes": []}', '{"nodes": {"a": 1}}'])
+def test_a_catalogue_without_tools_is_told(described: str, tmp_path: Path) -> None:
+    folder = made.write_all(tmp_path)["taskbench"]
+    other = tmp_path / "other.json"
+    other.write_text(described)
+    imported = import_cases(folder / "media" / "gold.jsonl", format="taskbench", catalogue=other)
+    assert imported.problems[0].code == "catalogue_invalid"
+    assert imported.problems[0].place == "other.json"
 
 
 ODD: tuple[Any, ...] = (

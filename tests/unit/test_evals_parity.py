@@ -430,3 +430,23 @@ def test_the_command_prints_figures(tmp_path: Path) -> None:
     missing = str(tmp_path / "none.jsonl")
     done = CliRunner().invoke(app, ["eval", "parity", "bfcl", missing, missing])
     assert done.exit_code == 2
+
+
+@pytest.mark.parametrize("format", ["bfcl", "seal-tools", "taskbench", "worfbench"])
+@pytest.mark.parametrize("gold", [b"", b"[]", b"{}\n", b"\x89PNG\xff\n", b'{"id": "a"}\nno\n'])
+def test_gold_without_records_has_no_figures(format: str, gold: bytes, tmp_path: Path) -> None:
+    (tmp_path / "gold.jsonl").write_bytes(gold)
+    (tmp_path / "tool_desc.json").write_text('{"nodes": []}')
+    with pytest.raises(InvalidValue) as refused:
+        published_figures(format, tmp_path / "gold.jsonl", tmp_path / "gold.jsonl")
+    assert refused.value.code == "parity_invalid"
+
+
+def test_answers_may_be_empty_but_are_answers(tmp_path: Path) -> None:
+    gold, answers = tmp_path / "gold.jsonl", tmp_path / "answers.jsonl"
+    gold.write_text(json.dumps({"id": 1, "calling": [{"api": "x", "parameters": {}}]}) + "\n")
+    answers.write_text("")
+    assert published_figures("seal-tools", gold, answers)["api_f1"] == 0
+    answers.write_text("these are\nno answers\n")
+    with pytest.raises(InvalidValue, match="no answer with an id"):
+        published_figures("seal-tools", gold, answers)
