@@ -113,10 +113,10 @@ def _before(goal: _Goal, numbers: Sequence[str]) -> dict[str, list[str]]:
     """Return what each step comes after. Raises: BadRecord."""
     before: dict[str, list[str]] = {number: [] for number in numbers}
     for place, edge in enumerate(goal.edges):
-        if len(edge) != 2 or not {*edge} <= {*numbers, START, END}:
-            raise BadRecord(f"{edge} names no two steps", f"/edges/{place}")
+        if len(edge) != 2 or edge[0] not in [*numbers, START] or edge[1] not in [*numbers, END]:
+            raise BadRecord(f"{edge} does not lead from one step to another", f"/edges/{place}")
         first, then = edge
-        if first != START and then != END and first not in before.get(then, [first]):
+        if first != START and then != END and first not in before[then]:
             before[then].append(first)
     return before
 

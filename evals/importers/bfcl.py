@@ -103,10 +103,13 @@ def _with_answers(records: Iterable[Record], file: Path, desk: Desk) -> Iterable
     for record in records:
         value = record.value
         own = value.get("id") if isinstance(value, dict) else None
-        if isinstance(value, dict) and own in answers:
-            yield Record(record.place, {**value, "ground_truth": answers[str(own)]})
+        if isinstance(value, dict) and isinstance(own, str) and own in answers:
+            yield Record(record.place, {**value, "ground_truth": answers[own]})
+        elif isinstance(value, dict) and "ground_truth" in value:
+            yield record  # it brings its answer itself, as exported ones do
         else:
-            desk.tell(record.place, "record_invalid", f"{own!r} has no answer in {path.name}")
+            message = f"{str(own)[:80]!r} has no answer in {ANSWERS}/{path.name}"
+            desk.tell(record.place, "record_invalid", message)
 
 
 def _case(record: Record, category: str, desk: Desk) -> Case:
@@ -235,7 +238,9 @@ def _right_values(step: Mapping[str, Any], case: Case) -> JsonObject:
     nested = case.source.get("right", {}).get(step["id"], {})
     values = {name: [value] for name, value in step.get("args", {}).items()}
     for name, choice in choices.items():
-        values[name] = [*choice.values, *([""] if choice.optional else [])]
+        left_out = [""] if choice.optional else []  # what the flow does stands first
+        first = name not in values
+        values[name] = [*left_out, *choice.values] if first else [*choice.values, *left_out]
     return {
         name: nested.get(name) or in_texts(listed, lambda text: without_references(text, str))
         for name, listed in values.items()

@@ -140,14 +140,14 @@ def shaped(model: type[M], value: JsonValue, pointer: str = "") -> M:
     Raises:
         BadRecord: It has another one; the first difference with its pointer.
     """
-    if not isinstance(value, dict):
-        raise BadRecord("this is no object", pointer)
     try:
         return model.model_validate(value)
     except ValidationError as error:
         first = error.errors()[0]
         where = "".join(f"/{escape(str(part))}" for part in first["loc"])
-        raise BadRecord(str(first["msg"]), pointer + where) from None
+        shapeless = first["type"] == "model_type"  # its message names the class
+        told = "this is no object" if shapeless else str(first["msg"])
+        raise BadRecord(told, pointer + where) from None
 
 
 def flow_document(

@@ -30,7 +30,7 @@ def gold_defects(case: Case, known: Mapping[str, ToolSpec]) -> list[Problem]:
         case: What was imported.
         known: The described tools that it may plan with, by name.
 
-    Codes: `gold_unknown_tool`, `gold_unknown_argument`, `gold_missing_argument`,
+    Codes: `gold_no_steps`, `gold_unknown_tool`, `gold_unknown_argument`, `gold_missing_argument`,
     `gold_wrong_value`, `gold_wrong_type`, `gold_open_value`, `gold_unknown_step`,
     `gold_unknown_field`, `gold_open_field`, `gold_list_in_text`, `gold_cycle`.
     """
@@ -39,6 +39,8 @@ def gold_defects(case: Case, known: Mapping[str, ToolSpec]) -> list[Problem]:
     steps: list[Mapping[str, Any]] = case.expect.flow.get("steps", [])
     made = {step["id"]: known.get(step["tool"]) for step in steps}
     found: list[Problem] = []
+    if not steps:
+        found.append(_problem("no_steps", "#/steps", "nothing is to be called"))
     for place, step in enumerate(steps):
         pointer = f"#/steps/{place}"
         spec = made[step["id"]]

@@ -356,6 +356,17 @@ def test_asynchow_edges_become_order_and_durations_stay(folders: dict[str, Path]
     assert len(odd.source["edges"]) == 4
 
 
+@pytest.mark.parametrize("edge", [["1"], ["END", "1"], ["1", "START"], ["1", "9"], []])
+def test_asynchow_edges_lead_from_one_step_to_another(edge: list[str], tmp_path: Path) -> None:
+    record = {"id": "a", "title": "How", "steps": ["one", "two"], "edges": [["START", "1"], edge]}
+    made.lines(tmp_path / "async.jsonl", [record])
+    imported = import_cases(tmp_path, format="asynchow")
+    assert imported.cases == ()
+    assert [(problem.place, problem.code) for problem in imported.problems] == [
+        ("async.jsonl:1/edges/1", "record_invalid")
+    ]
+
+
 def test_bfcl_answers_become_a_flow_and_what_else_is_right(folders: dict[str, Path]) -> None:
     imported = import_cases(folders["bfcl"], format="bfcl")
     none, both, two = imported.cases
@@ -585,6 +596,49 @@ def test_spoiled_tools_lose_at_most_what_needs_them(
     assert round_trip(imported) == []
     for case in imported.cases:
         described_tools(imported.tools_for(case))
+
+
+def test_odd_ids_are_told_and_a_record_may_bring_its_answer(tmp_path: Path) -> None:
+    folder = made.write_all(tmp_path)["bfcl"]
+    goal = made.BFCL_GOALS[0]
+    odd = [{**goal, "id": own} for own in ({"a": 1}, ["a"], None, 7)]
+    own_answer = {**goal, "id": "mine", "ground_truth": made.BFCL_ANSWERS[0]["ground_truth"]}
+    made.lines(folder / "BFCL_v4_parallel.jsonl", [*odd, own_answer])
+    imported = import_cases(folder / "BFCL_v4_parallel.jsonl", format="bfcl")
+    assert [case.name for case in imported.cases] == ["mine"]
+    assert {problem.code for problem in imported.problems if not problem.case} == {"record_invalid"}
+    assert round_trip(imported) == []
+
+
+def test_a_right_value_that_is_left_out_stays_left_out(tmp_path: Path) -> None:
+    folder = made.write_all(tmp_path)["bfcl"]
+    file = folder / "BFCL_v4_parallel.jsonl"
+    function = {"name": "f", "parameters": {"type": "dict", "properties": {
+        name: {"type": "integer"} for name in "abcd"}}}  # fmt: skip
+    right = {"a": [1], "b": ["", 2], "c": [3, ""], "d": [""]}
+    goal = {"id": "g", "question": [[{"role": "user", "content": "Go"}]], "function": [function]}
+    made.lines(file, [{**goal, "ground_truth": [{"f": right}]}])
+    first = import_cases(file, format="bfcl")
+    exported = [export_case(case, first) for case in first.cases]
+    made.lines(file, exported)
+    again = import_cases(file, format="bfcl")
+    assert steps(first.cases[0]) == [{"id": "call1", "tool": "f", "args": {"a": 1, "c": 3}}]
+    assert again.cases[0].expect == first.cases[0].expect
+
+
+def test_a_goal_without_calls_is_no_sound_gold(tmp_path: Path) -> None:
+    imported, case = nestful_case(tmp_path, [], [])
+    assert defects(imported, case) == {"/steps": "gold_no_steps"}
+
+
+def test_what_is_no_object_is_told_without_names_of_classes(tmp_path: Path) -> None:
+    (tmp_path / "x-spec.json").write_text("[]")
+    (tmp_path / "x-data.json").write_text(json.dumps([5, {"input": "Go", "output": ["x"]}]))
+    imported = import_cases(tmp_path, format="nestful")
+    assert [(problem.place, problem.message) for problem in imported.problems] == [
+        ("x-data.json[0]", "this is no object"),
+        ("x-data.json[1]/output/0", "this is no object"),
+    ]
 
 
 def test_a_schema_that_checks_nothing_right_leaves_its_goal_out(tmp_path: Path) -> None:
