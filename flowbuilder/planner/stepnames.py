@@ -1,7 +1,8 @@
 """Telling names for the steps of an answer, given one by one.
 
 `s1` becomes `weather_lookup`. What a step is called does not depend on those behind it, so the
-steps of a stream can be named as they arrive; each costs the same, however many there are.
+steps of a stream can be named as they arrive; each costs the same, however many there are. A step
+that one before it waits for keeps its id: that one has been shown with it.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ _NUMBERED = re.compile(r"^(?:s|step|task|t)[_-]?\d+$", re.IGNORECASE)
 _DIGITS = re.compile(r"\d+$")
 _FROM_ZERO = re.compile(r"\{\{\s*(?:steps\.)?0\b|\[\s*\"0\"")
 _WORDS = re.compile(r"[A-Za-z0-9]+")
+_REFERRED = re.compile(r"\bsteps\.([A-Za-z_][A-Za-z0-9_]*)")
 _LONGEST = 40
 
 
@@ -36,6 +38,7 @@ class StepNames:
         self._used: dict[str, JsonValue] = {}
         self._ids, self._count = set(ids), 0
         self._names: dict[str, str] = {}
+        self._awaited: set[str] = set()
         self._taken: dict[str, int] = {}
         self._listed: list[str] = []
         self._by_digits: dict[str, str] = {}
@@ -68,8 +71,12 @@ class StepNames:
 
     def add(self, step: JsonObject) -> None:
         """Name a step."""
-        self._from_zero = self._from_zero or _FROM_ZERO.search(json.dumps(step)) is not None
+        text = json.dumps(step)
+        self._from_zero = self._from_zero or _FROM_ZERO.search(text) is not None
         given = step.get("id")
+        after = step.get("after", step.get("depends_on"))
+        named = [item for item in after if isinstance(item, str)] if isinstance(after, list) else []
+        self._awaited |= {*named, *_REFERRED.findall(text)} - {given}
         if not isinstance(given, str):
             return
         if given not in self._names:
@@ -90,7 +97,8 @@ class StepNames:
         return ChainMap(self._names, numbers)
 
     def _wanted(self, given: str, step: JsonObject) -> str:
-        telling = re.match(STEP_ID_PATTERN, given) and not _NUMBERED.match(given)
+        usable = re.match(STEP_ID_PATTERN, given)
+        telling = usable and (given in self._awaited or not _NUMBERED.match(given))
         others = self._tools.get(given, set()) - {str(step.get("tool"))}
         return given if telling and not others else _name_of(step.get("tool"), given)
 

@@ -126,6 +126,32 @@ async def test_plans_of_a_model_that_errs_are_mended_within_the_bars(seed: int) 
     assert again.as_json() == figures
 
 
+@pytest.mark.parametrize("seed", [1, 2, 3])
+async def test_steps_that_wait_for_later_ones_are_not_altered(seed: int) -> None:
+    words = ("wash", "peel", "slice", "stir", "bake", "cool", "pack", "label")
+    order = {"s1": ["s3", "s8"], "s2": ["s1", "s5"], "s4": ["s7"], "s6": ["s2", "s4"]}
+    cases = []
+    for thing in ("carrots", "pears", "beans", "bread", "fish", "plums"):
+        steps = [
+            {"id": f"s{place}", "tool": "work.do", "args": {"what": f"{word} the {thing}"},
+             "depends_on": order.get(f"s{place}", [])}
+            for place, word in enumerate(words, start=1)
+        ]  # fmt: skip
+        points = "\n".join(f"{place}. {word} the {thing}" for place, word in enumerate(words, 1))
+        flow = {"flow": thing, "steps": steps}
+        cases.append({"name": thing, "goal": f"Do this:\n{points}", "expect": {"flow": flow}})
+    tool = {
+        "name": "work.do",
+        "summary": "Do one thing, told in words",
+        "input_schema": {"type": "object", "properties": {"what": {"type": "string"}},
+                         "required": ["what"], "additionalProperties": False},
+    }  # fmt: skip
+    suite = Dataset.model_validate({"suite": "work", "catalogue": [tool], "cases": cases})
+    report = await measure_noise(suite, Settings.load(), seed=seed, rate=0.2)
+    assert [item.altered for item in report.plans if item.altered] == []
+    assert len(report.plans) == len(cases)
+
+
 async def test_what_cannot_be_measured_is_counted() -> None:
     broken = {"flow": "f", "steps": [{"id": "a", "tool": "no.such", "args": {}}]}
     cases = [

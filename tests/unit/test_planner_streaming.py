@@ -104,6 +104,22 @@ def test_steps_are_named_and_judged_as_in_a_whole_answer() -> None:
     assert found == errors and len(errors) == 4
 
 
+def test_a_step_that_was_waited_for_before_it_came_keeps_its_id() -> None:
+    steps: list[dict[str, Any]] = [
+        {"id": "s1", "tool": "mail.send", "args": {"to": "${{ steps.s4.email }}"}, "after": ["s3"]},
+        {"id": "s2", "tool": "order.find", "args": {"number": 2}},
+        {"id": "s3", "tool": "order.find", "args": {"number": 3}},
+        {"id": "s4", "tool": "customer.find", "args": {"name": "${{ steps.s2.customer }}"}},
+    ]
+    streamed = take_in(steps)
+    whole = judge_beginning(steps, request())
+    assert whole.document is not None
+    assert list(streamed.written) == whole.document["steps"]
+    assert [step["id"] for step in streamed.written] == ["mail_send", "order_find", "s3", "s4"]
+    assert streamed.written[0]["depends_on"] == ["s3"]
+    assert streamed.written[0]["args"] == {"to": "${{ steps.s4.email }}"}
+
+
 def test_numbers_mean_steps_in_a_stream_too() -> None:
     for first, path in (("s1", "steps.1"), ("s1", "steps.0"), ("order", "steps.0")):
         steps: list[dict[str, Any]] = [
