@@ -120,7 +120,7 @@ class Judge:
             problems += size_problems(reading, self._value_bytes)
         problems += step_problems(reading, scope, known, self._flows)
         if reading.step.compensate is not None:
-            problems += compensation_problems(reading, scope)
+            problems += compensation_problems(reading, scope, self._flows)
         return problems
 
     def at_the_end(self) -> list[Problem]:

@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from flowbuilder.errors import Fix, Problem
 from flowbuilder.flow import Step
 from flowbuilder.graph import needs
 from flowbuilder.references import Found
 from flowbuilder.validation.arguments import argument_problems
-from flowbuilder.validation.dataflow import pointers_of_errors, reference_problems, unknown_tool
+from flowbuilder.validation.dataflow import (
+    child_problems,
+    pointers_of_errors,
+    reference_problems,
+    unknown_tool,
+)
 from flowbuilder.validation.reading import StepReading, read_value
 from flowbuilder.validation.scope import DataScope
 
 
-def compensation_problems(reading: StepReading, scope: DataScope) -> list[Problem]:
+def compensation_problems(
+    reading: StepReading, scope: DataScope, flows: Collection[str] | None
+) -> list[Problem]:
     """Return everything that is wrong with a step's compensation."""
     step = reading.step
     if step.compensate is None:
@@ -30,7 +39,7 @@ def compensation_problems(reading: StepReading, scope: DataScope) -> list[Proble
         return [*problems, unknown_tool(undoing, pointer, scope)]
     bad = pointers_of_errors(problems)
     problems += argument_problems(undoing, args, facts, scope, pointer, bad)
-    return problems
+    return problems + child_problems(undoing, pointer, facts, flows)
 
 
 def _out_of_sight(step: Step, references: list[Found], scope: DataScope) -> list[Problem]:

@@ -58,9 +58,7 @@ def step_problems(
         return problems
     if facts.tool.effects not in HARMLESS:
         problems += effect_problems(reading, facts, scope, known)
-    if flows is not None and facts.tool.name == "flow.run":
-        problems += _child(step, pointer, flows)
-    return problems
+    return problems + child_problems(step, pointer, facts, flows)
 
 
 def _arguments(
@@ -269,7 +267,12 @@ def unknown_tool(step: Step, pointer: str, scope: DataScope) -> Problem:
     )
 
 
-def _child(step: Step, pointer: str, flows: Collection[str]) -> list[Problem]:
+def child_problems(
+    step: Step, pointer: str, facts: ToolFacts, flows: Collection[str] | None
+) -> list[Problem]:
+    """Return what is wrong with the flow that a step starts, where the known ones are given."""
+    if flows is None or facts.tool.name != "flow.run":
+        return []
     slug = step.args.get("flow")
     if not isinstance(slug, str) or OPEN in slug or slug in flows:
         return []

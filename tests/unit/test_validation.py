@@ -227,6 +227,16 @@ def test_child_flows_are_known_only_where_they_are_given() -> None:
     }
 
 
+def test_the_flow_that_undoes_a_step_is_known_too() -> None:
+    undo = {"tool": "flow.run", "args": {"flow": "other"}}
+    document = _flow({**GET, "compensate": undo})
+    assert validate(document, REGISTRY).valid
+    assert validate(document, REGISTRY, flows=["other"]).valid
+    assert _codes(validate(document, REGISTRY, flows=[])) == {
+        ("unknown_flow", "/steps/0/compensate/args/flow")
+    }
+
+
 def test_run_input_is_checked_against_the_input_schema() -> None:
     flow = compile_flow(
         _flow(
