@@ -99,8 +99,15 @@ class Workspaces:
         )
 
     async def remove_member(self, workspace_id: str, user: str, *, by: Doer) -> None:
-        """Take a user out of a workspace. Raises: NotFound, Conflict (`last_admin`)."""
-        await self._workspaces.set_member(workspace_id, known_name(user), [], by=by)
+        """Take a user out of a workspace.
+
+        Raises:
+            NotFound: `member_not_found`, whether or not there is such a user elsewhere.
+            Conflict: `last_admin`.
+        """
+        if not NAME_PATTERN.fullmatch(user):
+            raise NotFound("there is no such member", code="member_not_found")
+        await self._workspaces.set_member(workspace_id, user, [], by=by)
 
     async def members(self, workspace_id: str) -> list[JsonObject]:
         """Return the members of a workspace by name."""

@@ -12,6 +12,9 @@ begin
     perform 1 from flowbuilder.workspaces where id = p_workspace for update;
     select id into v_user from flowbuilder.users where name = p_user;
     if not found then
+        if p_roles = '{}' then  -- whether somebody has this name elsewhere is nobody's affair here
+            perform flowbuilder.refuse('not_found', 'member_not_found', 'there is no such member');
+        end if;
         perform flowbuilder.refuse('not_found', 'user_not_found', 'there is no such user');
     end if;
     select roles into v_before from flowbuilder.members

@@ -68,6 +68,9 @@ async def _first_run(dsn: str, token: str) -> None:
         assert problem(alone, 409)["code"] == "last_admin"
         left = await place.call(headers, "DELETE", "/workspaces/default/members/ada")
         assert problem(left, 409)["code"] == "last_admin"
+        for name in ("bob", "eve", "No Name"):  # elsewhere, nobody, and nobody's name
+            gone = await place.call(headers, "DELETE", f"/workspaces/default/members/{name}")
+            assert problem(gone, 404)["code"] == "member_not_found"
         lines = (await place.call(headers, "GET", "/audit?of=installation")).json()["items"]
         assert [line["action"] for line in lines][:2] == ["user.invite", "user.create"]
         assert {line["actor"] for line in lines if line["object"] == "user:bob"} == {"user:ada"}
