@@ -166,6 +166,7 @@ class EgressPolicy:
             raise EgressRefused("the URL has a space, a backslash or a control character")
         try:
             url = httpx.URL(text)
+            _ = url.host  # reads names such as xn--… as well, which may stand for nothing
         except (httpx.InvalidURL, ValueError) as error:
             raise EgressRefused(f"this is no URL: {error}") from None
         if url.scheme not in SCHEMES:
