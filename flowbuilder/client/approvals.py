@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any, cast
 
 from flowbuilder.approving import touched
-from flowbuilder.client.arguments import check_reason
+from flowbuilder.client.arguments import clean_reason
 from flowbuilder.client.checking import check_actor, require_fit
 from flowbuilder.client.policies import check_edits
 from flowbuilder.client.session import Session
@@ -58,7 +58,7 @@ async def decide(
     """
     voter = by if isinstance(by, Voter) else Voter(name=by or local_user())
     check_actor(voter.name, "who decides")
-    check_reason(comment, "comment")
+    comment = clean_reason(comment, "comment")
     approval = await session.store.get_approval(approval_id)
     pending = approval.status is ApprovalStatus.PENDING
     given = _checked_value(session, approval, edits, value) if approve and pending else None

@@ -6,14 +6,19 @@ import math
 import uuid
 
 from flowbuilder.errors import InvalidValue, NotFound
+from flowbuilder.secrecy import REDACTOR
 from flowbuilder.types import is_number, parse_duration
 
 #: Longer reasons and comments are stories.
 LONGEST_REASON = 2_000
 
 
-def check_reason(reason: str | None, name: str = "reason") -> None:
-    """Refuse what is no reason, or too long a one. Raises: InvalidValue (reason_invalid)."""
+def clean_reason(reason: str | None, name: str = "reason") -> str | None:
+    """Return a reason without any secret that this process knows.
+
+    Raises:
+        InvalidValue: It is no text, or too long a one (reason_invalid).
+    """
     given: object = reason  # whatever a caller without a type checker hands in
     if given is not None and not (isinstance(given, str) and len(given) <= LONGEST_REASON):
         raise InvalidValue(
@@ -21,6 +26,7 @@ def check_reason(reason: str | None, name: str = "reason") -> None:
             pointer=f"/{name}",
             code="reason_invalid",
         )
+    return None if reason is None else REDACTOR.text(reason)
 
 
 def check_page(limit: int, after: int = 0) -> None:

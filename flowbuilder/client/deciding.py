@@ -7,7 +7,7 @@ from typing import Any
 
 from flowbuilder.client import approvals
 from flowbuilder.client.approval_rooms import ApprovalRooms
-from flowbuilder.client.arguments import check_page, check_reason, known_id
+from flowbuilder.client.arguments import check_page, clean_reason, known_id
 from flowbuilder.client.checking import check_actor, known_state
 from flowbuilder.errors import InvalidValue
 from flowbuilder.executor.approval_records import ActRow, ApprovalRow, Voter
@@ -90,8 +90,8 @@ class Approvals(ApprovalRooms):
         check_actor(voter.name, "who comments")
         if not text:
             raise InvalidValue("a comment is not empty", pointer="/text", code="comment_empty")
-        check_reason(text, "comment")
-        return await self._session.store.comment_approval(approval_id, text, by=voter)
+        said = clean_reason(text, "comment") or text
+        return await self._session.store.comment_approval(approval_id, said, by=voter)
 
     async def get_approval(self, approval_id: str) -> ApprovalRow:
         """Return an approval. Raises: NotFound (approval_not_found)."""

@@ -9,7 +9,7 @@ from typing import Any
 
 from flowbuilder.budget import BudgetUse
 from flowbuilder.client import growing, holding, retrying
-from flowbuilder.client.arguments import check_page, check_reason, patience
+from flowbuilder.client.arguments import check_page, clean_reason, patience
 from flowbuilder.client.checking import check_doer
 from flowbuilder.client.drafts import step_document
 from flowbuilder.client.families import read_tree
@@ -148,7 +148,7 @@ class Run:
             InvalidValue: `actor_invalid`, `reason_invalid`.
         """
         check_doer(by, "who cancels")
-        check_reason(reason)
+        reason = clean_reason(reason)
         self.row = await self._session.store.cancel_run(self.id, actor=by, reason=reason)
         await self._session.announce_run(self.id)
         return self.row

@@ -166,10 +166,13 @@ async def asked(place: Town, who: Headers, run_id: str) -> str:
     listed = await place.call(who, "GET", f"/approvals?run_id={run_id}")
     (approval,) = listed.json()["items"]
     one = await place.call(who, "GET", f"/approvals/{approval['id']}")
-    path = f"/approvals/{approval['id']}/decision"
-    decided = await place.call(who, "POST", path, json={"decision": "approve"})
+    path = f"/approvals/{approval['id']}"
+    words = await place.call(who, "POST", f"{path}/comments", json={"text": f"is it {CANARY}?"})
+    assert words.status_code == 201, words.text
+    yes = {"decision": "approve", "comment": f"it is {CANARY}"}
+    decided = await place.call(who, "POST", f"{path}/decision", json=yes)
     assert decided.status_code == 200, decided.text
-    return listed.text + one.text + decided.text
+    return listed.text + one.text + words.text + decided.text
 
 
 def echoing(request: Request) -> Reply:
@@ -220,9 +223,14 @@ async def everything_told(place: Town, ada: Headers, url: str) -> list[str]:
     started = await place.call(ada, "POST", "/runs", json={"document": chained, "input": {}})
     told.append(await asked(place, ada, started.json()["id"]))
     runs += [waiting, (await over(place, ada, started.json()["id"]))["id"]]
+    started = await place.call(ada, "POST", "/runs", json={"document": chained, "input": {}})
+    runs.append(started.json()["id"])
+    why = {"reason": f"somebody knows {CANARY}"}
+    stopped = await place.call(ada, "POST", f"/runs/{runs[-1]}/cancel", json=why)
+    assert stopped.status_code == 200, stopped.text
     for run_id in runs:
         told += await shown_of(place, ada, run_id)
-    return told
+    return [*told, stopped.text]
 
 
 async def told_by_the_service(dsn: str, keys: Path) -> list[str]:
