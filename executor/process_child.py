@@ -23,6 +23,7 @@ from flowbuilder.executor.records import LeasedTask
 from flowbuilder.secrecy import REDACTOR
 from flowbuilder.settings import Settings
 from flowbuilder.strictjson import Limits
+from flowbuilder.telemetry import logs, printed
 from flowbuilder.tools import Fail, Retry, Secrets, Tool, Wait, bind, check_output
 from flowbuilder.types import JsonObject, JsonValue
 
@@ -73,12 +74,13 @@ def serve(pipe: Connection, alive: Connection, preparation: dict[str, Any]) -> N
         with lock:
             pipe.send(answer)
 
-    while True:
-        try:
-            parcel: Parcel = pickle.loads(pipe.recv_bytes())
-        except (EOFError, OSError):
-            return
-        send(_run(parcel, send))
+    with printed.without_secrets():
+        while True:
+            try:
+                parcel: Parcel = pickle.loads(pipe.recv_bytes())
+            except (EOFError, OSError):
+                return
+            send(_run(parcel, send))
 
 
 def _end_with_parent(alive: Connection) -> None:
@@ -93,6 +95,8 @@ def _run(parcel: Parcel, send: Any) -> Answer:
         if parcel.main is not None:
             spawn.prepare(parcel.main)  # once: the second time it finds it there
         job: Job = pickle.loads(parcel.job)
+        logs.configure(job.settings)
+        logs.ATTEMPT.set((job.task.run_id, job.task.step_id, job.task.attempt))
         send(Answer(kind="started"))
         context = TaskContext(
             job.task,

@@ -10,7 +10,7 @@ from flowbuilder.cli.options import Options
 from flowbuilder.cli.output import row_json
 from flowbuilder.doctor import examine
 from flowbuilder.settings import Settings
-from flowbuilder.telemetry import logs
+from flowbuilder.telemetry import logs, printed
 
 
 def worker(options: Options, concurrency: int | None, replan: bool | None = None) -> int:
@@ -24,11 +24,12 @@ def worker(options: Options, concurrency: int | None, replan: bool | None = None
     say = _teller(options, settings)
     say("worker: starting")
     text = "worker: stopping, what runs may end; a second signal does not wait for it"
-    run_worker_process(
-        settings,
-        replan=settings.replan if replan is None else replan,
-        stopping=lambda: say(text),
-    )
+    with printed.without_secrets():
+        run_worker_process(
+            settings,
+            replan=settings.replan if replan is None else replan,
+            stopping=lambda: say(text),
+        )
     say("worker: stopped")
     return OK
 
@@ -53,7 +54,8 @@ def serve(options: Options, host: str | None, port: int | None, with_worker: boo
         + (" for users who log in" if users else " for whoever is on this machine")
         + (", running tasks here" if with_worker else ", tasks are left to `flowbuilder worker`")
     )
-    asyncio.run(serve_api(settings, worker=with_worker))
+    with printed.without_secrets():
+        asyncio.run(serve_api(settings, worker=with_worker))
     return OK
 
 

@@ -40,7 +40,10 @@ _LOUD = (
     *("LiteLLM", "LiteLLM Router", "LiteLLM Proxy"),
 )
 #: What every record has; anything else was handed over as `extra`.
-_STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
+_STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {
+    *("message", "asctime", "taskName"),
+    "color_message",  # uvicorn's, the same once more for a terminal
+}
 _LONGEST_TEXT = 16_384
 _ESCAPES = {
     code: f"\\x{code:02x}" for code in (*range(0x20), *range(0x7F, 0xA0)) if chr(code) != "\t"
@@ -164,6 +167,7 @@ def configure(
     adopt()
     own = "DEBUG" if debug else settings.log_level.upper()
     logging.getLogger("flowbuilder").setLevel(own)
+    logging.captureWarnings(True)  # they are lines as all others
     sys.excepthook = _uncaught
     threading.excepthook = _uncaught_in_thread
 

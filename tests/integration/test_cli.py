@@ -403,6 +403,69 @@ def test_a_worker_process_works_and_stops(
         assert worker.wait(timeout=WAIT) == 0
 
 
+TELLING = """
+import logging, os, sys, warnings
+from flowbuilder import Context, tool
+
+def tell(context):
+    value = context.secrets.get("told")
+    print("printed", value)
+    print("printed too", value, file=sys.stderr)
+    warnings.warn("warned " + value)
+    logging.getLogger("somebody").warning("logged %s", value)
+    return os.getpid()
+
+@tool("told.here", effects="read")
+def here(context: Context) -> int:
+    '''Tell a secret in the worker.'''
+    return tell(context)
+
+@tool("told.there", effects="read", process=True)
+def there(context: Context) -> int:
+    '''Tell a secret in a process of its own.'''
+    return tell(context)
+"""
+
+
+def test_what_tools_print_in_a_worker_has_no_secret(
+    flowbuilder: Command, environment: dict[str, str], tmp_path: Path
+) -> None:
+    (tmp_path / "telling.py").write_text(TELLING)
+    file = tmp_path / "own.json"
+    steps = [{"id": name, "tool": f"told.{name}"} for name in ("here", "there")]
+    file.write_text(json.dumps({"flow": "own", "steps": steps}))
+    secret = "n0b0dy-5hall-see-th1s"
+    more = {
+        "FLOWBUILDER_SECRET_TOLD": secret,
+        "FLOWBUILDER_SECRET_TOLD__TOOLS": "told.*",
+        "FLOWBUILDER_LOG_FORMAT": "json",
+    }
+    with (tmp_path / "said").open("w") as said:
+        worker = subprocess.Popen(
+            [sys.executable, "-m", "flowbuilder.cli", "worker", "--tools", "telling"],
+            cwd=tmp_path,
+            env=environment | more,
+            stdout=said,
+            stderr=said,
+        )
+        try:
+            done = flowbuilder("run", str(file), "--tools", "telling", "--no-worker")
+            assert done.code == 0, done.err
+            output = done.of_type("result")["output"]
+            assert output["here"] == worker.pid != output["there"]
+        finally:
+            worker.send_signal(signal.SIGTERM)
+            assert worker.wait(timeout=WAIT) == 0
+    heard = (tmp_path / "said").read_text()
+    assert secret not in heard
+    assert heard.count("printed ***") == heard.count("printed too ***") == 2
+    records = [json.loads(line) for line in heard.splitlines() if line.startswith("{")]
+    for logger, words in (("py.warnings", "warned ***"), ("somebody", "logged ***")):
+        found = [line for line in records if line["logger"] == logger]
+        assert [line["step"] for line in found] == ["here", "there"]
+        assert all(words in line["message"] for line in found)
+
+
 def test_an_interrupt_leaves_with_130(
     environment: dict[str, str], flowbuilder: Command, tmp_path: Path
 ) -> None:
