@@ -78,6 +78,14 @@ class ConnectedToolOut(Out):
     """How its server describes it now, if that is not what was approved."""
 
 
+class LeftOutOut(Out):
+    """An operation of a document that is no tool."""
+
+    operation: str
+    """Its id, or its method and path."""
+    reason: str
+
+
 class ConnectionOut(Out):
     """A connection of the workspace."""
 
@@ -89,6 +97,8 @@ class ConnectionOut(Out):
     created_at: Time
     created_by: str | None
     tools: list[ConnectedToolOut]
+    left_out: list[LeftOutOut]
+    """Of a document: operations that no tool could be made of."""
 
     @classmethod
     def of(cls, view: ConnectionView) -> ConnectionOut:
@@ -117,6 +127,9 @@ class ConnectionOut(Out):
             created_at=row.created_at,
             created_by=row.created_by,
             tools=pinned if row.kind == "mcp" else made,
+            left_out=[
+                LeftOutOut(operation=called, reason=why) for called, why in view.left_out.items()
+            ],
         )
 
 

@@ -37,7 +37,7 @@ from flowbuilder.secrecy.redaction import SENSITIVE_KEYS
 from flowbuilder.toolkit.connections import RESERVED, McpServer, OpenApi, connections_of
 from flowbuilder.toolkit.imported.mcp_client import fingerprint
 from flowbuilder.toolkit.imported.mcp_tools import tools_of
-from flowbuilder.toolkit.imported.openapi import import_document
+from flowbuilder.toolkit.imported.openapi import Imported, import_operations
 from flowbuilder.tools import Context, Fail, Tool
 from flowbuilder.types import JsonObject, JsonValue
 
@@ -50,7 +50,7 @@ LOOK_SECONDS = 1.0
 #: How often a worker's process looks for connections that others have made.
 EQUIP_SECONDS = 5.0
 #: What documents gave, by their connection: one never changes.
-_IMPORTED: dict[tuple[object, ...], list[Tool]] = {}
+_IMPORTED: dict[tuple[object, ...], Imported] = {}
 _MOST_IMPORTED = 200
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,39}")
 #: Where the document of a stored connection stands: with it.
@@ -70,6 +70,8 @@ class ConnectionView:
     row: ConnectionRow
     tools: tuple[Tool, ...]
     pins: tuple[PinRow, ...]
+    left_out: Mapping[str, str]
+    """Operations of a document that no tool could be made of, with the reasons."""
 
 
 class WorkspaceConnections:
@@ -100,9 +102,13 @@ class WorkspaceConnections:
         self._check(name, definition, by)
         _check_address(definition, "server", "@\\#?")
         parsed = _parsed(OpenApi, {**definition, "document": _STORED})
-        if not await asyncio.to_thread(_imported, name, document, parsed):
+        found = await asyncio.to_thread(_imported, name, document, parsed)
+        if not found.tools:
+            why = "; ".join(f"{called}: {said}" for called, said in found.left_out.items())
             raise InvalidValue(
-                "no tool can be made of this document", pointer="/document", code="openapi_invalid"
+                f"no tool can be made of this document{f': {why}' if why else ''}"[:500],
+                pointer="/document",
+                code="openapi_invalid",
             )
         store = self._session.store
         row = await store.add_connection(name, "openapi", definition, document, actor=by)
@@ -216,7 +222,8 @@ class WorkspaceConnections:
         store = self._session.store
         pins = await store.tool_pins(row.name) if row.kind == "mcp" else []
         tools = await _readable(store, row)
-        return ConnectionView(row=row, tools=tuple(tools), pins=tuple(pins))
+        left_out = await _left_out(row)
+        return ConnectionView(row=row, tools=tuple(tools), pins=tuple(pins), left_out=left_out)
 
 
 def _failed(error: Exception) -> ConnectionFailed:
@@ -262,9 +269,9 @@ def _parsed(kind: type[Kind], definition: JsonObject) -> Kind:
         ) from None
 
 
-def _imported(name: str, document: JsonObject, connection: OpenApi) -> list[Tool]:
+def _imported(name: str, document: JsonObject, connection: OpenApi) -> Imported:
     try:
-        return import_document(name, document, connection)
+        return import_operations(name, document, connection)
     except SettingsError as error:
         raise InvalidValue(error.message, pointer="/document", code="openapi_invalid") from None
 
@@ -347,6 +354,19 @@ async def _made(store: Store, row: ConnectionRow) -> list[Tool]:
         server = McpServer.model_validate(row.definition)
         pins = await store.tool_pins(row.name)
         return tools_of(row.name, server, pins, StoredPins(store))
+    return [replace(tool, version=row.id) for tool in (await _read_document(row)).tools]
+
+
+async def _left_out(row: ConnectionRow) -> Mapping[str, str]:
+    if row.kind != "openapi":
+        return {}
+    try:
+        return (await _read_document(row)).left_out
+    except (InvalidValue, SettingsError, ValidationError):
+        return {}
+
+
+async def _read_document(row: ConnectionRow) -> Imported:
     known = (row.workspace_id, row.name, row.id, row.created_at)
     found = _IMPORTED.get(known)
     if found is None:
@@ -355,7 +375,7 @@ async def _made(store: Store, row: ConnectionRow) -> list[Tool]:
         if len(_IMPORTED) >= _MOST_IMPORTED:
             _IMPORTED.clear()
         _IMPORTED[known] = found
-    return [replace(tool, version=row.id) for tool in found]
+    return found
 
 
 def _checked(store: Store, row: ConnectionRow, tool: Tool) -> Callable[..., Any]:

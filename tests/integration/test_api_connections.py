@@ -89,6 +89,25 @@ async def outcome(place: Town, who: Headers, tool: str, **args: Any) -> dict[str
     return dict((await place.call(who, "GET", f"/runs/{run}")).json())
 
 
+async def test_operations_that_are_no_tools_are_told(place: Town) -> None:
+    ada = await place.person("ada", "default", "admin")
+    document = api_document(2)
+    document["paths"]["/lost"] = {
+        "get": {"operationId": "lost", "parameters": [{"$ref": "other.yaml#/x"}], "responses": {}}
+    }
+    what = {"name": "things", "kind": "openapi", "server": "https://api.example.org"}
+    made = await add(place, ada, **what, document=document)
+    assert made.status_code == 201
+    shown = (await place.call(ada, "GET", "/connections/things")).json()
+    left = [{"operation": "lost", "reason": "'other.yaml#/x' leads out of the document"}]
+    assert made.json()["left_out"] == shown["left_out"] == left
+    assert len(shown["tools"]) == 2
+    document["paths"] = {"/lost": document["paths"]["/lost"]}
+    none = await add(place, ada, **{**what, "name": "nothing"}, document=document)
+    assert problem(none, 422)["code"] == "openapi_invalid"
+    assert "lost: 'other.yaml#/x' leads out" in none.json()["detail"]
+
+
 async def test_fifty_operations_become_fifty_typed_tools(place: Town) -> None:
     ada = await place.person("ada", "default", "admin")
     eve = await place.person("eve", "other", "admin")
@@ -99,6 +118,7 @@ async def test_fifty_operations_become_fifty_typed_tools(place: Town) -> None:
         assert made.status_code == 201, made.text
         assert made.headers["location"] == "/api/v1/connections/things"
         assert len(made.json()["tools"]) == OPERATIONS
+        assert made.json()["left_out"] == []
         assert {tool["effects"] for tool in made.json()["tools"]} == {"read"}
         listed = (await place.call(ada, "GET", "/tools")).json()["items"]
         ours = [tool for tool in listed if tool["name"].startswith("things.")]

@@ -180,7 +180,7 @@ async def test_a_call_puts_each_value_in_its_place(tmp_path: Path) -> None:
         )
         tool = registry.require("pets.pets_update_one")
         assert set(tool.input_schema["properties"]) == {
-            *("owner", "id", "tag", "csv", "dry", "X-Trace", "body")
+            *("owner", "id", "tag", "csv", "dry", "X-Trace", "c", "body")
         }
         args = {
             "owner": "a/../b?x=#%2e ü",

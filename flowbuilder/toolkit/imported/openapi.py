@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,9 @@ from flowbuilder.schemas import schema_problems
 from flowbuilder.settings import Settings
 from flowbuilder.strictjson import Limits, dumps, load_document
 from flowbuilder.toolkit.connections import OpenApi, effects_of
+from flowbuilder.toolkit.imported.encoding import STYLES
 from flowbuilder.toolkit.imported.names import one_line, tool_name
+from flowbuilder.toolkit.imported.openapi_bodies import Body, body_of
 from flowbuilder.toolkit.imported.openapi_schemas import Document
 from flowbuilder.toolkit.imported.requests import Operation, Parameter, make_handler
 from flowbuilder.tools import Effects, Tool
@@ -33,12 +36,16 @@ _LARGEST_SCHEMAS = 16_777_216
 _METHODS = {
     "get": Effects.READ,
     "head": Effects.READ,
+    "options": Effects.READ,
+    "trace": Effects.READ,
     "post": Effects.EXTERNAL,
     "put": Effects.EXTERNAL,
     "patch": Effects.EXTERNAL,
     "delete": Effects.IRREVERSIBLE,
 }
 _PATH = re.compile(r"/[^\\\x00-\x20\x7f]*")
+#: Answers that HTTP lets have no body.
+_WITHOUT_BODY = frozenset({"204", "205"})
 #: Said by OpenAPI to be no parameters, whatever a document lists.
 _NO_PARAMETERS = frozenset({"accept", "content-type", "authorization"})
 
@@ -63,10 +70,27 @@ def import_documents(settings: Settings, given: Mapping[str, OpenApi]) -> list[T
 
 def import_document(name: str, root: JsonObject, connection: OpenApi) -> list[Tool]:
     """Return the tools of one document. Raises: SettingsError (openapi_invalid)."""
+    found = import_operations(name, root, connection)
+    for operation, why in found.left_out.items():
+        log.warning("%s: no tool is made of %.80s: %s", name, operation, why)
+    return list(found.tools)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Imported:
+    """The tools of a document, and the operations that none could be made of, with the reasons."""
+
+    tools: tuple[Tool, ...]
+    left_out: Mapping[str, str]
+
+
+def import_operations(name: str, root: JsonObject, connection: OpenApi) -> Imported:
+    """Return what one document gives. Raises: SettingsError (openapi_invalid)."""
     if not str(root.get("openapi", "")).startswith("3."):
         raise _invalid(name, "it is no OpenAPI 3 document")
     document = Document(root)
     tools: dict[str, Tool] = {}
+    left_out: dict[str, str] = {}
     wanted = None if connection.operations is None else set(connection.operations)
     try:
         operations = list(_operations(document))
@@ -79,19 +103,34 @@ def import_document(name: str, root: JsonObject, connection: OpenApi) -> list[To
         if wanted is not None and called not in wanted:
             continue
         try:
-            tool = _tool(name, called, document, path, method, item, operation, connection)
-            if tool.name in tools:
-                raise InvalidValue("another operation has the same name", code="openapi_name")
+            last = _free_name(name, called, f"{method} {path}", tools)
+            tool = _tool(name, last, called, document, path, method, item, operation, connection)
             tools[tool.name] = tool
         except InvalidValue as error:
             if wanted is not None:
                 raise _invalid(name, f"{called[:80]}: {error.message}") from None
-            log.warning("%s: no tool is made of %.80s: %s", name, called, error.message)
+            left_out[called[:200]] = error.message
     if wanted is not None and (
         missing := wanted - {str(op[3].get("operationId")) for op in operations}
     ):
         raise _invalid(name, f"it has no operation {min(missing)[:80]}")
-    return _within_bounds(name, list(tools.values()))
+    made = _within_bounds(name, list(tools.values()))
+    return Imported(tools=tuple(made), left_out=left_out)
+
+
+def _free_name(name: str, called: str, place: str, taken: Container[str]) -> str:
+    """Return what the tool of an operation is called: by its id, else by its method and path.
+
+    Raises:
+        InvalidValue: `openapi_name`: neither makes a name that no other operation has.
+    """
+    names = [last for text in (called, place) if (last := tool_name(text)) is not None]
+    if not names:
+        raise InvalidValue("its id makes no name of a tool", code="openapi_name")
+    for last in names:
+        if f"{name}.{last}" not in taken:
+            return last
+    raise InvalidValue("another operation has the same name", code="openapi_name")
 
 
 def _within_bounds(name: str, tools: list[Tool]) -> list[Tool]:
@@ -128,6 +167,7 @@ def _operations(document: Document) -> Iterator[tuple[str, str, JsonObject, Json
 
 def _tool(
     name: str,
+    last: str,
     called: str,
     document: Document,
     path: str,
@@ -137,14 +177,11 @@ def _tool(
     connection: OpenApi,
 ) -> Tool:
     """Return the tool of an operation. Raises: InvalidValue: none can be made."""
-    last = tool_name(called)
-    if last is None:
-        raise InvalidValue("its id makes no name of a tool", code="openapi_name")
     if not _PATH.fullmatch(path):
         # behind a server's name it could be more of the name, a port or a user
         raise InvalidValue("its path does not begin with a slash", code="openapi_path")
     parameters = _parameters(document, item, operation)
-    kind, body, needed = _body(document, operation)
+    body = body_of(document, operation)
     described = Operation(
         name=f"{name}.{last}",
         method=method.upper(),
@@ -152,7 +189,9 @@ def _tool(
         server=connection.server.rstrip("/"),
         headers=dict(connection.headers),
         parameters=tuple(parameters),
-        body_kind=kind,
+        body_kind=body.kind,
+        media_type=body.media_type,
+        parts=body.parts,
     )
     tool = Tool(
         name=described.name,
@@ -160,7 +199,7 @@ def _tool(
             operation.get("summary") or operation.get("description"), f"{method.upper()} {path}"
         ),
         handler=make_handler(described),
-        input_schema=_input_schema(document, parameters, body, needed),
+        input_schema=_input_schema(document, parameters, body),
         output_schema=_output_schema(document, operation),
         effects=effects_of(called, connection.effects, _METHODS[method]),
         untrusted_output=True,
@@ -181,10 +220,6 @@ def _parameters(document: Document, item: JsonObject, operation: JsonObject) -> 
             raise InvalidValue("a parameter has no name or place", code="openapi_parameter")
         if place == "header" and name.lower() in _NO_PARAMETERS:
             continue
-        if place == "cookie":
-            if required:
-                raise InvalidValue(f"it needs the cookie {name[:60]}", code="openapi_parameter")
-            continue
         found[place, name] = Parameter(
             argument="",
             name=name,
@@ -192,18 +227,25 @@ def _parameters(document: Document, item: JsonObject, operation: JsonObject) -> 
             required=required or place == "path",
             description=one_line(given.get("description"), ""),
             schema=_parameter_schema(given),
-            explode=given.get("explode", place == "query") is not False,
+            style=(style := _style(given, place)),
+            explode=given.get("explode", style in ("form", "deepObject")) is not False,
             as_json="content" in given,
         )
     return _with_arguments(list(found.values()))
 
 
-def _parameter_schema(given: JsonObject) -> Any:
-    if given.get("style", "form") not in ("form", "simple"):
+def _style(given: JsonObject, place: str) -> str:
+    style = str(given.get("style", STYLES[place][0]))
+    if style in ("form", "simple"):  # one for the other: what is meant is clear
+        return STYLES[place][0]
+    if style not in STYLES[place]:
         raise InvalidValue(
-            f"parameters of the style {str(given['style'])[:40]} cannot be sent",
-            code="openapi_parameter",
+            f"parameters of the style {style[:40]} cannot be sent", code="openapi_parameter"
         )
+    return style
+
+
+def _parameter_schema(given: JsonObject) -> Any:
     content = given.get("content")
     if isinstance(content, dict):
         found = content.get("application/json")
@@ -226,40 +268,18 @@ def _with_arguments(parameters: list[Parameter]) -> list[Parameter]:
     return named
 
 
-def _body(document: Document, operation: JsonObject) -> tuple[str | None, Any, bool]:
-    """Return how a body is sent, its schema, and whether one is needed."""
-    given = document.follow(operation.get("requestBody", {}))
-    content = given.get("content")
-    if not isinstance(content, dict) or not content:
-        return None, None, False
-    needed = given.get("required") is True
-    for kind, part in content.items():
-        plain = kind.partition(";")[0].strip().lower()
-        if plain == "application/json" or plain.endswith("+json") or plain == "*/*":
-            return "json", part.get("schema", {}) if isinstance(part, dict) else {}, needed
-    for kind, part in content.items():
-        if kind.startswith("application/x-www-form-urlencoded"):
-            return "form", part.get("schema", {}) if isinstance(part, dict) else {}, needed
-    for kind in content:
-        if kind.startswith("text/"):
-            return kind, {"type": "string"}, needed
-    raise InvalidValue(f"its body is {min(content)[:60]}, which is not sent", code="openapi_body")
-
-
-def _input_schema(
-    document: Document, parameters: list[Parameter], body: Any, needed: bool
-) -> JsonSchema:
+def _input_schema(document: Document, parameters: list[Parameter], body: Body) -> JsonSchema:
     whole: dict[str, Any] = {
         "type": "object",
         "properties": {item.argument: _described(item) for item in parameters},
         "required": [item.argument for item in parameters if item.required],
         "additionalProperties": False,
     }
-    if body is not None:
-        whole["properties"]["body"] = body
-        if needed:
+    if body.kind is not None:
+        whole["properties"]["body"] = body.schema
+        if body.needed:
             whole["required"].append("body")
-    return document.schema(whole, "in")
+    return document.schema(whole, "in", files=body.kind in ("multipart", "file"))
 
 
 def _described(item: Parameter) -> Any:
@@ -277,7 +297,8 @@ def _output_schema(document: Document, operation: JsonObject) -> JsonSchema:
             continue
         content = document.follow(given).get("content")
         if not isinstance(content, dict) or not content:
-            bodies.append({"type": "null"})
+            # that nothing is said of a body is no promise that there is none
+            bodies.append({"type": "null"} if str(status) in _WITHOUT_BODY else {})
             continue
         for kind, part in content.items():
             is_json = "json" in kind

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, Literal
 
 from flowbuilder.errors import InvalidValue
+from flowbuilder.toolkit.imported.encoding import FILE_SCHEMA
 from flowbuilder.types import JsonObject, JsonSchema
 
 #: What says nothing about values.
@@ -67,22 +68,24 @@ class Document:
             raise InvalidValue(f"{reference[:80]!r} leads nowhere", code="openapi_reference")
         return found
 
-    def schema(self, part: Any, way: Literal["in", "out"]) -> JsonSchema:
+    def schema(self, part: Any, way: Literal["in", "out"], *, files: bool = False) -> JsonSchema:
         """Return a schema with everything that it refers to in `$defs`.
 
-        `way`: what is only read does not go in, what is only written does not come out.
+        `way`: what is only read does not go in, what is only written does not come out. `files`:
+        they may be in it, as `FILE_SCHEMA`.
 
         Raises:
             InvalidValue: `openapi_reference`, `openapi_schema`.
         """
-        converter = _Converter(self, way)
+        converter = _Converter(self, way, files)
         made = converter.convert(part, 0)
         return made if not converter.named else {**made, "$defs": converter.definitions()}
 
 
 class _Converter:
-    def __init__(self, document: Document, way: Literal["in", "out"]) -> None:
+    def __init__(self, document: Document, way: Literal["in", "out"], files: bool) -> None:
         self._document = document
+        self._files = files
         self._hidden = "readOnly" if way == "in" else "writeOnly"
         self._parts = 0
         self.named: dict[str, JsonSchema | None] = {}
@@ -112,6 +115,8 @@ class _Converter:
         reference = part.get("$ref")
         if isinstance(reference, str):
             return self._referred(part, reference, depth)
+        if self._files and is_file(part):
+            return {**told_of(part), **FILE_SCHEMA}
         made: dict[str, Any] = {}
         for key, value in part.items():
             if key in _DROPPED or key.startswith("x-"):
@@ -155,6 +160,19 @@ class _Converter:
         required = part.get("required")
         if hidden and isinstance(required, list):
             made["required"] = [name for name in required if name not in hidden]
+
+
+def is_file(part: JsonObject) -> bool:
+    """Whether a schema means bytes, in the words of OpenAPI 3.0 or 3.1."""
+    if part.get("type") == "file" or part.get("format") == "binary":
+        return True
+    media_type = part.get("contentMediaType")
+    return isinstance(media_type, str) and "contentEncoding" not in part
+
+
+def told_of(part: JsonObject) -> JsonObject:
+    """Return what a schema says for people."""
+    return {key: part[key] for key in ("title", "description") if key in part}
 
 
 def _modernise(made: dict[str, Any]) -> None:

@@ -5,14 +5,24 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
-from urllib.parse import quote, urlencode
+from typing import Any, Literal
+from urllib.parse import urlencode
 
 from flowbuilder.strictjson import dumps
 from flowbuilder.toolkit.credentials import refuse_secrets_in_url, with_secrets
 from flowbuilder.toolkit.egress import EgressPolicy, GuardedTransport
 from flowbuilder.toolkit.exchange import build_request, exchange, has_header
 from flowbuilder.toolkit.http import decode, judge, within
+from flowbuilder.toolkit.imported.encoding import (
+    Part,
+    file_bytes,
+    form_pairs,
+    in_cookie,
+    in_header,
+    in_path,
+    in_query,
+    multipart,
+)
 from flowbuilder.toolkit.parsing import limits_of
 from flowbuilder.tools import Context, Fail
 from flowbuilder.types import JsonObject, JsonValue
@@ -23,7 +33,7 @@ _DOTS = re.compile(r"(?:\.|%2e){1,2}", re.IGNORECASE)
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Parameter:
-    """A value that goes into a path, a query or a header."""
+    """A value that goes into a path, a query, a header or a cookie."""
 
     argument: str
     """What the tool calls it."""
@@ -32,6 +42,8 @@ class Parameter:
     required: bool
     description: str
     schema: Any = field(repr=False)
+    style: str
+    """How it is written, as OpenAPI calls that."""
     explode: bool
     """Whether a list is sent as several parameters, not with commas."""
     as_json: bool
@@ -47,8 +59,11 @@ class Operation:
     server: str
     headers: dict[str, str] = field(repr=False)
     parameters: tuple[Parameter, ...]
-    body_kind: str | None
-    """`json`, `form`, a text's media type, or None for no body."""
+    body_kind: Literal["json", "form", "multipart", "text", "file"] | None
+    media_type: str
+    """Of the body."""
+    parts: Mapping[str, Part] = field(default_factory=dict)
+    """How properties of a form are sent that say something about it."""
 
 
 def make_handler(operation: Operation) -> Callable[..., Any]:
@@ -108,6 +123,7 @@ def _placed(
     paths: dict[str, str] = {}
     query: dict[str, Any] = {}
     headers: dict[str, str] = {}
+    cookies: list[str] = []
     for item in operation.parameters:
         value = arguments.get(item.argument)
         if item.argument not in arguments or (value is None and not item.required):
@@ -115,11 +131,16 @@ def _placed(
         if item.as_json:
             value = dumps(value).decode()
         if item.place == "query":
-            query[item.name] = value if item.explode else _joined(value)
+            found = in_query(item.name, value, item.style, explode=item.explode)
+            query |= {**found, **query}  # no property takes the place of what was there before
         elif item.place == "header":
-            headers[item.name] = _joined(value)
+            headers[item.name] = in_header(value, explode=item.explode)
+        elif item.place == "cookie":
+            cookies.append(in_cookie(item.name, value))
         else:
-            paths[item.name] = quote(_joined(value), safe="")
+            paths[item.name] = in_path(item.name, value, item.style, explode=item.explode)
+    if cookies:
+        headers["Cookie"] = "; ".join(cookies)
     path = _PLACE.sub(lambda match: paths.get(match[1], ""), operation.path)
     given = operation.path.count("/")
     if path.count("/") != given or any(
@@ -136,26 +157,18 @@ def _refused() -> Fail:
     return Fail("a value in the path is empty or leads to another place", code="path_refused")
 
 
-def _joined(value: JsonValue) -> str:
-    if isinstance(value, list):
-        return ",".join(_joined(item) for item in value)
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, dict):
-        return dumps(value).decode()
-    return "" if value is None else str(value)
-
-
 def _content(operation: Operation, arguments: JsonObject, headers: dict[str, str]) -> bytes | None:
+    """Return the body, and say in the headers what it is. Raises: Fail (http_invalid)."""
     if operation.body_kind is None or "body" not in arguments:
         return None
     body = arguments["body"]
+    fields = body if isinstance(body, dict) else {}
+    headers["Content-Type"] = operation.media_type
     if operation.body_kind == "json":
-        headers["Content-Type"] = "application/json"
         return dumps(body)
     if operation.body_kind == "form":
-        headers["Content-Type"] = "application/x-www-form-urlencoded"
-        pairs = body.items() if isinstance(body, dict) else ()
-        return urlencode([(name, _joined(value)) for name, value in pairs]).encode()
-    headers["Content-Type"] = operation.body_kind
-    return str(body).encode()
+        return urlencode(list(form_pairs(fields, operation.parts))).encode()
+    if operation.body_kind == "multipart":
+        headers["Content-Type"], content = multipart(fields, operation.parts)
+        return content
+    return file_bytes(body) if operation.body_kind == "file" else str(body).encode()
