@@ -58,21 +58,23 @@ async def read_bytes(request: Request, *, limit: int | None = None) -> bytes:
     limit = limit or settings.max_body_bytes
     declared = request.headers.get("content-length", "")
     if declared.isdecimal() and int(declared[:19]) > limit:
-        raise _too_large(limit)
+        raise _too_large(limit, settings)
     body = bytearray()
     async for chunk in request.stream():
         body += chunk
         if len(body) > limit:
-            raise _too_large(limit)
+            raise _too_large(limit, settings)
     request.state.raw_body = bytes(body)
     return bytes(body)
 
 
-def _too_large(limit: int) -> BadRequest:
+def _too_large(limit: int, settings: Settings) -> BadRequest:
+    bounds = {
+        settings.max_body_bytes: "The setting FLOWBUILDER_MAX_BODY_BYTES is the bound.",
+        settings.max_value_bytes: "The setting FLOWBUILDER_MAX_VALUE_BYTES is the bound.",
+    }
     return BadRequest(
-        f"The body is longer than {limit} bytes.",
-        code="body_too_large",
-        hint="The setting FLOWBUILDER_MAX_BODY_BYTES is the bound.",
+        f"The body is longer than {limit} bytes.", code="body_too_large", hint=bounds.get(limit)
     )
 
 

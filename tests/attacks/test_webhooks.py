@@ -436,6 +436,7 @@ async def test_a37_bodies_are_bounded_before_they_are_read_whole(post: Post) -> 
     assert len(asked) <= 18  # a megabyte and a piece, and nothing where the length was declared
     large = await post.send("x" * 1_048_576)
     assert problem(large, 413)["code"] == "body_too_large"
+    assert "FLOWBUILDER_MAX_VALUE_BYTES" in large.json()["hint"]
 
 
 async def test_a37_a_body_that_does_not_come_is_not_waited_for(
