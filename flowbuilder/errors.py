@@ -76,8 +76,15 @@ class Problem:
         }
 
 
+#: Findings that a traceback shows.
+_MOST_SHOWN = 10
+
+
 class FlowBuilderError(Exception):
-    """The root of every error that flowbuilder raises on purpose."""
+    """The root of every error that flowbuilder raises on purpose.
+
+    A traceback shows hint and findings as well, as notes.
+    """
 
     default_code: ClassVar[str] = "error"
 
@@ -86,6 +93,15 @@ class FlowBuilderError(Exception):
         self.message = message
         self.code = code or self.default_code
         self.hint = hint
+        if hint:
+            self.add_note(f"hint: {hint}")
+
+    def _show(self, problems: Sequence[Problem]) -> None:
+        for found in problems[:_MOST_SHOWN]:
+            hint = f" ({found.hint})" if found.hint else ""
+            self.add_note(f"{found.pointer or 'the document'}: {found.message}{hint}")
+        if len(problems) > _MOST_SHOWN:
+            self.add_note(f"and {len(problems) - _MOST_SHOWN} more, see `problems`")
 
 
 class SettingsError(FlowBuilderError):
@@ -125,6 +141,7 @@ class DefinitionError(FlowBuilderError):
     ) -> None:
         super().__init__(message, code=code, hint=hint)
         self.problems = tuple(problems)
+        self._show(self.problems)
 
 
 class PlanningError(FlowBuilderError):
@@ -144,6 +161,7 @@ class PlanningError(FlowBuilderError):
     ) -> None:
         super().__init__(message, code=code, hint=hint)
         self.problems = tuple(problems)
+        self._show(self.problems)
         self.attempts = attempts
         self.usage = usage
 

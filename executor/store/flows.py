@@ -142,7 +142,11 @@ class FlowStore(StoreBase):
             return rows.read(VersionRow, found[0])
         if version is None:
             await self.get_flow(slug)
-            raise NotFound(f"{slug!r} was never published", code="version_not_found")
+            raise NotFound(
+                f"{slug!r} was never published",
+                code="version_not_found",
+                hint=f"Publish its draft first: POST /flows/{slug}/versions, `fb.publish`.",
+            )
         raise NotFound(f"{slug!r} has no version {version}", code="version_not_found")
 
     async def get_version_by_id(self, version_id: str) -> VersionRow:

@@ -178,7 +178,9 @@ def _refuse_unused(functions: Functions, step_ids: set[Any]) -> None:
         if name not in step_ids
     ]
     if problems:
-        raise DefinitionError("a function belongs to no step", problems=problems)
+        raise DefinitionError(
+            f"a function belongs to no step: {problems[0].message}", problems=problems
+        )
 
 
 def _declared(function: Callable[..., Any], step_id: str) -> Tool:

@@ -272,6 +272,8 @@ def _refuse_unclear_context(
 def _hint_for_missing(name: str) -> str:
     if name in ("self", "cls"):
         return "Declare the tool from the bound method: tool(instance.method)."
+    if name in ("context", "ctx"):
+        return f"Write {name}: Context (from flowbuilder import Context) for the task's context."
     return f"Write for example {name}: str; the hint becomes the tool's input schema."
 
 

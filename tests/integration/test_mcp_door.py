@@ -92,6 +92,9 @@ async def test_each_call_has_the_rights_of_its_caller(door: Door) -> None:
         assert "forbidden" in await refused(client, "plan_flow", goal="quick")
         draft = await refused(client, "run_flow", flow="kept", input={"value": 1})
         assert "version_not_found" in draft
+        body = {"flow": "kept", "input": {"value": 1}}
+        answer = await door.town.call(bob, "POST", "/runs", json=body)
+        assert "POST /flows/kept/versions" in problem(answer, 404)["hint"]
         await door.town.call(ada, "POST", "/flows/kept/versions")
         run = await call(client, "run_flow", flow="kept", input={"value": 1})
     async with door.client(eve) as client:

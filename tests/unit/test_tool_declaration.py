@@ -15,6 +15,10 @@ def _no_hint(value) -> None:  # type: ignore[no-untyped-def]
     return None
 
 
+def _bare_context(context) -> None:  # type: ignore[no-untyped-def]
+    return None
+
+
 def _stars(*values: int) -> None:
     return None
 
@@ -88,6 +92,13 @@ def test_declarations_that_cannot_work(function: Any, words: str) -> None:
     with pytest.raises(DefinitionError, match=words) as caught:
         tool(function) if callable(function) else tool("x")(function)
     assert caught.value.code == "tool_invalid"
+
+
+def test_a_context_without_a_hint_is_told_of_its_own() -> None:
+    with pytest.raises(DefinitionError) as caught:
+        tool(_bare_context)
+    assert caught.value.hint is not None
+    assert "context: Context" in caught.value.hint
 
 
 @pytest.mark.parametrize(
