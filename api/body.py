@@ -19,6 +19,8 @@ Model = TypeVar("Model", bound=BaseModel)
 
 #: Bodies beyond this are read in a thread, so that streams and other requests go on meanwhile.
 LARGE_BYTES = 65_536
+#: So many findings are told of one body.
+MAX_PROBLEMS = 100
 #: Every model that a route reads; the OpenAPI document gets their schemas.
 MODELS: set[type[BaseModel]] = set()
 
@@ -103,12 +105,42 @@ def validated(model: type[Model], value: JsonValue) -> Model:
     try:
         return model.model_validate(value)
     except ValidationError as error:
-        problems = _problems(model, value, error)
+        found = error
+    count = found.error_count()
+    if count > MAX_PROBLEMS:
         raise DefinitionError(
-            f"The body is wrong in {len(problems)} place{'s' if len(problems) > 1 else ''}.",
-            problems=problems,
+            f"The body is wrong in more than {MAX_PROBLEMS} places.",
+            problems=_some_problems(model, value),
             code="body_invalid",
-        ) from None
+        )
+    problems = _problems(model, value, found)
+    raise DefinitionError(
+        f"The body is wrong in {len(problems)} place{'s' if len(problems) > 1 else ''}.",
+        problems=problems,
+        code="body_invalid",
+    )
+
+
+def _some_problems(model: type[BaseModel], value: JsonValue) -> list[Problem]:
+    """Return what is wrong with the beginning of a value: a list of all would take seconds."""
+    message = f"more than {MAX_PROBLEMS} problems; the others are not listed"
+    more = Problem(code="more_problems", pointer="", message=message)
+    begun = _begun(value, keep=frozenset(model.model_fields))
+    try:
+        model.model_validate(begun)
+    except ValidationError as error:
+        return [*_problems(model, begun, error)[:MAX_PROBLEMS], more]
+    return [more]
+
+
+def _begun(value: JsonValue, keep: frozenset[str] = frozenset()) -> JsonValue:
+    """Return a value with the first members only of what is long, at every level."""
+    if isinstance(value, list):
+        return [_begun(item) for item in value[:MAX_PROBLEMS]]
+    if not isinstance(value, dict):
+        return value
+    names = [name for name in value if name not in keep][:MAX_PROBLEMS]
+    return {name: _begun(value[name]) for name in (*sorted(keep & value.keys()), *names)}
 
 
 def _problems(model: type[BaseModel], value: JsonValue, error: ValidationError) -> list[Problem]:

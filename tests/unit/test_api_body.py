@@ -69,6 +69,24 @@ async def test_what_is_no_strict_json_object_is_refused(raw: bytes) -> None:
     assert builder.calls == []
 
 
+async def test_not_every_one_of_many_findings_is_told() -> None:
+    unknown: dict[str, Any] = {f"k{number}": number for number in range(5_000)}
+    many = {"name": "x", "scopes": ["read"], "kind": "mcp", "url": "https://a.example"}
+    many["headers"] = {f"h{number}": number for number in range(5_000)}  # type: ignore[assignment]
+    async with http(app_over(Recording())) as client:
+        for path, body, pointer in (
+            ("/api/v1/plans", unknown, "/goal"),
+            ("/api/v1/runs", {**unknown, "priority": 7}, "/priority"),
+            ("/api/v1/connections", many, "/headers/h0"),
+        ):
+            response = await client.post(path, json=body)
+            found = problem(response, 422)
+            assert (found["code"], len(found["errors"])) == ("body_invalid", 101)
+            assert found["errors"][-1]["code"] == "more_problems"
+            assert pointer in [item["pointer"] for item in found["errors"]]
+            assert len(response.content) < 65_536
+
+
 @pytest.mark.parametrize(
     ("raw", "pointer"),
     [
