@@ -296,6 +296,7 @@ async def _on_http_exception(request: Request, error: Exception) -> Response:
     status = error.status_code
     headers = dict(error.headers or {})
     detail = str(error.detail)
+    extra: dict[str, JsonValue] = {}
     path = request.scope["path"]
     if status == HTTPStatus.METHOD_NOT_ALLOWED:
         headers["Allow"] = ", ".join(allowed_methods(request.app, path))
@@ -304,8 +305,9 @@ async def _on_http_exception(request: Request, error: Exception) -> Response:
         detail = "There is nothing at this address."
         if path != "/" and path.endswith("/"):
             detail += " Addresses have no slash at their end."
+        extra["hint"] = "GET /openapi.json lists all addresses; most begin with /api/v1."
     code = _HTTP_CODES.get(status, HTTPStatus(status).phrase.lower().replace(" ", "_"))
-    return problem_response(status, code=code, detail=detail, headers=headers)
+    return problem_response(status, code=code, detail=detail, headers=headers, extra=extra)
 
 
 class UnexpectedErrors:

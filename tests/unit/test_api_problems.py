@@ -110,7 +110,9 @@ async def test_an_unforeseen_exception_is_logged_and_says_nothing(
 @pytest.mark.parametrize("path", ["/", "/nothing", "/api/v1", "/api/v1/nothing", "/docs", "/redoc"])
 async def test_an_unknown_address_is_a_problem(path: str) -> None:
     async with http(app_over(Raising(AssertionError()))) as client:
-        assert problem(await client.get(path), 404)["code"] == "not_found"
+        found = problem(await client.get(path), 404)
+    assert found["code"] == "not_found"
+    assert "/openapi.json" in found["hint"]
 
 
 async def test_a_slash_at_the_end_is_no_redirect_to_the_host_header() -> None:
