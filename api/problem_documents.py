@@ -68,6 +68,7 @@ PROBLEM_SCHEMA: JsonObject = {
                 },
             },
         },
+        "decision": {"type": ["string", "null"], "description": "With `already_decided`."},
         "decided_by": {"type": ["string", "null"], "description": "With `already_decided`."},
         "decided_at": {"type": ["string", "null"], "description": "With `already_decided`."},
         "first": {"type": "integer", "description": "With `events_pruned`."},

@@ -216,7 +216,7 @@ def _extra(error: FlowBuilderError) -> JsonObject:
         extra["error"] = _OAUTH[error.code]
     if isinstance(error, Conflict) and error.details:
         extra["details"] = error.details
-        for name in ("decided_by", "decided_at", "first"):
+        for name in ("decision", "decided_by", "decided_at", "first"):
             if name in error.details:
                 extra[name] = error.details[name]
     return extra
