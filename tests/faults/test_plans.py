@@ -59,7 +59,9 @@ async def test_f60_calls_read_by_index_and_no_more_than_they_need(arena: Arena) 
     assert not scans, "\n".join(sorted(scans))
     for name, all_ in reads.items():
         assert max(one.most_rows() for one in all_) <= 20 * BATCH, name
-        assert large[name] <= 2 * small[name] + 50, (name, small[name], large[name])
+        # Each row of a large past lies on a page of its own, those of a small one on the same few;
+        # and what autovacuum looks at just now is cleared away later.
+        assert large[name] <= 3 * small[name] + 50, (name, small[name], large[name])
 
 
 async def test_f60_a_claim_takes_no_longer(arena: Arena) -> None:
