@@ -75,9 +75,14 @@ async def test_f2_random_workers_are_killed_until_all_is_done(arena: Arena) -> N
 
 
 async def _kill_until_done(arena: Arena, workers: list[Worker], size: int, *, least: int) -> int:
-    """Kill somebody and replace him, again and again, while there is work; at least so often."""
+    """Kill somebody and replace him, again and again, while there is work; at least so often, and
+    until one of them was at work."""
     kills = 0
-    while kills < least or await arena.persistently(lambda: _open_runs(arena)):
+    while (
+        kills < least
+        or not any(map(arena.ledger.interrupted, arena.kills))
+        or await arena.persistently(lambda: _open_runs(arena))
+    ):
         if not await arena.persistently(lambda: _open_runs(arena)):
             await _start_wide(arena)
         await asyncio.sleep(arena.dice.uniform(0.15, 0.35) if not LONG else 0.9)
