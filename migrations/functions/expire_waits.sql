@@ -6,8 +6,8 @@ as $$
 declare
     v_due bigint[] := array(
         select t.id from flowbuilder.tasks t
-        where t.run_id = p_run and t.status = 'waiting' and t.wait ->> 'kind' = 'event'
-          and t.available_at <= p_now);
+        where t.run_id = p_run and t.status = 'waiting' and t.parked
+          and t.available_at <= p_now and t.wait ->> 'kind' = 'event');
 begin
     if v_due = '{}' then
         return;

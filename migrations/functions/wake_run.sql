@@ -14,8 +14,8 @@ begin
         select (t.id, 'completed', json_build_object('woke_at', p_now), null, null
                )::flowbuilder.task_result
         from flowbuilder.tasks t
-        where t.run_id = p_run and t.status = 'waiting' and t.available_at <= p_now
-          and t.wait ->> 'kind' = 'time' order by t.available_at, t.id));
+        where t.run_id = p_run and t.status = 'waiting' and t.parked
+          and t.available_at <= p_now and t.wait ->> 'kind' = 'time' order by t.available_at, t.id));
     perform flowbuilder.expire_waits(p_run, p_now);
     for v_approval in
         select a.id from flowbuilder.approvals a

@@ -59,9 +59,7 @@ async def test_f60_calls_read_by_index_and_no_more_than_they_need(arena: Arena) 
     assert not scans, "\n".join(sorted(scans))
     for name, all_ in reads.items():
         assert max(one.most_rows() for one in all_) <= 20 * BATCH, name
-        # Each row of a large past lies on a page of its own, those of a small one on the same few;
-        # and what autovacuum looks at just now is cleared away later.
-        assert large[name] <= 3 * small[name] + 50, (name, small[name], large[name])
+        assert large[name] <= 2 * small[name] + 50, (name, small[name], large[name])
 
 
 async def test_f60_a_claim_takes_no_longer(arena: Arena) -> None:
@@ -145,8 +143,8 @@ async def _watched(
     try:
         async with await Database.open(dsn, size=2) as database:
             engine = await remember(database, history, known=known)
-            if not known:
-                await leave_uncounted(database)
+            # The server counts nothing besides: its snapshots would keep dead rows to be read.
+            await leave_uncounted(database)
             async with watched(dsn, engine.worker) as seen:
                 yield seen, database
     finally:

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from flowbuilder.executor.database import Database
 from tests.support.engine import Engine, done, flow_of
 
-#: Elements of one run, ended or delayed: as many rows as these are one run.
+#: Elements of one run, ended or delayed, at most: no call may look at all of a run's.
 _WIDTH = 4
-_DELAYED_WIDTH = 100
+_DELAYED_WIDTH = 1000
 _ENDED = b"""
 with model as (
     select r.*, t.tool, t.node_id from flowbuilder.runs r
@@ -118,9 +118,8 @@ async def remember(database: Database, history: History, *, known: bool = True) 
     async with database.transaction() as connection:
         await connection.execute(b"set local statement_timeout = 0")
         await connection.execute(_ENDED, {"runs": history.ended // _WIDTH, "width": _WIDTH})
-        await connection.execute(
-            _DELAYED, {"runs": history.delayed // _DELAYED_WIDTH, "width": _DELAYED_WIDTH}
-        )
+        width = min(history.delayed, _DELAYED_WIDTH)
+        await connection.execute(_DELAYED, {"runs": history.delayed // width, "width": width})
     for begin in range(0, history.ready, 1000):
         inputs = [None] * min(1000, history.ready - begin)
         await engine.store.start_runs(version.id, inputs, timeout_seconds=36_000)
