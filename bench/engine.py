@@ -180,15 +180,13 @@ class Engine(Contender):
         Every element writes two events, one when it begins and one when it ends. `change` counts
         from the return of its handler, which is before the worker sends anything; `commit` from
         the entry of its handler, which is right after its begin was committed (0: the subscriber
-        was faster than the handler). The schedule begins when every slot is taken: until then,
-        events come as fast as they can.
+        was faster than the handler).
         """
         elements = max(1, rate * seconds // 2)
         slug = "ticks"
         await self._fb.save_flow(_TICKS)
         await self._fb.publish(slug)
         self._ticks.rate = rate / 2
-        self._ticks.at_first = min(elements, self._settings.concurrency)
         run = await self._fb.execute(slug, {"items": list(range(elements))})
         seen: list[tuple[int, str]] = []
         heard: dict[str, dict[int, float]] = {"task_started": {}, "task_completed": {}}
@@ -209,9 +207,7 @@ class _Ticks:
     """Elements that end at a rate; when each was entered and left, monotonic seconds."""
 
     rate: float = 1.0
-    at_first: int = 1  # so many begin before the schedule does
-    full: asyncio.Event = field(default_factory=asyncio.Event)
-    began: float = 0.0
+    began: float | None = None
     entered: dict[int, float] = field(default_factory=dict)
     left: dict[int, float] = field(default_factory=dict)
 
@@ -229,11 +225,9 @@ class _Ticks:
         async def tick(number: int) -> int:
             """Wait for the time that is this number's, and return the number."""
             now = self.entered[number] = time.monotonic()
-            if len(self.entered) == self.at_first:
+            if self.began is None:
                 self.began = now
-                self.full.set()
-            await self.full.wait()
-            await asyncio.sleep(max(0.0, self.began + number / self.rate - time.monotonic()))
+            await asyncio.sleep(max(0.0, self.began + number / self.rate - now))
             self.left[number] = time.monotonic()
             return number
 
