@@ -7,8 +7,6 @@ plans, and whether what was not mended is still what was written, byte by byte.
 
 from __future__ import annotations
 
-import json
-import re
 from collections import Counter
 from collections.abc import AsyncIterator, Iterable, Sequence
 from dataclasses import dataclass, field
@@ -251,8 +249,7 @@ def _noised(case: Case, tried: _Try, exact: Plan) -> Noised:
 def _kept(tried: _Try) -> tuple[int, tuple[str, ...]]:
     """Return how many steps no mending has named, and which of them are others than were written.
 
-    So are steps that a round has changed, though the model was not shown them, and though they
-    need nothing that it has taken out.
+    So are steps that a round has changed, though the model was not shown them.
     """
     if tried.plan is None or tried.plan.flow is None:
         return 0, ()
@@ -269,8 +266,6 @@ def _kept(tried: _Try) -> tuple[int, tuple[str, ...]]:
         shown = shown_in(next(requests)) if event.data["round"] else None
         if shown is not None:
             may = {str(step["id"]) for step in shown.steps} | {*_names(event, "added")}
-            gone = {*_names(event, "removed")}
-            may |= {name for name in changed if _needs(written.get(name, {}), gone)}
             altered += sorted(changed - may)
         named |= changed
     document = tried.plan.flow.document()
@@ -281,13 +276,6 @@ def _kept(tried: _Try) -> tuple[int, tuple[str, ...]]:
     left = [name for name in written if name not in named]
     altered += [name for name in left if _text(written[name]) != _text(now.get(name, {}))]
     return len(left), tuple(altered)
-
-
-def _needs(step: JsonObject, others: set[str]) -> bool:
-    after = step.get("depends_on")
-    waits = isinstance(after, list) and not others.isdisjoint(map(str, after))
-    referred = re.findall(r"\bsteps\.([A-Za-z0-9_]+)", json.dumps(step))
-    return waits or not others.isdisjoint(referred)
 
 
 def _counted(told: Sequence[JsonObject]) -> Counter[str]:

@@ -64,8 +64,10 @@ def mended(gold: JsonObject, shown: Shown) -> JsonObject:
 def _names(steps: list[Any], shown: Shown) -> dict[str, str]:
     """Return the plan's ids of gold steps: of a step that does the same, else a new one.
 
-    The same name and tool are surest, then the same tool, then the name of a step that may change.
+    The same name and tool are surest, then the same arguments, then the same tool, then the name
+    of a step that may change.
     """
+    args = {str(step["id"]): step.get("args") for step in shown.steps}
     known = {**{str(step["id"]): str(step.get("tool")) for step in shown.steps}, **shown.others}
     free = dict(known)
     names: dict[str, str] = {}
@@ -79,6 +81,7 @@ def _names(steps: list[Any], shown: Shown) -> dict[str, str]:
                 del free[found[0]]
 
     take(lambda step, name: name == step["id"] and free[name] == step["tool"])
+    take(lambda step, name: bool(args.get(name)) and args[name] == step.get("args"))
     take(lambda step, name: free[name] == step["tool"])
     take(lambda step, name: name == step["id"] and name not in shown.others)
     for step in steps:

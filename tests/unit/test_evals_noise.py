@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 from flowbuilder.cli.app import app
 from flowbuilder.evals.dataset import Case, Dataset
 from flowbuilder.evals.models import DEFECTS, NoisyModel, OracleModel, Request
-from flowbuilder.evals.models.mending import mended, shown_in
+from flowbuilder.evals.models.mending import Shown, mended, shown_in
 from flowbuilder.evals.noise import Noised, NoiseReport, measure_noise
 from flowbuilder.models import Message
 from flowbuilder.plan import Usage
@@ -88,6 +88,25 @@ def test_a_step_that_is_gone_is_added_under_its_own_name() -> None:
     steps: Any = patch["steps"]
     assert [step["id"] for step in steps] == ["look", "customer"]
     assert steps[1]["args"] == {"name": "${{ steps.look.customer }}"}
+
+
+def test_a_step_with_the_wrong_tool_is_known_by_its_arguments() -> None:
+    """Where all steps have one tool, the tool says nothing about which of them is shown."""
+    document: JsonObject = {
+        "flow": "day",
+        "steps": [
+            {"id": f"s{place}", "tool": "order.find", "args": {"number": place}}
+            for place in range(1, 4)
+        ],
+    }
+    shown = Shown(
+        steps=({"id": "odd", "tool": "order.seek", "args": {"number": 2}},),
+        others={"one": "order.find", "three": "order.find"},
+    )
+    assert mended(document, shown) == {
+        "steps": [{"id": "odd", "tool": "order.find", "args": {"number": 2}}],
+        "remove": [],
+    }
 
 
 def test_only_patches_are_answered_by_patches() -> None:
