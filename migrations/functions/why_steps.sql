@@ -9,7 +9,7 @@ as $$
          from flowbuilder.run_steps d
          where d.run_id = p_run and d.position = any (v.depends_on)
            and (d.finished_at is null or d.status = 'failed')),
-         'trigger_rule', v.trigger_rule, 'others', count(*) over () - 20)
+         'trigger_rule', v.trigger_rule, 'others', greatest(count(*) over () - 20, 0))
      from flowbuilder.run_steps s
      join flowbuilder.version_steps v on v.id = s.node_id
      where s.run_id = p_run and s.status = 'pending' and s.remaining_deps > 0

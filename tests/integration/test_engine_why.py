@@ -328,6 +328,7 @@ async def test_a_step_waits_for_those_it_depends_on_that_are_open(engine: Engine
     await engine.exchange([done(tasks["a"])], held=[tasks["b"]])
     _, reason = await why(engine, run, "leased", "dependencies")
     assert (reason.step, reason.details["steps"]) == ("c", ["b"])
+    assert reason.details["others"] == 0, "no more than are named"
     assert reason.message == "Step c waits for b."
 
 
