@@ -52,3 +52,13 @@ class EventRow:
     def terminal(self) -> bool:
         """Whether this is a stream's last event."""
         return self.type in TERMINAL_EVENTS
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class News:
+    """Events of a stream that follow each other."""
+
+    stream: str
+    workspace: str
+    """Id of the workspace that the stream is of."""
+    events: list[EventRow]

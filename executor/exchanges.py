@@ -1,15 +1,16 @@
 """A worker's exchanges with the database: what goes into which, and what is made of the answers.
 
-Under load two are under way at once, so that the database works while handlers do. Now and then,
-and after a lost answer, one goes alone and says what is held.
+Two may be under way at once, so that the database works while handlers do. Now and then a call
+beside them says what is held. After a lost answer an exchange does, and that goes alone.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from contextlib import AbstractContextManager, asynccontextmanager, nullcontext
 from dataclasses import replace
 from datetime import timedelta
@@ -17,6 +18,7 @@ from datetime import timedelta
 from flowbuilder.errors import DatabaseError, FlowBuilderError, InvalidValue, StaleTask
 from flowbuilder.executor.failures import clean_text
 from flowbuilder.executor.listener import pause
+from flowbuilder.executor.readers import Reader
 from flowbuilder.executor.records import (
     Exchange,
     LeasedTask,
@@ -25,13 +27,15 @@ from flowbuilder.executor.records import (
     Room,
     Started,
 )
-from flowbuilder.executor.slots import Slots
+from flowbuilder.executor.slots import Key, Slots
 from flowbuilder.executor.store import Store
 
 log = logging.getLogger(__name__)
 
 #: Between two looks at whether what runs here is still wanted.
 _SHORTEST_CHECK_SECONDS = 0.05
+#: So many outcomes in an exchange say that there is little load.
+_FEW = 1
 #: Fewer outcomes than this are not worth two exchanges.
 _SMALLEST_SHARE = 16
 
@@ -46,6 +50,7 @@ class Exchanges:
         answered: Hears each answer.
         piled_up: Hears that a second exchange is due.
         sending: Gives the context in which outcomes are sent.
+        readers: Gives those who follow runs here: what is new there comes with the answer.
     """
 
     def __init__(
@@ -61,6 +66,7 @@ class Exchanges:
         answered: Callable[[Exchange], None],
         piled_up: Callable[[], None],
         sending: Callable[[Sequence[Outcome]], AbstractContextManager[object]] = nullcontext,
+        readers: Callable[[Iterable[str]], list[Reader]] = lambda _: [],
     ) -> None:
         self._store = store
         self._slots = slots
@@ -72,13 +78,17 @@ class Exchanges:
         self._answered = answered
         self._piled_up = piled_up
         self._sending = sending
+        self._readers = readers
         self._under_way = 0
         self._asked = 0  # slots that answers under way may fill
+        self._sent = 0  # outcomes in the one that began last
         self._quiet = asyncio.Condition()
         self._checking = False
         self._checked_at = 0.0
         self._check_at = 0.0
         self._sooner_at: float | None = None
+        self._sure = False
+        self._unknown: set[Key] = set()
         self.missed = 0
         """Exchanges in a row that found work, but in somebody else's hands."""
         self.more = True
@@ -102,10 +112,14 @@ class Exchanges:
 
     @property
     def second_due(self) -> bool:
-        """Whether a second one is worth while: more waits than is to come from what runs."""
+        """Whether a second one is worth while: more waits than is to come from what runs.
+
+        While little goes on, what ends does not wait for an answer that is about something else.
+        """
         if self._under_way != 1 or self._checking:
             return False
-        piled_up = len(self._slots.outcomes) >= max(len(self._slots), 1)
+        enough = 1 if self._sent <= _FEW else max(len(self._slots), 1)
+        piled_up = len(self._slots.outcomes) >= enough
         return piled_up or (self._wants and self._free() == self._most)
 
     @property
@@ -128,6 +142,15 @@ class Exchanges:
     @property
     def _wants(self) -> bool:
         return self.more and not self.held and self._slots.free > 0
+
+    @property
+    def sure(self) -> bool:
+        """Whether what is held may be said beside other exchanges: no answer was lost."""
+        return self._sure and len(self._slots) > 0
+
+    def look(self) -> None:
+        """Look for work soon."""
+        self.more = True
 
     def hasten(self) -> None:
         """Look for work soon, and whether what runs here is still wanted."""
@@ -154,9 +177,42 @@ class Exchanges:
             try:
                 await self._exchange(outcomes, check=check)
             except BaseException:
-                self._check_at = 0.0  # the answer may have been lost with tasks in it
+                self._doubt()
                 self._slots.put_back(outcomes)
                 raise
+
+    def begin_check(self) -> None:
+        """Take note that a check begins: until its end none is due."""
+        self._check_at = math.inf
+        self._sooner_at = None  # news that come from now on may be later than the answer
+
+    async def check(self) -> None:
+        """Say what is held beside other exchanges: none waits for it, and it brings no work.
+
+        What is leased to this worker and not known here may be in an answer under way. If it still
+        is not known at the next check, that answer was lost, and an exchange alone takes it in.
+
+        Raises:
+            FlowBuilderError: The next check is made by an exchange alone.
+        """
+        try:
+            asked = self._store.exchange(
+                self._worker_id,
+                held=self._slots.held(),
+                outcomes=(),
+                free=0,
+                lease_seconds=self._lease_seconds,
+            )
+            answer = await self._store.database.within(self._lease_seconds, asked)
+        except BaseException:
+            self._doubt()
+            raise
+        self._checked()
+        unknown = {task.key for task in answer.tasks if not self._slots.knows(task.key)}
+        if unknown & self._unknown:
+            self._doubt()
+        self._unknown = unknown
+        self._answered(replace(answer, tasks=[], touched=self._slots.drop(answer.lost)))
 
     async def isolate(self) -> None:
         """One value of a batch was refused: report one by one, the culprit fails."""
@@ -164,7 +220,7 @@ class Exchanges:
             try:
                 await self._exchange([outcome])
             except FlowBuilderError as refused:
-                self._check_at = 0.0
+                self._doubt()
                 if not is_about_a_value(refused):
                     self._slots.put_back([outcome])
                     continue  # the next turn meets the same error
@@ -182,19 +238,21 @@ class Exchanges:
             return await start(None)
         try:
             async with self._counted(free):
+                self._sent = self._slots.size
                 started = await start(room)
                 for task in started.tasks:
                     self._begin(task)
         except StaleTask:
             return await start(None)  # the worker's own loop hears of it too
         except BaseException:
-            self._check_at = 0.0
+            self._doubt()
             raise
         return started
 
     async def _exchange(self, outcomes: Sequence[Outcome], *, check: bool = False) -> None:
         free = self._free()
         self.more = False
+        self._sent = len(outcomes)
         if check:
             self._sooner_at = None  # news that come from now on may be later than the answer
         async with self._counted(free):
@@ -206,6 +264,7 @@ class Exchanges:
                 outcomes=outcomes,
                 free=free,
                 lease_seconds=self._lease_seconds,
+                readers=self._readers(dict.fromkeys(one.run_id for one in outcomes)),
             )
             # After the time of a lease nothing is this worker's any more, answer or not.
             with self._sending(outcomes):
@@ -217,9 +276,8 @@ class Exchanges:
             for task in answer.tasks:
                 self._begin(task)
         if check:
-            self._checked_at = time.monotonic()
-            self._check_at = self._checked_at + self._check_seconds
-            self._extended()
+            self._sure = True
+            self._checked()
         if answer.over:  # what still runs of these is not wanted any more
             self._check_at = self._checked_at + _SHORTEST_CHECK_SECONDS
         found = bool(answer.tasks)
@@ -228,6 +286,16 @@ class Exchanges:
             self.more = True  # as soon as a slot is free, whether with an outcome or without
         self.missed = self.missed + 1 if answer.ready and free and not found else 0
         self._answered(answer)
+
+    def _checked(self) -> None:
+        self._checked_at = time.monotonic()
+        self._check_at = self._checked_at + self._check_seconds
+        self._extended()
+
+    def _doubt(self) -> None:
+        """An answer may have been lost with tasks in it: say soon what is held, and alone."""
+        self._sure = False
+        self._check_at = 0.0
 
     def _share(self) -> int:
         """How many outcomes to report at once: a third of them when nothing else goes on.

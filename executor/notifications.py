@@ -276,28 +276,36 @@ class Notifications(Subscriptions):
         going_on: Collection[str] = (),
         ready: bool = False,
         backlog: bool = False,
+        told: Collection[str] = (),
     ) -> None:
         """Announce new events of these runs or plans, and work when `ready`, without waiting.
 
         Those that surely have not ended are named in `going_on`. Of a `backlog` that somebody here
         sees to, others are not told again and again. Who listens in this process
-        hears it at once, not by way of the database.
+        hears it at once, not by way of the database; those who follow the streams of `told` have
+        the events already.
         """
         streams = frozenset(ids)
-        self._tell_here(streams, ready, streams.difference(going_on))
+        self._tell_here(streams, ready, streams.difference(going_on), streams.difference(told))
         self._announcer.signal(streams, going_on=going_on, ready=ready, backlog=backlog)
 
     async def announce(self, ids: Iterable[str], *, ready: bool = False) -> None:
         """Announce as `signal` does, and return when it is sent. Never fails."""
         streams = frozenset(ids)
-        self._tell_here(streams, ready, streams)
+        self._tell_here(streams, ready, streams, streams)
         await self._announcer.announce(streams, ready=ready)
 
-    def _tell_here(self, streams: frozenset[str], ready: bool, ended: frozenset[str]) -> None:
+    def _tell_here(
+        self,
+        streams: frozenset[str],
+        ready: bool,
+        ended: frozenset[str],
+        untold: frozenset[str],
+    ) -> None:
         if ready:
             tell(WORK_CHANNEL, self._work_callbacks)
-        if streams:
-            tell(EVENTS_CHANNEL, self._event_callbacks, streams)
+        if streams:  # also where nothing is left untold: somebody may read the whole workspace
+            tell(EVENTS_CHANNEL, self._event_callbacks, untold)
         if ended:
             tell(EVENTS_CHANNEL, self._end_callbacks, ended)
 
@@ -313,8 +321,9 @@ class Notifications(Subscriptions):
     def on_events(self, callback: StreamsCallback) -> Callable[[], None]:
         """Call back with the ids of runs and plans that have new events.
 
-        None instead of ids: notifications may have been missed, look at everything. The
-        callback must not block; it stays until the returned function is called.
+        Those are left out whose readers in this process were handed the events. None instead of
+        ids: notifications may have been missed, look at everything. The callback must not block; it
+        stays until the returned function is called.
         """
 
         def heard(payload: str | None) -> None:

@@ -208,6 +208,8 @@ WORKERS: Final = b"""
     where status = 'live' or last_seen_at > flowbuilder.now() - interval '1 hour'
     order by status = 'live' desc, started_at desc limit 200"""
 EXCHANGE: Final = b"select flowbuilder.exchange(%s::uuid, %s, %s, %s, %s::float8) as answer"
+EXCHANGE_AND_TELL: Final = b"""
+    select flowbuilder.exchange_and_tell(%s::uuid, %s, %s, %s, %s::float8, %s) as answer"""
 NODES: Final = b"select id, definition from flowbuilder.version_steps where id = any (%s)"
 OUTPUTS: Final = b"""
     select id, output -> 'definition' as definition from flowbuilder.flow_versions

@@ -8,6 +8,7 @@ from enum import StrEnum
 from typing import Any, Literal
 
 from flowbuilder.executor.approval_records import ApprovalRow as ApprovalRow
+from flowbuilder.executor.events import News
 from flowbuilder.executor.states import RunStatus, StepStatus, TaskStatus
 from flowbuilder.limits import Priority
 from flowbuilder.types import JsonObject, JsonValue
@@ -350,6 +351,8 @@ class Exchange:
     ended: tuple[str, RunRow] | None = None
     """The workspace and the row of the run that this call has ended, where it is said: nobody here
     need read it."""
+    news: list[News] = field(default_factory=list)
+    """For readers in this process: all events from where they are up to those of this call."""
     next_due_seconds: float | None = None
     """Until the nearest delayed retry or end of a wait that this call set, or until a rate lets the
     next task start; 0 when other runs are to hear of something; None when there is nothing."""

@@ -46,6 +46,8 @@ class Rounds:
         self._start_over = start_over
         self._wake = asyncio.Event()
         self._pile = asyncio.Event()
+        self._check = asyncio.Event()
+        self._look_at = 0.0
 
     def wake(self) -> None:
         """End the rest, if there is something to do by now."""
@@ -59,7 +61,7 @@ class Rounds:
         failures = 0
         while True:
             try:
-                await self._exchanges.turn(check=self._exchanges.check_due)
+                await self._round()
                 failures = 0
             except StaleTask:
                 await self._start_over()
@@ -76,6 +78,28 @@ class Rounds:
                 failures += 1
                 await asyncio.sleep(pause(failures))
             await self._rest()
+
+    async def _round(self) -> None:
+        check = self._exchanges.check_due
+        if check and self._exchanges.sure:
+            self._exchanges.begin_check()
+            self._check.set()
+            if not self._exchanges.due and time.monotonic() < self._look_at:
+                return
+            check = False
+        await self._exchanges.turn(check=check)
+        self._look_at = self._next_look()
+
+    async def check(self) -> None:
+        """Say now and then what is held, beside exchanges. After a failure the next one does."""
+        while True:
+            await self._check.wait()
+            self._check.clear()
+            try:
+                await self._exchanges.check()
+            except Exception as error:
+                log.debug("what is held could not be said, trying on: %s", error)
+            self._wake.set()
 
     async def assist(self) -> None:
         """Make a second exchange while the first is under way and as much again waits for one.
@@ -97,8 +121,8 @@ class Rounds:
         if self._exchanges.second_due:
             self._pile.set()
 
-    async def _rest(self) -> None:
-        """Wait for a finished task or news of work; look by itself now and then.
+    def _next_look(self) -> float:
+        """Return when to look for work without having heard of any (monotonic time).
 
         Work that was there but in somebody else's hands is looked for again soon, then later.
         """
@@ -107,11 +131,16 @@ class Rounds:
             interval *= _IDLE_POLLS
         if missed := self._exchanges.missed:
             interval = min(interval, 0.001 * 2 ** min(missed, 12))
-        end = time.monotonic() + interval
+        return time.monotonic() + interval
+
+    async def _rest(self) -> None:
+        """Wait for a finished task, news of work, or the time of a look or a check."""
         while True:
             while not self._exchanges.due:
                 self._wake.clear()
-                until = min(end, self._exchanges.check_at) if len(self._slots) else end
+                until = self._look_at
+                if len(self._slots):
+                    until = min(until, self._exchanges.check_at)
                 left = until - time.monotonic()
                 try:
                     async with asyncio.timeout(left):

@@ -7,7 +7,7 @@ from dataclasses import fields
 from datetime import datetime
 from typing import Any, TypeVar
 
-from flowbuilder.executor.events import EventRow
+from flowbuilder.executor.events import EventRow, News
 from flowbuilder.executor.records import (
     ApprovalRow,
     Exchange,
@@ -105,8 +105,16 @@ def leased(row: Row, definition: JsonObject) -> LeasedTask:
     )
 
 
-def exchange(answer: Row, tasks: list[LeasedTask], outcomes: Sequence[Outcome]) -> Exchange:
-    """Read the answer of the SQL function `exchange`; what it does not deny is accepted."""
+def exchange(
+    answer: Row,
+    tasks: list[LeasedTask],
+    outcomes: Sequence[Outcome],
+    news: Sequence[Row] | None = None,
+) -> Exchange:
+    """Read the answer of the SQL function `exchange`; what it does not deny is accepted.
+
+    `news`: rows of events, as `exchange_and_tell` gives them besides.
+    """
     verdicts = {outcome.key: Verdict.ACCEPTED for outcome in outcomes}
     for task_id, fence, verdict in answer["denied"] or ():
         verdicts[task_id, fence] = Verdict(verdict)
@@ -126,6 +134,7 @@ def exchange(answer: Row, tasks: list[LeasedTask], outcomes: Sequence[Outcome]) 
         ready=answer["ready"],
         elsewhere=bool(answer["elsewhere"]),
         ended=_ended(answer["ended"]),
+        news=_news(news or ()),
         next_due_seconds=0.0 if answer["due"] else min(delays, default=None),
     )
 
@@ -137,6 +146,19 @@ def _ended(row: Row | None) -> tuple[str, RunRow] | None:
     times = {name: row[name] and datetime.fromisoformat(row[name]) for name in _TIMES_OF_RUN}
     return row["workspace_id"], read(RunRow, {**row, **times})
 
+
+def _news(found: Sequence[Row]) -> list[News]:
+    """Read rows of events out of a JSON answer, by stream; where there may be more, none."""
+    news: dict[str, News] = {}
+    for row in found:
+        stream, workspace = row["stream"], row["workspace_id"]
+        one = news.setdefault(stream, News(stream=stream, workspace=workspace, events=[]))
+        one.events.append(event({**row, "at": datetime.fromisoformat(row["at"])}))
+    return [one for one in news.values() if len(one.events) < _MOST_NEWS]
+
+
+#: As many events of a stream come with an exchange at most.
+_MOST_NEWS = 100
 
 #: What each kind of wait calls its length.
 _LENGTHS = {"time": "seconds", "event": "timeout_seconds", "approval": "deadline_seconds"}

@@ -87,10 +87,14 @@ class Slots:
         """Return what is leased to this worker and not reported yet. Safe from any thread."""
         return list(self._running)
 
+    def knows(self, key: Key) -> bool:
+        """Whether an attempt is under way, or its outcome is not settled yet."""
+        return key in self._running or key in self.outcomes or key in self._reporting
+
     def begin(self, task: LeasedTask, context: TaskContext, progress: ProgressReporter) -> None:
         """Begin an attempt, unless it is known already."""
         key = task.key
-        if key in self._running or key in self.outcomes or key in self._reporting:
+        if self.knows(key):
             progress.close()
             return
         attempt = self._running[key] = _Attempt(task, context, progress)

@@ -25,11 +25,11 @@ from flowbuilder.executor.listener import pause
 from flowbuilder.executor.maintenance import Maintenance
 from flowbuilder.executor.notifications import Notifications
 from flowbuilder.executor.observed import Ends, Observed
+from flowbuilder.executor.readers import NoReaders, Readers
 from flowbuilder.executor.records import (
     Exchange,
     LeasedTask,
     Room,
-    RunRow,
     Started,
     Upkeep,
 )
@@ -65,12 +65,12 @@ class Worker:
         secret_sources: Sequence[SecretSource] = (),
         ends: Ends | None = None,
         upkeep_done: Callable[[Upkeep], None] = lambda _: None,
-        run_ended: Callable[[str, RunRow], None] = lambda _workspace, _run: None,
+        readers: Readers | None = None,
     ) -> None:
         """`upkeep_done` is called with what each round of upkeep has found.
 
-        `run_ended` is called with the workspace and the row of a run that has ended here, before
-        others are told of it, if the row is at hand.
+        `readers`: who follows runs in this process. They are handed what ends here and what is
+        written here, as far as it is at hand, before others are told of it.
         """
         self.id = str(uuid.uuid4())
         """Random. It stays when the database has given the worker up: the functions that only this
@@ -89,7 +89,7 @@ class Worker:
         )
         self._ends = ends or Ends(store)
         self._tell_upkeep = upkeep_done
-        self._run_ended = run_ended
+        self._readers = readers or NoReaders()
         self._observed = Observed(self._attempts, store)
         self._slots = Slots(settings.concurrency, self._observed, ended=self._attempt_ended)
         self._leases = LeaseKeeper(
@@ -109,6 +109,7 @@ class Worker:
             answered=self._answered,
             piled_up=self._piled_up,
             sending=self._observed.sending,
+            readers=self._readers.of,
         )
         self._rounds = Rounds(
             self._exchanges,
@@ -176,6 +177,7 @@ class Worker:
         self._tasks = [
             asyncio.create_task(self._rounds.serve(), name="flowbuilder-worker"),
             asyncio.create_task(self._rounds.assist(), name="flowbuilder-worker-2"),
+            asyncio.create_task(self._rounds.check(), name="flowbuilder-check"),
             asyncio.create_task(self._maintenance.run(), name="flowbuilder-upkeep"),
             asyncio.create_task(self._clearing.run(), name="flowbuilder-clearing"),
         ]
@@ -283,7 +285,8 @@ class Worker:
     def _answered(self, answer: Exchange) -> None:
         self._ends.heard(answer)
         if answer.ended is not None:
-            self._run_ended(*answer.ended)
+            self._readers.run_ended(*answer.ended)
+        told = self._readers.tell(answer.news) if answer.news else frozenset()
         if answer.touched:
             self._speaking = True
             try:
@@ -292,6 +295,7 @@ class Worker:
                     going_on=answer.going_on,
                     ready=answer.ready or answer.elsewhere,
                     backlog=True,
+                    told=told,
                 )
             finally:
                 self._speaking = False
@@ -329,8 +333,11 @@ class Worker:
     def _upkeep_done(self, done: Upkeep) -> None:
         self._ends.note(done.touched)
         self._slots.give_up()
-        if done.ready or done.queued:
+        if done.ready:
             self._heard_of_work()
+        elif done.queued:
+            self._exchanges.look()
+            self._rounds.wake()
         self._tell_upkeep(done)
 
     def _hold(self, held: bool) -> None:

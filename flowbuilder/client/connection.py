@@ -137,7 +137,7 @@ async def open_worker(session: Session, *, concurrency: int | None = None) -> As
         secret_sources=sources,
         ends=session.ends_observed,
         upkeep_done=partial(_tell_replanners, session),
-        run_ended=session.feed.run_ended,
+        readers=session.feed,
     )
     async with worker:
         session.workers.append(worker)

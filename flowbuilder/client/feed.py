@@ -7,8 +7,12 @@ import math
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
+from itertools import islice
+from operator import itemgetter
 
+from flowbuilder.executor.events import EventRow, News
 from flowbuilder.executor.notifications import Notifications, StreamsCallback
+from flowbuilder.executor.readers import MOST_STREAMS, Reader
 from flowbuilder.executor.records import RunRow
 
 #: How long it is still listened after the last watcher has gone: the next one comes soon, where one
@@ -16,24 +20,60 @@ from flowbuilder.executor.records import RunRow
 _LINGER_SECONDS = 1.0
 #: Ends that are remembered.
 _MOST_ENDS = 10_000
+#: Nothing more is handed over to who has not taken so many events yet.
+_MOST_TOLD = 500
 
 
 class Signal:
-    """Something may be new; waiting for it never takes longer than the polling interval."""
+    """Something may be new; waiting for it never takes longer than the polling interval.
+
+    Whoever says how far it has read may be handed what comes next.
+    """
 
     def __init__(self) -> None:
         self._event = asyncio.Event()
+        self._unread = False
+        self._told: list[EventRow] = []
+        self.place: tuple[str, int] | None = None
+        """The workspace that is read in, and the number of the last event read or handed over."""
         self.ended: tuple[str, RunRow] | None = None
         """The workspace and the row of the run waited for, once a worker of this process has ended
         it and had the row at hand."""
 
     def set(self) -> None:
-        """Wake who waits."""
+        """Wake who waits: there may be something to read."""
+        self._unread = True
         self._event.set()
 
     def clear(self) -> None:
         """Forget what was heard: it is read now."""
+        self._unread = False
         self._event.clear()
+
+    def has_read(self, workspace: str, after: int) -> None:
+        """Take note that the events up to `after` are known; what comes next may be handed over."""
+        known = 0 if self.place is None else self.place[1]
+        self.place = (workspace, max(known, after))
+
+    def offer(self, news: News) -> bool:
+        """Hand over events; say whether nothing of them need be read."""
+        if self.place is None or self.place[0] != news.workspace:
+            return False
+        known = self.place[1]
+        if news.events[0].seq > known + 1 or len(self._told) > _MOST_TOLD:
+            return False
+        if fresh := [event for event in news.events if event.seq > known]:
+            self._told += fresh
+            self.place = (news.workspace, fresh[-1].seq)
+            self._event.set()
+        return True
+
+    def take(self, after: int) -> list[EventRow]:
+        """Return what was handed over and has a number greater than `after`."""
+        told, self._told = self._told, []
+        if not self._unread:
+            self._event.clear()
+        return [event for event in told if event.seq > after]
 
     async def wait(self, seconds: float) -> None:
         """Return when something may be new, or after this time."""
@@ -63,6 +103,27 @@ class Feed:
         `begun`: when the stream had not begun yet, in seconds of the monotonic clock.
         """
         return self._ends.since < begun and stream not in self._ends.ended
+
+    def of(self, streams: Iterable[str]) -> list[Reader]:
+        """Return who follows these streams here: of each, who has got furthest."""
+        readers = (self._furthest(stream) for stream in streams)
+        return list(islice((one for one in readers if one is not None), MOST_STREAMS))
+
+    def _furthest(self, stream: str) -> Reader | None:
+        places = [one.place for one in self._events.watching(stream) if one.place is not None]
+        if not places:
+            return None
+        workspace, after = max(places, key=itemgetter(1))
+        return Reader(stream=stream, workspace=workspace, after=after)
+
+    def tell(self, news: Iterable[News]) -> frozenset[str]:
+        """Hand over news; return the streams whose readers all need read nothing more."""
+        served = set[str]()
+        for one in news:
+            taken = [signal.offer(one) for signal in self._events.watching(one.stream)]
+            if all(taken):
+                served.add(one.stream)
+        return frozenset(served)
 
     def run_ended(self, workspace: str, run: RunRow) -> None:
         """Hand the row of a run that has just ended to those who wait for it."""

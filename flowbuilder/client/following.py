@@ -45,16 +45,20 @@ async def follow_pages(
     poll = session.settings.poll_interval.total_seconds()
     with session.feed.watch(stream) as signal:
         while True:
-            signal.clear()
             began = time.monotonic()
-            page = await session.events_after(stream, after, PAGE)
+            if not (page := signal.take(after)):
+                signal.clear()
+                page = await session.events_after(stream, after, PAGE)
             if page:
                 after = page[-1].seq
+                signal.has_read(session.store.workspace, after)
                 yield page
                 if page[-1].terminal:
                     return
             elif await session.has_ended(stream, after):
                 return
+            else:
+                signal.has_read(session.store.workspace, after)
             if len(page) < PAGE:
                 await signal.wait(poll)
                 await rest(began, pause())

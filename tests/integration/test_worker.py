@@ -18,6 +18,7 @@ from flowbuilder.errors import DatabaseUnavailable, InvalidValue
 from flowbuilder.executor.database import Database
 from flowbuilder.executor.events import EventRow
 from flowbuilder.executor.notifications import Notifications
+from flowbuilder.executor.readers import Reader
 from flowbuilder.executor.records import Exchange, Outcome, OutcomeKind, RunRow
 from flowbuilder.executor.states import RunStatus
 from flowbuilder.executor.store import Store
@@ -321,6 +322,7 @@ class FaultyStore(Store):
         outcomes: Sequence[Outcome],
         free: int,
         lease_seconds: float,
+        readers: Sequence[Reader] = (),
     ) -> Exchange:
         if self.before > 0:
             self.before -= 1
@@ -329,7 +331,12 @@ class FaultyStore(Store):
             self.rejected.append(len(outcomes))
             raise InvalidValue("the test refuses a value", code="value_refused")
         answer = await super().exchange(
-            worker_id, held=held, outcomes=outcomes, free=free, lease_seconds=lease_seconds
+            worker_id,
+            held=held,
+            outcomes=outcomes,
+            free=free,
+            lease_seconds=lease_seconds,
+            readers=readers,
         )
         if self.after > 0 and (outcomes or answer.tasks):
             self.after -= 1
@@ -432,9 +439,15 @@ class HeldBackStore(Store):
         outcomes: Sequence[Outcome],
         free: int,
         lease_seconds: float,
+        readers: Sequence[Reader] = (),
     ) -> Exchange:
         answer = await super().exchange(
-            worker_id, held=held, outcomes=outcomes, free=free, lease_seconds=lease_seconds
+            worker_id,
+            held=held,
+            outcomes=outcomes,
+            free=free,
+            lease_seconds=lease_seconds,
+            readers=readers,
         )
         if answer.tasks:
             self.holding.set()

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable
 from contextlib import asynccontextmanager
 from datetime import timedelta
+from types import SimpleNamespace
 from typing import Any, TypeVar, cast
 
 import pytest
 
+from flowbuilder.errors import DatabaseUnavailable
 from flowbuilder.executor.exchanges import Exchanges
-from flowbuilder.executor.records import Exchange, Outcome, OutcomeKind, Verdict
-from flowbuilder.executor.slots import Slots, Work
+from flowbuilder.executor.records import Exchange, LeasedTask, Outcome, OutcomeKind, Verdict
+from flowbuilder.executor.slots import Key, Slots, Work
 from flowbuilder.executor.store import Store
 from tests.support.waiting import eventually
 
@@ -49,7 +51,13 @@ async def turning(exchanges: Exchanges, *, check: bool = False) -> AsyncIterator
     await turn
 
 
-def exchanges_of(store: SlowStore, slots: Slots, *, check_every: timedelta) -> Exchanges:
+def exchanges_of(
+    store: SlowStore,
+    slots: Slots,
+    *,
+    check_every: timedelta,
+    answered: Callable[[Exchange], None] = lambda _: None,
+) -> Exchanges:
     return Exchanges(
         cast(Store, store),
         slots,
@@ -58,7 +66,7 @@ def exchanges_of(store: SlowStore, slots: Slots, *, check_every: timedelta) -> E
         check_every=check_every,
         begin=lambda task: None,
         extended=lambda: None,
-        answered=lambda answer: None,
+        answered=answered,
         piled_up=lambda: None,
     )
 
@@ -166,3 +174,142 @@ async def test_news_that_come_during_a_check_are_looked_at_after_it() -> None:
         exchanges.hasten()
         store.asked[0][1].set()
     assert exchanges.check_at < asyncio.get_running_loop().time() + 60
+
+
+class Holding(SlowStore):
+    """A store that says what is leased to the worker and not known to it, and what is lost."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.unheard: list[LeasedTask] = []
+        self.lost: list[Key] = []
+        self.refuses = False
+
+    async def exchange(self, _: str, *, held: object, **rest: object) -> Exchange:
+        self.asked.append((held, asyncio.Event()))
+        if self.refuses:
+            raise DatabaseUnavailable("the test cut the connection")
+        return Exchange(tasks=self.unheard, verdicts={}, lost=self.lost, touched=["r"])
+
+
+class Running(Slots):
+    """Slots with attempts that the test makes up."""
+
+    def __init__(self, *keys: Key) -> None:
+        super().__init__(4, cast(Work, None), ended=lambda: None)
+        self.keys = keys
+        self.stopped: list[Key] = []
+
+    def __len__(self) -> int:
+        return len(self.keys)
+
+    def held(self) -> list[Key]:
+        return list(self.keys)
+
+    def knows(self, key: Key) -> bool:
+        return key in self.keys
+
+    def drop(self, keys: Iterable[Key] | None = None) -> list[str]:
+        self.stopped += keys or ()
+        return ["dropped"]
+
+
+def leased(number: int) -> LeasedTask:
+    return cast(LeasedTask, SimpleNamespace(key=(number, 1), run_id="r"))
+
+
+async def sure_of(store: Holding, slots: Slots, answered: list[Exchange]) -> Exchanges:
+    """Return exchanges that have said what is held once, alone."""
+    hour = timedelta(hours=1)
+    exchanges = exchanges_of(store, slots, check_every=hour, answered=answered.append)
+    assert not sure(exchanges)
+    await exchanges.turn(check=True)
+    assert sure(exchanges)
+    answered.clear()
+    return exchanges
+
+
+def sure(exchanges: Exchanges) -> bool:
+    return exchanges.sure
+
+
+async def test_what_is_held_is_said_beside_an_exchange_under_way() -> None:
+    store, slots, answers = Holding(), Running((1, 1), (2, 1)), list[Exchange]()
+    exchanges = await sure_of(store, slots, answers)
+    store.lost = [(2, 1)]
+    exchanges.hasten()
+    exchanges.begin_check()
+    assert not exchanges.check_due
+    slow = SlowStore()
+    exchanges._store = cast(Store, slow)
+    async with turning(exchanges):
+        await eventually(lambda: len(slow.asked) == 1)
+        exchanges._store = cast(Store, store)
+        await exchanges.check()
+        assert store.asked[-1][0] == [(1, 1), (2, 1)]
+        assert slots.stopped == [(2, 1)]
+        assert [(one.tasks, one.touched) for one in answers] == [([], ["dropped"])]
+        slow.asked[0][1].set()
+
+
+async def test_what_stays_unknown_is_asked_for_by_an_exchange_alone() -> None:
+    """Once it may be in an answer that is under way; a second time that answer was lost."""
+    store, answers = Holding(), list[Exchange]()
+    exchanges = await sure_of(store, Running((1, 1)), answers)
+    store.unheard = [leased(1), leased(7)]
+    await exchanges.check()
+    assert sure(exchanges)
+    store.unheard = [leased(8)]
+    await exchanges.check()
+    assert sure(exchanges), "another one"
+    await exchanges.check()
+    assert not sure(exchanges)
+    assert exchanges.check_due
+    assert all(not answer.tasks for answer in answers), "it never brings work"
+
+
+async def test_after_a_failure_what_is_held_is_said_alone() -> None:
+    store = Holding()
+    exchanges = await sure_of(store, Running((1, 1)), [])
+    store.refuses = True
+    exchanges.begin_check()
+    with pytest.raises(DatabaseUnavailable):
+        await exchanges.check()
+    assert not sure(exchanges)
+    assert exchanges.check_due
+    store.refuses = False
+    await exchanges.turn(check=True)
+    assert sure(exchanges)
+    assert not exchanges.check_due
+
+
+async def test_who_holds_nothing_disturbs_nobody() -> None:
+    exchanges = exchanges_of(Holding(), Running(), check_every=timedelta(hours=1))
+    await exchanges.turn(check=True)
+    assert not sure(exchanges)
+
+
+@pytest.mark.parametrize(("sent", "second"), [(0, True), (1, True), (2, False), (9, False)])
+async def test_while_little_goes_on_one_outcome_is_enough_for_a_second_exchange(
+    sent: int, second: bool
+) -> None:
+    """Under load it waits for more, which are then reported together."""
+
+    class Busy(Slots):
+        def __len__(self) -> int:
+            return 50
+
+    store, slots = SlowStore(), Busy(100, cast(Work, None), ended=lambda: None)
+    exchanges = exchanges_of(store, slots, check_every=timedelta(hours=1))
+    for number in range(sent + 1):
+        late = Outcome(task_id=number, run_id=f"r{number}", fence=1, kind=OutcomeKind.COMPLETED)
+        if number == sent:
+            async with turning(exchanges):
+                await eventually(lambda: len(store.asked) == 1)
+                assert not exchanges.second_due
+                slots.outcomes[late.key] = late
+                assert exchanges.second_due is second
+                store.asked[0][1].set()
+        else:
+            slots.outcomes[late.key] = late
+    assert store.reported == [sent]

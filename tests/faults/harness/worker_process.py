@@ -24,6 +24,7 @@ from flowbuilder.executor.database import Database
 from flowbuilder.executor.listener import pause
 from flowbuilder.executor.migrator import migrate
 from flowbuilder.executor.notifications import Notifications
+from flowbuilder.executor.readers import Reader
 from flowbuilder.executor.records import Exchange, Outcome
 from flowbuilder.executor.store import Store
 from flowbuilder.executor.worker import Worker
@@ -98,11 +99,17 @@ class DyingStore(Store):
         outcomes: Sequence[Outcome],
         free: int,
         lease_seconds: float,
+        readers: Sequence[Reader] = (),
     ) -> Exchange:
         if self._at == "before_report" and outcomes:
             self._die()
         answer = await super().exchange(
-            worker_id, held=held, outcomes=outcomes, free=free, lease_seconds=lease_seconds
+            worker_id,
+            held=held,
+            outcomes=outcomes,
+            free=free,
+            lease_seconds=lease_seconds,
+            readers=readers,
         )
         if self._at == "after_report" and outcomes:
             self._die()
