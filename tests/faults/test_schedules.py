@@ -17,7 +17,7 @@ from flowbuilder.settings import Settings
 from tests.faults.harness.arena import Arena, sized
 from tests.faults.harness.proxy import Action, Rule
 from tests.faults.harness.server import through
-from tests.support.triggering import jump
+from tests.support.triggering import begin_minute, jump
 from tests.support.waiting import eventually
 
 MINUTE = timedelta(minutes=1)
@@ -45,6 +45,7 @@ async def builder(arena: Arena) -> AsyncIterator[FlowBuilder]:
 
 
 async def add(builder: FlowBuilder, **more: Any) -> None:
+    await begin_minute(builder.store.database)
     await builder.schedules.add(
         "ticking", flow="ticking", cron="* * * * *", input={"tick": "${{ run.tick }}"}, **more
     )
