@@ -1,7 +1,8 @@
 """A worker's exchanges with the database: what goes into which, and what is made of the answers.
 
 Two may be under way at once, so that the database works while handlers do. Now and then a call
-beside them says what is held. After a lost answer an exchange does, and that goes alone.
+beside them says what is held; where little is, and after a lost answer, an exchange does that goes
+alone.
 """
 
 from __future__ import annotations
@@ -34,8 +35,8 @@ log = logging.getLogger(__name__)
 
 #: Between two looks at whether what runs here is still wanted.
 _SHORTEST_CHECK_SECONDS = 0.05
-#: So many outcomes in an exchange say that there is little load.
-_FEW = 1
+#: So many attempts are many, so few outcomes that are reported few.
+_MANY, _FEW = 16, 1
 #: Fewer outcomes than this are not worth two exchanges.
 _SMALLEST_SHARE = 16
 
@@ -114,11 +115,13 @@ class Exchanges:
     def second_due(self) -> bool:
         """Whether a second one is worth while: more waits than is to come from what runs.
 
-        While little goes on, what ends does not wait for an answer that is about something else.
+        Where much runs and little of it ends, what does end waits for no answer about others.
         """
         if self._under_way != 1 or self._checking:
             return False
-        enough = 1 if self._sent <= _FEW else max(len(self._slots), 1)
+        running = len(self._slots)
+        sparse = self._sent <= _FEW and running >= _MANY
+        enough = 1 if sparse else max(running, 1)
         piled_up = len(self._slots.outcomes) >= enough
         return piled_up or (self._wants and self._free() == self._most)
 
@@ -145,8 +148,11 @@ class Exchanges:
 
     @property
     def sure(self) -> bool:
-        """Whether what is held may be said beside other exchanges: no answer was lost."""
-        return self._sure and len(self._slots) > 0
+        """Whether what is held is said beside other exchanges: it is much, and no answer was lost.
+
+        Of little an exchange says it besides, which takes no longer.
+        """
+        return self._sure and len(self._slots) >= _MANY
 
     def look(self) -> None:
         """Look for work soon."""

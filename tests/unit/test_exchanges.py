@@ -201,7 +201,7 @@ class Running(Slots):
         self.stopped: list[Key] = []
 
     def __len__(self) -> int:
-        return len(self.keys)
+        return 16 if self.keys else 0
 
     def held(self) -> list[Key]:
         return list(self.keys)
@@ -212,6 +212,17 @@ class Running(Slots):
     def drop(self, keys: Iterable[Key] | None = None) -> list[str]:
         self.stopped += keys or ()
         return ["dropped"]
+
+
+class Many(Slots):
+    """Slots of which so many are taken."""
+
+    def __init__(self, running: int) -> None:
+        super().__init__(200, cast(Work, None), ended=lambda: None)
+        self._count = running
+
+    def __len__(self) -> int:
+        return self._count
 
 
 def leased(number: int) -> LeasedTask:
@@ -283,23 +294,24 @@ async def test_after_a_failure_what_is_held_is_said_alone() -> None:
     assert not exchanges.check_due
 
 
-async def test_who_holds_nothing_disturbs_nobody() -> None:
-    exchanges = exchanges_of(Holding(), Running(), check_every=timedelta(hours=1))
+@pytest.mark.parametrize(("held", "beside"), [(0, False), (15, False), (16, True), (200, True)])
+async def test_of_little_an_exchange_says_it_besides(held: int, beside: bool) -> None:
+    exchanges = exchanges_of(SlowStore(), Many(held), check_every=timedelta(hours=1))
+    exchanges._store = cast(Store, Holding())
     await exchanges.turn(check=True)
-    assert not sure(exchanges)
+    assert sure(exchanges) is beside
 
 
-@pytest.mark.parametrize(("sent", "second"), [(0, True), (1, True), (2, False), (9, False)])
-async def test_while_little_goes_on_one_outcome_is_enough_for_a_second_exchange(
-    sent: int, second: bool
+@pytest.mark.parametrize(
+    ("running", "sent", "second"),
+    [(50, 0, True), (50, 1, True), (16, 1, True), (50, 2, False), (50, 9, False), (15, 1, False)],
+)
+async def test_what_ends_alone_among_many_is_enough_for_a_second_exchange(
+    running: int, sent: int, second: bool
 ) -> None:
-    """Under load it waits for more, which are then reported together."""
+    """Elsewhere it waits for more, which are then reported together."""
 
-    class Busy(Slots):
-        def __len__(self) -> int:
-            return 50
-
-    store, slots = SlowStore(), Busy(100, cast(Work, None), ended=lambda: None)
+    store, slots = SlowStore(), Many(running)
     exchanges = exchanges_of(store, slots, check_every=timedelta(hours=1))
     for number in range(sent + 1):
         late = Outcome(task_id=number, run_id=f"r{number}", fence=1, kind=OutcomeKind.COMPLETED)
