@@ -179,8 +179,8 @@ class Engine(Contender):
 
         Every element writes two events, one when it begins and one when it ends. `change` counts
         from the return of its handler, which is before the worker sends anything; `commit` from
-        the entry of its handler, which is right after its begin was committed (0: the subscriber
-        was faster than the handler).
+        the time that the event of its end bears, which was taken before that was committed: by the
+        clock of the server's machine, which has to be this one's.
         """
         elements = max(1, rate * seconds // 2)
         slug = "ticks"
@@ -189,42 +189,36 @@ class Engine(Contender):
         self._ticks.rate = rate / 2
         run = await self._fb.execute(slug, {"items": list(range(elements))})
         seen: list[tuple[int, str]] = []
-        heard: dict[str, dict[int, float]] = {"task_started": {}, "task_completed": {}}
+        heard: dict[int, float] = {}
+        commits: list[float] = []
         async for event in run.events():
-            now = time.monotonic()
             seen.append((event.seq, event.type))
             index = event.data.get("index")
-            if event.type in heard and isinstance(index, int):
-                heard[event.type][index] = now
+            if event.type == "task_completed" and isinstance(index, int):
+                heard[index] = time.monotonic()
+                commits.append(time.time() - event.at.timestamp())
         check_stream(seen, elements)
-        return self._ticks.delays(
-            heard["task_started"], heard["task_completed"], skip=self._settings.concurrency
-        )
+        return {"change": self._ticks.delays(heard), "commit": commits}
 
 
 @dataclass(slots=True)
 class _Ticks:
-    """Elements that end at a rate; when each was entered and left, monotonic seconds."""
+    """Elements that end at a rate, and when each was left, in monotonic seconds."""
 
     rate: float = 1.0
     began: float | None = None
-    entered: dict[int, float] = field(default_factory=dict)
     left: dict[int, float] = field(default_factory=dict)
 
-    def delays(
-        self, started: Mapping[int, float], completed: Mapping[int, float], *, skip: int
-    ) -> dict[str, list[float]]:
-        """Return what passed until the subscriber heard; the first `skip` begin all at once."""
-        if not started.keys() == completed.keys() == self.left.keys():
-            raise wrong(f"of {len(self.left)} elements {len(completed)} were heard of")
-        found = {"change": [at - self.left[index] for index, at in completed.items()]}
-        commits = [max(0.0, at - self.entered[i]) for i, at in started.items() if i >= skip]
-        return {**found, "commit": commits} if commits else found
+    def delays(self, heard: Mapping[int, float]) -> list[float]:
+        """Return what passed until the subscriber heard of each, by when it did."""
+        if heard.keys() != self.left.keys():
+            raise wrong(f"of {len(self.left)} elements {len(heard)} were heard of")
+        return [at - self.left[index] for index, at in heard.items()]
 
     def tool(self) -> Tool:
         async def tick(number: int) -> int:
             """Wait for the time that is this number's, and return the number."""
-            now = self.entered[number] = time.monotonic()
+            now = time.monotonic()
             if self.began is None:
                 self.began = now
             await asyncio.sleep(max(0.0, self.began + number / self.rate - now))
