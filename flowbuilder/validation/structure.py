@@ -11,6 +11,9 @@ from flowbuilder.validation.lineage import Lineage
 from flowbuilder.validation.reading import StepReading
 from flowbuilder.validation.scope import DataScope
 
+#: When so many cycles are told, it is not looked for those behind them.
+_MOST_CYCLES = 8
+
 
 def dependency_problems(
     reading: StepReading, scope: DataScope, known: Mapping[str, Lineage]
@@ -80,7 +83,10 @@ def _needless(reading: StepReading, known: Mapping[str, Lineage]) -> list[Proble
 def cycle_problems(
     readings: Sequence[StepReading], places: Mapping[str, int], settled: Collection[str]
 ) -> list[Problem]:
-    """Return the cycles among steps; the settled ones are in none."""
+    """Return the cycles among steps; the settled ones are in none.
+
+    Also those that would stay if the first step of another one were mended, up to a bound.
+    """
     graph: dict[str, list[str]] = {}
     for reading in readings:
         before = reading.needs - {reading.step.id}
@@ -89,7 +95,12 @@ def cycle_problems(
             key=lambda name: (places.get(name, 0), name),
         )
         graph.setdefault(reading.step.id, ordered)
-    return [_cycle(path, places.get(path[0], 0)) for path in cycles(graph)]
+    found: list[list[str]] = []
+    while len(found) < _MOST_CYCLES and (paths := cycles(graph)):
+        found += paths
+        for path in paths:
+            del graph[path[0]]
+    return [_cycle(path, places.get(path[0], 0)) for path in found]
 
 
 def _own_place(reading: StepReading) -> str:

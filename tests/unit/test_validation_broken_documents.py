@@ -47,6 +47,14 @@ def test_cycles_name_their_path(steps: list[dict[str, Any]]) -> None:
     assert "a -> b -> a" in cycle.message or "b -> a -> b" in cycle.message
 
 
+def test_cycles_are_told_that_stay_when_one_is_mended() -> None:
+    hub = {"id": "hub", "tool": "anything.take", "depends_on": ["a", "b", "c"]}
+    others = [{"id": name, "tool": "anything.take", "depends_on": ["hub"]} for name in "bc"]
+    found = validate(flow_of(step_of(depends_on=["hub"]), *others, hub), REGISTRY)
+    told = [item.message.partition(": ")[2] for item in found.problems if item.code == "cycle"]
+    assert told == ["a -> hub -> a", "b -> hub -> b", "c -> hub -> c"]
+
+
 def test_a_broken_step_hides_nothing_about_the_others() -> None:
     for name, (document, _, pointer) in BROKEN.items():
         if not isinstance(document, dict) or not pointer.startswith("/steps/"):
