@@ -204,7 +204,7 @@ class Exchanges:
         try:
             asked = self._store.exchange(
                 self._worker_id,
-                held=self._slots.held(),
+                held=self._slots.known(),
                 outcomes=(),
                 free=0,
                 lease_seconds=self._lease_seconds,

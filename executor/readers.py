@@ -33,10 +33,10 @@ class Readers(Protocol):
     """Those who follow streams here, as a worker knows them. Nothing here blocks."""
 
     def of(self, streams: Iterable[str]) -> list[Reader]:
-        """Return who follows these streams: of each, who has got furthest."""
+        """Return who keeps up with these streams: of each, who has got furthest."""
 
     def tell(self, news: Iterable[News]) -> frozenset[str]:
-        """Hand over news; return the streams whose readers all need read nothing more."""
+        """Hand over news; return the streams whose readers need not hear of them again."""
 
     def run_ended(self, workspace: str, run: RunRow) -> None:
         """Hand over the row of a run that has just ended, with the id of its workspace."""

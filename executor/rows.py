@@ -109,11 +109,11 @@ def exchange(
     answer: Row,
     tasks: list[LeasedTask],
     outcomes: Sequence[Outcome],
-    news: Sequence[Row] | None = None,
+    news: Sequence[Sequence[Row]] | None = None,
 ) -> Exchange:
     """Read the answer of the SQL function `exchange`; what it does not deny is accepted.
 
-    `news`: rows of events, as `exchange_and_tell` gives them besides.
+    `news`: rows of events by stream, as `exchange_and_tell` gives them besides.
     """
     verdicts = {outcome.key: Verdict.ACCEPTED for outcome in outcomes}
     for task_id, fence, verdict in answer["denied"] or ():
@@ -147,18 +147,17 @@ def _ended(row: Row | None) -> tuple[str, RunRow] | None:
     return row["workspace_id"], read(RunRow, {**row, **times})
 
 
-def _news(found: Sequence[Row]) -> list[News]:
-    """Read rows of events out of a JSON answer, by stream; where there may be more, none."""
-    news: dict[str, News] = {}
-    for row in found:
-        stream, workspace = row["stream"], row["workspace_id"]
-        one = news.setdefault(stream, News(stream=stream, workspace=workspace, events=[]))
-        one.events.append(event({**row, "at": datetime.fromisoformat(row["at"])}))
-    return [one for one in news.values() if len(one.events) < _MOST_NEWS]
+def _news(lists: Sequence[Sequence[Row]]) -> list[News]:
+    """Read lists of rows of events out of a JSON answer, in which times are texts."""
+    return [
+        News(
+            stream=found[0]["stream"],
+            workspace=found[0]["workspace_id"],
+            events=[event({**row, "at": datetime.fromisoformat(row["at"])}) for row in found],
+        )
+        for found in lists
+    ]
 
-
-#: As many events of a stream come with an exchange at most.
-_MOST_NEWS = 100
 
 #: What each kind of wait calls its length.
 _LENGTHS = {"time": "seconds", "event": "timeout_seconds", "approval": "deadline_seconds"}

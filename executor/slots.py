@@ -87,6 +87,10 @@ class Slots:
         """Return what is leased to this worker and not reported yet. Safe from any thread."""
         return list(self._running)
 
+    def known(self) -> list[Key]:
+        """Return whose attempts are under way, or ended and not settled yet."""
+        return [*self._running, *self.outcomes, *self._reporting]
+
     def knows(self, key: Key) -> bool:
         """Whether an attempt is under way, or its outcome is not settled yet."""
         return key in self._running or key in self.outcomes or key in self._reporting

@@ -32,7 +32,8 @@ class Signal:
 
     def __init__(self) -> None:
         self._event = asyncio.Event()
-        self._unread = False
+        self.unread = False
+        """Whether something was heard that is still to be read."""
         self._told: list[EventRow] = []
         self.place: tuple[str, int] | None = None
         """The workspace that is read in, and the number of the last event read or handed over."""
@@ -42,12 +43,12 @@ class Signal:
 
     def set(self) -> None:
         """Wake who waits: there may be something to read."""
-        self._unread = True
+        self.unread = True
         self._event.set()
 
     def clear(self) -> None:
         """Forget what was heard: it is read now."""
-        self._unread = False
+        self.unread = False
         self._event.clear()
 
     def has_read(self, workspace: str, after: int) -> None:
@@ -71,7 +72,7 @@ class Signal:
     def take(self, after: int) -> list[EventRow]:
         """Return what was handed over and has a number greater than `after`."""
         told, self._told = self._told, []
-        if not self._unread:
+        if not self.unread:
             self._event.clear()
         return [event for event in told if event.seq > after]
 
@@ -105,25 +106,27 @@ class Feed:
         return self._ends.since < begun and stream not in self._ends.ended
 
     def of(self, streams: Iterable[str]) -> list[Reader]:
-        """Return who follows these streams here: of each, who has got furthest."""
+        """Return who keeps up with these streams here: of each, who has got furthest."""
         readers = (self._furthest(stream) for stream in streams)
         return list(islice((one for one in readers if one is not None), MOST_STREAMS))
 
     def _furthest(self, stream: str) -> Reader | None:
-        places = [one.place for one in self._events.watching(stream) if one.place is not None]
+        watching = self._events.watching(stream)
+        places = [one.place for one in watching if one.place is not None and not one.unread]
         if not places:
             return None
         workspace, after = max(places, key=itemgetter(1))
         return Reader(stream=stream, workspace=workspace, after=after)
 
     def tell(self, news: Iterable[News]) -> frozenset[str]:
-        """Hand over news; return the streams whose readers all need read nothing more."""
-        served = set[str]()
+        """Hand over news; return their streams. Who cannot take them is woken to read them."""
+        told = set[str]()
         for one in news:
-            taken = [signal.offer(one) for signal in self._events.watching(one.stream)]
-            if all(taken):
-                served.add(one.stream)
-        return frozenset(served)
+            told.add(one.stream)
+            for signal in self._events.watching(one.stream):
+                if not signal.offer(one):
+                    signal.set()
+        return frozenset(told)
 
     def run_ended(self, workspace: str, run: RunRow) -> None:
         """Hand the row of a run that has just ended to those who wait for it."""

@@ -203,7 +203,7 @@ class Running(Slots):
     def __len__(self) -> int:
         return 16 if self.keys else 0
 
-    def held(self) -> list[Key]:
+    def known(self) -> list[Key]:
         return list(self.keys)
 
     def knows(self, key: Key) -> bool:
