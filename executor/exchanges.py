@@ -147,7 +147,7 @@ class Exchanges:
         return self.more and not self.held and self._slots.free > 0
 
     @property
-    def sure(self) -> bool:
+    def checks_beside(self) -> bool:
         """Whether what is held is said beside other exchanges: it is much, and no answer was lost.
 
         Of little an exchange says it besides, which takes no longer.

@@ -81,7 +81,7 @@ class Rounds:
 
     async def _round(self) -> None:
         check = self._exchanges.check_due
-        if check and self._exchanges.sure:
+        if check and self._exchanges.checks_beside:
             self._exchanges.begin_check()
             self._check.set()
             if not self._exchanges.due and time.monotonic() < self._look_at:

@@ -11,9 +11,10 @@ from itertools import islice
 from operator import itemgetter
 
 from flowbuilder.executor.events import EventRow, News
-from flowbuilder.executor.notifications import Notifications, StreamsCallback
+from flowbuilder.executor.notifications import Notifications
 from flowbuilder.executor.readers import MOST_STREAMS, Reader
 from flowbuilder.executor.records import RunRow
+from flowbuilder.executor.wakeups import StreamsCallback
 
 #: How long it is still listened after the last watcher has gone: the next one comes soon, where one
 #: run is waited for after the other, and beginning to listen costs two reads.

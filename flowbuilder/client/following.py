@@ -51,14 +51,13 @@ async def follow_pages(
                 page = await session.events_after(stream, after, PAGE)
             if page:
                 after = page[-1].seq
-                signal.has_read(session.store.workspace, after)
+            elif await session.has_ended(stream, after):
+                return
+            signal.has_read(session.store.workspace, after)
+            if page:
                 yield page
                 if page[-1].terminal:
                     return
-            elif await session.has_ended(stream, after):
-                return
-            else:
-                signal.has_read(session.store.workspace, after)
             if len(page) < PAGE:
                 await signal.wait(poll)
                 await rest(began, pause())

@@ -18,7 +18,6 @@ from flowbuilder.errors import DatabaseUnavailable, InvalidValue
 from flowbuilder.executor.database import Database
 from flowbuilder.executor.events import EventRow
 from flowbuilder.executor.notifications import Notifications
-from flowbuilder.executor.readers import Reader
 from flowbuilder.executor.records import Exchange, Outcome, OutcomeKind, RunRow
 from flowbuilder.executor.states import RunStatus
 from flowbuilder.executor.store import Store
@@ -314,30 +313,15 @@ class FaultyStore(Store):
         self.refused: JsonValue = "nothing"
         self.rejected: list[int] = []
 
-    async def exchange(
-        self,
-        worker_id: str,
-        *,
-        held: Sequence[tuple[int, int]] | None,
-        outcomes: Sequence[Outcome],
-        free: int,
-        lease_seconds: float,
-        readers: Sequence[Reader] = (),
-    ) -> Exchange:
+    async def exchange(self, worker_id: str, **given: Any) -> Exchange:
+        outcomes: Sequence[Outcome] = given["outcomes"]
         if self.before > 0:
             self.before -= 1
             raise DatabaseUnavailable("the test cut the connection")
         if any(outcome.output == self.refused for outcome in outcomes):
             self.rejected.append(len(outcomes))
             raise InvalidValue("the test refuses a value", code="value_refused")
-        answer = await super().exchange(
-            worker_id,
-            held=held,
-            outcomes=outcomes,
-            free=free,
-            lease_seconds=lease_seconds,
-            readers=readers,
-        )
+        answer = await super().exchange(worker_id, **given)
         if self.after > 0 and (outcomes or answer.tasks):
             self.after -= 1
             raise DatabaseUnavailable("the test lost the reply")
@@ -431,24 +415,8 @@ class HeldBackStore(Store):
         self.holding = asyncio.Event()
         self.let_through = asyncio.Event()
 
-    async def exchange(
-        self,
-        worker_id: str,
-        *,
-        held: Sequence[tuple[int, int]] | None,
-        outcomes: Sequence[Outcome],
-        free: int,
-        lease_seconds: float,
-        readers: Sequence[Reader] = (),
-    ) -> Exchange:
-        answer = await super().exchange(
-            worker_id,
-            held=held,
-            outcomes=outcomes,
-            free=free,
-            lease_seconds=lease_seconds,
-            readers=readers,
-        )
+    async def exchange(self, worker_id: str, **given: Any) -> Exchange:
+        answer = await super().exchange(worker_id, **given)
         if answer.tasks:
             self.holding.set()
             await self.let_through.wait()

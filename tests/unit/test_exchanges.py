@@ -229,24 +229,24 @@ def leased(number: int) -> LeasedTask:
     return cast(LeasedTask, SimpleNamespace(key=(number, 1), run_id="r"))
 
 
-async def sure_of(store: Holding, slots: Slots, answered: list[Exchange]) -> Exchanges:
+async def settled(store: Holding, slots: Slots, answered: list[Exchange]) -> Exchanges:
     """Return exchanges that have said what is held once, alone."""
     hour = timedelta(hours=1)
     exchanges = exchanges_of(store, slots, check_every=hour, answered=answered.append)
-    assert not sure(exchanges)
+    assert not beside_now(exchanges)
     await exchanges.turn(check=True)
-    assert sure(exchanges)
+    assert beside_now(exchanges)
     answered.clear()
     return exchanges
 
 
-def sure(exchanges: Exchanges) -> bool:
-    return exchanges.sure
+def beside_now(exchanges: Exchanges) -> bool:
+    return exchanges.checks_beside
 
 
 async def test_what_is_held_is_said_beside_an_exchange_under_way() -> None:
     store, slots, answers = Holding(), Running((1, 1), (2, 1)), list[Exchange]()
-    exchanges = await sure_of(store, slots, answers)
+    exchanges = await settled(store, slots, answers)
     store.lost = [(2, 1)]
     exchanges.hasten()
     exchanges.begin_check()
@@ -266,31 +266,31 @@ async def test_what_is_held_is_said_beside_an_exchange_under_way() -> None:
 async def test_what_stays_unknown_is_asked_for_by_an_exchange_alone() -> None:
     """Once it may be in an answer that is under way; a second time that answer was lost."""
     store, answers = Holding(), list[Exchange]()
-    exchanges = await sure_of(store, Running((1, 1)), answers)
+    exchanges = await settled(store, Running((1, 1)), answers)
     store.unheard = [leased(1), leased(7)]
     await exchanges.check()
-    assert sure(exchanges)
+    assert beside_now(exchanges)
     store.unheard = [leased(8)]
     await exchanges.check()
-    assert sure(exchanges), "another one"
+    assert beside_now(exchanges), "another one"
     await exchanges.check()
-    assert not sure(exchanges)
+    assert not beside_now(exchanges)
     assert exchanges.check_due
     assert all(not answer.tasks for answer in answers), "it never brings work"
 
 
 async def test_after_a_failure_what_is_held_is_said_alone() -> None:
     store = Holding()
-    exchanges = await sure_of(store, Running((1, 1)), [])
+    exchanges = await settled(store, Running((1, 1)), [])
     store.refuses = True
     exchanges.begin_check()
     with pytest.raises(DatabaseUnavailable):
         await exchanges.check()
-    assert not sure(exchanges)
+    assert not beside_now(exchanges)
     assert exchanges.check_due
     store.refuses = False
     await exchanges.turn(check=True)
-    assert sure(exchanges)
+    assert beside_now(exchanges)
     assert not exchanges.check_due
 
 
@@ -299,7 +299,7 @@ async def test_of_little_an_exchange_says_it_besides(held: int, beside: bool) ->
     exchanges = exchanges_of(SlowStore(), Many(held), check_every=timedelta(hours=1))
     exchanges._store = cast(Store, Holding())
     await exchanges.turn(check=True)
-    assert sure(exchanges) is beside
+    assert beside_now(exchanges) is beside
 
 
 @pytest.mark.parametrize(

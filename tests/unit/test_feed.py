@@ -15,9 +15,10 @@ import pytest
 from flowbuilder.client import feed as feed_module
 from flowbuilder.client.feed import Feed, Signal
 from flowbuilder.executor.events import EventRow, News
-from flowbuilder.executor.notifications import Notifications, StreamsCallback
+from flowbuilder.executor.notifications import Notifications
 from flowbuilder.executor.readers import MOST_STREAMS, Reader
 from flowbuilder.executor.records import RunRow
+from flowbuilder.executor.wakeups import StreamsCallback
 
 
 class _News:

@@ -24,7 +24,6 @@ from flowbuilder.executor.database import Database
 from flowbuilder.executor.listener import pause
 from flowbuilder.executor.migrator import migrate
 from flowbuilder.executor.notifications import Notifications
-from flowbuilder.executor.readers import Reader
 from flowbuilder.executor.records import Exchange, Outcome
 from flowbuilder.executor.store import Store
 from flowbuilder.executor.worker import Worker
@@ -91,26 +90,11 @@ class DyingStore(Store):
         self._at = at
         self._mark = mark
 
-    async def exchange(
-        self,
-        worker_id: str,
-        *,
-        held: Any,
-        outcomes: Sequence[Outcome],
-        free: int,
-        lease_seconds: float,
-        readers: Sequence[Reader] = (),
-    ) -> Exchange:
+    async def exchange(self, worker_id: str, **given: Any) -> Exchange:
+        outcomes: Sequence[Outcome] = given["outcomes"]
         if self._at == "before_report" and outcomes:
             self._die()
-        answer = await super().exchange(
-            worker_id,
-            held=held,
-            outcomes=outcomes,
-            free=free,
-            lease_seconds=lease_seconds,
-            readers=readers,
-        )
+        answer = await super().exchange(worker_id, **given)
         if self._at == "after_report" and outcomes:
             self._die()
         if self._at == "after_claim" and answer.tasks:
