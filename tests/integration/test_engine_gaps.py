@@ -141,7 +141,7 @@ async def test_what_comes_back_stands_before_what_came_later(engine: Engine) -> 
 async def test_maps_that_are_put_behind_a_gap_share_the_workers(engine: Engine) -> None:
     wide = flow_of({"id": "m", "for_each": "${{ input }}"})
     await make_gaps(engine)
-    await engine.jump(3000)  # nobody did upkeep meanwhile, and what comes now falls into gaps
+    await engine.jump(2000)  # nobody did upkeep meanwhile, and what comes now falls into gaps
     await engine.join()
     runs = [await engine.start(wide, list(range(60))) for _ in range(2)]
     assert len(await engine.database.fetch_all(_MOVED)) > 30
@@ -268,6 +268,29 @@ async def test_new_work_finds_its_place_open_for_as_long_as_upkeep_comes(engine:
         assert await engine.database.fetch_all(_MOVED) == []
         await engine.store.tick()
     assert (await gaps(engine))["made"]
+
+
+async def test_elements_of_a_large_map_keep_their_order_whatever_is_shut(engine: Engine) -> None:
+    wide = flow_of({"id": "m", "for_each": "${{ input }}"})
+    await engine.start(wide, list(range(1200)))
+    served: list[int | None] = []
+    for _ in range(4):
+        await engine.jump(5)
+        await engine.join(worker=engine.worker)
+        await make_gaps(engine)
+        tasks = await take(engine, [], 50)
+        served += [task.index for task in tasks]
+        await take(engine, [done(task) for task in tasks], 0)
+        assert await engine.database.fetch_all(_MOVED) == []
+    async with engine.database.connection() as connection:
+        await connection.execute(b"vacuum pgmq.q_flowbuilder_tasks")
+        await connection.execute(b"select pg_stat_force_next_flush()")
+    await engine.store.tick()
+    assert not (await gaps(engine))["made"]
+    while tasks := await take(engine, [], 100):
+        served += [task.index for task in tasks]
+        await take(engine, [done(task) for task in tasks], 0)
+    assert served == list(range(1200))
 
 
 class Chance:
