@@ -7,11 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pydantic import BaseModel, ValidationError
 from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
 from flowbuilder.errors import InvalidValue, NotFound
+from flowbuilder.evals.loading import problem_of
 from flowbuilder.evals.statistics import SEED, PairedDifference, mean, paired
 from flowbuilder.strictjson import Limits, loads
 from flowbuilder.types import JsonObject, JsonValue
@@ -97,33 +99,63 @@ def read_scores(path: Path) -> Scored:
 
     Raises:
         NotFound: The file cannot be read (report_not_found).
-        InvalidValue: It is no such report (report_invalid).
+        InvalidValue: It is no such report, or one without cases (report_invalid).
     """
     try:
-        document = loads(path.read_bytes(), limits=_LIMITS)
+        found = scores_of(loads(path.read_bytes(), limits=_LIMITS))
     except OSError as error:
         reason = error.strerror or error
         raise NotFound(f"{path} cannot be read: {reason}", code="report_not_found") from None
-    try:
-        return scores_of(document)
-    except (KeyError, TypeError, AttributeError):
-        message = f"{path} is no report of a suite"
-        raise InvalidValue(message, code="report_invalid") from None
+    except InvalidValue as error:
+        raise _invalid(path, error.message, error.pointer) from None
+    except ValidationError as error:
+        first = problem_of(dict(error.errors()[0]))
+        told = first.message if first.pointer else f"it {first.message}"
+        raise _invalid(path, told, first.pointer) from None
+    if not found.cases:  # every score would have held its own against nothing
+        raise _invalid(path, "there are no cases in it, so nothing to compare", "/cases")
+    return found
+
+
+def _invalid(path: Path, told: str, pointer: str) -> InvalidValue:
+    where = f"{pointer}: " if pointer else ""
+    message = f"{path} is no report of a suite: {where}{told}"
+    return InvalidValue(message, pointer=pointer, code="report_invalid")
+
+
+class _Finding(BaseModel):
+    evaluator: str
+    value: Any
+
+
+class _Case(BaseModel):
+    name: str
+    passed: bool
+    findings: list[_Finding]
+
+
+class _Document(BaseModel):
+    """What of a report is compared; what else stands in it is let be."""
+
+    suite: str
+    planner: str
+    model: str | None = None
+    cases: list[_Case]
 
 
 def scores_of(document: Any) -> Scored:
-    """Return the scores of a report as JSON. Raises: KeyError, TypeError, AttributeError."""
+    """Return the scores of a report as JSON. Raises: pydantic.ValidationError."""
+    report = _Document.model_validate(document)
     trials: dict[str, dict[str, list[float]]] = {}
-    for case in document["cases"]:
-        found = trials.setdefault(str(case["name"]), {})
-        found.setdefault(PASSED, []).append(float(case["passed"]))
-        for finding in case["findings"]:
-            if isinstance(finding["value"], bool | int | float):
-                found.setdefault(str(finding["evaluator"]), []).append(float(finding["value"]))
-    title = " ".join(str(part) for part in (document["planner"], document.get("model")) if part)
+    for case in report.cases:
+        found = trials.setdefault(case.name, {})
+        found.setdefault(PASSED, []).append(float(case.passed))
+        for finding in case.findings:
+            if isinstance(finding.value, bool | int | float):
+                found.setdefault(finding.evaluator, []).append(float(finding.value))
     return Scored(
-        title=title,
-        suite=str(document["suite"]),
+        title=" ".join(part for part in (report.planner, report.model) if part),
+        suite=report.suite,
         cases={
             case: {name: mean(values) for name, values in found.items()}
             for case, found in trials.items()

@@ -15,6 +15,7 @@ from flowbuilder.evals.dataset import Case, Dataset
 from flowbuilder.flow import Flow
 from flowbuilder.strictjson import escape, load_document
 from flowbuilder.tools import ToolRegistry
+from flowbuilder.types import JsonValue
 
 SUFFIXES = frozenset({".yaml", ".yml", ".json"})
 #: What only a plan can fulfil.
@@ -49,7 +50,7 @@ def load_suite(name: str) -> Dataset:
         except (OSError, ValueError) as error:
             reason = getattr(error, "strerror", None) or error
             raise NotFound(f"{name} cannot be read: {reason}", code="suite_not_found") from None
-        return parse_suite(text, path.name, path.parent)
+        return parse_suite(text, name, path.parent)
     known = find_suites()
     for dataset in known:
         if dataset.suite == name:
@@ -69,13 +70,13 @@ def parse_suite(text: bytes | str, name: str, folder: Traversable) -> Dataset:
         InvalidValue: The text is no YAML or JSON.
         DefinitionError: It is no suite, with every problem.
     """
-    document = load_document(text, name=name)
+    document = _document(text, name)
     if not isinstance(document, dict):
         raise _broken(name, [Problem(code="suite_invalid", pointer="", message="is no object")])
     try:
         dataset = Dataset.model_validate(document)
     except ValidationError as error:
-        raise _broken(name, [_problem(dict(item)) for item in error.errors()]) from None
+        raise _broken(name, [problem_of(dict(item)) for item in error.errors()]) from None
     problems = list(_contradictions(dataset))
     cases = [
         _with_files(case, f"/cases/{index}", folder, problems)
@@ -124,7 +125,7 @@ def _broken(name: str, problems: list[Problem]) -> DefinitionError:
     )
 
 
-def _problem(item: Mapping[str, Any]) -> Problem:
+def problem_of(item: Mapping[str, Any]) -> Problem:
     """Return pydantic's finding as a problem of the document."""
     parts = [escape(str(part)) for part in item["loc"] if part != "[key]"]
     message = str(item["msg"]).removeprefix("Value error, ")
@@ -132,6 +133,8 @@ def _problem(item: Mapping[str, Any]) -> Problem:
         message = "there is no such key"
     elif item["type"] == "missing":
         message = "is missing"
+    elif item["type"] == "model_type":  # its message names the class
+        message = "is no object"
     return Problem(
         code="suite_invalid", pointer="".join(f"/{part}" for part in parts), message=message
     )
@@ -183,7 +186,7 @@ def _shape_problems(document: dict[str, Any], pointer: str) -> Iterator[Problem]
     try:
         Flow.model_validate(document)
     except ValidationError as error:
-        for found in (_problem(dict(item)) for item in error.errors()):
+        for found in (problem_of(dict(item)) for item in error.errors()):
             yield Problem(code=found.code, pointer=pointer + found.pointer, message=found.message)
 
 
@@ -207,15 +210,26 @@ def _with_files(case: Case, pointer: str, folder: Traversable, problems: list[Pr
         except ValidationError as error:
             problems += [
                 Problem(code=found.code, pointer=at + found.pointer, message=found.message)
-                for found in (_problem(dict(item)) for item in error.errors())
+                for found in (problem_of(dict(item)) for item in error.errors())
             ]
     return case.model_copy(update={"files": texts, "copies": {}, "flows": flows})
+
+
+def _document(text: bytes | str, name: str) -> JsonValue:
+    """Return what a file says. Raises: InvalidValue, with the file's name in front."""
+    try:
+        return load_document(text, name=name)
+    except InvalidValue as error:
+        told = error.message
+        if not told.startswith(name):  # what is no YAML names its file itself
+            told = f"{name}: {told}"
+        raise InvalidValue(told, pointer=error.pointer, code=error.code, hint=error.hint) from None
 
 
 def _flow_document(given: Any, folder: Traversable) -> dict[str, Any]:
     document = given
     if isinstance(given, str):
-        document = load_document(folder.joinpath(given).read_bytes(), name=given)
+        document = _document(folder.joinpath(given).read_bytes(), given)
     if not isinstance(document, dict):
         raise InvalidValue("is neither a flow document nor the path of one", code="flow_invalid")
     return Flow.model_validate(document).document()

@@ -275,6 +275,10 @@ def test_a_suite_that_passes_ends_with_0_and_a_table(
         (["run", "broken.yaml"], 1, "/cases/0/expect/tols"),
         (["run", "broken.yaml"], 1, "/cases/1/goal"),
         (["run", "syntax.yaml"], 1, "syntax.yaml"),
+        (["run", "empty.json"], 1, "empty.json: this is no JSON"),
+        (["run", "empty.yaml"], 1, "empty.yaml is no suite"),
+        (["run", "./folder.yaml"], 2, "./folder.yaml cannot be read: Is a directory"),
+        (["run", "list.json"], 1, "list.json is no suite"),
         (["run", "modules.yaml"], 2, "no_such_module"),
         (["list", "extra"], 2, "extra"),
     ],
@@ -287,6 +291,10 @@ def test_what_cannot_be_run_says_why(
         "suite: b\ncases: [{name: a, goal: b, expect: {tols: []}}, {name: c}]\n"
     )
     (tmp_path / "syntax.yaml").write_text("suite: [\n")
+    (tmp_path / "list.json").write_text("[]")
+    (tmp_path / "folder.yaml").mkdir()
+    for empty in ("empty.json", "empty.yaml"):
+        (tmp_path / empty).touch()
     (tmp_path / "modules.yaml").write_text(f"suite: m\ntools: [no_such_module]\ncases: [{case}]\n")
     done = evaluate(environment, tmp_path, *arguments)
     assert done.code == code, done.out + done.err

@@ -288,6 +288,58 @@ def test_the_command_compares_and_closes_the_gate(tmp_path: Path) -> None:
     assert "worse: step_f1 1.000 → 0.500" in text.stdout
 
 
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        (b"", "line 1, column 1"),
+        (b'{"suite": "mine",', "line 1, column 18"),
+        (b"\xff\x00", "byte 0"),
+        (b"[]", "it is no object"),
+        (b"{}", "/suite: is missing"),
+        (b'{"suite": "mine", "planner": "rules"}', "/cases: is missing"),
+        (b'{"suite": "mine", "planner": "rules", "cases": {}}', "/cases: "),
+        (b'{"suite": "mine", "planner": "rules", "cases": []}', "/cases: there are no cases"),
+        (b'{"suite": "mine", "planner": "rules", "cases": [1]}', "/cases/0: is no object"),
+        (
+            b'{"suite": "mine", "planner": "rules", "cases": [{"name": "a", "findings": []}]}',
+            "/cases/0/passed: is missing",
+        ),
+        (
+            b'{"suite": "mine", "planner": "rules", "cases":'
+            b' [{"name": "a", "passed": "x", "findings": []}]}',
+            "/cases/0/passed: ",
+        ),
+        (
+            b'{"suite": "mine", "planner": "rules", "cases":'
+            b' [{"name": "a", "passed": true, "findings": [{"evaluator": "x"}]}]}',
+            "/cases/0/findings/0/value: is missing",
+        ),
+        (b'{"suite": "mine", "planner": NaN, "cases": []}', "/planner: NaN"),
+    ],
+)
+def test_a_broken_report_is_told_by_file_and_place(
+    tmp_path: Path, content: bytes, told: str
+) -> None:
+    sound, broken = tmp_path / "sound.json", tmp_path / "broken.json"
+    sound.write_text(report_json(report(replace(case("a", 1), goal="g", planned=()))))
+    broken.write_bytes(content)
+    for files in ((sound, broken), (broken, sound)):
+        code, (line,), text = compared(*map(str, files))
+        assert code == 2
+        assert line["type"] == "error"
+        message = line["error"]["message"]
+        assert message.startswith(f"{broken} is no report of a suite: ")
+        assert told in message
+        assert "error:" in text
+    assert compared(str(sound), str(sound))[0] == 0
+
+
+def test_a_folder_is_no_report(tmp_path: Path) -> None:
+    code, (line,), _ = compared(str(tmp_path), str(tmp_path))
+    assert code == 2
+    assert line["error"]["message"] == f"{tmp_path} cannot be read: Is a directory"
+
+
 GOLD: dict[str, Any] = {
     "flow": "f",
     "steps": [

@@ -47,6 +47,35 @@ def test_shipped_suites_load_and_name_only_tools_that_exist() -> None:
         assert dataset.description
 
 
+@pytest.mark.parametrize(
+    ("name", "content", "told", "pointer"),
+    [
+        ("mine.json", b"", "this is no JSON: Expecting value at line 1, column 1", ""),
+        ("mine.json", b'{"suite": "mine",', "at line 1, column 18", ""),
+        ("mine.json", b"\xff\x00", "byte 0", ""),
+        ("mine.yaml", b"\xff\x00", "byte 0", ""),
+        ("mine.json", b'{"cases": [{"goal": NaN}]}', "NaN", "/cases/0/goal"),
+        ("mine.yaml", b"cases: [\n", "is no YAML", ""),
+        ("mine.yaml", b"[" * 40, "at line 1", ""),
+    ],
+)
+def test_what_cannot_be_read_is_told_by_file_and_place(
+    tmp_path: Path, name: str, content: bytes, told: str, pointer: str
+) -> None:
+    path = tmp_path / name
+    path.write_bytes(content)
+    with pytest.raises(InvalidValue) as refused:
+        load_suite(str(path))
+    assert refused.value.message.startswith(str(path))
+    assert refused.value.message.count(str(path)) == 1
+    assert told in refused.value.message
+    assert refused.value.pointer == pointer
+
+
+def test_what_is_no_case_is_told_without_the_names_of_classes() -> None:
+    assert problems({"suite": "mine", "cases": [1]}) == {"/cases/0": "is no object"}
+
+
 def test_the_examples_suite_asks_the_examples_goals() -> None:
     goals = {path.stem: " ".join(path.read_text().split()) for path in EXAMPLES.glob("goals/*.txt")}
     asked = {case.name: case.goal for case in load_suite("examples").cases}
