@@ -6,7 +6,7 @@ import re
 import sys
 from pathlib import Path
 
-from flowbuilder.cli.failures import FAILED, OK, UsageProblem
+from flowbuilder.cli.failures import FAILED, OK, UsageProblem, report
 from flowbuilder.cli.output import Printer
 from flowbuilder.errors import InvalidValue, NotFound
 from flowbuilder.evals.importers import Imported, import_cases, round_trip
@@ -27,7 +27,7 @@ def import_suite(
     except (InvalidValue, NotFound) as error:
         raise UsageProblem(error.message, hint=error.hint) from None
     changed = round_trip(imported)
-    if out is not None:
+    if out is not None and imported.cases:
         _write(imported, out, path)
     left = [problem for problem in imported.problems if problem.case is None]
     defects = [problem for problem in imported.problems if problem.case is not None]
@@ -40,8 +40,10 @@ def import_suite(
         "left_out": len(left),
         "exported_equal": len(imported.cases) - len(changed),
         "with_gold_defects": len({problem.case for problem in defects}),
-        "out": None if out is None else str(out),
+        "out": str(out) if out is not None and imported.cases else None,
     }
+    if not imported.cases:  # before the summary, which is the last line however it went
+        report(printer, _empty(imported, path))
     if printer.as_json:
         printer.line({"type": "imported", **summary})
     else:
@@ -68,6 +70,17 @@ def print_schema() -> int:
     """Print the JSON Schema of suite files."""
     sys.stdout.write(schema_text())
     return OK
+
+
+def _empty(imported: Imported, path: str) -> InvalidValue:
+    """Return why there is no suite: there are no records at all, or none that can be a case."""
+    if any(problem.code == "record_invalid" for problem in imported.problems):
+        return InvalidValue(f"no record of {path} could be imported", code="import_empty")
+    return InvalidValue(
+        f"{path} holds no records",
+        code="import_empty",
+        hint="Records stand in a JSON array, or one a line.",
+    )
 
 
 def _write(imported: Imported, out: Path, path: str) -> None:

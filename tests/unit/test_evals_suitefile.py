@@ -141,6 +141,33 @@ def test_the_command_refuses_what_cannot_be_meant(tmp_path: Path) -> None:
     assert run("import", "asynchow", folder, "--out", str(tmp_path / "no" / "x.json"))[0] == 2
 
 
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        ("", "{} holds no records"),
+        ("[]", "{} holds no records"),
+        ("{}", "no record of {} could be imported"),
+        ("[{}, 5]", "no record of {} could be imported"),
+    ],
+)
+@pytest.mark.parametrize("format", ["asynchow", "bfcl", "taskbench"])
+def test_the_command_says_that_it_has_imported_nothing(
+    format: str, content: str, told: str, tmp_path: Path
+) -> None:
+    path, out = tmp_path / "data.json", tmp_path / "out.yaml"
+    path.write_text(content)
+    for more in ([], ["--out", str(out)]):
+        done = CliRunner().invoke(app, ["--json", "eval", "import", format, str(path), *more])
+        *problems, error, imported = map(json.loads, done.stdout.splitlines())
+        assert done.exit_code == 1
+        assert {line["type"] for line in problems} <= {"problem"}
+        assert (error["type"], error["error"]["code"]) == ("error", "import_empty")
+        assert error["error"]["message"] == told.format(path)
+        assert f"error: {told.format(path)}" in done.stderr.replace("\n", " ")
+        assert (imported["type"], imported["cases"], imported["out"]) == ("imported", 0, None)
+        assert not out.exists()
+
+
 def test_the_command_prints_the_schema() -> None:
     done = CliRunner().invoke(app, ["eval", "schema"])
     assert done.exit_code == 0
