@@ -148,24 +148,31 @@ class Report:
             "cases": cases,
         }
 
-    def table(self) -> Group:
-        """Return the report for a terminal: a row a case, and below a row an evaluator."""
+    def table(self, *, timings: bool = True) -> Group:
+        """Return the report for a terminal: a row a case, and below a row an evaluator.
+
+        Without timings it is the same for the same findings.
+        """
         passed = f"{sum(case.passed for case in self.cases)} of {len(self.cases)} passed"
         planner = f"{self.planner} ({self.model})" if self.model else self.planner
         title = Text(f"{self.suite} · planner: {planner} · {passed}", style="bold")
-        return Group(title, Text(), self._cases_table(), Text(), self._scores_table())
+        return Group(
+            title, Text(), self._cases_table(timings=timings), Text(), self._scores_table()
+        )
 
-    def _cases_table(self) -> Table:
+    def _cases_table(self, *, timings: bool) -> Table:
         table = Table(box=None, header_style="bold", pad_edge=False)
         table.add_column("case", no_wrap=True)
         table.add_column("passed")
-        table.add_column("seconds", justify="right")
+        if timings:
+            table.add_column("seconds", justify="right")
         table.add_column("what is wrong", overflow="fold")
         for case in self.cases:
             style = "" if case.passed else "bold"
             passed = "yes" if case.passed else "NO"
             faults = Text("\n".join(case.faults()))
-            table.add_row(Text(case.name), passed, f"{case.seconds:.2f}", faults, style=style)
+            taken = [f"{case.seconds:.2f}"] if timings else []
+            table.add_row(Text(case.name), passed, *taken, faults, style=style)
         return table
 
     def _scores_table(self) -> Table:

@@ -26,7 +26,7 @@ def run(
         typer.Option("--report", help="File to write: .json, .xml (JUnit) or .html. Repeatable."),
     ] = None,
     timings: Annotated[
-        bool, typer.Option("--timings/--no-timings", help="Whether reports tell times.")
+        bool, typer.Option("--timings/--no-timings", help="Whether times are told.")
     ] = True,
 ) -> None:
     """Run an evaluation suite; 1 when a case fails."""

@@ -41,7 +41,7 @@ async def run(
     dataset = named_suite(name)
     if options.database_url is None:  # the project's own workers would take the cases' tasks
         settings = settings.model_copy(update={"database_url": None})
-    progress = _Progress(printer, dataset, trials)
+    progress = _Progress(printer, dataset, trials, timings=timings)
     with progress.spinner or nullcontext():
         report = await run_suite(
             dataset,
@@ -55,12 +55,12 @@ async def run(
     for path in reports:
         _write_report(report, path, timings=timings)
     if printer.as_json:
-        whole = report.as_json()
+        whole = report.as_json(timings=timings)
         whole.pop("cases")
         printer.line({"type": "report", **whole})
     else:
         printer.say()
-        printer.out.print(report.table())
+        printer.out.print(report.table(timings=timings))
     return OK if report.passed else FAILED
 
 
@@ -145,8 +145,9 @@ def named_suite(name: str) -> Dataset:
 class _Progress:
     """Tells of each case: a JSON line when it is done, or a line of text and a spinner."""
 
-    def __init__(self, printer: Printer, dataset: Dataset, trials: int) -> None:
+    def __init__(self, printer: Printer, dataset: Dataset, trials: int, *, timings: bool) -> None:
         self._printer = printer
+        self._timings = timings
         self._total = len(dataset.cases) * trials
         self._numbers = itertools.count(1)
         starting = f"{dataset.suite}: starting PostgreSQL …"
@@ -162,12 +163,18 @@ class _Progress:
         number = next(self._numbers)
         if self._printer.as_json:
             self._printer.line(
-                {"type": "case", "index": number, "total": self._total, **case.as_json()}
+                {
+                    "type": "case",
+                    "index": number,
+                    "total": self._total,
+                    **case.as_json(timings=self._timings),
+                }
             )
             return
         word = "ok " if case.passed else "NOT"
         width = len(str(self._total))
+        taken = f" ({case.seconds:.1f} s)" if self._timings else ""
         self._printer.say(
-            f"{word} {number:>{width}}/{self._total} {case.name} ({case.seconds:.1f} s)",
+            f"{word} {number:>{width}}/{self._total} {case.name}{taken}",
             "dim" if case.passed else "bold",
         )

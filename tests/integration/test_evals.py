@@ -266,6 +266,21 @@ def test_a_suite_that_passes_ends_with_0_and_a_table(
     assert "evaluator" in done.out
 
 
+@pytest.mark.parametrize("form", ["--json", "--no-json"])
+def test_without_timings_two_runs_print_the_same(
+    environment: dict[str, str], dsn: str, tmp_path: Path, form: str
+) -> None:
+    name = write(tmp_path, PASSING, FAILING)
+    asked = ["run", name, form, "--trials", "2", "--database-url", dsn]
+    timed = evaluate(environment, tmp_path, *asked)
+    first, second = (evaluate(environment, tmp_path, *asked, "--no-timings") for _ in range(2))
+    assert (timed.code, first.code) == (1, 1), first.err
+    assert first.out == second.out
+    assert "seconds" in timed.out
+    assert "seconds" not in first.out
+    assert " s)" not in first.out
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "told"),
     [
