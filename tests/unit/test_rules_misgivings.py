@@ -113,3 +113,48 @@ def test_looking_at_things_is_not_doing_them(goal: str) -> None:
     looks = [step.tool for step in plan.flow.steps] == ["list_moves"]
     assert not plan.certain or not looks
     assert not (plan.certain and "yesterday" in str(plan.flow.steps))
+
+
+@pytest.mark.parametrize(
+    "goal",
+    [
+        "Read a.csv, count its words, and save the counts",
+        "Count the words of a.txt and save the word count",
+        "Read a.csv, count the rows, and store the count",
+        "Read a.txt, translate it to German and save the translation",
+        "Fetch https://example.com/a and save the page",
+        "Read a.txt, count its words, save the counts as counts.json and save the words",
+        'Write "hello" to a.txt, read a.txt, count its words and save the counts',
+        'Save "a" to a.txt and save "b"',
+    ],
+)
+def test_what_is_kept_without_a_place_is_asked_where_to(goal: str) -> None:
+    plan = plan_goal(goal, STARTER)
+    assert plan.flow is not None
+    kept = [step for step in plan.flow.steps if step.tool == "file.write"]
+    assert "path" not in kept[-1].args
+    assert [item.id for item in plan.questions] == [f"{kept[-1].id}.path"]
+    assert all("Save the" not in str(step.args) for step in plan.flow.steps)
+    assert not plan.certain
+
+
+@pytest.mark.parametrize("place", ["to it", "to the file", "to the same file", "there"])
+def test_what_is_pointed_at_is_the_file_that_was_written(place: str) -> None:
+    plan = plan_goal(f'Write "a" to log.txt, then append "b" {place}', STARTER)
+    assert plan.flow is not None
+    assert plan.flow.steps[1].args["path"] == "${{ steps.write.path }}"
+    assert not plan.questions
+
+
+def test_in_a_file_that_is_read_is_hardly_where_to_write() -> None:
+    told = "write would write over “a.csv”, which read reads."
+    goal = "Sort the rows in a.csv by price and save the rows {} a.csv"
+    for place in ("in", "in file", "in the file"):
+        plan = plan_goal(goal.format(place), STARTER)
+        assert told in plan.notes, place
+        assert not plan.certain
+    for place in ("to", "as"):
+        plan = plan_goal(goal.format(place), STARTER)
+        assert told not in plan.notes
+        assert plan.certain, plan.notes
+    assert told not in plan_goal('Read a.csv and append "x" in a.csv', STARTER).notes

@@ -82,7 +82,18 @@ def choose(clause: Clause, index: ToolIndex, steps: list[StepDraft]) -> Choice |
         judged = _doing(clause, judged)
     if not judged or _guesswork(clause, judged[0][1], steps):
         return None
-    return _doubted(clause, judged)
+    return _placeless(clause, judged, steps) or _doubted(clause, judged)
+
+
+def _placeless(
+    clause: Clause, judged: Sequence[tuple[float, Match]], steps: list[StepDraft]
+) -> Choice | None:
+    """Return the tool that the verb orders where it lacks no more than a place: "save the counts".
+
+    A tool that lacks nothing, but does something else with the counts, is worse than a question.
+    """
+    acting = _acting(clause, judged[0][1], [match for _, match in judged[1:]])
+    return _lacking(clause, acting, steps)
 
 
 def _doubted(clause: Clause, judged: list[tuple[float, Match]]) -> Choice:
@@ -115,16 +126,22 @@ def _of_what_acts(clause: Clause, best: Match, others: Sequence[Match]) -> list[
     "Transfer 50 to Ann" says what `transfer_money` does, and what `list_transfers` is about.
     """
     verb = clause.verb
+    acting = [match.tool.name for match in _acting(clause, best, others)]
+    return [f"“{verb.text}” is what {' or '.join(acting)} does."] if verb and acting else []
+
+
+def _acting(clause: Clause, best: Match, others: Sequence[Match]) -> list[Match]:
+    """Return the tools that do what the verb of a clause orders, where the best only looks."""
+    verb = clause.verb
     if verb is None or clause.question or best.tool.effects not in HARMLESS:
         return []
     if verb.stem in best.profile.verbs:
         return []
-    acting = [
-        match.tool.name
+    return [
+        match
         for match in others
         if match.tool.effects not in HARMLESS and verb.stem in match.profile.verbs
     ]
-    return [f"“{verb.text}” is what {' or '.join(acting)} does."] if acting else []
 
 
 def _known(clause: Clause, best: Match) -> bool:

@@ -13,6 +13,7 @@ from pathlib import PurePosixPath
 from flowbuilder.planner.rules.instructions import instructs
 from flowbuilder.planner.rules.lexicon import lexicon, listed, name_words, stems
 from flowbuilder.planner.rules.outputs import StepDraft, consumes
+from flowbuilder.planner.rules.referring import takes_content
 from flowbuilder.planner.rules.slots import SlotKind
 from flowbuilder.planner.rules.speaking import GENERAL
 from flowbuilder.planner.rules.table_arguments import takes_measures, works_on_records
@@ -45,6 +46,7 @@ def misgivings(steps: Sequence[StepDraft]) -> Iterator[str]:
         if works_on_records(step.profile):
             yield from _about_rows(step, steps)
         yield from _about_formats(step, steps[:place])
+        yield from _about_sources(step, steps[:place])
         yield from _about_names(step)
 
 
@@ -99,6 +101,23 @@ def _about_formats(step: StepDraft, before: Sequence[StepDraft]) -> Iterator[str
             kept = _format(str(step.args.get(slot.name, ""))) if slot.writes else ""
             if kept and kept != have:
                 yield f"{step.id} keeps what is in “{source.origin}” as {kept}, as it is"
+
+
+def _about_sources(step: StepDraft, before: Sequence[StepDraft]) -> Iterator[str]:
+    """Say that a file is written over that was read, where "in" may tell what is meant by it.
+
+    "Save the number of words in notes.txt" says what is saved, or where to.
+    """
+    said = step.clause.text if step.clause is not None else ""
+    if not takes_content(step.profile) or "append" in step.args.values():
+        return
+    read = {other.origin: other.id for other in before if other.origin}
+    for slot in step.profile.slots:
+        path = str(step.args.get(slot.name))
+        if slot.kind is not SlotKind.PATH or not slot.writes or path not in read:
+            continue
+        if re.search(rf"\bin\s+(?:(?:the\s+)?file\s+)?\W?{re.escape(path)}", said):
+            yield f"{step.id} would write over “{path}”, which {read[path]} reads"
 
 
 def _format(path: str) -> str:

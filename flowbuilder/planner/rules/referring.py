@@ -15,6 +15,7 @@ from flowbuilder.planner.rules.lexicon import lexicon, listed, name_words, stem,
 from flowbuilder.planner.rules.matching import Profile
 from flowbuilder.planner.rules.outputs import (
     StepDraft,
+    consumes,
     main_field,
     mentioned_field,
     output_fields,
@@ -100,7 +101,7 @@ def bind_place(
     """Take the file or page that "it" is from the step that wrote or made it: "and upload it"."""
     if (
         not steps
-        or _takes_content(profile)
+        or takes_content(profile)
         or not re.search(r"\b(?:it|the (?:file|image|page|document))\b", clause.text, re.I)
     ):
         return
@@ -165,7 +166,7 @@ def bind_references(
         if slot.required is optional or not _open(slot, profile, clause, binding):
             continue
         worded = slot.kind in WORDED and not optional
-        if worded and (not _points_back(clause, profile) or _takes_content(profile)):
+        if worded and (not _points_back(clause, profile) or takes_content(profile)):
             continue
         if _bind_several(slot, clause, steps, binding):
             continue
@@ -176,6 +177,8 @@ def bind_references(
             clause = _unverbed(clause)
             found_at = _spoken_of(found_at, clause, binding)
         for step in _in_order(found_at, slot, many):
+            if _writes_over(slot, profile, step, clause):
+                continue
             found = referenced(slot, step, clause)
             if found is not None and found not in taken:
                 binding.args[slot.name] = _shaped(slot, step, found)
@@ -184,6 +187,25 @@ def bind_references(
                 if addressed:
                     binding.doubts.append(f"{slot.name} was taken to be what {step.id} gives")
                 break
+
+
+def _writes_over(slot: Slot, profile: Profile, step: StepDraft, clause: Clause) -> bool:
+    """Whether what a step has kept would be lost under something else that is to be kept.
+
+    "Save the words" behind "save the counts as counts.txt" says no file; "append the words to it"
+    points to one.
+    """
+    keeps = slot.kind is SlotKind.PATH and slot.writes and takes_content(profile)
+    kept = consumes(step.profile) and takes_content(step.profile)
+    return keeps and kept and _SAME_PLACE.search(clause.text) is None
+
+
+_SAME_PLACE = re.compile(
+    r"\b(?:there|back|append\w*|overwrite|replace|same"
+    r"|(?:to|in|into|onto|over|at|of)\s+(?:it|this|that|(?:the|this|that)\s+(?:[a-z]+\s+)?"
+    r"(?:file|document|page|note|list|log|report|table|text)))\b",
+    re.IGNORECASE,
+)
 
 
 def _bind_several(slot: Slot, clause: Clause, steps: Sequence[StepDraft], binding: Binding) -> bool:
@@ -276,7 +298,8 @@ def _only_addressed(profile: Profile, binding: Binding) -> bool:
 _ADDRESSES = frozenset({SlotKind.EMAIL, SlotKind.PHONE})
 
 
-def _takes_content(profile: Profile) -> bool:
+def takes_content(profile: Profile) -> bool:
+    """Whether a tool is given what it keeps or sends, and not only where that is."""
     return any(slot.kind in CONTENT for slot in profile.slots)
 
 
