@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 
 from flowbuilder.settings import Settings
 from flowbuilder.toolkit.connections import Connections, connections_of
@@ -19,7 +20,7 @@ def connected_tools(settings: Settings) -> list[Tool]:
         SettingsError: `connections_invalid`, `openapi_invalid`.
     """
     found = connections_of(settings)
-    tools = [*_databases(found), *_messages(found), *_stores(found)]
+    tools = [*_databases(found), *_messages(found, settings), *_stores(found)]
     if found.openapi:
         from flowbuilder.toolkit.imported.openapi import import_documents
 
@@ -43,12 +44,12 @@ def _databases(found: Connections) -> list[Tool]:
     return tools
 
 
-def _messages(found: Connections) -> list[Tool]:
+def _messages(found: Connections, settings: Settings) -> list[Tool]:
     tools = []
     if found.email is not None:
-        from flowbuilder.toolkit.services.mail import email_send
+        from flowbuilder.toolkit.services.mail import email_send, foreseen
 
-        tools.append(email_send)
+        tools.append(replace(email_send, foresees=partial(foreseen, settings)))
     if found.slack is not None:
         from flowbuilder.toolkit.services.slack import slack_post
 

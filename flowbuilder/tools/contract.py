@@ -10,7 +10,7 @@ from __future__ import annotations
 import inspect
 import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import timedelta
 from enum import StrEnum
@@ -239,6 +239,11 @@ class Tool:
     estimate: CostHint | None = None
     examples: tuple[str, ...] = ()
     """Clauses such as 'email the report to bob@example.org', for planners and docs."""
+    foresees: Callable[[JsonObject], Iterable[tuple[str, str]]] | None = field(
+        default=None, repr=False, compare=False
+    )
+    """Says for what of its arguments a call would be refused as things stand, before anything runs:
+    a JSON pointer into them, and why. Texts may hold references, of which nothing is known yet."""
     signature: Signature | None = field(default=None, repr=False, compare=False)
     """How JSON becomes the function's parameters; None for a tool that takes JSON as it is."""
 

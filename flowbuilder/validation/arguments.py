@@ -15,7 +15,7 @@ from typing import Any, cast
 import orjson
 from jsonschema.exceptions import ValidationError
 
-from flowbuilder.errors import Fix, Problem
+from flowbuilder.errors import Fix, Problem, Severity
 from flowbuilder.flow import Step
 from flowbuilder.schemapaths import listed
 from flowbuilder.schemas import Hit, bounded, branches, needed_groups, path_of, validator
@@ -116,6 +116,25 @@ def _literal_problems(
     except RecursionError:
         return []  # the tool itself will say what it makes of such a value
     return problems
+
+
+def refused_problems(step: Step, facts: ToolFacts, pointer: str) -> list[Problem]:
+    """Return what the tool itself foresees to refuse of the step at `pointer`.
+
+    A doubt and no error: a worker elsewhere may be set up otherwise, and has the last word.
+    """
+    if facts.tool.foresees is None:
+        return []
+    return [
+        Problem(
+            code="argument_refused",
+            pointer=f"{pointer}/args{place}",
+            message=f"{facts.label} would refuse it: {why}",
+            severity=Severity.WARNING,
+            fix=Fix.USER,
+        )
+        for place, why in islice(facts.tool.foresees(step.args), _MOST_FINDINGS)
+    ]
 
 
 def size_problems(reading: StepReading, most: int) -> list[Problem]:

@@ -131,6 +131,8 @@ _TOOLS = (
            "Give a value of the argument's type."),
     _warning("maybe_unfit", "some of what a reference may bring does not fit the argument",
              "Make sure of it in a step before, or in a condition."),
+    _warning("argument_refused", "a literal that the tool would refuse as it is set up here",
+             "Give another value, or ask who runs the service.", Fix.USER),
     Defect("limit_empty", "a limit that limits nothing", "Give a concurrency or a rate."),
     Defect("limit_key_invalid", "a limit's key is no plain reference",
            "Write one reference into input, item or steps."),

@@ -8,7 +8,7 @@ from flowbuilder.errors import Fix, Problem
 from flowbuilder.flow import Step
 from flowbuilder.graph import needs
 from flowbuilder.references import Found
-from flowbuilder.validation.arguments import argument_problems
+from flowbuilder.validation.arguments import argument_problems, refused_problems
 from flowbuilder.validation.dataflow import (
     child_problems,
     pointers_of_errors,
@@ -39,6 +39,7 @@ def compensation_problems(
         return [*problems, unknown_tool(undoing, pointer, scope)]
     bad = pointers_of_errors(problems)
     problems += argument_problems(undoing, args, facts, scope, pointer, bad)
+    problems += refused_problems(undoing, facts, pointer)
     return problems + child_problems(undoing, pointer, facts, flows)
 
 

@@ -12,7 +12,7 @@ from flowbuilder.references import OPEN, Reference
 from flowbuilder.schemapaths import listed
 from flowbuilder.tools import HARMLESS
 from flowbuilder.types import JsonValue
-from flowbuilder.validation.arguments import literal_problems, misfit
+from flowbuilder.validation.arguments import literal_problems, misfit, refused_problems
 from flowbuilder.validation.doubts import doubts_about, element_doubts
 from flowbuilder.validation.effects import effect_problems
 from flowbuilder.validation.facts import ToolFacts
@@ -58,6 +58,7 @@ def step_problems(
         return problems
     if facts.tool.effects not in HARMLESS:
         problems += effect_problems(reading, facts, scope, known)
+    problems += refused_problems(step, facts, pointer)
     return problems + child_problems(step, pointer, facts, flows)
 
 

@@ -6,7 +6,7 @@ import asyncio
 import hashlib
 import re
 import socket
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from datetime import UTC, datetime
 from email.errors import HeaderParseError
 from email.headerregistry import Address
@@ -17,11 +17,14 @@ from typing import Annotated
 from pydantic import Field
 from typing_extensions import TypedDict
 
-from flowbuilder.errors import ExecutionError
+from flowbuilder.errors import ExecutionError, SettingsError
+from flowbuilder.references import OPEN
 from flowbuilder.secrecy import fill
+from flowbuilder.settings import Settings
 from flowbuilder.toolkit.connections import Email, connections_of
 from flowbuilder.toolkit.egress import EgressPolicy
 from flowbuilder.tools import Context, Fail, tool
+from flowbuilder.types import JsonObject
 
 _SECONDS = 60.0
 _ADDRESS = re.compile(r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@[A-Za-z0-9.-]{1,253}")
@@ -84,6 +87,37 @@ def check_recipients(recipients: list[str], server: Email) -> None:
         domain = address.rpartition("@")[2].lower().rstrip(".")
         if "*" not in server.domains and domain not in (d.lower() for d in server.domains):
             raise Fail(f"mail to {domain} is not allowed here", code="email_refused")
+
+
+def foreseen(settings: Settings, args: JsonObject) -> Iterator[tuple[str, str]]:
+    """Yield the written out addresses that mail may not go to, where in arguments and why.
+
+    It is asked of plans and flows before they run, and so of any arguments; the file of
+    connections may have become unusable meanwhile, which is told elsewhere.
+    """
+    try:
+        server = connections_of(settings).email
+    except SettingsError:
+        return
+    if server is None:
+        return
+    written = {
+        f"/{name}/{place}": address
+        for name in ("to", "cc")
+        if isinstance(given := args.get(name), list)
+        for place, address in enumerate(given)
+        if isinstance(address, str) and OPEN not in address
+    }
+    for pointer, address in written.items():
+        try:
+            check_recipients([address], server)
+        except Fail as refusal:
+            yield pointer, str(refusal)
+    try:
+        check_recipients(list(dict.fromkeys(written.values())), server)
+    except Fail as refusal:
+        if len(set(written.values())) > server.max_recipients:  # else it is told of its address
+            yield "/to", str(refusal)
 
 
 def _message(
