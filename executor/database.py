@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import select
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Coroutine, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from typing import Any, TypeAlias, TypeVar
 
@@ -22,7 +22,7 @@ from psycopg_pool import AsyncConnectionPool
 
 from flowbuilder.errors import DatabaseError, DatabaseUnavailable, InvalidValue
 from flowbuilder.executor.dsn import conninfo, password_of
-from flowbuilder.executor.pool import make_connection, make_pool
+from flowbuilder.executor.pool import Pool, make_connection, make_pool
 from flowbuilder.executor.sqlstates import (
     UNREACHABLE_HINT,
     is_about_preparing,
@@ -68,20 +68,21 @@ class Database:
     def __init__(
         self,
         dsn: str,
-        pool: AsyncConnectionPool[Connection],
-        wait: float,
         *,
         size: int,
-        make: Callable[[], AsyncConnectionPool[Connection]],
+        least: int,
+        wait: float,
+        name: str,
         direct: str | None = None,
     ) -> None:
         self._dsn = dsn
         self._direct = direct or dsn
-        self._pool = pool
-        self._wait = wait
         self._size = size
+        self._least = least
+        self._wait = wait
+        self._name = name
         self._prepare: bool | None = None  # as the driver likes
-        self._make = make
+        self._pool = self._make()
         self._left: set[asyncio.Task[None]] = set()
 
     @classmethod
@@ -117,25 +118,43 @@ class Database:
         if (logger := logging.getLogger("psycopg.pool")).level == logging.NOTSET:
             logger.setLevel(logging.ERROR)
 
-        def make() -> AsyncConnectionPool[Connection]:
-            return make_pool(
-                conninfo(dsn, application_name),
-                name=application_name,
-                size=size,
-                wait=wait,
-                configure=configure,
-                check=_check,
-            )
+        opened = cls(dsn, size=size, least=1, wait=wait, name=application_name, direct=direct)
+        await opened.reach()
+        return opened
 
-        pool = make()
+    def apart(self, size: int) -> Database:
+        """Return the same database by `size` connections of its own, once `reach` has made them.
+
+        They stay, and are lent in turn. Closing them is up to the caller.
+        """
+        return Database(
+            self._dsn, size=size, least=size, wait=self._wait, name=self._name, direct=self._direct
+        )
+
+    def _make(self) -> Pool:
+        return make_pool(
+            conninfo(self._dsn, self._name),
+            name=self._name,
+            least=self._least,
+            size=self._size,
+            wait=self._wait,
+            configure=configure,
+            check=_check,
+        )
+
+    async def reach(self) -> None:
+        """Make the first connections.
+
+        Raises:
+            DatabaseUnavailable: The server cannot be reached.
+        """
         try:
             # Waiting leaves no work to the pool's tasks: busy ones do not hear a cancellation,
             # and a program that fails without closing would hang at its end.
-            await pool.open(wait=True, timeout=max(wait, _OPENING_SECONDS))
+            await self._pool.open(wait=True, timeout=max(self._wait, _OPENING_SECONDS))
         except psycopg.Error as error:
-            await pool.close()
-            raise map_error(error, secret=password_of(dsn)) from error
-        return cls(dsn, pool, wait, size=size, make=make, direct=direct)
+            await self._pool.close()
+            raise map_error(error, secret=password_of(self._dsn)) from error
 
     async def close(self) -> None:
         """Close every connection; those in use are closed when they come back."""

@@ -17,6 +17,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 from flowbuilder.errors import DatabaseError, FlowBuilderError, InvalidValue, StaleTask
+from flowbuilder.executor.database import Database
 from flowbuilder.executor.failures import clean_text
 from flowbuilder.executor.listener import pause
 from flowbuilder.executor.readers import Reader
@@ -45,6 +46,7 @@ class Exchanges:
     """Reports what ended and takes what there is room for.
 
     Args:
+        connections: Where exchanges are made.
         worker_id: Whose exchanges these are.
         begin: Begins a leased task.
         extended: Hears that all leases held were extended.
@@ -59,6 +61,7 @@ class Exchanges:
         store: Store,
         slots: Slots,
         *,
+        connections: Database,
         worker_id: str,
         lease: timedelta,
         check_every: timedelta,
@@ -71,6 +74,7 @@ class Exchanges:
     ) -> None:
         self._store = store
         self._slots = slots
+        self._connections = connections
         self._worker_id = worker_id
         self._lease_seconds = lease.total_seconds()
         self._check_seconds = check_every.total_seconds()
@@ -208,8 +212,9 @@ class Exchanges:
                 outcomes=(),
                 free=0,
                 lease_seconds=self._lease_seconds,
+                by=self._connections,
             )
-            answer = await self._store.database.within(self._lease_seconds, asked)
+            answer = await self._connections.within(self._lease_seconds, asked)
         except BaseException:
             self._doubt()
             raise
@@ -271,10 +276,11 @@ class Exchanges:
                 free=free,
                 lease_seconds=self._lease_seconds,
                 readers=self._readers(dict.fromkeys(one.run_id for one in outcomes)),
+                by=self._connections,
             )
             # After the time of a lease nothing is this worker's any more, answer or not.
             with self._sending(outcomes):
-                answer = await self._store.database.within(self._lease_seconds, asked)
+                answer = await self._connections.within(self._lease_seconds, asked)
             self._slots.settle(answer.verdicts)
             if answer.lost:
                 # What a transactional tool has just completed is among them; nobody else tells.

@@ -49,17 +49,21 @@ def make_pool(
     conninfo: str,
     *,
     name: str,
+    least: int,
     size: int,
     wait: float,
     configure: Callable[[AsyncConnection[Any]], Awaitable[None]],
     check: Callable[[AsyncConnection[DictRow]], Awaitable[None]],
 ) -> Pool:
-    """Return a pool that is still to be opened; `wait`: seconds for a free connection."""
+    """Return a pool of `least` to `size` connections that is still to be opened.
+
+    `wait`: seconds for a free connection.
+    """
     return AsyncConnectionPool(
         conninfo,
         connection_class=SleepingConnection[DictRow],
         kwargs={"autocommit": True, "row_factory": dict_row},
-        min_size=1,
+        min_size=least,
         max_size=size,
         open=False,
         configure=configure,

@@ -49,6 +49,10 @@ from flowbuilder.types import JsonObject
 
 log = logging.getLogger(__name__)
 
+#: As many exchanges may be under way. They wait for nobody else's statements, and a session makes
+#: them in a fraction of the time of its first one, for which it has to plan all their functions.
+_OWN_CONNECTIONS = 2
+
 
 class Worker:
     """Runs tasks inside this process while it is open: `async with Worker(...)`."""
@@ -98,9 +102,11 @@ class Worker:
             held=self._slots.held,
             lost=self._lost_elsewhere,
         )
+        self._own = store.database.apart(_OWN_CONNECTIONS)
         self._exchanges = Exchanges(
             store,
             self._slots,
+            connections=self._own,
             worker_id=self.id,
             lease=settings.lease,
             check_every=settings.poll_interval,
@@ -167,9 +173,11 @@ class Worker:
         """Register and begin to claim tasks."""
         self._loop = asyncio.get_running_loop()
         try:
+            await self._own.reach()
             await self._join()
         except BaseException:
             await self._lock.release()
+            await self._own.close()
             raise
         self._leases.start(self.id)
         self._unwatch = WORKER_SLOTS.attach(self._slot_states)
@@ -212,6 +220,7 @@ class Worker:
         await self._leave()
         await self._attempts.close()
         await self._lock.release()
+        await self._own.close()
 
     async def _drain(self) -> None:
         """Wait until nothing runs. An answer under way may bring tasks: they get their time too."""

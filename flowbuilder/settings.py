@@ -37,7 +37,8 @@ class Settings(BaseSettings):
     database_start_timeout: Duration = timedelta(seconds=120)
     """How long the embedded server may take to start."""
     pool_size: int = Field(default=8, ge=2, le=200)
-    """Connections of one process; a service with users has a second pool of this size."""
+    """Connections of one process; a service with users has a second pool of this size, and a
+    worker two connections of its own."""
 
     # -- worker -----------------------------------------------------------------------------
     concurrency: int = Field(default=16, ge=1, le=1000)

@@ -21,21 +21,26 @@ class LeaseStore(StoreBase):
         super().__init__(database, workspace=workspace)
         self._definitions: dict[int | str, JsonObject] = {}
 
-    async def leased(self, given: list[JsonObject] | None) -> list[LeasedTask]:
-        """Read leased tasks. Definitions never change, so each is fetched once."""
+    async def leased(
+        self, given: list[JsonObject] | None, *, by: Database | None = None
+    ) -> list[LeasedTask]:
+        """Read leased tasks. Definitions never change, so each is fetched once.
+
+        `by`: whose connections to use.
+        """
         if given is None:
             return []
         if len(self._definitions) > MOST_DEFINITIONS:
             self._definitions.clear()
         missing = {_place(row) for row in given} - self._definitions.keys()
         if missing:
-            await self._read_definitions(missing)
+            await self._read_definitions(missing, by or self.database)
         return [rows.leased(row, self._definitions[_place(row)]) for row in given]
 
-    async def _read_definitions(self, places: set[int | str]) -> None:
+    async def _read_definitions(self, places: set[int | str], database: Database) -> None:
         for statement, kind in ((queries.NODES, int), (queries.OUTPUTS, str)):
             wanted = [place for place in places if isinstance(place, kind)]
-            for row in await self._all(statement, wanted) if wanted else ():
+            for row in await database.fetch_all(statement, (wanted,)) if wanted else ():
                 place = row["id"] if kind is int else str(row["id"])
                 self._definitions[place] = row["definition"]
 

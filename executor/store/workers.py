@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from psycopg.types.json import Json, Jsonb
 
 from flowbuilder.executor import queries, rows
+from flowbuilder.executor.database import Database
 from flowbuilder.executor.readers import Reader
 from flowbuilder.executor.records import (
     Exchange,
@@ -81,13 +82,14 @@ class WorkerStore(LeaseStore):
         free: int,
         lease_seconds: float,
         readers: Sequence[Reader] = (),
+        by: Database | None = None,
     ) -> Exchange:
         """Report outcomes and lease up to `free` tasks, in one round trip.
 
         Told what is `held`, it extends those leases too, says which of them are lost, and hands
         out again what else is leased to the worker: needed now and then, and after an exchange
         whose answer did not arrive. None leaves all that out. The events that `readers` do not
-        know yet come with the answer.
+        know yet come with the answer. `by`: whose connections to use.
 
         Raises:
             StaleTask: `worker_dead`: the database gave this worker up; what it held is fenced and
@@ -101,13 +103,16 @@ class WorkerStore(LeaseStore):
             lease_seconds,
         )
         news = None
+        database = by or self.database
         if readers:
             asked = Json([reader.as_json() for reader in readers])
-            row = await self._one(queries.EXCHANGE_AND_TELL, *given, asked)
+            (row,) = await database.fetch_all(queries.EXCHANGE_AND_TELL, (*given, asked))
             answer, news = row["answer"]["answer"], row["answer"]["news"]
         else:
-            answer = (await self._one(queries.EXCHANGE, *given))["answer"]
-        return rows.exchange(answer, await self.leased(answer["tasks"]), outcomes, news)
+            (row,) = await database.fetch_all(queries.EXCHANGE, given)
+            answer = row["answer"]
+        tasks = await self.leased(answer["tasks"], by=database)
+        return rows.exchange(answer, tasks, outcomes, news)
 
     async def progress(self, worker_id: str, task_id: int, fence: int, data: JsonObject) -> bool:
         """Write a task_progress event; False when the attempt is no longer this worker's."""

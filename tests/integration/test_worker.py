@@ -7,7 +7,7 @@ import contextlib
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import timedelta
 from typing import Any
 
@@ -377,6 +377,20 @@ async def test_a_worker_that_was_given_up_drops_everything_and_joins_again(bench
         assert worker.id == before
     [completed] = await bench.events(run, "task_completed")
     assert completed.attempt == 1
+
+
+async def test_exchanges_wait_for_no_connection_that_others_hold(bench: Bench) -> None:
+    hang: JsonObject = {"id": "a", "tool": "hang.here", "args": {"name": "a"}}
+    after: JsonObject = {"id": "b", "tool": "add.one", "args": {"n": 7}, "depends_on": ["a"]}
+    async with bench.worker(), AsyncExitStack() as held:
+        run = await bench.start(hang, after)
+        await eventually(lambda: bench.called == ["a"])
+        for _ in range(bench.database.pool_stats()["pool_max"]):
+            await held.enter_async_context(bench.database.connection())
+        bench.gate.set()
+        await eventually(lambda: bench.called == ["a", 7])
+        await held.aclose()
+        await bench.result(run)
 
 
 async def test_stopping_hands_unfinished_work_back_at_no_cost(bench: Bench) -> None:

@@ -12,6 +12,7 @@ from typing import Any, TypeVar, cast
 import pytest
 
 from flowbuilder.errors import DatabaseUnavailable
+from flowbuilder.executor.database import Database
 from flowbuilder.executor.exchanges import Exchanges
 from flowbuilder.executor.records import Exchange, LeasedTask, Outcome, OutcomeKind, Verdict
 from flowbuilder.executor.slots import Key, Slots, Work
@@ -25,7 +26,6 @@ class SlowStore:
     """A store whose answers come when the test says so."""
 
     def __init__(self) -> None:
-        self.database = self
         self.asked: list[tuple[object, asyncio.Event]] = []
         """What was told to be held, and the event that lets the answer come."""
         self.reported: list[int] = []
@@ -61,6 +61,7 @@ def exchanges_of(
     return Exchanges(
         cast(Store, store),
         slots,
+        connections=cast(Database, store),
         worker_id="one",
         lease=timedelta(seconds=15),
         check_every=check_every,
