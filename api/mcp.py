@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ParamSpec, TypeVar
 from pydantic import Field
 from typing_extensions import TypedDict
 
+from flowbuilder import __version__
 from flowbuilder.api.auth.callers import LOCAL, Principal
 from flowbuilder.api.rate_limits import limit_starts, planning_of
 from flowbuilder.client import FlowBuilder
@@ -160,7 +161,7 @@ def mcp_server_for(seat: Callable[[], Seat]) -> MCPServer:
     from mcp.server import MCPServer
     from mcp_types import ToolAnnotations
 
-    server: MCPServer = MCPServer("flowbuilder", instructions=_INSTRUCTIONS)
+    server: MCPServer = MCPServer("flowbuilder", version=__version__, instructions=_INSTRUCTIONS)
     desk = _Desk(seat)
     reading = ToolAnnotations(read_only_hint=True)
     acting = ToolAnnotations(read_only_hint=False, destructive_hint=True)

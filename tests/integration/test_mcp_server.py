@@ -14,7 +14,7 @@ import pytest
 import uvicorn
 from mcp import Client, StdioServerParameters
 
-from flowbuilder import FlowBuilder
+from flowbuilder import FlowBuilder, __version__
 from flowbuilder.api.mcp import mcp_application, mcp_server
 from tests.support.waiting import eventually
 
@@ -64,6 +64,7 @@ async def refused(client: Client, name: str, /, **args: Any) -> str:
 async def ask_everything(client: Client, fb: FlowBuilder) -> None:
     tools = {tool.name: tool for tool in (await client.list_tools()).tools}
     assert set(tools) == TOOLS
+    assert client.server_info is not None and client.server_info.version == __version__
     assert not [name for name in tools if "approve" in name or "decide" in name]
     for tool in tools.values():
         assert tool.description
