@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from flowbuilder.errors import InvalidValue
 from flowbuilder.expressions import compile_expression
@@ -27,11 +27,12 @@ class Lineage:
     """Whether it may come to no output: it is skipped, or what it needs is."""
     never: bool
     """Whether it is surely skipped."""
+    passed: int = field(init=False)
+    """The bits of the step and of those that have surely ended well before it."""
 
-    @property
-    def passed(self) -> int:
-        """The bits of the step and of those that have surely ended well before it."""
-        return self.place | (self.behind if self.rule is TriggerRule.ALL_SUCCESS else 0)
+    def __post_init__(self) -> None:
+        surely = self.rule is TriggerRule.ALL_SUCCESS
+        self.passed = self.place | self.behind if surely else self.place
 
 
 def lineage_of(

@@ -51,33 +51,60 @@ def _needless(reading: StepReading, known: Mapping[str, Lineage]) -> list[Proble
     """Return the listed dependencies that hold anyway."""
     step = reading.step
     referred = reading.data | reading.key.steps
+    after = _after(reading, known) if step.trigger_rule is TriggerRule.ALL_SUCCESS else {}
+    if not after and referred.isdisjoint(step.depends_on):
+        return []
     problems = []
+    seen = {step.id}
     for place, name in enumerate(step.depends_on):
-        if name == step.id or name not in known or name in step.depends_on[:place]:
+        if name in seen or name not in known:
             continue
-        through = None
+        seen.add(name)
         if name in referred:
             through = "a reference says so already"
-        elif step.trigger_rule is TriggerRule.ALL_SUCCESS:
-            bit = known[name].place
-            others = (other for other in reading.needs if other not in (name, step.id))
-            between = [
-                other
-                for other in others
-                if other in known and known[other].place != bit and known[other].passed & bit
-            ]
-            through = f"{min(between)!r} comes after it already" if between else None
-        if through is not None:
-            problems.append(
-                Problem(
-                    code="needless_dependency",
-                    pointer=f"{reading.pointer}/depends_on/{place}",
-                    message=f"the step need not wait for {name!r}: {through}",
-                    severity=Severity.WARNING,
-                    fix=Fix.AUTO,
-                )
+        elif name in after:
+            through = f"{after[name]!r} comes after it already"
+        else:
+            continue
+        problems.append(
+            Problem(
+                code="needless_dependency",
+                pointer=f"{reading.pointer}/depends_on/{place}",
+                message=f"the step need not wait for {name!r}: {through}",
+                severity=Severity.WARNING,
+                fix=Fix.AUTO,
             )
+        )
     return problems
+
+
+def _after(reading: StepReading, known: Mapping[str, Lineage]) -> dict[str, str]:
+    """Return for listed steps the first by name, of all the step waits for, that comes after them.
+
+    Each of these is looked at once or twice, however many there are: the bits of all that stand
+    before any of them say which of the listed ones are concerned at all, mostly none.
+    """
+    before = {name: known[name] for name in reading.needs if name in known}
+    before.pop(reading.step.id, None)
+    listed = {before[name].place: name for name in reading.step.depends_on if name in before}
+    passed = wanted = 0
+    for lineage in before.values():
+        passed |= lineage.passed ^ lineage.place
+    for place in listed:
+        wanted |= place
+    left = passed & wanted
+    after: dict[str, str] = {}
+    for name in sorted(before) if left else ():
+        lineage = before[name]
+        hits = left & (lineage.passed ^ lineage.place)
+        left ^= hits
+        while hits:
+            place = hits & -hits
+            after[listed[place]] = name
+            hits ^= place
+        if not left:
+            break
+    return after
 
 
 def cycle_problems(
