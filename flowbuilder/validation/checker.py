@@ -26,6 +26,8 @@ from flowbuilder.validation.shape import Shape, read_shape
 from flowbuilder.validation.structure import cycle_problems, dependency_problems
 
 MAX_STEPS = 1000
+#: Listed of one document. With more errors nothing further is judged, and with more warnings no
+#: further ones are kept; warnings never take the place of errors.
 MAX_PROBLEMS = 1000
 
 
@@ -43,6 +45,35 @@ class Validation:
         return self.flow is not None
 
 
+@dataclass(slots=True)
+class _Tally:
+    """How much has been found."""
+
+    errors: int = 0
+    warnings: int = 0
+
+    @property
+    def has_errors_enough(self) -> bool:
+        """Whether there are more errors than can be listed."""
+        return self.errors > MAX_PROBLEMS
+
+    @property
+    def has_warnings_enough(self) -> bool:
+        """Whether there are more warnings than can be listed."""
+        return self.warnings > MAX_PROBLEMS
+
+    def kept(self, found: list[Problem]) -> list[Problem]:
+        """Count findings and return those that are kept: of errors all."""
+        if not found:
+            return found
+        errors = [problem for problem in found if problem.severity is Severity.ERROR]
+        self.errors += len(errors)
+        if self.has_warnings_enough:
+            return errors
+        self.warnings += len(found) - len(errors)
+        return found
+
+
 class Judge:
     """Judges the steps of one checked document, each when what it waits for is known."""
 
@@ -50,7 +81,8 @@ class Judge:
         self, shape: Shape, registry: ToolRegistry, flows: Collection[str] | None, value_bytes: int
     ) -> None:
         self.shape = shape
-        self.problems = list(shape.problems)
+        self._tally = _Tally()
+        self.problems = self._tally.kept([*shape.problems])
         """What is certain by now."""
         self._flows, self._value_bytes = flows, value_bytes
         self._scope = DataScope(shape, registry)
@@ -59,12 +91,14 @@ class Judge:
         self._known: dict[str, Lineage] = {}
         self._open: dict[int, StepReading] = {}
         self._waiting: dict[str, list[StepReading]] = {}
+        self._missing: dict[int, int] = {}
+        """How many steps each open one waits for."""
         self._places: dict[str, int] = {}
 
     def add(self, raw: JsonValue) -> None:
         """Take in one step more, and judge what can be judged now."""
         identity, step, problems = self.shape.add(raw)
-        self.problems += problems
+        self.problems += self._tally.kept(problems)
         position = len(self.shape.steps or ()) - 1
         is_first = identity is not None and identity not in self._scope
         self._scope.put(identity, step)
@@ -74,46 +108,58 @@ class Judge:
             reading = read_step(position, step)
             self._readings.append(reading)
             self._open[position] = reading
-            self._settle(reading)
+            self._expect(reading)
         elif is_first and identity is not None:
-            self._arrived(identity)
+            for reading in self._arrived(identity):
+                self._settle([reading])
 
     @property
     def waits(self) -> bool:
         """Whether a step waits for one that has not come."""
         return bool(self._open)
 
-    def _settle(self, reading: StepReading) -> None:
-        """Judge a step if all it waits for is settled, and then those that waited for it."""
-        waiting = [reading]
-        while waiting:
-            item = waiting.pop()
-            if not self._settled.issuperset(item.mentions):
-                missing = next(name for name in item.mentions if name not in self._settled)
-                self._waiting.setdefault(missing, []).append(item)
-                continue
-            if self._open.pop(item.position, None) is None:
-                continue
+    def _expect(self, reading: StepReading) -> None:
+        """Judge a step, or note what has to be settled before."""
+        if self._settled.issuperset(reading.mentions):
+            self._settle([reading])
+            return
+        missing = [name for name in reading.mentions if name not in self._settled]
+        self._missing[reading.position] = len(missing)
+        for name in missing:
+            self._waiting.setdefault(name, []).append(reading)
+
+    def _settle(self, ready: list[StepReading]) -> None:
+        """Judge steps that wait for nothing more, and then those that waited for them."""
+        while ready:
+            item = ready.pop()
+            del self._open[item.position]
             name = item.step.id
             if self._places.get(name) == item.position:
                 facts = self._scope.facts(item.step.tool)
                 self._known[name] = lineage_of(item, facts, self._known)
-                self._settled.add(name)
-                waiting += self._waiting.pop(name, ())
-            self.problems += self._judged(item)
+                ready += self._arrived(name)
+            self.problems += self._judged(item, self._tally)
 
-    def _arrived(self, name: str) -> None:
+    def _arrived(self, name: str) -> list[StepReading]:
+        """Take a step as settled; return those that wait for nothing more, in their order."""
         self._settled.add(name)
+        ready = []
         for reading in self._waiting.pop(name, ()):
-            self._settle(reading)
+            self._missing[reading.position] -= 1
+            if not self._missing[reading.position]:
+                del self._missing[reading.position]
+                ready.append(reading)
+        return ready
 
-    def _judged(self, reading: StepReading) -> list[Problem]:
-        if len(self.problems) > MAX_PROBLEMS:
+    def _judged(self, reading: StepReading, tally: _Tally) -> list[Problem]:
+        if tally.has_errors_enough:
             return []
         scope, known = self._scope, self._known
         problems: list[Problem] = []
         if reading.needs or reading.step.trigger_rule is not TriggerRule.ALL_SUCCESS:
-            problems += dependency_problems(reading, scope, known)
+            problems += dependency_problems(
+                reading, scope, known, needless=not tally.has_warnings_enough
+            )
             if (gone := unreached(reading, known)) is not None:
                 problems.append(gone)
         if reading.step.args:
@@ -121,20 +167,18 @@ class Judge:
         problems += step_problems(reading, scope, known, self._flows)
         if reading.step.compensate is not None:
             problems += compensation_problems(reading, scope, self._flows)
-        return problems
+        return tally.kept(problems)
 
     def at_the_end(self) -> list[Problem]:
         """Return what is wrong if no step follows, besides what is certain anyway."""
         known, self._known = self._known, dict(self._known)
-        left = self.shape.hints.left
+        left, tally = self.shape.hints.left, replace(self._tally)
         problems: list[Problem] = []
         for reading in self._open.values():
             facts = self._scope.facts(reading.step.tool)
             self._known.setdefault(reading.step.id, lineage_of(reading, facts, self._known))
         for reading in self._open.values():
-            problems += self._judged(reading)
-            if len(problems) > MAX_PROBLEMS:
-                break
+            problems += self._judged(reading, tally)
         if self._open:
             problems += cycle_problems(list(self._open.values()), self._places, self._settled)
         problems += output_problems(self.shape.output, self._scope)
@@ -300,8 +344,12 @@ def _is_place(part: str) -> bool:
 
 
 def _shortened(problems: list[Problem]) -> list[Problem]:
-    """Keep what fits, errors first, and say that there is more."""
+    """Keep what fits, errors first, and say that there is more: an error where errors are cut."""
     kept = sorted(problems, key=lambda problem: problem.severity is not Severity.ERROR)
     kept = sorted(kept[:MAX_PROBLEMS], key=document_order)
     message = f"more than {MAX_PROBLEMS} problems; the others are not listed"
-    return [*kept, Problem(code="more_problems", pointer="", message=message)]
+    severity = Severity.ERROR
+    if sum(problem.severity is Severity.ERROR for problem in problems) <= MAX_PROBLEMS:
+        message, severity = f"{message}: all of them are warnings", Severity.WARNING
+    more = Problem(code="more_problems", pointer="", message=message, severity=severity)
+    return [*kept, more]

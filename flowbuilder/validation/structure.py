@@ -16,9 +16,12 @@ _MOST_CYCLES = 8
 
 
 def dependency_problems(
-    reading: StepReading, scope: DataScope, known: Mapping[str, Lineage]
+    reading: StepReading, scope: DataScope, known: Mapping[str, Lineage], *, needless: bool = True
 ) -> list[Problem]:
-    """Return the problems of what one step waits for."""
+    """Return the problems of what one step waits for; `needless`: also what it need not wait for.
+
+    The latter are only warnings, and take the longest to find.
+    """
     step, problems = reading.step, []
     seen: set[str] = set()
     for place, name in enumerate(step.depends_on):
@@ -42,7 +45,7 @@ def dependency_problems(
                 fix=Fix.AUTO,
             )
         )
-    if step.depends_on:
+    if step.depends_on and needless:
         problems += _needless(reading, known)
     return problems
 
