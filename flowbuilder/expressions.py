@@ -31,6 +31,9 @@ MOST_VISITS = 1_000_000
 #: `filter` copies the list collected so far, and `in` reads a list from its start.
 MOST_COPIES = 10_000_000
 
+#: Expressions that are remembered; of the largest, these are some ten million characters.
+_KEPT = 4096
+
 #: Characters or elements that a value could come to. Each `map` may double what it is given, and a
 #: chain of them would double it again and again.
 MOST_GROWN = 64_000_000
@@ -50,6 +53,18 @@ _STEP = re.compile(
 _ROOT = re.compile(r"(?<![\w.])(?<!\.\s)(?P<root>input|run)(?P<path>(?:\s*\.\s*[A-Za-z_]\w*)+)")
 _STEPS = re.compile(r"(?<![\w.])(?<!\.\s)steps\b")
 _MACRO = re.compile(r"\.\s*(all|exists|exists_one|map|filter)\s*\(\s*(\w*)")
+#: What may be any other of its kind without a change of how an expression is read: plain texts,
+#: small whole numbers, names of steps. Of a function's name, and of words that CEL keeps for
+#: itself, that is not so.
+_ANY = re.compile(
+    r"(?P<text>\"[^\"]*\"|'[^']*')"
+    r"|(?<![\w.])(?<![eE][+-])(?P<number>[0-9]{1,15})(?![\w.])"
+    r"|(?<![\w.])steps\.(?!(?:as|break|const|continue|else|false|for|function|if|import|in|let|loop"
+    r"|namespace|null|package|return|true|var|void|while)\b)[A-Za-z_]\w*+(?!\s*\()",
+    re.ASCII,
+)
+#: Where one of these is, or a line ends, a text need not end at the next quotation mark.
+_ODD_TEXTS = ("\\", "//", '"""', "'''")
 _COPIES = re.compile(r"\.\s*(?:map|filter)\s*\(|\bin\b")
 #: The functions of CEL that the library has, and ours. `size` is ours under another name: the
 #: library counts bytes where CEL counts characters.
@@ -70,7 +85,6 @@ class Expression:
     """A compiled expression."""
 
     text: str
-    program: Program
     roots: frozenset[str]
     """The variables it reads: `input`, `steps`, `item` …"""
     steps: frozenset[str]
@@ -83,6 +97,11 @@ class Expression:
     """Whether some of them copy lists, which takes quadratic time."""
     grown: int
     """How many copies of what it reads its value may hold."""
+
+    @property
+    def program(self) -> Program:
+        """What can be run; most expressions are only looked at."""
+        return _program(self.text)
 
     def evaluate(self, scope: Mapping[str, JsonValue]) -> JsonValue:
         """Return the value over the given variables.
@@ -164,7 +183,6 @@ class Expression:
         return InvalidValue(f"{self.text[:120]}: {why}", code=code)
 
 
-@lru_cache(maxsize=1024)
 def compile_expression(text: str) -> Expression:
     """Compile a CEL expression.
 
@@ -176,22 +194,66 @@ def compile_expression(text: str) -> Expression:
         raise InvalidValue(
             f"an expression has at most {LONGEST} characters, not {len(text)}", code="cel_too_long"
         )
+    found = _compiled(text)
+    if isinstance(found, Expression):
+        return found
+    code, message, hint = found
+    raise InvalidValue(message, code=code, hint=hint)
+
+
+@lru_cache(maxsize=_KEPT)
+def _compiled(text: str) -> Expression | tuple[str, str, str | None]:
+    """Return an expression, or code, message and hint of why it is none."""
+    try:
+        return _read(text)
+    except InvalidValue as error:
+        return error.code, error.message, error.hint
+
+
+def _read(text: str) -> Expression:
     bare = _bare(text)
     _check_nesting(bare)
     macros = _macro_depth(bare)
     if macros > DEEPEST_MACROS:
         raise InvalidValue(f"macros nest at most {DEEPEST_MACROS} deep", code="cel_macros")
-    program = _program(text)
+    variables = _variables(_alike(text))
+    if variables is None:  # say what is wrong with the text as it is written
+        variables = frozenset(_program(text).variables())
     steps = step_names(text)
     if len(_STEPS.findall(bare)) > len(_STEP.findall(bare)):
         raise InvalidValue("write steps.<id>, so that it is known what is read", code="cel_steps")
     loops = _MACRO.findall(bare)
-    roots = frozenset(program.variables()) - {name for _, name in loops}
+    roots = variables - {name for _, name in loops}
     copies = _COPIES.search(bare) is not None
-    return Expression(text, program, roots, steps, macros, len(loops), copies, _growth(bare))
+    return Expression(text, roots, steps, macros, len(loops), copies, _growth(bare))
+
+
+def _alike(text: str) -> str:
+    """Return what all expressions have in common that differ only in values and steps' names.
+
+    Reading an expression takes the library long; of many that are alike it reads one.
+    """
+    if not (text.isascii() and text.isprintable()) or any(odd in text for odd in _ODD_TEXTS):
+        return text
+    return _ANY.sub(_any, text)
+
+
+def _any(match: re.Match[str]) -> str:
+    if match["text"] is not None:
+        return '"x"'  # two in a row are no longer text
+    return "steps.s" if match["number"] is None else "1"
 
 
 @lru_cache(maxsize=1024)
+def _variables(text: str) -> frozenset[str] | None:
+    """Return the variables of an expression, None when it is none."""
+    try:
+        return frozenset(_program(text).variables())
+    except InvalidValue:
+        return None
+
+
+@lru_cache(maxsize=_KEPT)
 def step_names(text: str) -> frozenset[str]:
     """Return the ids of the steps that an expression reads, without compiling it."""
     return frozenset(match["name"] or match["key"] for match in _STEP.finditer(_bare(text)))
@@ -225,14 +287,19 @@ def _plain_path(match: re.Match[str], bare: str) -> tuple[str, ...]:
     return tuple(names[:-1] if is_call else names)
 
 
+@lru_cache(maxsize=1024)
 def _program(text: str) -> Program:
     import cel
 
     # It reports what our functions raise; that is an error of the expression, told as such.
-    logging.getLogger("cel").setLevel(logging.ERROR)
+    log = logging.getLogger("cel")
+    if log.level != logging.ERROR:  # to set it takes longer than most expressions
+        log.setLevel(logging.ERROR)
     try:
-        cel.compile(text)  # as written, so that an error has the right place
-        program = cel.compile(_CODE.sub(lambda match: _renamed(match, text), text))
+        program = cel.compile(text)  # as written, so that an error has the right place
+        renamed = _CODE.sub(lambda match: _renamed(match, text), text) if "size" in text else text
+        if renamed != text:
+            program = cel.compile(renamed)
     except (ValueError, TypeError, RuntimeError) as error:
         place = _PLACE.search(str(error))
         why = (
@@ -265,7 +332,7 @@ def _renamed(match: re.Match[str], text: str) -> str:
     return _SIZE if called else match.group()
 
 
-@lru_cache(maxsize=1024)
+@lru_cache(maxsize=_KEPT)
 def _bare(text: str) -> str:
     """Return the code without comments and texts; the key in `steps["a"]` stays."""
 
@@ -311,6 +378,8 @@ _TYPES_DIFFER = (
 
 
 def _check_nesting(bare: str) -> None:
+    if bare.count("(") + bare.count("[") + bare.count("{") <= DEEPEST_NESTING:
+        return
     depth = 0
     for character in bare:
         if character in "([{":
@@ -326,6 +395,8 @@ def _check_nesting(bare: str) -> None:
 def _macro_depth(bare: str) -> int:
     """Count how deep macros stand in each other's brackets."""
     starts = {bare.index("(", match.start()) for match in _MACRO.finditer(bare)}
+    if not starts:
+        return 0
     open_: list[bool] = []
     deepest = 0
     for place, character in enumerate(bare):

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Mapping
+from functools import lru_cache
 
 from flowbuilder.errors import Fix, InvalidValue, Problem, Severity
 from flowbuilder.expressions import Expression, compile_expression, root_paths, step_paths
@@ -250,11 +251,14 @@ def _condition_paths(text: str, where: str, scope: DataScope, unknown: set[str])
     return problems
 
 
-def _plain_references(text: str) -> Iterator[Reference]:
-    for name, path in step_paths(text):
-        yield Reference("steps", path, ".".join(["steps", name, *path]), name)
-    for root, path in root_paths(text):
-        yield Reference(root, path, ".".join([root, *path]))
+@lru_cache(maxsize=4096)
+def _plain_references(text: str) -> tuple[Reference, ...]:
+    of_steps = [
+        Reference("steps", path, ".".join(["steps", name, *path]), name)
+        for name, path in step_paths(text)
+    ]
+    of_roots = [Reference(root, path, ".".join([root, *path])) for root, path in root_paths(text)]
+    return (*of_steps, *of_roots)
 
 
 def unknown_tool(step: Step, pointer: str, scope: DataScope) -> Problem:

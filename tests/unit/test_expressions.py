@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from flowbuilder import expressions
 from flowbuilder.errors import InvalidValue
 from flowbuilder.expressions import compile_expression, root_paths, step_names, step_paths
 
@@ -216,22 +216,101 @@ class PanicException(BaseException):
     """What a panic of the library looks like."""
 
 
-def test_a_panic_of_the_library_is_an_error_of_the_expression() -> None:
+def test_a_panic_of_the_library_is_an_error_of_the_expression(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     class Panicking:
         def execute(self, _: object) -> None:
             raise PanicException("index out of bounds")
 
-    expression = replace(compile_expression("1 == 1"), program=Panicking())  # type: ignore[arg-type]
+    expression = compile_expression("1 == 1")
+    monkeypatch.setattr(expressions, "_program", lambda _: Panicking())
     with pytest.raises(InvalidValue) as caught:
         expression.evaluate({})
     assert caught.value.code == "cel_failed"
 
 
-def test_stopping_the_program_is_not_taken_for_a_panic() -> None:
+def test_stopping_the_program_is_not_taken_for_a_panic(monkeypatch: pytest.MonkeyPatch) -> None:
     class Stopping:
         def execute(self, _: object) -> None:
             raise KeyboardInterrupt
 
-    expression = replace(compile_expression("1 == 1"), program=Stopping())  # type: ignore[arg-type]
+    expression = compile_expression("1 == 1")
+    monkeypatch.setattr(expressions, "_program", lambda _: Stopping())
     with pytest.raises(KeyboardInterrupt):
         expression.evaluate({})
+
+
+_PARTS = st.sampled_from(
+    [
+        *(
+            "steps.a.n",
+            "steps.in.n",
+            "steps.null",
+            "steps.a(",
+            "steps.as",
+            "x.steps.a.b",
+            "input.x",
+        ),
+        *("size(", "(", ")", "[", "]", "1", "07", "0x1F", "5u", "1.5", "1e5", "1e-5", ".", "5."),
+        *("99999999999999999999", "9223372036854775808", "999999999999999", "-5", "=", "&&", "||"),
+        *("'a'", '"b"', "'it\"s'", "''", '""', '"""', "'''a'''", "r'\\d'", "b'x'", "'\\n'"),
+        *(
+            "'\\q'",
+            "'",
+            '"',
+            "'é'",
+            "// c",
+            "\n",
+            "\t",
+            " ",
+            " ",
+            "==",
+            ">",
+            "!",
+            "+",
+            "in",
+            "has(",
+        ),
+        *(".all(x, x > 1)", ".filter(size, size > 1)", "{'a': 1}", "?", ":", ",", "true", "\x01"),
+    ]
+)
+
+
+@given(st.lists(_PARTS, min_size=1, max_size=9).map("".join))
+def test_an_expression_is_read_as_the_library_reads_it(text: str) -> None:
+    def read() -> tuple[object, ...]:
+        try:
+            found = expressions._read(text)
+        except InvalidValue as error:
+            return (error.code, error.message, error.hint)
+        return (found.roots, found.steps, found.loops)
+
+    told = read()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(expressions, "_alike", lambda text: text)
+        assert told == read()
+
+
+def test_many_expressions_that_are_alike_are_read_once() -> None:
+    expressions._compiled.cache_clear()
+    expressions._variables.cache_clear()
+    for number in range(200):
+        text = f"size(steps.s{number}.rows) > {number} && steps.t{number}.kind != 'k{number}'"
+        found = compile_expression(text)
+        assert found.steps == {f"s{number}", f"t{number}"}
+        assert found.roots == {"steps"}
+    assert expressions._variables.cache_info().misses == 1
+    kept = compile_expression("steps.s7.n == 7 || steps.s7.n == 8")
+    assert kept.condition({"steps": {"s7": {"n": 8}}})
+    assert not kept.condition({"steps": {"s7": {"n": 1}}})
+
+
+def test_what_is_no_expression_is_told_alike_each_time() -> None:
+    told = []
+    for _ in range(2):
+        with pytest.raises(InvalidValue) as caught:
+            compile_expression("zize(steps.a.rows) > 1")
+        told.append((caught.value.code, caught.value.message, caught.value.hint))
+    assert told[0] == told[1]
+    assert told[0][2] == "Did you mean 'size'?"
