@@ -127,8 +127,9 @@ _HINTS = {
 
 #: What the short way leaves to the gate, which knows what is wrong and where.
 _ODD: Any = object()
-#: So many members and elements may be met on the short way: shared parts cannot multiply far.
-_SMALL = 100_000
+#: So many members, elements and eighths of characters may be met on the short way, so that shared
+#: parts cannot multiply far: what is written there is about as large as the largest document.
+_SMALL = 1_048_576
 #: What orjson would write in a way of its own is not for it: it is no JSON.
 _PLAINLY = (
     orjson.OPT_PASSTHROUGH_DATACLASS
@@ -160,6 +161,10 @@ def _is_bounded(value: object, depth: int, room: list[int]) -> bool:
     kind = type(value)
     if kind is dict:
         items: Any = value.values()  # type: ignore[attr-defined]
+        try:
+            room[0] -= len("".join(value)) >> 3  # type: ignore[arg-type]
+        except TypeError:
+            return False
     elif kind is list:
         items = value
     else:
@@ -170,7 +175,7 @@ def _is_bounded(value: object, depth: int, room: list[int]) -> bool:
     for item in items:
         kind = type(item)
         if kind is str:
-            room[0] -= len(item) >> 6
+            room[0] -= len(item) >> 3
         elif kind in _NESTING and not _is_bounded(item, depth - 1, room):
             return False
     return room[0] >= 0

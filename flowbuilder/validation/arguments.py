@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from bisect import bisect_left
 from collections.abc import Collection, Sequence
+from copy import copy
 from itertools import islice
 from typing import Any, cast
 
@@ -84,22 +85,31 @@ def literal_problems(
 
 def _surely_fit(args: JsonObject, reading: Reading, facts: ToolFacts) -> bool:
     """Whether all would fit if each reference brought some value that its place admits."""
-    filled: JsonObject = args
-    for hole in reading.holes:
-        witness = facts.witness(hole.path)
-        if not witness:
-            return False
-        filled = cast(JsonObject, _with(filled, hole.path, witness[0]))
+    filled: JsonValue = args
+    if reading.holes:
+        given: list[tuple[Path, JsonValue]] = []
+        for hole in reading.holes:
+            witness = facts.witness(hole.path)
+            if not witness:
+                return False
+            given.append((hole.path, witness[0]))
+        filled = _with(args, given)
     return facts.accepts(filled)
 
 
-def _with(value: JsonValue, path: Path, given: JsonValue) -> JsonValue:
-    """Return a value with another one at a path; what is not on the path is shared."""
-    if not path:
-        return given
-    copied: Any = value.copy() if isinstance(value, dict | list) else {}
-    copied[path[0]] = _with(copied[path[0]], path[1:], given)
-    return copied  # type: ignore[no-any-return]
+def _with(value: JsonValue, given: Sequence[tuple[Path, JsonValue]]) -> JsonValue:
+    """Return a value with others at some paths; what is on none of the paths is shared."""
+    whole: Any = copy(value)
+    copies: dict[Path, Any] = {(): whole}
+    for path, item in given:
+        above = path[:-1]
+        if above not in copies:
+            for place in range(len(above)):
+                if above[: place + 1] not in copies:
+                    holder = copies[above[:place]]
+                    copies[above[: place + 1]] = holder[above[place]] = copy(holder[above[place]])
+        copies[above][path[-1]] = item
+    return cast(JsonValue, whole)
 
 
 def _literal_problems(

@@ -139,6 +139,7 @@ class Judge:
                 self._known[name] = lineage_of(item, facts, self._known)
                 ready += self._arrived(name)
             self.problems += self._judged(item, self._tally)
+            item.forget()
 
     def _arrived(self, name: str) -> list[StepReading]:
         """Take a step as settled; return those that wait for nothing more, in their order."""

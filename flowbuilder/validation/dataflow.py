@@ -10,7 +10,7 @@ from flowbuilder.errors import Fix, InvalidValue, Problem, Severity
 from flowbuilder.expressions import Expression, compile_expression, root_paths, step_paths
 from flowbuilder.flow import LimitPolicy, Step, TriggerRule
 from flowbuilder.references import OPEN, Reference
-from flowbuilder.schemapaths import listed
+from flowbuilder.schemapaths import Missing, listed
 from flowbuilder.tools import HARMLESS
 from flowbuilder.types import JsonValue
 from flowbuilder.validation.arguments import literal_problems, misfit, refused_problems
@@ -68,15 +68,17 @@ def _arguments(
 ) -> list[Problem]:
     """Return the problems of a step's arguments: literals, references, and what these bring."""
     step, holes = reading.step, reading.args.holes
+    if facts is not None:
+        holes = [hole for hole in holes if not _is_clean(hole, step, facts, scope)]
     problems: list[Problem] = []
     if reading.args is not NOTHING:
-        problems = reference_problems(reading.args, step, scope)
+        problems = reference_problems(reading.args, step, scope, holes)
     if facts is None:
         return problems
     bad = pointers_of_errors(problems)
     problems += literal_problems(step, reading.args, facts, scope, reading.pointer)
     for hole in holes:
-        if hole.pointer not in bad and not _is_clean(hole, step, facts, scope):
+        if hole.pointer not in bad:
             problem = misfit(hole, step, facts, scope)
             if problem is not None:
                 problems.append(problem)
@@ -89,8 +91,13 @@ def _is_clean(hole: Hole, step: Step, facts: ToolFacts, scope: DataScope) -> boo
     """Whether there is surely nothing to say of a reference, as of nearly every one."""
     if not hole.text.exact or step.trigger_rule is not TriggerRule.ALL_SUCCESS:
         return False
-    source = scope.source(hole.text.references[0], step)
-    return source.lacking is None and facts.fit(source, hole.path).clean
+    reference = hole.text.references[0]
+    if reference.step is None or reference.step not in scope:
+        return False
+    source = scope.source(reference, step)
+    if source.lacking is not None or isinstance(source.look, Missing):
+        return False
+    return facts.fit(source, hole.path).clean
 
 
 def pointers_of_errors(problems: Collection[Problem]) -> Collection[str]:
@@ -103,12 +110,19 @@ def output_problems(output: JsonValue, scope: DataScope) -> list[Problem]:
     return reference_problems(read_value(output, "/output"), None, scope)
 
 
-def reference_problems(reading: Reading, step: Step | None, scope: DataScope) -> list[Problem]:
-    """Return what is wrong with a value's references."""
+def reference_problems(
+    reading: Reading,
+    step: Step | None,
+    scope: DataScope,
+    holes: Collection[Hole] | None = None,
+) -> list[Problem]:
+    """Return what is wrong with a value's references, or with those in the given texts of it."""
     problems = list(reading.problems)
     told: set[str | int] = set()
-    for hole in reading.holes:
+    for hole in reading.holes if holes is None else holes:
         for reference in hole.text.references:
+            if scope.leads(reference, step):
+                continue
             problem = scope.reference_problem(reference, hole.pointer, step)
             if problem is not None and problem.code == "undeclared_input":
                 if reference.path[0] in told:

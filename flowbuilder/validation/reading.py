@@ -7,7 +7,7 @@ them later (order, types, taint) works on what was found.
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import TypeAlias
@@ -46,10 +46,16 @@ _UNREADABLE = Parsed((), False, frozenset())
 class Hole:
     """A text that holds references."""
 
-    pointer: str
+    base: str
+    """Where the value stands in the document."""
     path: Path
     """Where it stands inside the value."""
     text: Parsed = _UNREADABLE
+
+    @property
+    def pointer(self) -> str:
+        """Where it stands in the document; worked out when there is something to say of it."""
+        return self.base + _pointer(self.path)
 
     @property
     def exact(self) -> Reference | None:
@@ -59,7 +65,8 @@ class Hole:
     @property
     def found(self) -> list[Found]:
         """The references with their place; none when the text cannot be read."""
-        return [Found(item, self.pointer, self.text.exact) for item in self.text.references]
+        pointer = self.pointer
+        return [Found(item, pointer, self.text.exact) for item in self.text.references]
 
 
 @dataclass(slots=True)
@@ -79,72 +86,94 @@ class Reading:
     @property
     def steps(self) -> set[str]:
         """The ids of the steps that are referred to."""
-        names: set[str] = set()
-        for hole in self.holes:
-            names |= hole.text.steps
-        return names
+        return set().union(*[hole.text.steps for hole in self.holes])
 
 
 def read_value(value: JsonValue, pointer: str) -> Reading:
     """Find every reference in a value; never raises."""
     told: list[tuple[Path, str]] = []
     keys: list[Path] = []
-    _look_through(value, (), told, keys)
+    if isinstance(value, str):
+        if _may_refer(value):
+            told.append(((), value))
+    else:
+        _look_through(value, (), told, keys)
     if not told and not keys:
         return NOTHING
     reading = Reading(problems=[_in_key(pointer + _pointer(path)) for path in keys])
     for path, text in told:
-        _read_text(text, pointer + _pointer(path), path, reading)
+        parsed = _plainly(text) if len(text) <= _LONGEST_KEPT else None
+        if parsed is not None:
+            reading.holes.append(Hole(pointer, path, parsed))
+        else:
+            _read_text(text, pointer, path, reading)
     return reading
+
+
+#: Not made anew for every value.
+_NESTING = (dict, list)
+
+
+def _may_refer(text: str) -> bool:
+    return OPEN in text or "steps." in text
 
 
 def _look_through(
     value: JsonValue, path: Path, told: list[tuple[Path, str]], keys: list[Path]
 ) -> None:
     """Collect the texts that may speak of other values, and the keys that do."""
-    if isinstance(value, str):
-        if OPEN in value or "steps." in value:
-            told.append((path, value))
-    elif isinstance(value, dict):
-        for key, item in value.items():
-            if isinstance(item, str | dict | list):
-                _look_through(item, (*path, key), told, keys)
-            if OPEN in key:
-                keys.append((*path, key))
+    members: Iterable[tuple[str | int, JsonValue]]
+    if isinstance(value, dict):
+        if OPEN in "".join(value):  # hardly ever
+            keys += [(*path, key) for key in value if OPEN in key]
+        members = value.items()
     elif isinstance(value, list):
-        for index, item in enumerate(value):
-            if isinstance(item, str | dict | list):
-                _look_through(item, (*path, index), told, keys)
+        members = enumerate(value)
+    else:
+        return
+    for part, item in members:
+        if isinstance(item, str):
+            if _may_refer(item):
+                told.append(((*path, part), item))
+        elif isinstance(item, _NESTING):
+            _look_through(item, (*path, part), told, keys)
 
 
 def _pointer(path: Path) -> str:
     return "".join([f"/{escape(part) if isinstance(part, str) else part}" for part in path])
 
 
-def _read_text(text: str, pointer: str, path: Path, into: Reading) -> None:
+def _read_text(text: str, base: str, path: Path, into: Reading) -> None:
     read = 0
     if OPEN in text:
         wrong = len(into.problems)
-        hole = _hole(text, pointer, path, into)
+        hole = _hole(text, base, path, into)
         read = len(hole.text.references)
         if read or len(into.problems) > wrong:  # else the signs are escaped: plain text
             into.holes.append(hole)
     if text.count("steps.") > read:
+        pointer = base + _pointer(path)
         into.lookalikes += [(pointer, match["step"], match[0]) for match in _LIKE.finditer(text)]
 
 
-def _hole(text: str, pointer: str, path: Path, into: Reading) -> Hole:
+def _hole(text: str, base: str, path: Path, into: Reading) -> Hole:
     try:
-        parsed = _parsed_known(text) if len(text) <= _LONGEST_KEPT else _parsed(text)
+        parsed = _parsed(text)
     except InvalidValue as error:
-        into.problems.append(problem_of(error, pointer))
-        return Hole(pointer, path)
-    return Hole(pointer, path, parsed)
+        into.problems.append(problem_of(error, base + _pointer(path)))
+        return Hole(base, path)
+    return Hole(base, path, parsed)
 
 
 @lru_cache(maxsize=4096)
-def _parsed_known(text: str) -> Parsed:
-    return _parsed(text)
+def _plainly(text: str) -> Parsed | None:
+    """Return what a text says that has references and nothing that is like one; None for others."""
+    try:
+        parsed = _parsed(text)
+    except InvalidValue:
+        return None
+    read = len(parsed.references)
+    return parsed if read and text.count("steps.") <= read else None
 
 
 def _parsed(text: str) -> Parsed:
@@ -190,6 +219,10 @@ class StepReading:
     """The ids of the steps that it waits for."""
     mentions: Collection[str]
     """The ids of all other steps that it is judged by."""
+
+    def forget(self) -> None:
+        """Let go of what was found: it would weigh on all that is judged after it."""
+        self.args = self.elements = self.key = NOTHING
 
     @property
     def data(self) -> set[str]:

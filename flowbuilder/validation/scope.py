@@ -122,6 +122,18 @@ class DataScope:
         forgiven = step.on_error is OnError.CONTINUE
         return facts.item(array.path, path, mapped=step.for_each is not None, forgiven=forgiven)
 
+    def leads(self, reference: Reference, step: Step | None) -> bool:
+        """Whether nothing is wrong with a reference."""
+        if reference.step is not None:
+            if reference.step not in self._steps:
+                return False
+        elif reference.root in ("item", "index"):
+            if step is None or step.for_each is None:
+                return False
+        elif reference.root == "input" and reference.path and not self.shape.declares_input:
+            return False
+        return not isinstance(self.source(reference, step).look, Missing)
+
     def reference_problem(
         self, reference: Reference, pointer: str, step: Step | None
     ) -> Problem | None:

@@ -15,8 +15,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from flowbuilder import strictjson
 from flowbuilder.errors import InvalidValue
-from flowbuilder.strictjson import Limits, check, dumps, escape, load_document, loads
+from flowbuilder.strictjson import (
+    DOCUMENT_LIMITS,
+    Limits,
+    check,
+    dumps,
+    escape,
+    load_document,
+    loads,
+)
 
 _TEXT = st.text(st.characters(exclude_characters="\x00", exclude_categories=["Cs"]))
 _LEAF = (
@@ -320,3 +329,35 @@ def test_a_long_text_that_is_held_over_and_over_is_refused_before_it_is_written_
         check([text] * 5_000)
     assert refused.value.code == "json_size"
     assert check([text[:1000]] * 1_000) == [text[:1000]] * 1_000
+
+
+@pytest.mark.parametrize("count", [120_000, 1_200_000])
+def test_long_values_are_judged_as_short_ones(count: int) -> None:
+    limits = Limits(bytes=8 * 1_048_576)
+    value: list[Any] = [1] * (count - 1)
+    assert check([*value, "x"], limits=limits) == [*value, "x"]
+    with pytest.raises(InvalidValue) as caught:
+        check({"a": [*value, "\x00"]}, limits=limits)
+    assert (caught.value.code, caught.value.pointer) == ("json_nul", f"/a/{count - 1}")
+
+
+def test_long_values_of_plain_json_take_the_short_way(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(strictjson, "_Gate", None)  # the long way
+    value = {f"k{number}": [{"a": 1, "b": "text"}] * 10 for number in range(13_000)}
+    assert check(value, limits=DOCUMENT_LIMITS) == value
+
+
+@pytest.mark.parametrize(
+    "shared", ["x" * 100_000, {"x" * 100_000: 1}, [0] * 100_000, {"a": ["x" * 60_000] * 3}]
+)
+def test_what_is_shared_very_often_is_refused_before_it_is_written(shared: Any) -> None:
+    with pytest.raises(InvalidValue) as caught:
+        check([[shared] * 1000] * 1000, limits=DOCUMENT_LIMITS)
+    assert caught.value.code == "json_size"
+
+
+def test_keys_that_are_no_text_are_told() -> None:
+    for key in (1, None, ("a",), b"a"):
+        with pytest.raises(InvalidValue) as caught:
+            check({"a": [{key: 1}]})
+        assert (caught.value.code, caught.value.pointer) == ("json_type", "/a/0")

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import copy
 from typing import Any
 
 import pytest
 
 from flowbuilder.errors import Problem, Severity
 from flowbuilder.repair import repair
-from flowbuilder.validation import Checker, validate
+from flowbuilder.validation import Checker, arguments, validate
+from flowbuilder.validation.arguments import _with
 from flowbuilder.validation.checker import MAX_PROBLEMS
+from flowbuilder.validation.reading import read_value
 from tests.support.sample_tools import sample_registry
 
 REGISTRY = sample_registry()
@@ -110,3 +113,77 @@ def test_a_stream_with_many_warnings_ends_as_the_whole(wrong: int) -> None:
     assert len(told) == len(set(told))
     certain = {item for item in _errors(whole.problems) if item.code == "duplicate_step_id"}
     assert certain <= set(told)
+
+
+def _deep(count: int) -> dict[str, Any]:
+    """Return arguments with so many references in lists, objects and between plain values."""
+    refs = [f"${{{{ steps.s{number}.x }}}}" for number in range(count)]
+    return {
+        "all": [{"a/b": [ref, 1], "c": {"d~": ref, "e": None}} for ref in refs],
+        "plain": [*refs, "text"],
+    }
+
+
+def test_what_references_bring_is_written_into_one_copy() -> None:
+    args = _deep(50)
+    before = copy.deepcopy(args)
+    holes = read_value(args, "/args").holes
+    given = [(hole.path, number) for number, hole in enumerate(holes)]
+    made: Any = _with(args, given)
+    assert args == before
+    plain = copy.deepcopy(args)
+    for path, number in given:
+        at: Any = plain
+        for part in path[:-1]:
+            at = at[part]
+        at[path[-1]] = number
+    assert made == plain
+    assert made["all"][0] is not args["all"][0]
+
+
+def test_containers_are_copied_once_however_many_references_they_hold(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    copied: list[object] = []
+
+    def counted(value: Any) -> Any:
+        copied.append(value)
+        return copy.copy(value)
+
+    monkeypatch.setattr(arguments, "copy", counted)
+    args = _deep(200)
+    holes = read_value(args, "/args").holes
+    _with(args, [(hole.path, 1) for hole in holes])
+    assert len(holes) == 600
+    assert len(copied) == 1 + 2 + 3 * 200
+
+
+def test_problems_of_references_deep_inside_name_their_places() -> None:
+    document = {
+        "flow": "x",
+        "steps": [{"id": "a", "tool": "anything.take", "args": {"x": _deep(2)}}],
+    }
+    found = validate(document, REGISTRY).problems
+    assert [item.pointer for item in found if item.code == "unknown_step_reference"] == [
+        "/steps/0/args/x/all/0/a~1b/0",
+        "/steps/0/args/x/all/0/c/d~0",
+        "/steps/0/args/x/all/1/a~1b/0",
+        "/steps/0/args/x/all/1/c/d~0",
+        "/steps/0/args/x/plain/0",
+        "/steps/0/args/x/plain/1",
+    ]
+
+
+def test_a_judged_step_lets_go_of_its_references() -> None:
+    steps = [
+        {"id": "a", "tool": "anything.take", "args": {"x": "${{ steps.b.y }}"}},
+        {"id": "b", "tool": "anything.take"},
+        {"id": "c", "tool": "anything.take", "args": {"x": "${{ steps.later.y }}"}},
+    ]
+    checker = Checker(REGISTRY, head={"flow": "x"})
+    for step in steps:
+        checker.add(step)
+    assert checker._judge is not None
+    kept = [len(reading.args.holes) for reading in checker._judge._readings]
+    assert kept == [0, 0, 1]  # the last one is still open
+    assert checker.finish() == checker.finish() == validate({"flow": "x", "steps": steps}, REGISTRY)
