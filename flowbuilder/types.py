@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from datetime import timedelta
+from functools import lru_cache
 from typing import Any, TypeAlias, TypeGuard
 
 JsonValue: TypeAlias = "None | bool | int | float | str | list[JsonValue] | dict[str, JsonValue]"
@@ -43,6 +44,7 @@ def parse_duration(value: str | int | float | timedelta) -> timedelta:
     return timedelta(seconds=_bounded(seconds))
 
 
+@lru_cache(maxsize=1024)
 def _seconds(text: str) -> float:
     bare = text.strip().replace(" ", "") if len(text) <= 64 else ""
     if not _DURATION.fullmatch(bare):

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from flowbuilder.strictjson import dumps
@@ -24,13 +24,18 @@ class Hints:
     """Finds what a misspelt name may have meant."""
 
     left: int = _MOST_COMPARISONS
+    _near: dict[tuple[str, tuple[str, ...]], str | None] = field(default_factory=dict)
+    """What was found; what is left is the same whether it was sought or known."""
 
     def near(self, name: object, known: Sequence[str]) -> str | None:
         """Return the known name most like this one, None when there is none, or none is sought."""
         self.left -= len(known)
         if self.left < 0 or not isinstance(name, str) or len(name) > _LONGEST_NAME:
             return None
-        return next(iter(difflib.get_close_matches(name, known, 1)), None)
+        asked = (name, tuple(known))
+        if asked not in self._near:
+            self._near[asked] = next(iter(difflib.get_close_matches(name, known, 1)), None)
+        return self._near[asked]
 
     def meant(self, name: object, known: Sequence[str], otherwise: str = "There is") -> str | None:
         """Return a sentence: the nearest name, else the first ones that there are."""

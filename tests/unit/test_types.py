@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from flowbuilder import types
 from flowbuilder.types import LONGEST, format_duration, parse_duration
 
 
@@ -74,3 +75,13 @@ def test_anything_is_read_or_refused(value: Any) -> None:
     except ValueError:
         return
     assert timedelta(0) <= found <= LONGEST
+
+
+def test_durations_that_are_alike_are_read_once_and_wrong_ones_are_told_each_time() -> None:
+    types._seconds.cache_clear()
+    assert {parse_duration("7m 3s") for _ in range(50)} == {timedelta(minutes=7, seconds=3)}
+    assert types._seconds.cache_info().misses == 1
+    for _ in range(2):
+        with pytest.raises(ValueError, match="no duration"):
+            parse_duration("soon")
+    assert parse_duration(1) == parse_duration("1s")

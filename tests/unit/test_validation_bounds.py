@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import difflib
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ from flowbuilder.repair import repair
 from flowbuilder.validation import Checker, arguments, validate
 from flowbuilder.validation.arguments import _with
 from flowbuilder.validation.checker import MAX_PROBLEMS
+from flowbuilder.validation.hints import Hints
 from flowbuilder.validation.reading import read_value
 from tests.support.sample_tools import sample_registry
 
@@ -187,3 +189,37 @@ def test_a_judged_step_lets_go_of_its_references() -> None:
     kept = [len(reading.args.holes) for reading in checker._judge._readings]
     assert kept == [0, 0, 1]  # the last one is still open
     assert checker.finish() == checker.finish() == validate({"flow": "x", "steps": steps}, REGISTRY)
+
+
+def test_a_misspelt_name_is_compared_once_however_often_it_stands(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    compared: list[str] = []
+    close = difflib.get_close_matches
+
+    def counted(word: str, *others: Any) -> list[str]:
+        compared.append(word)
+        return close(word, *others)
+
+    monkeypatch.setattr(difflib, "get_close_matches", counted)
+    names = ["fetch_all", *(f"s{number}" for number in range(20))]
+    steps = [{"id": name, "tool": "anything.take"} for name in names]
+    wrong = [
+        {"id": f"w{number}", "tool": "anything.take", "args": {"x": "${{ steps.fetch_al.y }}"}}
+        for number in range(30)
+    ]
+    found = validate({"flow": "x", "steps": [*steps, *wrong]}, REGISTRY).problems
+    assert [item.hint for item in found] == ["Did you mean 'fetch_all'?"] * 30
+    assert compared == ["fetch_al"]
+
+
+def test_hints_end_as_soon_whether_names_are_compared_or_known() -> None:
+    known = [f"name_{number}" for number in range(10)]
+    one, other = Hints(left=55), Hints(left=55)
+    told = [one.near("name_x", known) for _ in range(8)]
+    assert [item is not None for item in told] == [True] * 5 + [False] * 3
+    assert [other.near(f"name_{letter}", known) is not None for letter in "abcdefgh"] == [
+        item is not None for item in told
+    ]
+    assert Hints().near("name_x", ["else"]) is None
+    assert Hints().near("name_x", known) == told[0]
