@@ -139,7 +139,7 @@ class ToolFacts:
         found = self._sources.get(place)
         if found is None:
             start = output_of(self.tool.output_schema, mapped=mapped, forgiven=forgiven)
-            found = _remember(self._sources, place, source_of(start, path, (self, place)))
+            found = _remember(self._sources, place, source_of(start, path, object()))
         return found
 
     def item(self, array: Path, path: Path, *, mapped: bool, forgiven: bool) -> Source:
@@ -148,7 +148,7 @@ class ToolFacts:
         found = self._items.get(place)
         if found is None:
             start = elements_of(self.source(array, mapped=mapped, forgiven=forgiven).look)
-            found = _remember(self._items, place, source_of(start, path, (self, place)))
+            found = _remember(self._items, place, source_of(start, path, object()))
         return found
 
     def fit(self, source: Source, path: Path) -> Fit:

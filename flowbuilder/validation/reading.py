@@ -94,10 +94,10 @@ def read_value(value: JsonValue, pointer: str) -> Reading:
     told: list[tuple[Path, str]] = []
     keys: list[Path] = []
     if isinstance(value, str):
-        if _may_refer(value):
+        if OPEN in value or "steps." in value:
             told.append(((), value))
     else:
-        _look_through(value, (), told, keys)
+        _look_through(value, [], told, keys)
     if not told and not keys:
         return NOTHING
     reading = Reading(problems=[_in_key(pointer + _pointer(path)) for path in keys])
@@ -110,16 +110,8 @@ def read_value(value: JsonValue, pointer: str) -> Reading:
     return reading
 
 
-#: Not made anew for every value.
-_NESTING = (dict, list)
-
-
-def _may_refer(text: str) -> bool:
-    return OPEN in text or "steps." in text
-
-
 def _look_through(
-    value: JsonValue, path: Path, told: list[tuple[Path, str]], keys: list[Path]
+    value: JsonValue, path: list[str | int], told: list[tuple[Path, str]], keys: list[Path]
 ) -> None:
     """Collect the texts that may speak of other values, and the keys that do."""
     members: Iterable[tuple[str | int, JsonValue]]
@@ -132,11 +124,14 @@ def _look_through(
     else:
         return
     for part, item in members:
-        if isinstance(item, str):
-            if _may_refer(item):
-                told.append(((*path, part), item))
-        elif isinstance(item, _NESTING):
-            _look_through(item, (*path, part), told, keys)
+        kind = type(item)  # plain JSON has no others
+        if kind is str:
+            if OPEN in item or "steps." in item:  # type: ignore[operator]
+                told.append(((*path, part), item))  # type: ignore[arg-type]
+        elif kind is dict or kind is list:
+            path.append(part)
+            _look_through(item, path, told, keys)
+            path.pop()
 
 
 def _pointer(path: Path) -> str:

@@ -51,6 +51,7 @@ class DataScope:
     _tools: dict[str, ToolFacts | None] = field(default_factory=dict)
     _outputs: dict[tuple[str, Path], Source] = field(default_factory=dict)
     _sources: dict[tuple[str, Path], Source] = field(default_factory=dict)
+    _items: dict[tuple[str, Path], Source] = field(default_factory=dict)
 
     def put(self, name: str | None, step: Step | None) -> None:
         """Take in a step; None for one whose shape is wrong."""
@@ -108,6 +109,16 @@ class DataScope:
 
     def _item(self, path: Path, elements: object) -> Source:
         """Return what a path leads to in an element of what `for_each` refers to."""
+        if not isinstance(elements, str):
+            return _ANYTHING
+        known = self._items.get((elements, path))
+        if known is None:
+            known = self._item_of(elements, path)
+            if known is not _ANYTHING:  # it may be known later
+                self._items[elements, path] = known
+        return known
+
+    def _item_of(self, elements: str, path: Path) -> Source:
         array = _reference_to(elements)
         if array is None or array.root in ("item", "index"):
             return _ANYTHING
@@ -179,10 +190,8 @@ def _undeclared(reference: Reference, pointer: str) -> Problem:
     )
 
 
-def _reference_to(elements: object) -> Reference | None:
+def _reference_to(elements: str) -> Reference | None:
     """Return the one reference that a for_each is, if it is one."""
-    if not isinstance(elements, str):
-        return None
     try:
         return parse(elements).exact
     except InvalidValue:
