@@ -100,6 +100,11 @@ class TaskContext:
         return self._task.run_id
 
     @property
+    def workspace(self) -> str:
+        """The id of the workspace that the run belongs to (UUID text)."""
+        return self._task.workspace_id
+
+    @property
     def step_id(self) -> str:
         """The step's id in its flow."""
         return self._task.step_id or ""

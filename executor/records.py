@@ -11,10 +11,8 @@ from flowbuilder.executor.approval_records import ApprovalRow as ApprovalRow
 from flowbuilder.executor.events import News
 from flowbuilder.executor.states import RunStatus, StepStatus, TaskStatus
 from flowbuilder.limits import Priority
+from flowbuilder.types import DEFAULT_WORKSPACE as DEFAULT_WORKSPACE
 from flowbuilder.types import JsonObject, JsonValue
-
-#: The workspace that everything belongs to until there are users.
-DEFAULT_WORKSPACE = "00000000-0000-0000-0000-000000000001"
 
 
 class TaskKind(StrEnum):
@@ -243,6 +241,8 @@ class LeasedTask:
     run without a budget."""
     version_id: str = ""
     """The version that the run executes."""
+    workspace_id: str = DEFAULT_WORKSPACE
+    """The workspace that the run belongs to."""
     guard: JsonObject | None = None
     """What policy has to know: `{policy, planned, marks}`; None: there is no policy, no plan, and
     nothing came from outside but what tools declare."""

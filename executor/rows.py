@@ -80,6 +80,7 @@ def leased(row: Row, definition: JsonObject) -> LeasedTask:
         task_id=row["task_id"],
         fence=row["fence"],
         run_id=row["run_id"],
+        workspace_id=row["workspace"],
         kind=TaskKind(row["kind"]),
         step_id=row["step_id"],
         node_id=row["node_id"],

@@ -97,7 +97,8 @@ class Settings(BaseSettings):
     tools: Annotated[list[str], NoDecode] = Field(default_factory=list)
     """Modules with `@tool` functions, comma separated."""
     workspace_dir: Path = Path(".")
-    """The folder that `file.read` and `file.write` are confined to."""
+    """The folder that `file.read` and `file.write` are confined to; of workspaces other than the
+    default one, a folder each in `.workspaces` there."""
     http_allow_private: bool = False
     """Let `http.request` reach private, loopback and link-local addresses."""
     http_timeout: Duration = timedelta(seconds=30)

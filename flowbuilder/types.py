@@ -15,6 +15,9 @@ JsonObject: TypeAlias = "dict[str, JsonValue]"
 #: A JSON Schema document. Typed loosely because schemas nest without bound in third-party shapes.
 JsonSchema: TypeAlias = dict[str, Any]
 
+#: The workspace that everything belongs to until there are users (UUID text).
+DEFAULT_WORKSPACE = "00000000-0000-0000-0000-000000000001"
+
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _PART = re.compile(r"([0-9]+(?:\.[0-9]+)?)(ms|s|m|h|d)")
 _DURATION = re.compile(r"(?:[0-9]+(?:\.[0-9]+)?(?:ms|s|m|h|d))+")

@@ -51,8 +51,7 @@ def file_read(
     encoding: Annotated[str, Field(description="The text encoding.")] = "utf-8",
 ) -> FileText:
     """Read a text file from the workspace folder and return its text."""
-    settings = context.settings
-    data = Workspace(settings.workspace_dir).read(path, settings.max_value_bytes)
+    data = Workspace.of(context).read(path, context.settings.max_value_bytes)
     try:
         text = data.decode("utf-8-sig" if encoding.lower() in ("utf-8", "utf8") else encoding)
     except LookupError:
@@ -93,7 +92,7 @@ def file_write(
     """Write a text, records or any value to a file in the workspace, formatted by its suffix."""
     if mode == "append" and PurePosixPath(path).suffix.lower() == ".json":
         raise Fail("a .json file holds one value; append to .jsonl instead", code="file_invalid")
-    workspace = Workspace(context.settings.workspace_dir)
+    workspace = Workspace.of(context)
     continues = mode == "append" and workspace.size(path) > 0
     data = render(PurePosixPath(path).suffix.lower(), content, header=not continues)
     workspace.write(path, data, mode)

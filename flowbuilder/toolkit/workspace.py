@@ -1,5 +1,9 @@
 """The workspace folder: paths that stay inside it, files opened without a race.
 
+Every workspace has a folder of its own: the default one that which is set, each other one a folder
+in there that no path of the default one leads into. What the settings keep in there (secrets, the
+embedded database, the policy) is closed to all.
+
 A path is judged by where it really leads. Then every folder on the way is opened by its parent's
 descriptor without following links, so that a link put there after the check leads nowhere.
 """
@@ -10,21 +14,44 @@ import contextlib
 import os
 import secrets
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path, PurePosixPath
 from typing import Literal
 
-from flowbuilder.tools import Fail
+from flowbuilder.tools import Context, Fail
+from flowbuilder.types import DEFAULT_WORKSPACE
 
 MAX_PATH_LENGTH = 1024
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
-class Workspace:
-    """One folder and the files in it, by relative paths."""
+#: In the folder of the default workspace: the folders of the others, by id.
+OTHERS = ".workspaces"
 
-    def __init__(self, root: Path) -> None:
+
+class Workspace:
+    """One folder and the files in it, by relative paths. What is in `closed` places is no part."""
+
+    def __init__(self, root: Path, closed: Iterable[Path] = ()) -> None:
         self._root = root.resolve()
+        inside = {place.resolve() for place in closed}
+        self._closed = [place for place in inside if self._root in place.parents]
+
+    @classmethod
+    def of(cls, context: Context) -> Workspace:
+        """Return the folder of the workspace that a task belongs to."""
+        settings = context.settings
+        root = settings.workspace_dir
+        if context.workspace != DEFAULT_WORKSPACE:
+            return cls(root / OTHERS / context.workspace)
+        files = (
+            settings.policy_file,
+            settings.connections,
+            settings.secret_key_file,
+            settings.auth_secret_file,
+        )
+        kept = [file for file in files if file is not None]
+        return cls(root, [root / OTHERS, settings.data_dir, *kept])
 
     def locate(self, path: str) -> tuple[str, ...]:
         """Return the real place of a path below the root, as its parts.
@@ -45,6 +72,8 @@ class Workspace:
             raise _refused(path, "cannot be followed") from None
         if not real.is_relative_to(self._root):
             raise _refused(path, "leads out of the workspace")
+        if any(real.is_relative_to(place) for place in self._closed):
+            raise _refused(path, "belongs to flowbuilder itself")
         parts = real.relative_to(self._root).parts
         if not parts or path.endswith("/"):
             raise _refused(path, "names a folder, not a file")

@@ -100,6 +100,11 @@ class Context(Protocol):
         ...
 
     @property
+    def workspace(self) -> str:
+        """The id of the workspace that the run belongs to (UUID text)."""
+        ...
+
+    @property
     def step_id(self) -> str:
         """The step's id in its flow."""
         ...

@@ -9,6 +9,7 @@ language sql stable
 as $$
     select json_build_object(
         'task_id', t.id, 'fence', t.fence, 'run_id', t.run_id, 'kind', t.kind,
+        'workspace', r.workspace_id,
         'step_id', t.step_id, 'node_id', t.node_id, 'version_id', r.version_id,
         'index', nullif(t.element, -1), 'item', t.item, 'attempt', t.attempt, 'claims', t.claims,
         'args', t.args, 'approved', t.approved, 'flow', r.flow, 'version', r.version,

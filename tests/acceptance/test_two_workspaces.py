@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -248,6 +249,37 @@ async def test_a_child_flow_is_looked_for_where_its_parent_belongs(place: Town) 
     assert done["output"] == 7
     untouched = (await place.call(default, "GET", "/flows/inner")).json()
     assert untouched["version"] is None
+
+
+async def test_files_of_the_other_workspace_are_not_there(dsn: str, tmp_path: Path) -> None:
+    step = {"id": "file", "tool": "file.read", "args": {"path": "payroll.txt"}}
+    keep = {"id": "file", "tool": "file.write"}
+    async with town(dsn, workspace_dir=tmp_path) as place:
+        people = {"default": await place.person("ada", "default", "builder")}
+        for slug in ("theirs", "ours"):
+            await place.workspace(slug)
+            people[slug] = await place.person(f"{slug}-ada", slug, "builder")
+
+        async def run(slug: str, step: dict[str, Any]) -> dict[str, Any]:
+            document = {"flow": "files", "steps": [step], "output": "${{ steps.file }}"}
+            made = await place.call(people[slug], "POST", "/runs", json={"document": document})
+            assert made.status_code == 201, made.text
+            path = f"/runs/{made.json()['id']}"
+            stream = {"Accept": "text/event-stream"}
+            await place.call(people[slug], "GET", f"{path}/events", headers=stream)
+            ended: dict[str, Any] = (await place.call(people[slug], "GET", path)).json()
+            return ended
+
+        async with place.builder.worker():
+            for slug in people:
+                kept = {"path": "payroll.txt", "content": f"of {slug}", "mode": "create"}
+                assert (await run(slug, {**keep, "args": kept}))["status"] == "completed"
+            for slug in people:
+                assert (await run(slug, step))["output"]["text"] == f"of {slug}"
+            for path in (".workspaces", tmp_path.name):
+                away = {"path": f"{path}/payroll.txt", "content": "x"}
+                assert (await run("ours", {**keep, "args": away}))["status"] == "completed"
+            assert (await run("theirs", step))["output"]["text"] == "of theirs"
 
 
 async def test_the_second_wall_stands_without_the_first(place: Town) -> None:

@@ -17,6 +17,7 @@ from flowbuilder.client.accounts import Accounts
 from flowbuilder.client.workspaces import hash_of
 from flowbuilder.executor.store.users import Doer, UserStore
 from flowbuilder.toolkit.control import flow_run
+from flowbuilder.toolkit.files import file_read, file_write
 from flowbuilder.tools import ToolRegistry
 from tests.support.api import ScriptedPlanner, app_over, http, registry, users_settings
 
@@ -92,7 +93,7 @@ async def town(dsn: str, *, worker: bool = False, **settings: Any) -> AsyncItera
     """A service with users over a test's database, with the tests' tools and planner."""
     opened = FlowBuilder.connect(
         settings=users_settings(dsn, **settings),
-        registry=ToolRegistry([*registry(), flow_run]),
+        registry=ToolRegistry([*registry(), flow_run, file_read, file_write]),
         worker=worker,
         planner=ScriptedPlanner(),
     )

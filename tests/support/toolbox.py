@@ -22,6 +22,7 @@ class TaskContext:
     """The context of a task that runs nowhere."""
 
     run_id = "00000000-0000-0000-0000-000000000001"
+    workspace = "00000000-0000-0000-0000-000000000001"
     step_id = "step"
     task_id = "00000000-0000-0000-0000-000000000002"
     index: int | None = None

@@ -18,6 +18,7 @@ from flowbuilder.references import Scope, resolve
 from flowbuilder.settings import Settings
 from flowbuilder.tools import ToolRegistry, tool
 from flowbuilder.tools.calls import bind, check_output
+from flowbuilder.types import DEFAULT_WORKSPACE
 from tests.unit.data.rules_measure import plan_events, plan_goal, registry
 
 ROWS = "city,kind,amount\nOslo,a,120\nRome,b,80\nOslo,b,300\nRome,a,500\nBern,a,90\n"
@@ -37,6 +38,7 @@ class Bench:
 
     settings: Settings
     run_id: str = "run"
+    workspace: str = DEFAULT_WORKSPACE
     step_id: str = "step"
     task_id: str = "task"
     index: int | None = None

@@ -123,6 +123,67 @@ def test_paths_that_lead_elsewhere(tmp_path: Path, path: str, writes: bool) -> N
     assert [entry.name for entry in outside.iterdir()] == ["secret.txt"]
 
 
+@pytest.mark.parametrize(
+    "path",
+    [
+        "state/secret-keys",
+        "./state/postgres/pg_hba.conf",
+        "state/new.txt",
+        "link/secret-keys",
+        "keys.txt",
+        "rules.yaml",
+        "outside.yaml",
+        "auth.txt",
+        ".workspaces/00000000-0000-0000-0000-00000000000a/a.txt",
+        "bridge/a.txt",
+    ],
+)
+@pytest.mark.parametrize("writes", [False, True])
+def test_what_flowbuilder_keeps_there_is_closed(tmp_path: Path, path: str, writes: bool) -> None:
+    other = tmp_path / ".workspaces/00000000-0000-0000-0000-00000000000a"
+    for place in (tmp_path / "state/postgres", other):
+        place.mkdir(parents=True)
+    (tmp_path / "link").symlink_to(tmp_path / "state")
+    (tmp_path / "bridge").symlink_to(other)
+    for name in ("state/secret-keys", "state/postgres/pg_hba.conf", "keys.txt", "rules.yaml"):
+        (tmp_path / name).write_text("closed")
+    for file in (tmp_path / "outside.yaml", tmp_path / "auth.txt", other / "a.txt"):
+        file.write_text("closed")
+    task = context(
+        tmp_path,
+        data_dir=tmp_path / "state",
+        secret_key_file=tmp_path / "keys.txt",
+        policy_file=tmp_path / "rules.yaml",
+        connections=tmp_path / "outside.yaml",
+        auth_secret_file=tmp_path / "auth.txt",
+    )
+    with pytest.raises(Fail) as caught:
+        if writes:
+            call(file_write, {"path": path, "content": "x"}, task)
+        else:
+            call(file_read, {"path": path}, task)
+    assert caught.value.code == "path_refused"
+    assert not (tmp_path / "state/new.txt").exists()
+
+
+def test_a_folder_inside_the_data_folder_is_open(tmp_path: Path) -> None:
+    task = context(tmp_path / "state/files", data_dir=tmp_path / "state")
+    call(file_write, {"path": "a.txt", "content": "x"}, task)
+    assert call(file_read, {"path": "a.txt"}, task)["text"] == "x"
+
+
+def test_each_workspace_has_a_folder_of_its_own(tmp_path: Path) -> None:
+    default, other = context(tmp_path), context(tmp_path)
+    other.workspace = "00000000-0000-0000-0000-00000000000a"  # type: ignore[misc]
+    call(file_write, {"path": "a.txt", "content": "of the default one"}, default)
+    with pytest.raises(Fail) as caught:
+        call(file_read, {"path": "a.txt"}, other)
+    assert caught.value.code == "file_missing"
+    call(file_write, {"path": "a.txt", "content": "of the other one"}, other)
+    assert call(file_read, {"path": "a.txt"}, default)["text"] == "of the default one"
+    assert call(file_read, {"path": "a.txt"}, other)["text"] == "of the other one"
+
+
 def test_links_inside_the_workspace_are_followed(tmp_path: Path) -> None:
     (tmp_path / "data").mkdir()
     (tmp_path / "data/a.txt").write_text("inside")
