@@ -31,6 +31,7 @@ from flowbuilder.planner.omission import made_up_numbers
 from flowbuilder.planner.relevance import Relevance, unasked_writing, unmet_orders, unused_acts
 from flowbuilder.planner.remedies import remedied
 from flowbuilder.planner.second_opinion import Opinion, borrow, disagreement, is_meant
+from flowbuilder.planner.shapes import validated
 from flowbuilder.planner.sources import unread_problems
 from flowbuilder.planner.surplus import claimed_results
 from flowbuilder.planner.unsupported import unsupported_values
@@ -38,7 +39,6 @@ from flowbuilder.planner.wire import Draft, draft, read_answer, to_answer
 from flowbuilder.planner.wording import write_out
 from flowbuilder.tools import HARMLESS, Effects, Tool
 from flowbuilder.types import JsonObject
-from flowbuilder.validation import validate
 from flowbuilder.validation.catalogue import without_advice
 
 _NO_OPINION = Opinion()
@@ -203,7 +203,7 @@ def judge_draft(
     ground = Ground(request.goal, request.input)
     made, notes, doubts = remedied(made, request, ground, strict=strict)
     if not (strict or made.questions):
-        found = validate(made.document, request.registry, flows=request.flows)
+        found = validated(made.document, request)
         wrong = [item.pointer for item in found.problems if item.severity is Severity.ERROR]
         notes += borrow(made.document, opinion, wrong)
     judged = assess(made, request, opinion, doubts=doubts, strict=strict)
@@ -226,7 +226,7 @@ def assess(
     ground = Ground(goal, request.input)
     questions = needed(made.questions, document, registry)
     asked = {question.pointer for question in questions}
-    checked = validate(document, registry, flows=request.flows)
+    checked = validated(document, request)
     problems = [item for item in without_advice(checked.problems) if not answers_later(item, asked)]
     problems += doubts
     problems += lost_literals(goal, document, registry)

@@ -21,6 +21,7 @@ from flowbuilder.planner.judging import Judgement
 from flowbuilder.planner.mending import mend
 from flowbuilder.planner.places import follow, moved
 from flowbuilder.planner.schema import IMPOSSIBLE
+from flowbuilder.planner.shapes import as_written, in_shape
 from flowbuilder.planner.stepnames import StepNames
 from flowbuilder.planner.wire import Draft, read_json, take_questions, to_step
 from flowbuilder.planner.wording import output_of, write_out_in
@@ -72,10 +73,11 @@ def read_patch(text: str) -> Patch:
     if not isinstance(answer, dict):
         raise ModelOutputError("the answer is no patch", code="model_output_invalid")
     listed: Any = next((answer[key] for key in ("tasks", "steps", "plan") if key in answer), [])
+    listed = [] if listed is None else listed
     removed, reason = answer.get("remove"), answer.get(IMPOSSIBLE)
     if not isinstance(listed, list) or not all(isinstance(step, dict) for step in listed):
         raise ModelOutputError('the patch has no steps under "tasks"', code="model_output_invalid")
-    gone = removed if isinstance(removed, list) else []
+    gone = removed if isinstance(removed, list) else [removed]
     return Patch(
         steps=tuple(listed),
         removed=frozenset(name for name in gone if isinstance(name, str)),
@@ -124,6 +126,7 @@ def may_be_whole(judged: Judgement, patch: Patch, ailing: Ailing) -> bool:
 
 def _deed(step: JsonObject) -> list[JsonValue]:
     """Return what a step does, whatever it is called."""
+    step = as_written(step)
     return [step.get(key) for key in ("tool", "args", "for_each", "when")]
 
 
@@ -159,14 +162,12 @@ def _fresh(
     for name in named:
         names.keep(name)
     first: dict[str, JsonObject] = {}
-    for step in steps:
-        first.setdefault(str(step.get("id")), step)
-    by_id = {name: name for name in named}
-    for given, step in first.items():
-        if given not in named:
-            names.add({**step, "id": given})
-            by_id[given] = names.by_id[given]
-    return {given: to_step({**step, "id": given}, by_id) for given, step in first.items()}
+    for place, raw in enumerate(steps):
+        step = in_shape(raw)
+        first.setdefault(str(step["id"]) or f"({place})", step)
+    own = {given: given if given in named else names.add(step) for given, step in first.items()}
+    by_id = {name: name for name in named} | own
+    return {given: to_step(step, own[given], by_id) for given, step in first.items()}
 
 
 def _place_of(added: JsonObject, steps: Sequence[JsonObject]) -> int:

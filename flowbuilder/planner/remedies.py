@@ -29,6 +29,7 @@ from flowbuilder.planner.passing import hand_on
 from flowbuilder.planner.pauses import keep_pauses
 from flowbuilder.planner.rerouting import read_files, read_instead, reroute
 from flowbuilder.planner.restoring import restore
+from flowbuilder.planner.shapes import validated
 from flowbuilder.planner.signs import set_separators
 from flowbuilder.planner.sources import read_sources
 from flowbuilder.planner.surplus import leave_out_messages
@@ -36,7 +37,6 @@ from flowbuilder.planner.unfounded import bypass, drop_conditions, drop_examples
 from flowbuilder.planner.wire import Draft
 from flowbuilder.planner.wording import write_out
 from flowbuilder.types import JsonObject
-from flowbuilder.validation import validate
 
 #: Steps of a plan that is looked at so closely.
 _LONGEST = 100
@@ -125,7 +125,7 @@ def _faulty(document: JsonObject, request: PlanRequest) -> dict[str, list[Proble
     steps = document["steps"]
     assert isinstance(steps, list)
     found: dict[str, list[Problem]] = {}
-    for item in validate(document, request.registry, flows=request.flows).problems:
+    for item in validated(document, request).problems:
         place = item.pointer.split("/")[2:3] if item.pointer.startswith("/steps/") else []
         if item.severity is Severity.ERROR and place and place[0].isdigit():
             step = steps[int(place[0])]

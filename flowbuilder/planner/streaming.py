@@ -12,8 +12,8 @@ from flowbuilder.planner.base import PlanRequest
 from flowbuilder.planner.coercion import coerce
 from flowbuilder.planner.inputs import input_schema_of
 from flowbuilder.planner.schema import NO_TOOL
-from flowbuilder.planner.stepnames import StepNames
-from flowbuilder.planner.wire import head, take_questions, to_step
+from flowbuilder.planner.shapes import as_written, fully_written
+from flowbuilder.planner.wire import StepReader, head, take_questions
 from flowbuilder.planner.wording import output_of, write_out_in
 from flowbuilder.settings import Settings
 from flowbuilder.strictjson import check
@@ -39,7 +39,7 @@ class StreamedSteps:
 
     def _begin(self) -> None:
         request = self._request
-        self._names = StepNames([tool.name for tool in request.registry])
+        self._reader = StepReader([tool.name for tool in request.registry])
         self._outputs: dict[str, JsonSchema] = {}
         self._checker = Checker(
             request.registry,
@@ -58,7 +58,7 @@ class StreamedSteps:
 
     @property
     def written(self) -> tuple[JsonObject, ...]:
-        """The steps as they were told, without those that are no JSON."""
+        """The steps as a plan has them, without those that are no JSON."""
         return tuple(self._written)
 
     def put(self, position: int, raw: JsonObject) -> tuple[JsonObject, list[Problem]] | None:
@@ -80,11 +80,10 @@ class StreamedSteps:
             check(raw)
         except InvalidValue:
             return None
-        told = self._names.tell_apart(raw)
-        self._names.add(told)
-        if told.get("tool") == NO_TOOL:
+        step = self._reader.read(raw)
+        if step["tool"] == NO_TOOL:
             return dict(raw), []
-        return self._judged(to_step(told, self._names.by_id))
+        return self._judged(step)
 
     def _judged(self, step: JsonObject) -> tuple[JsonObject, list[Problem]]:
         registry, place = self._request.registry, len(self._written)
@@ -96,11 +95,11 @@ class StreamedSteps:
         pointer = f"/steps/{place}"
         found = [
             item
-            for item in without_advice(self._checker.add(step))
+            for item in without_advice(self._checker.add(fully_written(step)))
             if (item.pointer == pointer or item.pointer.startswith(f"{pointer}/"))
             and not answers_later(item, asked)
         ]
-        return step, found
+        return as_written(step), found
 
 
 async def bounded(stream: StepStream, settings: Settings) -> AsyncIterator[tuple[int, JsonObject]]:

@@ -21,9 +21,9 @@ from flowbuilder.planner.document import (
 )
 from flowbuilder.planner.literals import lost
 from flowbuilder.planner.relevance import Relevance
+from flowbuilder.planner.shapes import validated
 from flowbuilder.tools import HARMLESS, Tool, ToolRegistry
 from flowbuilder.types import JsonObject
-from flowbuilder.validation import validate
 
 _CONDITIONAL = re.compile(
     r"(?i)\b(?:if|when|whenever|unless|only|once|case|long as|otherwise|provided|depending|should|"
@@ -85,7 +85,7 @@ def bypass(document: JsonObject, request: PlanRequest) -> list[str]:
 
 
 def _wrong(document: JsonObject, request: PlanRequest) -> list[str]:
-    found = validate(document, request.registry, flows=request.flows).problems
+    found = validated(document, request).problems
     return [item.pointer for item in found if item.severity is Severity.ERROR]
 
 

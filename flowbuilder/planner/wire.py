@@ -18,6 +18,7 @@ from flowbuilder.flow import FORMAT
 from flowbuilder.plan import Question
 from flowbuilder.planner.document import with_texts
 from flowbuilder.planner.schema import NO_TOOL
+from flowbuilder.planner.shapes import ASIDE, WORD, as_written, in_shape
 from flowbuilder.planner.stepnames import StepNames
 from flowbuilder.strictjson import DOCUMENT_LIMITS, check
 from flowbuilder.types import JsonObject, JsonSchema, JsonValue
@@ -111,6 +112,21 @@ def _no_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return found
 
 
+class StepReader:
+    """Turns the steps of one answer, in their order, into steps of a document.
+
+    What becomes of a step depends on none behind it: a whole answer is read as a streamed one is.
+    """
+
+    def __init__(self, tools: Collection[str] = ()) -> None:
+        self._names = StepNames(tools)
+
+    def read(self, raw: JsonObject) -> JsonObject:
+        """Return a step of a document under its final name, `in_shape`."""
+        step = in_shape(raw)
+        return to_step(step, self._names.add(step), self._names.by_id)
+
+
 def draft(
     steps: Sequence[JsonObject],
     *,
@@ -122,17 +138,15 @@ def draft(
 
     No step keeps the name of another one of `tools` than its own.
     """
-    names = StepNames(tools, [str(step.get("id")) for step in steps])
-    steps = [names.tell_apart(step) for step in steps]
-    for step in steps:
-        names.add(step)
-    written = [to_step(step, names.by_id) for step in steps if step.get("tool") != NO_TOOL]
+    reader = StepReader(tools)
+    read = [reader.read(step) for step in steps]
+    written = [step for step in read if step["tool"] != NO_TOOL]
     questions = [
         question for index, step in enumerate(written) for question in take_questions(index, step)
     ]
     document = head(goal, input_schema)
     document["steps"] = list(written)
-    return Draft(document=document, questions=tuple(questions), unfit=_reasons(steps))
+    return Draft(document=document, questions=tuple(questions), unfit=_reasons(read))
 
 
 def head(goal: str, input_schema: JsonSchema | None) -> JsonObject:
@@ -158,15 +172,17 @@ def to_answer(document: JsonObject, questions: Sequence[Question] = ()) -> JsonO
     steps = document.get("steps")
     for index, step in enumerate(steps if isinstance(steps, list) else []):
         assert isinstance(step, dict)
+        step = as_written(step)
         task: JsonObject = {key: step[key] for key in ("id", "tool") if key in step}
         task.update({key: step[key] for key in ("for_each", "when") if key in step})
         given = step.get("args")
-        arguments: JsonObject = dict(given) if isinstance(given, dict) else {}
         prefix = f"/steps/{index}/args/"
-        for pointer, text in asked.items():
-            if pointer.startswith(prefix):
-                arguments[pointer.removeprefix(prefix)] = f"${{{{ ask: {text} }}}}"
-        task["args"] = arguments
+        asking: JsonObject = {
+            pointer.removeprefix(prefix): f"${{{{ ask: {text} }}}}"
+            for pointer, text in asked.items()
+            if pointer.startswith(prefix)
+        }
+        task["args"] = {**given, **asking} if isinstance(given, dict) else given
         if step.get("depends_on"):
             task["after"] = step["depends_on"]
         tasks.append(task)
@@ -183,13 +199,15 @@ def _reasons(steps: Sequence[JsonObject]) -> tuple[str, ...]:
     return tuple(found)
 
 
-def to_step(raw: JsonObject, names: Mapping[str, str]) -> JsonObject:
-    """Turn a step of an answer into one of a document, its ids and references into their names."""
+def to_step(raw: JsonObject, name: str, names: Mapping[str, str]) -> JsonObject:
+    """Turn a step of an answer, `in_shape`, into one of a document that has this name.
+
+    Ids and references become the names that they have.
+    """
     rewrite = _rewriter(names)
-    given = raw.get("id")
     step: JsonObject = {
-        "id": names.get(given, given) if isinstance(given, str) else given,
-        "tool": raw.get("tool"),
+        "id": name,
+        "tool": raw["tool"],
         "args": with_texts(raw.get("args", {}), rewrite),
     }
     if raw.get("for_each") not in (None, ""):
@@ -197,17 +215,29 @@ def to_step(raw: JsonObject, names: Mapping[str, str]) -> JsonObject:
     when = raw.get("when")
     if isinstance(when, str) and when.strip():
         step["when"] = _condition(when, names)
-    after = raw.get("after", raw.get("depends_on"))
+    after = raw.get("depends_on")
     if isinstance(after, list) and after:
-        step["depends_on"] = [
-            names.get(item, item) if isinstance(item, str) else item
-            for item in after
-            if item != given  # no step waits for itself: a small model's slip
-        ]
+        meant = [names.get(item, item) for item in after if isinstance(item, str)]
+        # No step waits for itself: a small model's slip.
+        step["depends_on"] = [item for item in meant if item != name]
     # Approvals are for policy to set, never for a model.
-    known = {"id", "tool", "args", "for_each", "when", "after", "depends_on", "approval"}
+    known = {"id", "tool", "args", "for_each", "when", "depends_on", "approval"}
     step.update({key: value for key, value in raw.items() if key not in known})
+    aside = raw.get(ASIDE)
+    if isinstance(aside, dict):
+        step[ASIDE] = {key: _renamed(key, value, names) for key, value in aside.items()}
     return step
+
+
+def _renamed(key: str, value: JsonValue, names: Mapping[str, str]) -> JsonValue:
+    """Return what was set aside of a step, with the names of others."""
+    if key == "id":
+        return value
+    if key == "depends_on":
+        return with_texts(
+            value, lambda text: WORD.sub(lambda match: names.get(match[0], match[0]), text)
+        )
+    return with_texts(value, _rewriter(names))
 
 
 def _rewriter(names: Mapping[str, str]) -> Callable[[str], str]:

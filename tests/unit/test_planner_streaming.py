@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import sys
 from collections.abc import AsyncIterator, Callable
+from random import Random
 from types import FrameType
 from typing import Any
 
@@ -16,6 +17,7 @@ from flowbuilder.models import Reply, ScriptedModel
 from flowbuilder.planner.base import PlanEventType, PlanRequest
 from flowbuilder.planner.judging import judge_beginning
 from flowbuilder.planner.model import ModelPlanner
+from flowbuilder.planner.shapes import as_written
 from flowbuilder.planner.streaming import StreamedSteps, bounded
 from flowbuilder.settings import Settings
 from flowbuilder.types import JsonObject
@@ -118,6 +120,73 @@ def test_a_step_that_was_waited_for_before_it_came_keeps_its_id() -> None:
     assert [step["id"] for step in streamed.written] == ["mail_send", "order_find", "s3", "s4"]
     assert streamed.written[0]["depends_on"] == ["s3"]
     assert streamed.written[0]["args"] == {"to": "${{ steps.s4.email }}"}
+
+
+def test_a_step_told_apart_takes_no_id_that_another_one_was_promised() -> None:
+    steps: list[dict[str, Any]] = [
+        {"id": "s2", "tool": "order.find", "args": {"number": 1}},
+        {"id": "s1", "tool": "mail.send", "args": {}, "after": ["s3"]},
+        {"id": "s2", "tool": "customer.find", "args": {"name": "the second s2"}},
+        {"id": "s3", "tool": "order.find", "args": {"number": 3}, "after": ["s2"]},
+    ]
+    streamed = take_in(steps)
+    named = {str(step["id"]): step for step in streamed.written}
+    assert [*named] == ["order_find", "mail_send", "customer_find", "s3"]
+    assert named["s3"]["args"] == {"number": 3}  # what the mail was told to wait for
+    assert named["s3"]["depends_on"] == ["order_find"]  # the first of that id
+    whole = judge_beginning(steps, request())
+    assert whole.document is not None and list(streamed.written) == whole.document["steps"]
+
+
+def drawn(random: Random) -> list[JsonObject]:
+    """Draw steps that share ids, wait for each other in any order, and refer in many ways."""
+    ids: list[Any] = [
+        *[f"s{n}" for n in range(5)], "step_2", "mail", "mail_send", "order_find", "order",
+        "s 1", "3", 3, None, ["s1"], "nothing_there",
+    ]  # fmt: skip
+    tools: list[Any] = ["order.find", "customer.find", "mail.send", "nothing.there", "none", ["x"]]
+    paths = ("steps.{}.customer", "{}.customer", "steps.{}", "{}")
+
+    def reference() -> str:
+        name = random.choice([*ids, *range(5)])
+        return "${{ " + random.choice(paths).format(name) + " }}"
+
+    made: list[JsonObject] = []
+    for _ in range(random.randint(1, 8)):
+        step: JsonObject = {"id": random.choice(ids), "tool": random.choice(tools)}
+        given: list[Any] = [{}, {"name": reference()}, {"to": reference()}, "x", ["s1"]]
+        step["args"] = random.choice(given)
+        key = random.choice(["after", "depends_on"])
+        waits: Any = [random.choice(ids) for _ in range(random.randint(0, 3))]
+        step.update(random.choice([{}, {key: waits}, {key: waits}, {key: "s1, s3"}]))
+        step.update(random.choice([{}, {}, {"when": f"{reference()} != 1"}, {"for_each": "s1"}]))
+        made.append(step)
+    return made
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_steps_that_come_in_pieces_are_those_of_the_whole_answer(seed: int) -> None:
+    random = Random(seed)
+    steps = drawn(random)
+    streamed, position, beginnings = StreamedSteps(request()), 0, 0
+    told: dict[int, JsonObject] = {}
+    while position < len(steps):
+        result = streamed.put(position, steps[position])
+        assert result is not None
+        told[position] = result[0]
+        again = beginnings < 3 and random.random() < 0.2
+        beginnings += again
+        position = random.randint(0, position) if again else position + 1
+    whole = judge_beginning(steps, request())
+    assert whole.document is not None
+    assert list(streamed.written) == whole.document["steps"]
+    planned = [told[place] for place, step in enumerate(steps) if step["tool"] != "none"]
+    assert planned == [as_written(step) for step in streamed.written]
+    cut = random.randint(0, len(steps))
+    beginning = judge_beginning(steps[:cut], request()).document
+    assert beginning is not None
+    count = sum(step["tool"] != "none" for step in steps[:cut])
+    assert beginning["steps"] == list(streamed.written)[:count]  # none depends on what follows
 
 
 def test_numbers_mean_steps_in_a_stream_too() -> None:
