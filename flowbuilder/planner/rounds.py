@@ -8,7 +8,7 @@ when a round was of no use, or after the second.
 from __future__ import annotations
 
 import copy
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 
 from flowbuilder.errors import (
@@ -29,8 +29,10 @@ from flowbuilder.planner.ailing import (
     request_parts,
 )
 from flowbuilder.planner.base import PlanEvent
+from flowbuilder.planner.bridging import bridged, taken_out
 from flowbuilder.planner.document import steps_of
 from flowbuilder.planner.judging import Judgement, assess, judge_draft
+from flowbuilder.planner.mending import doubt
 from flowbuilder.planner.patching import MOST_ADDED, Patch, may_be_whole, patched, read_patch
 from flowbuilder.planner.questioning import question_errors
 from flowbuilder.planner.repairing import without_errors
@@ -66,6 +68,7 @@ class PatchRounds:
         self._model, self._settings, self._work = model, settings, work
         self._rewriting = rewriting
         self._said: set[str] = set()
+        self._gone: dict[str, JsonObject] = {}
         self.best: Judgement
 
     async def stream(
@@ -91,7 +94,7 @@ class PatchRounds:
             found = self._doubted(found)
             before = steps_of(current.document or {})
             yield repaired(number, current.to_mend, self._news(found), before, found)
-            self.best = min(self.best, found, key=_badness)
+            self.best = min(self.best, found, key=lambda item: (self._outlook(item), item.rank))
             if fingerprint(found) == fingerprint(current):
                 break
             current = found
@@ -115,7 +118,8 @@ class PatchRounds:
                 return self._repaired(await self._rewriting(self._work, judged, fresh=fresh))
             return await self._patched(judged)
         except ModelError:
-            if self.best.rank[0] or self.best.errors:
+            unusable, errors, _ = self._outlook(self.best)
+            if unusable or errors:
                 raise
             return None
 
@@ -141,20 +145,48 @@ class PatchRounds:
                 usage=work.usage.as_json(),
                 hint="Leave that part out, or bring a tool for it.",
             )
-        literal = self._with(judged, patch, found)
-        if not may_be_whole(judged, patch, found):
-            return literal
-        return min(literal, self._with(judged, patch, found, whole=True), key=_badness)
+        made = self._with(judged, patch, found)
+        if may_be_whole(judged, patch, found):
+            whole = self._with(judged, patch, found, whole=True)
+            made = min(made, whole, key=lambda item: self._outlook(item, judged))
+        self._gone |= _taken_out(judged, made)
+        return made
 
     def _with(
         self, judged: Judgement, patch: Patch, found: Ailing, *, whole: bool = False
     ) -> Judgement:
-        """Return a plan with a patch in it, and with what needs no model mended of the patch."""
+        """Return a plan with a patch in it, and with what needs no model mended of the patch.
+
+        What the model was not shown stays as it was, though the patch may have made it wrong: then
+        the next round shows it.
+        """
         work = self._work
         made = patched(judged, patch, found, work.request, whole=whole)
         after = assess(made.draft, work.request, work.opinion, doubts=made.doubts, strict=True)
         after = replace(after, notes=(*judged.notes, *made.notes))
-        return self._repaired(after, keep=_sound(after) - made.touched)
+        unshown = {str(step.get("id")) for step in steps_of(made.draft.document)} - found.ids
+        keep = (_sound(after) | unshown) - made.touched
+        gone = self._gone | _taken_out(judged, after)
+        return self._repaired(self._bridged(after, gone, keep), keep=keep)
+
+    def _outlook(self, judged: Judgement, before: Judgement | None = None) -> tuple[int, int, int]:
+        """Return how bad a plan is once the gaps are closed that steps have left."""
+        if judged.document is None:
+            return judged.rank
+        gone = self._gone | (_taken_out(before, judged) if before is not None else {})
+        return self._bridged(judged, gone, _sound(judged)).rank
+
+    def _bridged(
+        self, judged: Judgement, gone: Mapping[str, JsonObject], keep: Collection[str]
+    ) -> Judgement:
+        """Return a plan in which who waited for a step that is gone waits for what that one did."""
+        document, changes = bridged(judged.document or {}, gone, keep=keep)
+        if not changes:
+            return judged
+        doubts = [*judged.doubts, *(doubt(change) for change in changes)]
+        made = Draft(document=document, questions=judged.questions)
+        found = assess(made, self._work.request, self._work.opinion, doubts=doubts, strict=True)
+        return replace(found, notes=judged.notes)
 
     def _repaired(self, judged: Judgement, *, keep: Collection[str] = ()) -> Judgement:
         return without_errors(judged, self._work, keep=keep, guess=False)
@@ -187,6 +219,9 @@ class PatchRounds:
         if not _blocking(best) or best.document is None or best.unfit:
             return best
         sound = _sound(best)
+        best = self._bridged(best, self._gone, sound)
+        if not _blocking(best):
+            return best
         for found in (
             without_errors(best, self._work, keep=sound),
             self._lessened(best, sound),
@@ -216,8 +251,8 @@ class PatchRounds:
         )
 
 
-def _badness(judged: Judgement) -> tuple[int, int, int]:
-    return judged.rank
+def _taken_out(before: Judgement, after: Judgement) -> dict[str, JsonObject]:
+    return taken_out(before.document or {}, after.document or {})
 
 
 def _undoubted(judged: Judgement) -> Judgement:

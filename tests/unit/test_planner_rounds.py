@@ -13,6 +13,7 @@ from flowbuilder.models import ScriptedModel
 from flowbuilder.plan import Plan, PlanStatus
 from flowbuilder.planner.ailing import Ailing, ailing, fingerprint
 from flowbuilder.planner.base import PlanEvent, PlanEventType, PlanRequest
+from flowbuilder.planner.bridging import bridged
 from flowbuilder.planner.judging import Judgement, judge
 from flowbuilder.planner.model import ModelPlanner
 from flowbuilder.planner.patching import Patch, may_be_whole, patched, read_patch
@@ -271,6 +272,88 @@ async def test_an_optional_argument_that_nobody_can_mend_is_left_out_with_a_doub
     assert steps_of(plan)["mix"]["args"] == {"colour": "celadon"}
     assert "plan_mended" in {item.code for item in plan.problems}
     assert repairs(events)[-1]["changed"] == ["mix"]  # the last mending is told, too
+
+
+SING: dict[str, Any] = {"id": "sing", "tool": "choir.sing", "args": {}, "after": ["mix"]}
+WAITING: dict[str, Any] = {**HEAT, "after": ["load", "sing"]}
+
+
+async def test_who_waits_for_a_step_that_a_patch_takes_out_is_not_changed_unshown() -> None:
+    mended = {**HEAT, "after": ["load", "mix"]}
+    first = {"tasks": [LOAD, MIX, SING, WAITING, PIN]}
+    events, model = await planned(first, {"tasks": [], "remove": ["sing"]}, {"tasks": [mended]})
+    one, two = repairs(events)
+    assert (one["round"], one["changed"], one["removed"]) == (1, [], ["sing"])
+    assert (two["round"], two["changed"]) == (2, ["heat"])
+    assert [item["code"] for item in two["problems"]] == ["unknown_dependency"]
+    asked = model.requests[2][-1]["content"]
+    assert '"after":["load","sing"]' in asked and "there is no step 'sing'" in asked
+    plan = plan_of(events)
+    assert plan.valid and steps_of(plan)["heat"]["depends_on"] == ["load", "mix"]
+
+
+@pytest.mark.parametrize("answers", [[], [{"tasks": []}]])
+async def test_who_waits_for_a_step_that_is_gone_waits_for_what_it_waited_for(
+    answers: list[Any],
+) -> None:
+    first = {"tasks": [LOAD, MIX, SING, WAITING, PIN]}
+    removal: Any = {"tasks": [], "remove": ["sing"]}
+    events, _ = await planned(first, removal, *answers, plan_repairs=1 + len(answers))
+    plan = plan_of(events)
+    assert plan.valid and not plan.certain
+    assert steps_of(plan)["heat"]["depends_on"] == ["load", "mix"]
+    last = repairs(events)[-1]
+    assert last["changed"] == ["heat"]
+    assert last["notes"] == ['["load","sing"] was read as ["load","mix"].']
+
+
+async def test_a_shown_step_that_waits_for_one_that_is_gone_is_mended_in_the_round() -> None:
+    events, model = await planned(
+        {"tasks": [LOAD, MIX, SING, {**WRONG, "after": ["sing"]}, PIN]},
+        {"tasks": [{**HEAT, "after": ["sing"]}], "remove": ["sing"]},
+    )
+    plan = plan_of(events)
+    assert plan.valid and len(model.requests) == 2
+    assert steps_of(plan)["heat"]["depends_on"] == ["mix"]
+    assert repairs(events)[0]["changed"] == ["heat"]
+
+
+async def test_a_step_that_a_patch_draws_into_a_circle_is_not_changed_unshown() -> None:
+    early = {**LOAD, "after": ["heat"]}
+    circle = {**HEAT, "after": ["load"]}
+    events, model = await planned(
+        {"tasks": [early, MIX, WRONG, PIN]}, {"tasks": [circle]}, {"tasks": [HEAT]}
+    )
+    one, two = repairs(events)
+    assert one["changed"] == ["heat"] and two["changed"] == ["heat"]
+    assert {item["code"] for item in two["problems"]} == {"cycle"}
+    assert '{"id":"load"' in model.requests[2][-1]["content"]
+    plan = plan_of(events)
+    assert plan.valid and steps_of(plan)["load"]["depends_on"] == ["heat"]
+
+
+def test_a_gap_is_bridged_over_all_that_is_gone() -> None:
+    gone: dict[str, Any] = {
+        "b": {"id": "b", "args": {"x": "${{ steps.a.y }}"}, "depends_on": ["c", "late"]},
+        "c": {"id": "c", "depends_on": ["b", "f"]},
+    }
+    steps: list[Any] = [
+        {"id": "a"},
+        {"id": "d", "depends_on": ["b", "a"]},
+        {"id": "e", "depends_on": ["b"]},
+        {"id": "f", "depends_on": ["c"]},
+        {"id": "g", "depends_on": "c"},
+    ]
+    document, changes = bridged({"steps": steps}, gone, keep=["e"])
+    after: Any = document["steps"]
+    assert [step.get("depends_on") for step in after] == [None, ["a", "f"], ["b"], ["a"], "c"]
+    assert after[0] is steps[0] and after[2] is steps[2] and after[4] is steps[4]
+    assert [change.pointer for change in changes] == [
+        "/steps/1/depends_on",
+        "/steps/3/depends_on",
+    ]
+    same, none = bridged(document, {}, keep=[])
+    assert same is document and none == []
 
 
 async def test_what_cannot_be_asked_is_not_possible_with_a_reason() -> None:
