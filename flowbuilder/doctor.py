@@ -76,6 +76,14 @@ class Report:
         """Whether nothing is wrong; warnings are not."""
         return all(check.state is not State.WRONG for check in self.checks)
 
+    @property
+    def verdict(self) -> str:
+        """All findings in one sentence."""
+        if not self.healthy:
+            return "Something is wrong; see above."
+        warned = any(check.state is State.WARNING for check in self.checks)
+        return "Nothing is broken, but see the warnings above." if warned else "All is well."
+
     def as_json(self) -> JsonObject:
         """Return the report as JSON."""
         return {"healthy": self.healthy, "checks": [check.as_json() for check in self.checks]}
@@ -264,10 +272,12 @@ async def _workers(store: Store) -> Check:
         named = ", ".join(f"{row.name} (pid {row.pid} on {row.host})" for row in live[:5])
         return Check(name="workers", finding=f"{len(live)} alive: {named}")
     depth: dict[str, Any] = await store.queue_depth()
-    idle = not depth["queued"]
+    queued = int(depth["queued"])
+    idle = not queued
+    waiting = "1 task is waiting" if queued == 1 else f"{queued} tasks are waiting"
     return Check(
         name="workers",
-        finding="none alive" + ("" if idle else f", and {depth['queued']} tasks are waiting"),
+        finding="none alive" + ("" if idle else f", and {waiting}"),
         state=State.OK if idle else State.WARNING,
         mend="Start one with `flowbuilder worker`; `flowbuilder run` brings its own.",
     )

@@ -139,7 +139,7 @@ async def doctor(options: Options) -> int:
         printer.say(f"{mark} {check.name:16} {check.finding}", style)
         if check.mend:
             printer.say(f"  {'':16} {check.mend}", "dim")
-    printer.say("All is well." if report.healthy else "Something is wrong; see above.")
+    printer.say(report.verdict)
     return OK if report.healthy else FAILED
 
 

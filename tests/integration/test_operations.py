@@ -113,6 +113,22 @@ async def test_doctor_says_the_same(dsn: str) -> None:
     assert (told.state, told.finding) == (State.OK, "a process here can take work")
 
 
+async def test_doctor_does_not_call_waiting_without_a_worker_well(dsn: str) -> None:
+    assert (await examine(settings_of(dsn))).verdict == "All is well."
+    async with FlowBuilder.connect(
+        settings=settings_of(dsn), registry=registry(), worker=False
+    ) as builder:
+        await builder.execute(FLOW, {"value": "x"})
+    report = await examine(settings_of(dsn))
+    [workers] = [check for check in report.checks if check.name == "workers"]
+    assert (workers.state, workers.finding) == (
+        State.WARNING,
+        "none alive, and 1 task is waiting",
+    )
+    assert report.healthy
+    assert report.verdict == "Nothing is broken, but see the warnings above."
+
+
 async def test_lines_of_the_log_have_hashes_of_before_and_after(dsn: str) -> None:
     async with town(dsn) as place:
         headers = await place.person("ada", "default", "admin", admin=True)
