@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from flowbuilder.budget import Budget
 from flowbuilder.cli.answering import answer_hint, split_answers, with_answers
 from flowbuilder.cli.failures import FAILED, WAITING
+from flowbuilder.cli.model_need import require_model
 from flowbuilder.cli.options import Options
 from flowbuilder.cli.output import Printer, shorten
 from flowbuilder.cli.plan_view import show_plan, tell_flow, tell_plan
@@ -152,6 +153,8 @@ async def _begin(
     flow = (await builder.get_flow(slug)).draft
     if not printer.as_json:
         tell_flow(printer.out, flow, builder.tools)
+    if request.worker is not False:
+        await require_model(builder, [flow])
     value = given
     if request.input is None:
         has_example, example = example_input(flow)
@@ -226,6 +229,8 @@ async def _begin_plan(
     if not made.valid:
         printer.err.print("[bold red]This plan cannot run as it is; nothing was started.[/]")
         return FAILED
+    if request.worker is not False:
+        await require_model(builder, [one.flow for one in made.tree() if one.flow is not None])
     agreed = await _agreed(builder, printer, made, yes=request.yes)
     if agreed is None:
         printer.err.print(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,11 +13,12 @@ from flowbuilder.cli.family import Family
 from flowbuilder.cli.output import Printer, row_json
 from flowbuilder.cli.progress import RunView, error_text
 from flowbuilder.cli.questions import ask_value, confirm, is_interactive, show_approval
+from flowbuilder.cli.silence import PATIENCE, Silence
 from flowbuilder.cli.visible import escape
 from flowbuilder.client.approvals import is_own, local_user
 from flowbuilder.errors import Conflict, DefinitionError
 from flowbuilder.executor.events import EventRow
-from flowbuilder.executor.records import ApprovalRow, RunRow
+from flowbuilder.executor.records import ApprovalRow, RunRow, WorkerRow
 from flowbuilder.executor.states import ApprovalStatus, RunStatus
 
 if TYPE_CHECKING:
@@ -23,16 +26,23 @@ if TYPE_CHECKING:
 
 
 async def has_worker(builder: FlowBuilder) -> bool:
-    """Whether a worker is alive somewhere.
+    """Whether a worker is alive somewhere."""
+    return bool(await live_workers(builder))
+
+
+async def live_workers(builder: FlowBuilder) -> list[WorkerRow]:
+    """Return the workers that are alive, wherever they are.
 
     One that was killed is called live until another one notices, so it must have been heard of
     lately, too.
     """
     recent = max(timedelta(seconds=15), builder.settings.lease)
     now = datetime.now(UTC)
-    return any(
-        row.status == "live" and now - row.last_seen_at < recent for row in await builder.workers()
-    )
+    return [
+        row
+        for row in await builder.workers()
+        if row.status == "live" and now - row.last_seen_at < recent
+    ]
 
 
 class Watch:
@@ -47,7 +57,9 @@ class Watch:
         yes: bool = False,
         ask: bool = True,
         after: int = 0,
+        patience: float = PATIENCE,
     ) -> None:
+        """`patience`: seconds without an event before it is told why nothing happens."""
         self.builder = builder
         self.printer = printer
         self.run = run
@@ -55,6 +67,7 @@ class Watch:
         self.ask = ask
         self.after = after
         self._family = Family(builder, run)
+        self._silence = Silence(printer, run, patience)
         self.files: dict[str, None] = {}
         """Paths of files that were written, each once, in order."""
         self.undecided: list[str] = []
@@ -63,8 +76,22 @@ class Watch:
     async def to_end(self) -> int:
         """Follow the run until it ends or only waits for people; return the exit code."""
         self.printer.say(f"run {self.run.id}", "dim")
+        asking = asyncio.create_task(self._silence.watch())
+        try:
+            await self._follow()
+        finally:
+            asking.cancel()
+            with suppress(asyncio.CancelledError):
+                await asking
+        row = await self.run.refresh()
+        if row.status.terminal:
+            return self._tell_end(row)
+        return await self._tell_waiting()
+
+    async def _follow(self) -> None:
         with RunView(self.printer, await self.run.document(), self.run.id) as view:
             async for event in self._family.events(self.after):
+                self._silence.broken()
                 if event.run_id == self.run.id:
                     view.show(event)
                     self._remember_file(view, event)
@@ -72,10 +99,6 @@ class Watch:
                     await self._decide(view, str(event.data.get("approval_id")))
                 if self.undecided and await self._only_waits():
                     break
-        row = await self.run.refresh()
-        if row.status.terminal:
-            return self._tell_end(row)
-        return await self._tell_waiting()
 
     async def _decide(self, view: RunView, approval_id: str) -> None:
         """Give, ask for, or leave open the decision of an approval."""

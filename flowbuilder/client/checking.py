@@ -7,6 +7,7 @@ from datetime import timedelta
 from enum import StrEnum
 from typing import Any, TypeAlias, TypeVar, cast
 
+from flowbuilder.client.modelless import model_problems
 from flowbuilder.client.session import Session
 from flowbuilder.errors import InvalidValue, Problem, Severity
 from flowbuilder.fitting import fitting_input as fitting_input
@@ -61,7 +62,8 @@ def check_text(
     found = validate(
         parsed, registry, max_steps=settings.max_steps, value_bytes=settings.max_value_bytes
     )
-    return found.flow, list(found.problems)
+    lacking = [] if found.flow is None else model_problems(found.flow, registry, settings)
+    return found.flow, [*found.problems, *lacking]
 
 
 async def check_document(
@@ -98,6 +100,7 @@ async def _kept_to_policy(
     if found.flow is None:
         return found
     said = said_of_flow(found.flow, registry, await policies_in_force(session))
+    said += model_problems(found.flow, registry, session.settings)
     refused = any(item.severity is Severity.ERROR for item in said)
     return Validation(None if refused else found.flow, (*found.problems, *said))
 

@@ -9,6 +9,7 @@ from typing import Any, cast
 
 from flowbuilder.client import drafts
 from flowbuilder.client.checking import limits_of
+from flowbuilder.client.modelless import told_of_models
 from flowbuilder.client.planning import make_plan, require_valid, store_whole
 from flowbuilder.client.policies import policies_in_force, with_refusals
 from flowbuilder.client.session import Session
@@ -49,7 +50,8 @@ class Desk:
             flows=await self._flows(),
             policies=policies,
         )
-        made = replace(with_refusals(made, session.registry, policies), desk=self)
+        made = with_refusals(made, session.registry, policies)
+        made = replace(told_of_models(made, session.registry, session.settings), desk=self)
         await store_whole(session, made, [_started(made), completed(made)])
         return made
 
@@ -148,7 +150,7 @@ class Desk:
             yield failed(error)
             raise
         made = with_refusals(made, request.registry, request.policies)
-        plan = replace(made, desk=self)
+        plan = replace(told_of_models(made, request.registry, self.session.settings), desk=self)
         for event in (*_steps_added(plan), completed(plan)):
             seen.append(event)
             if event.plan is not None:

@@ -11,6 +11,7 @@ from typing import Any, cast
 from flowbuilder.client.budgets import with_estimate
 from flowbuilder.client.checking import limits_of
 from flowbuilder.client.couse import learn_co_use
+from flowbuilder.client.modelless import told_of_models
 from flowbuilder.client.plan_watching import watched
 from flowbuilder.client.policies import policed, policies_in_force
 from flowbuilder.client.session import Session
@@ -116,7 +117,8 @@ async def stream_plan(
     async for told in watched(planner, request):
         event = policed(_silent(told), request.registry, request.policies)
         if event.plan is not None:
-            plan = replace(with_types(event.plan, session.registry), desk=desk)
+            plan = told_of_models(event.plan, session.registry, session.settings)
+            plan = replace(with_types(plan, session.registry), desk=desk)
             event = replace(event, plan=plan, data={**event.data, "plan": plan.as_json()})
             event = await with_estimate(session, event)
         seen.append(event)
