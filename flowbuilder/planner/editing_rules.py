@@ -17,6 +17,7 @@ from flowbuilder.flow import STEP_ID_PATTERN
 from flowbuilder.planner.document import steps_of
 from flowbuilder.planner.editing import Edited, EditRequest, questions_at
 from flowbuilder.planner.editing_adding import Addition, add_clause
+from flowbuilder.planner.editing_between import put_between
 from flowbuilder.planner.editing_changes import (
     exchanged,
     remove_step,
@@ -257,10 +258,10 @@ class _Editing(ValueEdits):
             ) from None
         if made is None or (_CHANGING.match(command.clause) and made.doubts):
             return False
-        self._take(made)
+        self._take(made, command.clause)
         return True
 
-    def _take(self, made: Addition) -> None:
+    def _take(self, made: Addition, clause: str) -> None:
         steps: Any = self._document["steps"]
         for name, arguments in made.amended.items():
             given: Any = self._step(name).setdefault("args", {})
@@ -269,6 +270,8 @@ class _Editing(ValueEdits):
         self._asked += made.questions
         self._notes += made.notes
         self._doubts += made.doubts
+        names = [str(step["id"]) for step in made.steps]
+        changed, doubt = put_between(clause, self._document, names, self._registry)
         for step in made.steps:
             name = str(step["id"])
             self._notes.append(f"{name} was added: {step['tool']}.")
@@ -278,6 +281,8 @@ class _Editing(ValueEdits):
             )
             if tool is not None and tool.effects in HARMLESS and not used and _has_output(self):
                 self._doubts.append(f"No step uses the result of {name}.")
+        self._notes += [changed] if changed else []
+        self._doubts += [doubt] if doubt else []
 
     @property
     def document(self) -> JsonObject:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import random
+import uuid
 from typing import Any
 
 import orjson
@@ -11,10 +12,11 @@ import pytest
 
 from flowbuilder.errors import PlanningError
 from flowbuilder.plan import Plan
-from flowbuilder.planner.editing import proposal
+from flowbuilder.planner.editing import EditRequest, proposal
 from flowbuilder.planner.rules import RulePlanner
 from flowbuilder.policy import apply_policy
 from flowbuilder.settings import Settings
+from flowbuilder.toolkit import load_registry
 from tests.support.revising import BRIEF, REGISTRY, TOP, request
 
 
@@ -393,3 +395,105 @@ async def test_the_tools_of_a_flow_are_known_among_many() -> None:
     )
     made = proposal(asked, await RulePlanner(Settings()).edit(asked), planner="rules")
     assert lines(made) == ["~ step best", "args.limit: 5 -> 10"]
+
+
+WARM: dict[str, Any] = {
+    "flow": "warm",
+    "steps": [
+        {"id": "read", "tool": "file.read", "args": {"path": "weather.csv"}},
+        {"id": "parse", "tool": "csv.parse", "args": {"text": "${{ steps.read.text }}"}},
+        {
+            "id": "warm",
+            "tool": "data.filter",
+            "args": {
+                "records": "${{ steps.parse.records }}",
+                "where": {"temp_max": {"gt": 20}},
+            },
+        },
+        {
+            "id": "save",
+            "tool": "file.write",
+            "args": {"path": "warm.json", "content": "${{ steps.warm.records }}"},
+            "approval": {},
+        },
+    ],
+}
+
+
+async def narrowed_by(document: dict[str, Any], words: str) -> Plan:
+    registry = load_registry(Settings(), [])
+    asked = EditRequest(
+        id=str(uuid.uuid4()), words=words, document=copy.deepcopy(document), registry=registry
+    )
+    return proposal(asked, await RulePlanner(Settings()).edit(asked), planner="rules")
+
+
+@pytest.mark.parametrize(
+    ("words", "added"),
+    [
+        ("sort the rows by temp_max before saving, highest first", "sort"),
+        ("sort the rows by temp_max, highest first", "sort"),
+        ("keep only the rows where wind is above 5", "filter"),
+        ("also keep only the first 5 rows", "select"),
+    ],
+)
+async def test_what_orders_or_narrows_is_put_before_what_takes_it(words: str, added: str) -> None:
+    made = await narrowed_by(WARM, words)
+    assert (made.certain, made.problems) == (True, ())
+    found = steps(made)
+    assert [*found] == ["read", "parse", "warm", added, "save"]
+    assert found[added]["args"]["records"] == "${{ steps.warm.records }}"
+    before: dict[str, Any] = WARM["steps"][-1]
+    given = {**before["args"], "content": f"${{{{ steps.{added}.records }}}}"}
+    assert found["save"]["args"] == given
+    assert {key: found["save"][key] for key in before if key != "args"} == {
+        key: before[key] for key in before if key != "args"
+    }
+    assert untouched(made, WARM)
+    assert f"save now takes what {added} gives." in made.notes
+    assert [line for line in lines(made) if "->" in line] == [
+        f'args.content: "${{{{ steps.warm.records }}}}" -> "${{{{ steps.{added}.records }}}}"'
+    ]
+
+
+def _with(*more: dict[str, Any], **besides: Any) -> dict[str, Any]:
+    return {**WARM, "steps": [*WARM["steps"], *more], **besides}
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        _with(
+            {
+                "id": "again",
+                "tool": "file.write",
+                "args": {"path": "b.json", "content": "${{ steps.warm.records }}"},
+                "approval": {},
+            }
+        ),
+        _with(output="${{ steps.warm.records }}"),
+        _with(
+            {
+                "id": "told",
+                "tool": "file.write",
+                "args": {"path": "n.txt", "content": "${{ steps.warm.count }} rows"},
+                "approval": {},
+            }
+        ),
+    ],
+)
+async def test_an_order_that_nothing_would_come_of_is_no_certain_edit(
+    document: dict[str, Any],
+) -> None:
+    made = await narrowed_by(document, "keep only the rows where wind is above 5")
+    assert not made.certain
+    assert any("filter" in note and note.startswith("Nothing takes") for note in made.notes)
+    assert untouched(made, document)
+    assert made.diff is not None and not made.diff.changed
+
+
+async def test_what_is_made_besides_goes_nowhere_and_needs_to() -> None:
+    made = await narrowed_by(WARM, "also count the words of weather.csv")
+    assert made.certain
+    assert made.diff is not None
+    assert "save" not in made.diff.touched
