@@ -50,6 +50,10 @@ def test_the_program_runs_as_printed(project: Path, dsn: str) -> None:
     assert re.fullmatch(r"\d+ warm days", lines[-1])
     assert [int(line.split()[0]) for line in lines[:-1]] == list(range(1, len(lines)))
     assert lines[-2].endswith("workflow_completed")
+    (words,) = re.findall(r'fb\.edit\("warm-days", "([^"]+)"\)', README)
+    edit = ("-m", "flowbuilder.cli", "edit", "warm-days", words, "--yes")
+    edited = run(*edit, cwd=project, FLOWBUILDER_DATA_DIR=str(project / "data"))
+    assert edited.returncode == 0, edited.stdout + edited.stderr
 
 
 def test_the_tools_module_is_found_planned_with_and_executed(project: Path, dsn: str) -> None:
