@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -96,6 +97,26 @@ def parser(step: StepDraft, profiles: Sequence[Profile]) -> Bridge | None:
         if field is not None and (field.is_records or field.type is None):
             scored.append((1.0, profile))
     return _best(scored)
+
+
+def ask_for_text(step: StepDraft, before: Sequence[StepDraft]) -> None:
+    """Have a body given as text where a step parses it, and not parsed by its type already."""
+    required = [slot for slot in step.profile.slots if slot.required]
+    names = {stem(part) for part in name_words(step.profile.tool.name)}
+    if len(required) != 1 or required[0].schema.get("type") != "string" or not names & _DATA:
+        return
+    taken = _WHOLE.fullmatch(str(step.args.get(required[0].name)))
+    source = next((other for other in before if taken and other.id == taken[1]), None)
+    if source is None or taken is None or source.args.get("parse", "auto") != "auto":
+        return
+    typed = any(item.name == taken[2] and item.type for item in output_fields(source.profile))
+    choices = [slot.options for slot in source.profile.slots if slot.name == "parse"]
+    if not typed and any({"auto", "text"} <= set(options) for options in choices):
+        source.args["parse"] = "text"
+
+
+_DATA = stems("csv tsv json yaml xml")
+_WHOLE = re.compile(r"\$\{\{ steps\.(\w+)\.(\w+) \}\}")
 
 
 def _best(scored: Iterable[tuple[float, Profile]]) -> Bridge | None:

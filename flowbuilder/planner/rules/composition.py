@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from flowbuilder.plan import Question
 from flowbuilder.planner.rules.arguments import Binding
-from flowbuilder.planner.rules.bridges import extension
+from flowbuilder.planner.rules.bridges import ask_for_text, extension
 from flowbuilder.planner.rules.clause import Clause
 from flowbuilder.planner.rules.matching import Profile
 from flowbuilder.planner.rules.outputs import StepDraft, consumes
@@ -61,5 +61,6 @@ class Composition:
         )
         if not step.computed and self.steps and works_on_records(profile):
             step.computed = self.steps[-1].computed
+        ask_for_text(step, self.steps)
         self.steps.append(step)
         return step

@@ -239,7 +239,11 @@ def _typed(
 
 def _may_address(slot: Slot, item: Field) -> bool:
     """Whether a field named in a clause can be an address: a phone's number is no mail address."""
-    marks = {SlotKind.EMAIL: ("mail",), SlotKind.PHONE: ("phone", "mobile", "tel", "number")}
+    marks = {
+        SlotKind.EMAIL: ("mail",),
+        SlotKind.PHONE: ("phone", "mobile", "tel", "number"),
+        SlotKind.URL: ("url", "uri", "link", "href", "address", "site", "endpoint"),
+    }
     known = marks.get(slot.kind)
     return known is None or any(mark in item.name.lower() for mark in known)
 
@@ -282,7 +286,10 @@ def consumes(profile: Profile) -> bool:
 
 
 #: Files whose content is a text until a tool has parsed it.
-_UNPARSED = frozenset({"csv", "tsv", "txt", "md", "html", "htm", "log", "pdf", "xml"})
+_UNPARSED = frozenset(
+    {"csv", "tsv", "txt", "md", "html", "htm", "log", "pdf", "xml", "yaml", "yml", "toml", "jsonl",
+     "ndjson"}
+)  # fmt: skip
 TABLES = frozenset({"csv", "tsv", "json", "jsonl", "xlsx", "xls", "parquet"})
 
 

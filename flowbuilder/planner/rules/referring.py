@@ -271,6 +271,9 @@ def _in_order(found: Any, slot: Slot, many: int) -> list[StepDraft]:
     listed = list(found)
     if many > 1 and slot.kind is SlotKind.RECORDS:
         usable = [step for step in listed if not step.sink]
+        bridges = [step for step in usable if step.clause is None]  # they parse what others read
+        parsed = {name for step in bridges for name in _STEP.findall(str(step.args))}
+        usable = [step for step in usable if step.id not in parsed]
         tables = [step for step in usable if _gives_records(slot, step)]
         return list(reversed(tables[:many]))
     return listed

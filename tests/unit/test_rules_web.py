@@ -1,0 +1,66 @@
+"""What the rules plan with bodies from the web, and with addresses."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from flowbuilder.plan import Plan, PlanStatus
+from tests.unit.data.rules_measure import plan_goal, registry
+
+STARTER = registry("starter")
+
+
+def args(plan: Plan, name: str) -> dict[str, Any]:
+    """Return the arguments of a step."""
+    assert plan.flow is not None
+    return next(dict(step.args) for step in plan.flow.steps if step.id == name)
+
+
+@pytest.mark.parametrize(
+    ("goal", "parser"),
+    [
+        ("Download http://h/a.json, keep the rows where id is above 1 and save them as out/k.csv",
+         "json.parse"),
+        ("Get https://example.org/users.json and count the users by country", "json.parse"),
+        ("Fetch https://example.org/a.json and parse it as JSON", "json.parse"),
+        ("Download http://h/a.csv, keep the rows where id is above 1 and save them as out/k.csv",
+         "csv.parse"),
+    ],
+)  # fmt: skip
+def test_a_body_that_is_parsed_by_a_step_is_asked_for_as_text(goal: str, parser: str) -> None:
+    plan = plan_goal(goal, STARTER)
+    assert plan.certain and plan.flow is not None
+    assert plan.flow.steps[1].tool == parser
+    assert args(plan, "get")["parse"] == "text"
+    assert args(plan, "parse") == {"text": "${{ steps.get.body }}"}
+
+
+def test_a_body_that_no_step_parses_is_taken_as_it_comes() -> None:
+    plan = plan_goal("Fetch https://example.org/a.json and save it as out/a.json", STARTER)
+    assert args(plan, "get") == {"url": "https://example.org/a.json"}
+    assert args(plan, "write")["content"] == "${{ steps.get.body }}"
+
+
+def test_two_bodies_are_joined_as_they_were_parsed() -> None:
+    goal = "Download http://h/a.json and http://h/b.json, join them by id and save them as k.csv"
+    plan = plan_goal(goal, STARTER)
+    assert plan.certain
+    assert args(plan, "get")["parse"] == args(plan, "get_2")["parse"] == "text"
+    assert args(plan, "join")["left"] == "${{ steps.parse.value }}"
+    assert args(plan, "join")["right"] == "${{ steps.parse_2.value }}"
+
+
+def test_a_body_that_no_tool_can_parse_is_no_table() -> None:
+    goal = "Download http://h/a.yaml, keep the rows where id is above 1 and save them as out/k.csv"
+    plan = plan_goal(goal, STARTER)
+    assert not plan.certain
+    assert [question.id for question in plan.questions] == ["filter.records"]
+
+
+def test_the_text_of_a_file_is_no_address() -> None:
+    plan = plan_goal("Post the text of notes.txt to the webhook", STARTER)
+    assert plan.status is PlanStatus.NEEDS_ANSWERS
+    assert [question.id for question in plan.questions] == ["request.url"]
+    assert args(plan, "request")["json"] == "${{ steps.read.text }}"
