@@ -24,7 +24,7 @@ from flowbuilder.planner.rules.lexicon import lexicon, name_words, stem
 from flowbuilder.planner.rules.literals import Kind
 from flowbuilder.planner.rules.manners import bind_manner
 from flowbuilder.planner.rules.matching import Profile
-from flowbuilder.planner.rules.naming import counted_things, named_by_noun
+from flowbuilder.planner.rules.naming import counted_things, named_by_noun, noun_of
 from flowbuilder.planner.rules.outputs import StepDraft
 from flowbuilder.planner.rules.pairs import bind_pairs
 from flowbuilder.planner.rules.phrases import (
@@ -170,7 +170,7 @@ def _give(
     binding: Binding,
     taken: set[_Key],
 ) -> None:
-    binding.used.append((item.start, item.end))
+    binding.used += [(item.start, item.end), *noun_of(slot, item, clause)]
     same = [
         other
         for other in candidates

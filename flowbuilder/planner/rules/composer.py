@@ -132,7 +132,7 @@ class Composer:
         Where nothing follows, it becomes a step of its own.
         """
         ask_at_end(self.plan, self._named(APPROVE))
-        last = (*unread(self.plan.steps), *misgivings(self.plan.steps))
+        last = (*unread(self.plan.steps), *misgivings(self.plan.steps, self._request.goal))
         self.plan.doubts += [f"{doubt}." for doubt in last]
         return self.plan
 

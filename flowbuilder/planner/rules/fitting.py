@@ -61,6 +61,8 @@ def fit(slot: Slot, candidate: Candidate) -> float:
     """Return how well a literal fits a parameter; at least ENOUGH to be used."""
     if candidate.kind is None:
         return phrase_fit(slot, candidate)
+    if candidate.kind is Kind.JSON:
+        return _json_fit(slot, candidate)
     if slot.kind is SlotKind.ENUM:
         return 9.0 if option_for(slot, candidate.text, candidate.value) is not None else 0.0
     score = _by_kind(slot, candidate)
@@ -80,6 +82,20 @@ def fit(slot: Slot, candidate: Candidate) -> float:
     score += _title_malus(slot, candidate)
     score += 6 if slot.kind is SlotKind.SQL and _STATEMENT.match(str(candidate.value)) else 0
     return score + _lead_bonus(slot, candidate.lead) + (0.2 if slot.required else 0.0)
+
+
+def _json_fit(slot: Slot, candidate: Candidate) -> float:
+    """Return how well a JSON value fits: whole where any value goes, to others only by name."""
+    told = 5.0 if candidate.near & slot.stems else 0.0
+    rows = isinstance(candidate.value, list)
+    untyped = slot.kind is SlotKind.TEXT and slot.schema.get("type") is None
+    if slot.kind is SlotKind.ANY or untyped:
+        return 10.0 + told
+    if slot.kind is SlotKind.RECORDS:
+        return 9.0 + told if rows else 0.0
+    if slot.kind is SlotKind.OBJECT and not rows:
+        return 6.0 + 2 * told if told or slot.required else 0.0
+    return 5.2 if slot.kind is SlotKind.TEXT and slot.required else 0.0
 
 
 #: A quoted text that is a statement in SQL.

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 
+from flowbuilder.errors import InvalidValue
 from flowbuilder.planner.rules.lexicon import lexicon
+from flowbuilder.strictjson import loads
 from flowbuilder.types import JsonValue
 
 
 class Kind(StrEnum):
     """What a literal is."""
 
+    JSON = "json"
     QUOTED = "quoted"
     URL = "url"
     EMAIL = "email"
@@ -36,7 +40,7 @@ class Kind(StrEnum):
 
 #: Kinds whose meaning is so plain that each one has to turn up in the arguments of some step.
 STRONG = frozenset(
-    {Kind.QUOTED, Kind.URL, Kind.EMAIL, Kind.PHONE, Kind.PATH, Kind.CHANNEL, Kind.MONEY,
+    {Kind.JSON, Kind.QUOTED, Kind.URL, Kind.EMAIL, Kind.PHONE, Kind.PATH, Kind.CHANNEL, Kind.MONEY,
      Kind.PERCENT, Kind.DIMENSIONS, Kind.EXPRESSION, Kind.CURRENCY, Kind.NUMBER, Kind.DATE,
      Kind.TIME, Kind.DURATION, Kind.IDENTIFIER, Kind.DOTTED, Kind.LANGUAGE}
 )  # fmt: skip
@@ -166,6 +170,42 @@ def find_literals(text: str) -> list[Literal]:
     return sorted(found, key=lambda literal: literal.start)
 
 
+#: The beginning of an object, or of a list that belongs to no name: not `items[0]`.
+_OPENING = re.compile(r"\{|(?<![\w\])}.])\[")
+
+
+def _jsons(text: str) -> Iterator[Literal]:
+    """Find the objects and lists that stand in a text as JSON, outside of quotation marks."""
+    place = 0
+    while opening := _OPENING.search(text, place):
+        quoted = _QUOTES.search(text, place)
+        if quoted is not None and quoted.start() < opening.start():
+            place = quoted.end()
+            continue
+        place = opening.end()
+        try:
+            _, end = _DECODER.raw_decode(text, opening.start())
+            value = loads(text[opening.start() : end].encode())
+        except (ValueError, RecursionError, InvalidValue):
+            continue
+        yield Literal(Kind.JSON, value, text[opening.start() : end], opening.start(), end)
+        place = end
+
+
+_DECODER = json.JSONDecoder()
+#: What is written like an object of JSON.
+_LIKE_JSON = re.compile(r"\{\s*([\"'“])[^\"'”]*[\"'”]\s*:")
+
+
+def broken_json(text: str) -> str | None:
+    """Return the beginning of what is written like JSON and is none."""
+    whole = [(item.start, item.end) for item in (*_jsons(text), *_quoted(text))]
+    for found in _LIKE_JSON.finditer(text):
+        if not any(start <= found.start() < end for start, end in whole):
+            return found.group()
+    return None
+
+
 def parse_number(text: str) -> int | float:
     """Return a number as JSON has it: thousands separators dropped, whole numbers as int."""
     plain = text.replace(",", "").strip()
@@ -289,6 +329,7 @@ def _numbers(text: str) -> Iterator[Literal]:
 
 
 _FINDERS: tuple[Callable[[str], Iterator[Literal]], ...] = (
+    _jsons,
     _quoted,
     _urls,
     _plainly(Kind.EMAIL, _EMAIL),

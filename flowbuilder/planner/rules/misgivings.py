@@ -12,6 +12,7 @@ from pathlib import PurePosixPath
 
 from flowbuilder.planner.rules.instructions import instructs
 from flowbuilder.planner.rules.lexicon import lexicon, listed, name_words, stems
+from flowbuilder.planner.rules.literals import broken_json
 from flowbuilder.planner.rules.outputs import StepDraft, consumes
 from flowbuilder.planner.rules.referring import takes_content
 from flowbuilder.planner.rules.slots import SlotKind
@@ -38,8 +39,10 @@ _SAME = 0.7
 _NAMING = stems("id number no code key reference")
 
 
-def misgivings(steps: Sequence[StepDraft]) -> Iterator[str]:
-    """Yield what is doubtful about a plan, a sentence without its full stop each."""
+def misgivings(steps: Sequence[StepDraft], goal: str) -> Iterator[str]:
+    """Yield what is doubtful about a plan for a goal, a sentence without its full stop each."""
+    if (broken := broken_json(goal)) is not None:
+        yield f"“{broken}” begins like JSON, but no whole JSON follows"
     for place, step in enumerate(steps):
         if _is_lost(step, steps[place + 1 :]):
             yield f"nothing takes what {step.id} gives"

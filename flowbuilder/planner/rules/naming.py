@@ -11,8 +11,21 @@ from flowbuilder.planner.rules.fitting import KEPT_NOUNS
 from flowbuilder.planner.rules.lexicon import Word, lexicon, listed, name_words, stem, stems, words
 from flowbuilder.planner.rules.literals import Kind
 from flowbuilder.planner.rules.matching import Profile
+from flowbuilder.planner.rules.phrases import Candidate
 from flowbuilder.planner.rules.slots import Slot, SlotKind
 from flowbuilder.planner.rules.table_patterns import ROWS
+
+
+def noun_of(slot: Slot, item: Candidate, clause: Clause) -> list[tuple[int, int]]:
+    """Return the place of the noun before a JSON value: "with the *JSON* {…}" says what it is."""
+    return [
+        (word.start, word.end)
+        for word in clause.words
+        if item.kind is Kind.JSON
+        and word.stem in slot.stems
+        and not clause.text[word.end - clause.start : item.start - clause.start].strip(" :")
+    ]
+
 
 _NAMED_KINDS = frozenset({SlotKind.NAME, SlotKind.CODE})
 _FOLDERS = stems("folder directory dir")
