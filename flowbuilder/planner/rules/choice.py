@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from flowbuilder.planner.rules.binding import bind
 from flowbuilder.planner.rules.clause import Clause
+from flowbuilder.planner.rules.deleting import deletes_otherwise
 from flowbuilder.planner.rules.literals import Kind
 from flowbuilder.planner.rules.matching import (
     FLOOR,
@@ -65,7 +66,7 @@ class Choice:
 
 def choose(clause: Clause, index: ToolIndex, steps: list[StepDraft]) -> Choice | None:
     """Return the tool that fits a clause best, or None if none fits at all."""
-    ranked = index.rank(clause)
+    ranked = [match for match in index.rank(clause) if not deletes_otherwise(clause, match)]
     table = TableWords(clause)
     compares = bool(table.comparisons())
     judged = [
