@@ -35,6 +35,15 @@ Bodies are strict JSON: no duplicate keys, no NaN, no NUL characters, bounded in
 unknown keys refused. Every error is a problem document (RFC 9457) with a stable `code`.
 """
 
+#: What the framework would observe by itself as soon as a program has set up a provider.
+_NO_TELEMETRY: Any = {
+    "tracing": False,
+    "metrics": False,
+    "logs": False,
+    "operation_spans": False,
+    "auto_configure": False,
+}
+
 
 def create_app(
     settings: Settings | None = None,
@@ -86,6 +95,8 @@ def create_app(
         redoc_url=None,
         # a redirect would be built from the request's own Host header
         redirect_slashes=False,
+        # its spans carry addresses and queries, which may be secrets; ours are in `Observing`
+        telemetry=_NO_TELEMETRY,
     )
     app.state.settings = settings
     app.state.streams = Streams.of(settings)

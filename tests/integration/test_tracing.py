@@ -8,6 +8,7 @@ from typing import Any
 
 import httpx
 import pytest
+from opentelemetry import trace
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.trace import SpanKind, StatusCode
 from pydantic import SecretStr
@@ -253,6 +254,31 @@ async def test_children_belong_to_the_trace_of_who_called(
     assert row is not None
     assert (await store.traces_of(str(row["id"]))).run == span.traceparent
     assert (await store.traces_of("00000000-0000-0000-0000-000000000009")).run is None
+
+
+async def test_a_request_is_one_span_without_its_address(
+    dsn: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where the provider is the program's own, which libraries write to by themselves."""
+    token = "token-" + CANARY
+    with traced() as spans:
+        monkeypatch.setattr(trace, "_TRACER_PROVIDER", spans.provider)
+        async with await opened(dsn, worker=False) as builder, http(app_over(builder)) as client:
+            for method, path in (
+                ("GET", f"/approve/{token}?q={CANARY}"),
+                ("POST", f"/hooks/{token}?key={CANARY}"),
+                ("POST", f"/api/v1/plans?key={CANARY}"),
+                ("GET", f"/nowhere/{token}?key={CANARY}"),
+            ):
+                before = len(spans.servers())
+                headers = {"traceparent": THEIRS}
+                await client.request(method, path, headers=headers)
+                [span] = spans.servers()[before:]
+                assert span.instrumentation_scope is not None
+                assert span.instrumentation_scope.name == "flowbuilder"
+                assert THEIRS[3:35] not in name_of(span)
+        assert spans.servers()
+        assert CANARY not in spans.text()
 
 
 async def test_it_works_without_anybody_who_collects(dsn: str) -> None:

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+from opentelemetry.trace import SpanKind
 
 from flowbuilder.telemetry import tracing
 
@@ -15,8 +16,9 @@ from flowbuilder.telemetry import tracing
 class Spans:
     """What was traced, in the order in which it ended."""
 
-    def __init__(self, exporter: InMemorySpanExporter) -> None:
+    def __init__(self, exporter: InMemorySpanExporter, provider: TracerProvider) -> None:
         self._exporter = exporter
+        self.provider = provider
 
     def all(self) -> Sequence[ReadableSpan]:
         """Every span that has ended."""
@@ -30,6 +32,10 @@ class Spans:
         """The only one of this name."""
         [found] = self.named(name)
         return found
+
+    def servers(self) -> list[ReadableSpan]:
+        """Those of requests that came in."""
+        return [span for span in self.all() if span.kind is SpanKind.SERVER]
 
     def text(self) -> str:
         """Everything that leaves the process."""
@@ -64,7 +70,7 @@ def traced(*, content: bool = False, follow: bool = False) -> Iterator[Spans]:
     provider.add_span_processor(SimpleSpanProcessor(exporter))
     tracing.use(provider, content=content, follow=follow)
     try:
-        yield Spans(exporter)
+        yield Spans(exporter, provider)
     finally:
         tracing.switch_off()
         provider.shutdown()
