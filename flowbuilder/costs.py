@@ -110,7 +110,10 @@ class Estimate:
 
     def lines(self) -> list[str]:
         """Return the figures as people read them, the likely one first."""
-        parts = [f"{_span(self.steps)} steps", f"{self.approvals} approvals"]
+        parts = [
+            _counted(_span(self.steps), "step"),
+            _counted(str(self.approvals), "approval"),
+        ]
         if self.model_calls.high:
             parts.append(f"{_span(self.model_calls)} model calls")
             parts.append(f"{_span(self.tokens)} tokens")
@@ -179,6 +182,10 @@ def _hinted(name: str, value: Any) -> Interval:
 def _span(interval: Interval) -> str:
     low, likely, high = (round(v) for v in (interval.low, interval.likely, interval.high))
     return f"{likely}" if low == high else f"{likely} ({low} to {high})"
+
+
+def _counted(number: str, what: str) -> str:
+    return f"{number} {what}" if number == "1" else f"{number} {what}s"
 
 
 def _time(seconds: float) -> str:

@@ -136,6 +136,7 @@ def test_an_unknown_price_is_no_cost_and_not_nothing() -> None:
     assert known.cost_usd is not None
     assert known.cost_usd.likely == pytest.approx(1020e-6 + 250 * 4e-6, rel=0.3)
     assert "cost unknown" in unknown.lines()
+    assert unknown.lines()[:2] == ["1 step", "0 approvals"]
 
 
 def test_what_was_paid_counts_before_what_is_assumed() -> None:
