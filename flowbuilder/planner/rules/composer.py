@@ -53,7 +53,6 @@ from flowbuilder.planner.rules.wishes import unread, unsaid
 from flowbuilder.planner.rules.wording import (
     known_words,
     leftovers,
-    question_text,
     subject_from,
 )
 
@@ -323,7 +322,8 @@ class Composer:
         table = [item for item in clause.literals if item.kind not in (Kind.PATH, Kind.EMAIL)]
         narrowed = replace(clause, literals=tuple(table), approval=False, conditions=())
         binding = bind(profile, narrowed, self.plan.steps)
-        self.plan.add(profile, narrowed, binding)
+        self.plan.ask_for(self.plan.add(profile, narrowed, binding), binding.missing)
+        self.plan.doubts += [f"In “{clause.text}”: {doubt}." for doubt in binding.doubts]
         self.plan.notes.append(
             f"A step {profile.tool.name} was added for the rows that “{clause.text}” speaks of."
         )
@@ -338,9 +338,7 @@ class Composer:
         map_over_elements(step, clause, self.plan.steps, binding)
         binding.doubts += [f"nothing fills in {name}" for name in placeholders(step)]
         self._recovery = qualify(self.plan, step, clause, self._previous) or self._recovery
-        for slot in binding.missing:
-            text = question_text(slot, step)
-            self.plan.questions.append((step, f"args/{slot.name}", text))
+        self.plan.ask_for(step, binding.missing)
         for name, values in binding.repeats.items():
             for value in values[1:]:
                 again = self.plan.add(profile, clause, replace(binding, args=dict(binding.args)))

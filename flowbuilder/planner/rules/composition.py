@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from flowbuilder.plan import Question
@@ -11,8 +12,9 @@ from flowbuilder.planner.rules.clause import Clause
 from flowbuilder.planner.rules.matching import Profile
 from flowbuilder.planner.rules.outputs import StepDraft, consumes
 from flowbuilder.planner.rules.reading import new_id
-from flowbuilder.planner.rules.slots import SlotKind
+from flowbuilder.planner.rules.slots import Slot, SlotKind
 from flowbuilder.planner.rules.table_arguments import works_on_records
+from flowbuilder.planner.rules.wording import question_text
 
 
 @dataclass
@@ -39,6 +41,11 @@ class Composition:
             )
             for step, place, text in self.questions
         ]
+
+    def ask_for(self, step: StepDraft, missing: Iterable[Slot]) -> None:
+        """Ask for what a step's goal leaves out."""
+        for slot in missing:
+            self.questions.append((step, f"args/{slot.name}", question_text(slot, step)))
 
     def await_approval(self, after: int) -> None:
         """Remember that what comes after so many steps needs a person's agreement."""

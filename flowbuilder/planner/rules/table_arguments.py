@@ -152,6 +152,9 @@ def _conditions(
     comparisons = table.comparisons()
     if not comparisons:
         return
+    if any(item.operator == "lacking" for item in comparisons):
+        found.doubts.append("a comparison in it names no value")
+        return
     if table.unresolved():
         found.doubts.append("a comparison in it names no column")
     if slot.name in _CONDITION_NAMES:

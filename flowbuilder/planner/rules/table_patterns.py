@@ -72,6 +72,14 @@ TRAILING = re.compile(
     rf"{VALUE}\s+(?:in\s+|of\s+)?(?P<field>[A-Za-z_][\w.]*)",
     re.IGNORECASE,
 )
+#: A comparison that says no value: "whose price is above the limit".
+LACKING = re.compile(
+    rf"\b(?:where|whose|with|having|that\s+have|if|when)\s+(?:the\s+)?{FIELD}\s+(?:{IS}\s+)?"
+    r"(?:above|over|below|under|(?:more|less|greater|higher|lower|larger|smaller|fewer|older|"
+    r"younger|longer|shorter|bigger|cheaper|earlier|later)\s+than|at\s+least|at\s+most|between)\b"
+    r"(?!\s*(?:(?:the|an?)\s+)?(?:⟦|[+-]?\.?\d))(?=\s*(?:$|[,.;]|(?:the|an?|its|their|and|or)\b))",
+    re.IGNORECASE,
+)
 COMPARING = re.compile(
     r"\b(?:above|over|below|under|(?:more|less|greater|higher|lower|larger|smaller|fewer|older|younger|"
     r"longer|shorter|bigger|cheaper|earlier|later) than|at least|at most|between|"

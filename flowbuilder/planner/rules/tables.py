@@ -22,6 +22,7 @@ from flowbuilder.planner.rules.table_patterns import (
     EXCEPT,
     EXTREME,
     FUNCTION_WORDS,
+    LACKING,
     LIMIT,
     MARK,
     MEASURE,
@@ -108,6 +109,10 @@ class TableWords:
             for match in pattern.finditer(self.text):
                 if not _overlaps(match, taken) and self._is_field(match.group("field")):
                     found += self._worded(operator, match, taken)
+        for match in LACKING.finditer(self.text):
+            if not any(first < match.end() and match.start() < last for first, last in taken):
+                taken.append(match.span())
+                found.append(self._comparison(match, "lacking", None))
         found += self._equalities(taken)
         found += () if found else self._bare()
         removing = bool(REMOVE.search(self.text)) and not EXCEPT.search(self.text)
