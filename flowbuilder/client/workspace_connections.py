@@ -33,7 +33,7 @@ from flowbuilder.executor.store import Store
 from flowbuilder.executor.store.connections import ConnectionRow
 from flowbuilder.executor.store.pins import PinRow
 from flowbuilder.secrecy.mentions import mentioned
-from flowbuilder.secrecy.redaction import SENSITIVE_KEYS
+from flowbuilder.secrecy.redaction import REDACTOR, SENSITIVE_KEYS
 from flowbuilder.toolkit.connections import RESERVED, McpServer, OpenApi, connections_of
 from flowbuilder.toolkit.imported.mcp_client import fingerprint
 from flowbuilder.toolkit.imported.mcp_tools import tools_of
@@ -228,7 +228,7 @@ class WorkspaceConnections:
 
 def _failed(error: Exception) -> ConnectionFailed:
     code = getattr(error, "code", "connection_failed")
-    return ConnectionFailed(f"{code}: {error}")
+    return ConnectionFailed(REDACTOR.text(f"{code}: {error}"))
 
 
 def _check_headers(headers: JsonValue) -> None:

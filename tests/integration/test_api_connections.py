@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -14,8 +15,9 @@ import uvicorn
 from mcp.server import MCPServer
 
 from tests.support.api import problem
-from tests.support.loopback import site
+from tests.support.loopback import Reply, Request, site
 from tests.support.tenants import Headers, Town, town
+from tests.support.triggering import MASTER_KEY
 from tests.support.waiting import eventually
 
 OPERATIONS = 50
@@ -238,6 +240,51 @@ async def test_a_server_that_changes_its_words_is_suspended(place: Town) -> None
     async with served(server(words), port=port):
         (tool,) = (await place.call(ada, "POST", "/connections/sums/approve")).json()["tools"]
         assert tool["status"] == "approved"
+
+
+async def test_what_a_server_was_given_is_not_in_what_it_says(dsn: str) -> None:
+    async with town(dsn, worker=True, http_allow_private=True, secret_key=MASTER_KEY) as place:
+        await check_what_is_said(place)
+
+
+async def check_what_is_said(place: Town) -> None:
+    ada = await place.person("ada", "default", "admin")
+    value = "canary-7d1f40c2e9ab5566"
+
+    def odd(request: Request) -> Reply:
+        return Reply({request.headers.get("x-key", "none"): "x" * 5000})
+
+    def failing(request: Request) -> Reply:
+        said = ("x" * 220) + request.headers.get("x-key", "none")
+        error = {"code": -32000, "message": said}
+        return Reply({"jsonrpc": "2.0", "id": json.loads(request.body).get("id"), "error": error})
+
+    async def secret(port: int) -> None:
+        given = {"value": value, "hosts": [f"127.0.0.1:{port}"]}
+        made = await place.call(ada, "PUT", "/secrets/theirs", json=given)
+        assert made.status_code < 300, made.text
+
+    headers = {"X-Key": "secret://theirs"}
+    for answer in (odd, failing):
+        with site(answer) as web:
+            await secret(web.port)
+            url = f"{web.url}/mcp"
+            refused = await add(place, ada, name="sums", kind="mcp", url=url, headers=headers)
+            assert any(request.headers.get("x-key") == value for request in web.seen)
+        problem(refused, 502)
+        assert value not in refused.text and value[:12] not in refused.text
+
+    made = MCPServer("fake")
+    made.add_tool(lambda: 1, name="add", description=f"The key is {value}.")
+    async with served(made) as port:
+        await secret(port)
+        url = f"http://127.0.0.1:{port}/mcp"
+        shown = await add(place, ada, name="sums", kind="mcp", url=url, headers=headers)
+        assert shown.status_code == 201, shown.text
+        (tool,) = shown.json()["tools"]
+        assert (tool["status"], value in shown.text) == ("approved", False)
+        ended = await outcome(place, ada, "sums.add")
+        assert ended["status"] == "completed", ended
 
 
 OPENAPI = {"name": "x", "kind": "openapi", "document": api_document(1)}

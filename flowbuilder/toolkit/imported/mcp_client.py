@@ -11,10 +11,10 @@ import hashlib
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast
 
 from flowbuilder.errors import ExecutionError, FlowBuilderError
-from flowbuilder.secrecy import fill
+from flowbuilder.secrecy import Redactor, fill
 from flowbuilder.strictjson import dumps
 from flowbuilder.toolkit.connections import McpServer
 from flowbuilder.toolkit.egress import EgressPolicy
@@ -42,6 +42,19 @@ class Reveal(Protocol):
         ...
 
 
+class _Noting:
+    """Takes note of the values that are handed out."""
+
+    def __init__(self, secrets: Reveal, given: Redactor) -> None:
+        self._secrets, self._given = secrets, given
+
+    async def fetch(self, name: str, *, url: str | None = None) -> str:
+        """Return a value. Raises: NotFound, Fail."""
+        value = await self._secrets.fetch(name, url=url)
+        self._given.learn(value)
+        return value
+
+
 def fingerprint(descriptor: JsonObject) -> str:
     """Return the SHA-256 of a tool as its server describes it, 64 hex digits."""
     text = json.dumps(descriptor, sort_keys=True, ensure_ascii=True, separators=(",", ":"))
@@ -58,8 +71,8 @@ async def list_tools(
         ExecutionError: `mcp_unavailable`, `mcp_timeout`.
     """
 
-    async def work(client: Client) -> dict[str, JsonObject]:
-        return await _listed(client)
+    async def work(client: Client, given: Redactor) -> dict[str, JsonObject]:
+        return await _listed(client, given)
 
     return await _talk(server, secrets, work, allow_private=allow_private)
 
@@ -82,25 +95,27 @@ async def call_tool(
         What `judge` raises, and what `list_tools` raises.
     """
 
-    async def work(client: Client) -> Any:
-        judge(await _listed(client))
+    async def work(client: Client, given: Redactor) -> Any:
+        judge(await _listed(client, given))
         return await client.call_tool(tool, arguments)
 
     return await _talk(server, secrets, work, allow_private=allow_private)
 
 
-async def _listed(client: Client) -> dict[str, JsonObject]:
+async def _listed(client: Client, given: Redactor) -> dict[str, JsonObject]:
+    """Return what a server says of its tools, without what it was `given`."""
     found: dict[str, JsonObject] = {}
     cursor: str | None = None
     for _ in range(_MOST_PAGES):
         page = await client.list_tools(cursor=cursor, cache_mode="bypass")
         for tool in page.tools:
             whole = tool.model_dump(mode="json", by_alias=True, exclude_none=True)
-            descriptor = {name: whole[name] for name in _PINNED if name in whole}
+            pinned = {name: whole[name] for name in _PINNED if name in whole}
+            descriptor = cast(JsonObject, given.json(pinned))
             if len(dumps(descriptor)) > _LARGEST_DESCRIPTOR:
                 raise Fail(f"a tool of the server is described at a length of more than "
                            f"{_LARGEST_DESCRIPTOR} bytes", code="mcp_too_large")  # fmt: skip
-            found[tool.name] = descriptor
+            found[str(descriptor["name"])] = descriptor
         if len(found) > MOST_TOOLS:
             raise Fail(f"the server has more than {MOST_TOOLS} tools", code="mcp_too_large")
         cursor = page.next_cursor
@@ -112,20 +127,21 @@ async def _listed(client: Client) -> dict[str, JsonObject]:
 async def _talk(
     server: McpServer,
     secrets: Reveal,
-    work: Callable[[Client], Awaitable[T]],
+    work: Callable[[Client, Redactor], Awaitable[T]],
     *,
     allow_private: bool,
 ) -> T:
     """Open a conversation, work in it, close it. Errors come out of the library's groups."""
     seconds = server.timeout.total_seconds()
     guard = GuardedCalls(EgressPolicy(allow_private=allow_private))
+    given = Redactor()  # what a server was told has no place in what it says
     ended: list[T] = []
     raised: list[Exception] = []
     try:
         async with asyncio.timeout(seconds):
-            async with _opened(server, secrets, guard, seconds) as client:
+            async with _opened(server, _Noting(secrets, given), guard, seconds) as client:
                 try:
-                    ended.append(await work(client))
+                    ended.append(await work(client, given))
                 except Exception as error:  # out of the groups that would wrap it
                     raised.append(error)
     except TimeoutError:
@@ -135,7 +151,7 @@ async def _talk(
     except Exception as error:
         raised.append(error)
     if raised:
-        raise _told(raised[0], guard)
+        raise _told(raised[0], guard, given)
     return ended[0]
 
 
@@ -178,7 +194,7 @@ async def _headers(
     return {name: await fill(value, reveal) for name, value in server.headers.items()}
 
 
-def _told(error: Exception, guard: GuardedCalls) -> Exception:
+def _told(error: Exception, guard: GuardedCalls, given: Redactor) -> Exception:
     """Return an error in our words: what was refused, else that the server failed."""
     inner: BaseException = error
     while isinstance(inner, BaseExceptionGroup):
@@ -191,7 +207,8 @@ def _told(error: Exception, guard: GuardedCalls) -> Exception:
 
     if isinstance(inner, MCPError):
         return ExecutionError(
-            f"the MCP server answered with an error: {str(inner)[:300]}", code="mcp_failed"
+            f"the MCP server answered with an error: {given.text(str(inner))[:300]}",
+            code="mcp_failed",
         )
     return ExecutionError(
         f"the MCP server cannot be used: {type(inner).__name__}", code="mcp_unavailable"
