@@ -26,6 +26,7 @@ from flowbuilder.models.failures import (
 )
 from flowbuilder.models.library import Libraries
 from flowbuilder.models.prices import costs_of
+from flowbuilder.models.reflected import Reflected
 from flowbuilder.models.watching import begin_call, end_call, failing
 from flowbuilder.plan import Usage
 from flowbuilder.secrecy import REDACTOR
@@ -158,6 +159,7 @@ class Call:
         choice = response.choices[0] if getattr(response, "choices", None) else None
         if choice is None:
             raise ValueError("an answer without choices")
+        Reflected(self._endpoint.api_key).clean(response)
         self.finish_reason = choice.finish_reason
         self.text = _text_of(choice.message)
         self.refusal = _refusal_of(choice.message)
@@ -168,6 +170,7 @@ class Call:
         """Pass chunks on while noting them; end at the time limit and at the length bound."""
         chunks = aiter(stream)
         counted = False
+        reflected = Reflected(self._endpoint.api_key)
         try:
             while True:
                 try:
@@ -179,6 +182,10 @@ class Call:
                 if usage and not counted:
                     self._count(usage)
                     counted = True
+                reflected.clean_piece(chunk)
+                self._note_chunk(chunk)
+                yield chunk
+            for chunk in reflected.rest():
                 self._note_chunk(chunk)
                 yield chunk
             self.check_given()
