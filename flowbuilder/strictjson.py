@@ -26,10 +26,14 @@ _TOO_LARGE = "an integer does not fit into 64 bits; write it as text"
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Limits:
-    """How deep (nested arrays and objects) and how large (bytes of JSON) a value may be."""
+    """How deep (nested arrays and objects) and how large (bytes of JSON) a value may be.
+
+    `containers`: so many arrays and objects a text may have; each costs as much as many bytes do.
+    """
 
     depth: int = 32
     bytes: int = 1_048_576
+    containers: int = 250_000
 
 
 DEFAULT_LIMITS = Limits()
@@ -41,11 +45,11 @@ def loads(data: str | bytes, *, limits: Limits = DEFAULT_LIMITS) -> JsonValue:
     """Read JSON text.
 
     Raises:
-        InvalidValue: json_syntax, json_size, json_depth, json_duplicate_key, json_nan,
-            json_infinity, json_number, json_nul, json_surrogate.
+        InvalidValue: json_syntax, json_size, json_depth, json_containers, json_duplicate_key,
+            json_nan, json_infinity, json_number, json_nul, json_surrogate.
     """
     text = _decode(data, limits)
-    _check_nesting(text, limits.depth)
+    _check_nesting(text, limits)
     try:
         value = json.loads(
             text,
@@ -304,15 +308,21 @@ def _decode(data: str | bytes, limits: Limits) -> str:
 _BRACKET = re.compile(r'"(?:[^"\\]++|\\.?)*+"?|[\[\]{}]', re.DOTALL)
 
 
-def _check_nesting(text: str, limit: int) -> None:
-    """Refuse deep nesting before the parser recurses into it."""
-    if text.count("[") + text.count("{") <= limit:
+def _check_nesting(text: str, limits: Limits) -> None:
+    """Refuse deep nesting, and very much of it, before the parser goes into it."""
+    limit = limits.depth
+    if text.count("[") + text.count("{") <= min(limit, limits.containers):
         return
-    depth = 0
+    depth = opened = 0
     for match in _BRACKET.finditer(text):
         found = match.group()
         if found in ("[", "{"):
             depth += 1
+            opened += 1
+            if opened > limits.containers:
+                raise InvalidValue(
+                    f"more than {limits.containers} arrays and objects", code="json_containers"
+                )
             if depth > limit:
                 raise InvalidValue(
                     f"nested more than {limit} levels deep, at character {match.start() + 1}",

@@ -165,6 +165,16 @@ async def test_a_body_is_read_no_further_than_the_bound(method: str, path: str) 
     assert builder.calls == []
 
 
+async def test_a_dense_body_is_refused_before_it_is_read() -> None:
+    dense = b'{"input": [' + b"[]," * 300_000 + b"1]}"
+    builder = Recording()
+    async with http(app_over(builder)) as client:
+        for method, path in ROUTES:
+            response = await client.request(method, path, content=dense, headers=JSON)
+            assert problem(response, 400)["code"] == "json_containers", (method, path)
+    assert builder.calls == []
+
+
 async def test_a_large_body_passes_the_same_gate() -> None:
     builder = Recording()
     async with http(app_over(builder)) as client:

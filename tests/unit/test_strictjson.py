@@ -8,7 +8,7 @@ import decimal
 import enum
 import math
 import uuid
-from typing import Any
+from typing import Any, cast
 
 import orjson
 import pytest
@@ -159,6 +159,27 @@ def test_a_byte_order_mark_is_no_part_of_the_value() -> None:
 def test_brackets_inside_texts_are_not_nesting() -> None:
     text = "[" * 200 + '\\"' + "{" * 200
     assert loads(dumps([text])) == [text]
+
+
+def test_a_text_has_so_many_arrays_and_objects() -> None:
+    wide = Limits(bytes=8_000_000)
+    dense = "[" + "[]," * 1_390_000 + "1]"
+    for text in (dense, dense.replace("[]", "{}"), '["' + "[" * 300_000 + '",' + dense[1:]):
+        with pytest.raises(InvalidValue, match="250000 arrays and objects") as caught:
+            loads(text, limits=wide)
+        assert (caught.value.code, caught.value.pointer) == ("json_containers", "")
+    few = Limits(containers=3)
+    assert loads('[[], {}, "[[[[", "\\"{{{{"]', limits=few) == [[], {}, "[[[[", '"{{{{']
+    assert loads("[[],[]]", limits=Limits(containers=3, depth=2)) == [[], []]
+    with pytest.raises(InvalidValue):
+        loads("[[],[],[]]", limits=Limits(containers=3, depth=2))
+
+
+def test_many_numbers_and_the_elements_of_a_large_map_are_let_through() -> None:
+    wide = Limits(bytes=8_000_000)
+    assert len(cast(list[int], loads("[" + "1," * 1_500_000 + "1]", limits=wide))) == 1_500_001
+    elements = loads("[" + ",".join(['{"a":{"b":1}}'] * 100_000) + "]", limits=wide)
+    assert len(cast(list[object], elements)) == 100_000
 
 
 def test_the_limits_are_exact() -> None:
