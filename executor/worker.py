@@ -222,6 +222,10 @@ class Worker:
         await self._lock.release()
         await self._own.close()
 
+    async def disconnect(self) -> None:
+        """Close its own connections: the server is gone for good, and stopping waits for none."""
+        await self._own.close()
+
     async def _drain(self) -> None:
         """Wait until nothing runs. An answer under way may bring tasks: they get their time too."""
         await self._slots.drain()

@@ -149,6 +149,7 @@ async def open_worker(session: Session, *, concurrency: int | None = None) -> As
             if not await asyncio.to_thread(session.server_answers):
                 # Nothing can be reported any more: do not wait for connections either.
                 await session.store.database.close()
+                await worker.disconnect()
 
 
 def _tell_replanners(session: Session, done: Upkeep) -> None:
