@@ -143,11 +143,13 @@ class Database:
         )
 
     async def reach(self) -> None:
-        """Make the first connections.
+        """Make the first connections, also after `close`: a pool opens only once.
 
         Raises:
             DatabaseUnavailable: The server cannot be reached.
         """
+        if self._pool.closed:
+            self._pool = self._make()
         try:
             # Waiting leaves no work to the pool's tasks: busy ones do not hear a cancellation,
             # and a program that fails without closing would hang at its end.

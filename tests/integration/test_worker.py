@@ -9,10 +9,12 @@ from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import psycopg
 import pytest
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from flowbuilder.errors import DatabaseUnavailable, InvalidValue
 from flowbuilder.executor.database import Database
@@ -377,6 +379,28 @@ async def test_a_worker_that_was_given_up_drops_everything_and_joins_again(bench
         assert worker.id == before
     [completed] = await bench.events(run, "task_completed")
     assert completed.attempt == 1
+
+
+async def test_a_worker_that_could_not_join_can_be_started_again(
+    database: Database, tmp_path: Path
+) -> None:
+    way = tmp_path / "sockets"
+    sockets = conninfo_to_dict(database.dsn)["host"]
+    way.symlink_to(str(sockets))
+    direct = make_conninfo(database.dsn, host=str(way))
+    async with await Database.open(database.dsn, direct=direct) as shared:
+        bench = Bench(shared)
+        async with Notifications(database, poll_interval=SETTINGS.poll_interval) as notifications:
+            worker = Worker(bench.store, bench.registry, SETTINGS, notifications=notifications)
+            way.unlink()
+            with pytest.raises(DatabaseUnavailable):
+                await worker.start()
+            way.symlink_to(str(sockets))
+            async with worker:
+                run = await bench.start(
+                    {"id": "a", "tool": "add.one", "args": {"n": 7}}, output="${{ steps.a }}"
+                )
+                assert await bench.result(run) == 8
 
 
 async def test_exchanges_wait_for_no_connection_that_others_hold(bench: Bench) -> None:
