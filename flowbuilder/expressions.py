@@ -16,6 +16,19 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from flowbuilder.errors import InvalidValue
+from flowbuilder.expression_text import (
+    REMEMBERED,
+    alike,
+    bare_code,
+    calling,
+    copies_lists,
+    growth,
+    is_deeper,
+    loop_variables,
+    macro_depth,
+    names_every_step,
+    step_names,
+)
 from flowbuilder.strictjson import DOCUMENT_LIMITS, check
 from flowbuilder.types import JsonValue
 
@@ -31,41 +44,10 @@ MOST_VISITS = 1_000_000
 #: `filter` copies the list collected so far, and `in` reads a list from its start.
 MOST_COPIES = 10_000_000
 
-#: Expressions that are remembered; of the largest, these are some ten million characters.
-_KEPT = 4096
-
 #: Characters or elements that a value could come to. Each `map` may double what it is given, and a
 #: chain of them would double it again and again.
 MOST_GROWN = 64_000_000
 
-_CODE = re.compile(
-    r"(?P<comment>//[^\n]*)"
-    r"|(?P<text>[bB]?(?:[rR][bB]?(?:\"\"\"[\s\S]*?\"\"\"|'''[\s\S]*?'''|\"[^\"\n]*\"|'[^'\n]*')"
-    r"|\"\"\"(?:[^\\]|\\[\s\S])*?\"\"\"|'''(?:[^\\]|\\[\s\S])*?'''"
-    r"|\"(?:[^\"\\\n]|\\.)*\"|'(?:[^'\\\n]|\\.)*'))"
-    r"|(?P<name>[A-Za-z_]\w*)"
-)
-_KEY = re.compile(r"""([\"'])[A-Za-z_]\w*\1""")
-_STEP = re.compile(
-    r"""(?<![\w.])(?<!\.\s)steps\s*(?:\.\s*(?P<name>[A-Za-z_]\w*)|\[\s*[\"'](?P<key>\w+)[\"']\s*\])"""
-    r"(?P<path>(?:\s*\.\s*[A-Za-z_]\w*)*)"
-)
-_ROOT = re.compile(r"(?<![\w.])(?<!\.\s)(?P<root>input|run)(?P<path>(?:\s*\.\s*[A-Za-z_]\w*)+)")
-_STEPS = re.compile(r"(?<![\w.])(?<!\.\s)steps\b")
-_MACRO = re.compile(r"\.\s*(all|exists|exists_one|map|filter)\s*\(\s*(\w*)")
-#: What may be any other of its kind without a change of how an expression is read: plain texts,
-#: small whole numbers, names of steps. Of a function's name, and of words that CEL keeps for
-#: itself, that is not so.
-_ANY = re.compile(
-    r"(?P<text>\"[^\"]*\"|'[^']*')"
-    r"|(?<![\w.])(?<![eE][+-])(?P<number>[0-9]{1,15})(?![\w.])"
-    r"|(?<![\w.])steps\.(?!(?:as|break|const|continue|else|false|for|function|if|import|in|let|loop"
-    r"|namespace|null|package|return|true|var|void|while)\b)[A-Za-z_]\w*+(?!\s*\()",
-    re.ASCII,
-)
-#: Where one of these is, or a line ends, a text need not end at the next quotation mark.
-_ODD_TEXTS = ("\\", "//", '"""', "'''")
-_COPIES = re.compile(r"\.\s*(?:map|filter)\s*\(|\bin\b")
 #: The functions of CEL that the library has, and ours. `size` is ours under another name: the
 #: library counts bytes where CEL counts characters.
 _SIZE = "size_of"
@@ -201,7 +183,7 @@ def compile_expression(text: str) -> Expression:
     raise InvalidValue(message, code=code, hint=hint)
 
 
-@lru_cache(maxsize=_KEPT)
+@lru_cache(maxsize=REMEMBERED)
 def _compiled(text: str) -> Expression | tuple[str, str, str | None]:
     """Return an expression, or code, message and hint of why it is none."""
     try:
@@ -211,37 +193,27 @@ def _compiled(text: str) -> Expression | tuple[str, str, str | None]:
 
 
 def _read(text: str) -> Expression:
-    bare = _bare(text)
-    _check_nesting(bare)
-    macros = _macro_depth(bare)
+    bare = bare_code(text)
+    if is_deeper(bare, DEEPEST_NESTING):
+        raise InvalidValue(f"brackets nest at most {DEEPEST_NESTING} deep", code="cel_nesting")
+    macros = macro_depth(bare)
     if macros > DEEPEST_MACROS:
         raise InvalidValue(f"macros nest at most {DEEPEST_MACROS} deep", code="cel_macros")
-    variables = _variables(_alike(text))
+    variables = _variables(alike(text))
     if variables is None:  # say what is wrong with the text as it is written
         variables = frozenset(_program(text).variables())
-    steps = step_names(text)
-    if len(_STEPS.findall(bare)) > len(_STEP.findall(bare)):
+    if not names_every_step(bare):
         raise InvalidValue("write steps.<id>, so that it is known what is read", code="cel_steps")
-    loops = _MACRO.findall(bare)
-    roots = variables - {name for _, name in loops}
-    copies = _COPIES.search(bare) is not None
-    return Expression(text, roots, steps, macros, len(loops), copies, _growth(bare))
-
-
-def _alike(text: str) -> str:
-    """Return what all expressions have in common that differ only in values and steps' names.
-
-    Reading an expression takes the library long; of many that are alike it reads one.
-    """
-    if not (text.isascii() and text.isprintable()) or any(odd in text for odd in _ODD_TEXTS):
-        return text
-    return _ANY.sub(_any, text)
-
-
-def _any(match: re.Match[str]) -> str:
-    if match["text"] is not None:
-        return '"x"'  # two in a row are no longer text
-    return "steps.s" if match["number"] is None else "1"
+    loops = loop_variables(bare)
+    return Expression(
+        text=text,
+        roots=variables - set(loops),
+        steps=step_names(text),
+        macros=macros,
+        loops=len(loops),
+        copies=copies_lists(bare),
+        grown=growth(bare),
+    )
 
 
 @lru_cache(maxsize=1024)
@@ -251,40 +223,6 @@ def _variables(text: str) -> frozenset[str] | None:
         return frozenset(_program(text).variables())
     except InvalidValue:
         return None
-
-
-@lru_cache(maxsize=_KEPT)
-def step_names(text: str) -> frozenset[str]:
-    """Return the ids of the steps that an expression reads, without compiling it."""
-    return frozenset(match["name"] or match["key"] for match in _STEP.finditer(_bare(text)))
-
-
-def step_paths(text: str) -> list[tuple[str, tuple[str, ...]]]:
-    """Return `(step id, path)` for every plain path behind `steps.<id>`, as far as it is plain.
-
-    The last name of a method call, as in `steps.a.text.startsWith("x")`, is no part of the path.
-    """
-    bare = _bare(text)
-    return [
-        (match["name"] or match["key"], _plain_path(match, bare)) for match in _STEP.finditer(bare)
-    ]
-
-
-def root_paths(text: str) -> list[tuple[str, tuple[str, ...]]]:
-    """Return `(root, path)` for every plain path behind `input` and `run`; see `step_paths`."""
-    bare = _bare(text)
-    named = {name for _, name in _MACRO.findall(bare)}
-    return [
-        (match["root"], _plain_path(match, bare))
-        for match in _ROOT.finditer(bare)
-        if match["root"] not in named
-    ]
-
-
-def _plain_path(match: re.Match[str], bare: str) -> tuple[str, ...]:
-    names = re.findall(r"\w+", match["path"])
-    is_call = bare[match.end() :].lstrip().startswith("(")
-    return tuple(names[:-1] if is_call else names)
 
 
 @lru_cache(maxsize=1024)
@@ -297,7 +235,7 @@ def _program(text: str) -> Program:
         log.setLevel(logging.ERROR)
     try:
         program = cel.compile(text)  # as written, so that an error has the right place
-        renamed = _CODE.sub(lambda match: _renamed(match, text), text) if "size" in text else text
+        renamed = calling(text, "size", _SIZE)
         if renamed != text:
             program = cel.compile(renamed)
     except (ValueError, TypeError, RuntimeError) as error:
@@ -327,27 +265,6 @@ def _unless_panic(error: BaseException, failure: InvalidValue) -> BaseException:
     return failure if type(error).__name__ == "PanicException" else error
 
 
-def _renamed(match: re.Match[str], text: str) -> str:
-    called = match["name"] == "size" and text[match.end() :].lstrip().startswith("(")
-    return _SIZE if called else match.group()
-
-
-@lru_cache(maxsize=_KEPT)
-def _bare(text: str) -> str:
-    """Return the code without comments and texts; the key in `steps["a"]` stays."""
-
-    def without(match: re.Match[str]) -> str:
-        if match["comment"] is not None:
-            return ""
-        if match["text"] is None:
-            return match.group()
-        before = text[max(0, match.start() - 40) : match.start()]
-        kept = re.search(r"\bsteps\s*\[\s*$", before) and _KEY.fullmatch(match.group())
-        return match.group() if kept else '""'
-
-    return _CODE.sub(without, text)
-
-
 def _size(value: object) -> int:
     if isinstance(value, str | bytes | list | dict):
         return len(value)
@@ -375,57 +292,6 @@ _TYPES_DIFFER = (
     "the operands do not go together: a text with a number, null with anything, or a whole number "
     "with a fraction (write double(x) or 1.0)"
 )
-
-
-def _check_nesting(bare: str) -> None:
-    if bare.count("(") + bare.count("[") + bare.count("{") <= DEEPEST_NESTING:
-        return
-    depth = 0
-    for character in bare:
-        if character in "([{":
-            depth += 1
-            if depth > DEEPEST_NESTING:
-                raise InvalidValue(
-                    f"brackets nest at most {DEEPEST_NESTING} deep", code="cel_nesting"
-                )
-        elif character in ")]}":
-            depth -= 1
-
-
-def _macro_depth(bare: str) -> int:
-    """Count how deep macros stand in each other's brackets."""
-    starts = {bare.index("(", match.start()) for match in _MACRO.finditer(bare)}
-    if not starts:
-        return 0
-    open_: list[bool] = []
-    deepest = 0
-    for place, character in enumerate(bare):
-        if character == "(":
-            open_.append(place in starts)
-            deepest = max(deepest, sum(open_))
-        elif character == ")" and open_:
-            open_.pop()
-    return deepest
-
-
-def _growth(bare: str) -> int:
-    """Return how many copies of what an expression reads its value may hold, at most."""
-    grown = 1 + bare.count("+")
-    for match in _MACRO.finditer(bare):
-        if match[1] == "map" and match[2]:
-            body = _bracket(bare, bare.index("(", match.start()))
-            grown *= max(1, len(re.findall(rf"\b{match[2]}\b", body)) - 1)
-    return grown
-
-
-def _bracket(bare: str, start: int) -> str:
-    """Return what stands from a bracket to the one that closes it."""
-    depth = 0
-    for place in range(start, len(bare)):
-        depth += (bare[place] == "(") - (bare[place] == ")")
-        if depth == 0:
-            return bare[start : place + 1]
-    return bare[start:]
 
 
 def _longest(value: JsonValue) -> int:

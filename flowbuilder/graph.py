@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import TypeAlias
 
 from flowbuilder.errors import InvalidValue
-from flowbuilder.expressions import step_names
+from flowbuilder.expression_text import step_names
 from flowbuilder.flow import Flow, Step
 from flowbuilder.references import step_ids
 

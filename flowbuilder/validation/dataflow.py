@@ -7,7 +7,8 @@ from collections.abc import Collection, Mapping
 from functools import lru_cache
 
 from flowbuilder.errors import Fix, InvalidValue, Problem, Severity
-from flowbuilder.expressions import Expression, compile_expression, root_paths, step_paths
+from flowbuilder.expression_text import root_paths, step_paths
+from flowbuilder.expressions import Expression, compile_expression
 from flowbuilder.flow import LimitPolicy, Step, TriggerRule
 from flowbuilder.references import OPEN, Reference
 from flowbuilder.schemapaths import Missing, listed

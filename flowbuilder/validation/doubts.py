@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterator, Mapping
 
 from flowbuilder.errors import Fix, Problem, Severity
-from flowbuilder.expressions import step_names
+from flowbuilder.expression_text import step_names
 from flowbuilder.flow import Step, TriggerRule
 from flowbuilder.references import Reference
 from flowbuilder.schemapaths import listed

@@ -13,7 +13,7 @@ from functools import lru_cache
 from typing import TypeAlias
 
 from flowbuilder.errors import Fix, InvalidValue, Problem
-from flowbuilder.expressions import step_names
+from flowbuilder.expression_text import step_names
 from flowbuilder.flow import Step
 from flowbuilder.references import OPEN, Found, Reference, parse
 from flowbuilder.strictjson import escape

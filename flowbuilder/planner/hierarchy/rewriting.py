@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from flowbuilder.errors import InvalidValue
-from flowbuilder.expressions import compile_expression, root_paths, step_names
+from flowbuilder.expression_text import root_paths, step_names
+from flowbuilder.expressions import compile_expression
 from flowbuilder.flow import Step
 from flowbuilder.references import find
 
