@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from flowbuilder.cli.watching import live_workers
+from flowbuilder.client.checking import called_flows
 from flowbuilder.errors import ModelError, NotFound
 from flowbuilder.flow import Flow, Step
 
@@ -50,11 +51,12 @@ async def _needing_model(builder: FlowBuilder, waiting: list[Flow]) -> Sequence[
             tool = builder.tools.get(step.tool)
             if tool is not None and tool.needs_model:
                 found.append(step)
-            called = step.args.get("flow") if step.tool.split("@")[0] == "flow.run" else None
-            if isinstance(called, str) and "$" not in called and called not in seen:
-                seen.add(called)
-                try:
-                    waiting.append((await builder.get_flow(called)).draft)
-                except NotFound:
-                    continue  # whoever runs it says so
+        for called in called_flows(flow.document()):
+            if called in seen:
+                continue
+            seen.add(called)
+            try:
+                waiting.append((await builder.get_flow(called)).draft)
+            except NotFound:
+                continue  # whoever runs it says so
     return found

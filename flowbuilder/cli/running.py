@@ -25,7 +25,7 @@ from flowbuilder.cli.sources import (
     read_input,
 )
 from flowbuilder.cli.watching import Watch, has_worker
-from flowbuilder.client.checking import parse_document
+from flowbuilder.client.checking import called_flows, parse_document
 from flowbuilder.plan import Plan
 from flowbuilder.planner.base import PlanEvent, PlanEventType
 from flowbuilder.types import JsonObject, JsonValue
@@ -305,16 +305,3 @@ def with_children(path: Path, settings: Settings) -> list[tuple[Path, JsonObject
 
     add(path)
     return list(found.values())
-
-
-def called_flows(document: Any) -> list[str]:
-    """Return the names of the flows that a document's `flow.run` steps call."""
-    steps = document.get("steps") if isinstance(document, dict) else None
-    found: list[str] = []
-    for step in steps if isinstance(steps, list) else []:
-        if isinstance(step, dict) and str(step.get("tool", "")).split("@")[0] == "flow.run":
-            args = step.get("args")
-            name = args.get("flow") if isinstance(args, dict) else None
-            if isinstance(name, str) and "/" not in name and "$" not in name and name not in found:
-                found.append(name)
-    return found

@@ -51,6 +51,19 @@ def parse_document(
     return cast(JsonObject, value)
 
 
+def called_flows(document: Any) -> list[str]:
+    """Return the names of the flows that a document's `flow.run` steps call."""
+    steps = document.get("steps") if isinstance(document, dict) else None
+    found: list[str] = []
+    for step in steps if isinstance(steps, list) else []:
+        if isinstance(step, dict) and str(step.get("tool", "")).split("@")[0] == CHILD_TOOL:
+            args = step.get("args")
+            name = args.get("flow") if isinstance(args, dict) else None
+            if isinstance(name, str) and "/" not in name and "$" not in name and name not in found:
+                found.append(name)
+    return found
+
+
 def check_text(
     text: str, name: str, registry: ToolRegistry, settings: Settings
 ) -> tuple[Flow | None, list[Problem]]:

@@ -11,7 +11,7 @@ from functools import partial
 from typing import Any
 
 from flowbuilder.planner.coercion import kinds_of
-from flowbuilder.planner.document import result_in, steps_of, with_texts
+from flowbuilder.planner.document import mention_of, result_in, steps_of, with_texts
 from flowbuilder.planner.grounding import Ground, stems
 from flowbuilder.tools import HARMLESS, Effects, Tool, ToolRegistry
 from flowbuilder.types import JsonObject
@@ -40,7 +40,7 @@ def leave_out_aimless(
         kept = [item for item in steps_of(document) if item is not step]
         if source is None or not kept:
             continue
-        own = re.compile(rf"\bsteps\.{re.escape(str(step.get('id')))}\b")
+        own = mention_of(str(step.get("id")))
         inner = source[3:-2].strip()
         document["steps"] = [with_texts(item, partial(own.sub, inner)) for item in kept]
         notes.append(f"{step.get('id')} was left out: nothing in the goal asks for {step['tool']}.")

@@ -7,15 +7,12 @@ told that what they wait for is gone.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection, Iterator, Mapping
 
-from flowbuilder.planner.document import steps_of, unordered
+from flowbuilder.planner.document import MENTION, steps_of, unordered
 from flowbuilder.repair import Change
 from flowbuilder.strictjson import dumps
 from flowbuilder.types import JsonObject, JsonValue
-
-_REFERRED = re.compile(r"\bsteps\.([A-Za-z_]\w*)")
 
 
 def taken_out(before: JsonObject, after: JsonObject) -> dict[str, JsonObject]:
@@ -77,7 +74,7 @@ def _needed(name: str, lost: Mapping[str, JsonObject]) -> Iterator[str]:
         listed = (
             [item for item in after if isinstance(item, str)] if isinstance(after, list) else []
         )
-        for needed in (*listed, *_REFERRED.findall(dumps(step).decode())):
+        for needed in (*listed, *MENTION.findall(dumps(step).decode())):
             if needed in seen:
                 continue
             seen.add(needed)

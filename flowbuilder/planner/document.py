@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
+import re
+
 from flowbuilder.repair.edits import REFERENCE as REFERENCE
 from flowbuilder.repair.edits import with_texts as with_texts
 from flowbuilder.schemapaths import target
 from flowbuilder.tools import Tool, ToolRegistry
 from flowbuilder.types import JsonObject, JsonValue
 
+#: Where a text mentions a step: by the name in the first group.
+MENTION = re.compile(r"\bsteps\.([A-Za-z_]\w*)")
+
 
 def steps_of(document: JsonObject) -> list[JsonObject]:
     """Return the steps; what is no object is none of them."""
     steps = document.get("steps")
     return [step for step in steps if isinstance(step, dict)] if isinstance(steps, list) else []
+
+
+def mention_of(name: str) -> re.Pattern[str]:
+    """Return the pattern by which a text mentions this one step."""
+    return re.compile(rf"\bsteps\.{re.escape(name)}\b")
 
 
 def tool_of(step: JsonObject, registry: ToolRegistry) -> Tool | None:

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import json
-import re
 from functools import partial
 from typing import Any
 
-from flowbuilder.planner.document import not_after, steps_of, tool_of, with_texts
+from flowbuilder.planner.document import mention_of, not_after, steps_of, tool_of, with_texts
 from flowbuilder.planner.grounding import COMPOSED, is_used
 from flowbuilder.tools import HARMLESS, ToolRegistry
 from flowbuilder.types import JsonObject
@@ -52,7 +51,7 @@ def leave_out_copies(document: JsonObject, registry: ToolRegistry) -> list[str]:
             continue
         if seen.setdefault(said, name) == name:
             continue
-        own = re.compile(rf"\bsteps\.{re.escape(name)}\b")
+        own = mention_of(name)
         first = f"steps.{seen[said]}"
         kept = [item for item in steps_of(document) if item is not step]
         document["steps"] = [

@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-from flowbuilder.planner.document import REFERENCE, steps_of, taking_instead
+from flowbuilder.planner.document import REFERENCE, mention_of, steps_of, taking_instead
 from flowbuilder.planner.editing_changes import users_of
 from flowbuilder.references import CLOSE, OPEN
 from flowbuilder.tools import HARMLESS, ToolRegistry
@@ -105,7 +105,7 @@ def _mentions(step: JsonObject, name: str) -> bool:
 
 
 def _names(text: str, name: str) -> bool:
-    return re.search(rf"\bsteps\.{re.escape(name)}\b", text) is not None
+    return mention_of(name).search(text) is not None
 
 
 def _is_harmless(step: JsonObject, registry: ToolRegistry) -> bool:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from flowbuilder.planner.document import REFERENCE, steps_of, with_texts
+from flowbuilder.planner.document import REFERENCE, mention_of, steps_of, with_texts
 from flowbuilder.references import CLOSE, OPEN
 from flowbuilder.types import JsonObject, JsonValue
 
@@ -23,7 +23,7 @@ def step_named(document: JsonObject, name: str) -> JsonObject | None:
 
 def users_of(document: JsonObject, name: str) -> list[str]:
     """Return the ids of the steps that take something of a step, or wait for it."""
-    pattern = re.compile(rf"\bsteps\.{re.escape(name)}\b")
+    pattern = mention_of(name)
     found = []
     for step in steps_of(document):
         waits = step.get("depends_on")
@@ -35,7 +35,7 @@ def users_of(document: JsonObject, name: str) -> list[str]:
 
 def rename_step(document: JsonObject, old: str, new: str) -> None:
     """Give a step another id; what refers to it follows."""
-    pattern = re.compile(rf"\bsteps\.{re.escape(old)}\b")
+    pattern = mention_of(old)
 
     def follow(text: str) -> str:
         return _INSIDE.sub(lambda found: pattern.sub(f"steps.{new}", found.group()), text)

@@ -14,7 +14,7 @@ from typing import Any
 
 from flowbuilder.errors import NoFittingTool, PlanningError
 from flowbuilder.flow import STEP_ID_PATTERN
-from flowbuilder.planner.document import steps_of
+from flowbuilder.planner.document import mention_of, steps_of
 from flowbuilder.planner.editing import Edited, EditRequest, questions_at
 from flowbuilder.planner.editing_adding import Addition, add_clause
 from flowbuilder.planner.editing_between import put_between
@@ -295,7 +295,7 @@ def _has_output(editing: _Editing) -> bool:
 
 
 def _refers(step: JsonObject, name: str) -> bool:
-    pattern = re.compile(rf"\bsteps\.{re.escape(name)}\b")
+    pattern = mention_of(name)
     return any(pattern.search(str(step.get(key))) for key in ("args", "for_each", "when"))
 
 

@@ -11,7 +11,7 @@ import re
 from typing import Any
 
 from flowbuilder.errors import Fix, Problem, Severity
-from flowbuilder.planner.document import result_in
+from flowbuilder.planner.document import mention_of, result_in
 from flowbuilder.planner.grounding import is_used, stems
 from flowbuilder.tools import HARMLESS, Tool, ToolRegistry
 from flowbuilder.types import JsonObject
@@ -83,7 +83,7 @@ def _receiver(
         given: Any = step.get("args")
         if tool is None or tool.effects in HARMLESS or not isinstance(given, dict):
             continue
-        if re.search(rf"\bsteps\.{re.escape(str(step.get('id')))}\b", repr(args)):
+        if mention_of(str(step.get("id"))).search(repr(args)):
             continue
         for name, value in given.items():
             for text in texts:

@@ -6,7 +6,6 @@ else a plan has stays the same object, and so the same bytes.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -16,7 +15,7 @@ from flowbuilder.flow import Step
 from flowbuilder.planner.ailing import Ailing
 from flowbuilder.planner.base import PlanRequest
 from flowbuilder.planner.coercion import coerce
-from flowbuilder.planner.document import steps_of
+from flowbuilder.planner.document import mention_of, steps_of
 from flowbuilder.planner.judging import Judgement
 from flowbuilder.planner.mending import mend
 from flowbuilder.planner.places import follow, moved
@@ -173,7 +172,7 @@ def _fresh(
 def _place_of(added: JsonObject, steps: Sequence[JsonObject]) -> int:
     """Return where a new step goes: before the first that needs it, else to the end."""
     name = str(added.get("id"))
-    used = re.compile(rf"\bsteps\.{re.escape(name)}\b")
+    used = mention_of(name)
     for place, step in enumerate(steps):
         after = step.get("depends_on")
         if (isinstance(after, list) and name in after) or used.search(dumps(step).decode()):

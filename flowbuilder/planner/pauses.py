@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import re
-
-from flowbuilder.planner.document import steps_of
+from flowbuilder.planner.document import MENTION, steps_of
 from flowbuilder.planner.rules.ordering import PAUSES
 from flowbuilder.types import JsonObject
-
-_MENTION = re.compile(r"\bsteps\.([A-Za-z_]\w*)")
 
 
 def keep_pauses(document: JsonObject) -> list[str]:
@@ -44,7 +40,7 @@ def _needs(step: JsonObject) -> set[str]:
     before = step.get("depends_on")
     named = [str(name) for name in before] if isinstance(before, list) else []
     parts = [step.get(key) for key in ("args", "when", "for_each")]
-    return {*named, *_MENTION.findall(repr(parts))}
+    return {*named, *MENTION.findall(repr(parts))}
 
 
 def _behind(step: JsonObject, steps: list[JsonObject]) -> set[str]:

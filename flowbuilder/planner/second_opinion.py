@@ -14,13 +14,11 @@ from typing import Any
 
 from flowbuilder.errors import Fix, PlanningError, Problem, Severity
 from flowbuilder.planner.base import PlanRequest
-from flowbuilder.planner.document import with_texts
+from flowbuilder.planner.document import MENTION, with_texts
 from flowbuilder.planner.hierarchy import in_one_flow
 from flowbuilder.settings import Settings
 from flowbuilder.tools import Tool
 from flowbuilder.types import JsonObject, JsonValue
-
-_STEP = re.compile(r"\bsteps\.([A-Za-z_]\w*)")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -90,7 +88,7 @@ def borrow(document: JsonObject, opinion: Opinion, pointers: Iterable[str]) -> l
 
 def _renamed(value: JsonValue, names: dict[str, str]) -> JsonValue:
     def rename(text: str) -> str:
-        return _STEP.sub(lambda found: f"steps.{names.get(found[1], found[1])}", text)
+        return MENTION.sub(lambda found: f"steps.{names.get(found[1], found[1])}", text)
 
     return with_texts(value, rename)
 
@@ -122,5 +120,5 @@ def is_meant(problem: Problem, document: JsonObject, opinion: Opinion) -> bool:
         return False
     others = [step for index, step in enumerate(opinion.steps) if index != place]
     name = opinion.steps[place].get("id")
-    used = set(_STEP.findall(repr(others)))
+    used = set(MENTION.findall(repr(others)))
     return name not in used

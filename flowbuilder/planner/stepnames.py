@@ -14,13 +14,13 @@ from collections import ChainMap, defaultdict
 from collections.abc import Collection, Mapping
 
 from flowbuilder.flow import STEP_ID_PATTERN
+from flowbuilder.planner.document import MENTION
 from flowbuilder.types import JsonObject, JsonValue
 
 _NUMBERED = re.compile(r"^(?:s|step|task|t)[_-]?\d+$", re.IGNORECASE)
 _DIGITS = re.compile(r"\d+$")
 _FROM_ZERO = re.compile(r"\{\{\s*(?:steps\.)?0\b|\[\s*\"0\"")
 _WORDS = re.compile(r"[A-Za-z0-9]+")
-_REFERRED = re.compile(r"\bsteps\.([A-Za-z_][A-Za-z0-9_]*)")
 _HEADS = re.compile(r"\{\{\s*([A-Za-z_][A-Za-z0-9_]*)")
 _LONGEST = 40
 
@@ -79,7 +79,7 @@ class StepNames:
         after = step.get("depends_on")
         bare = [name for name in _HEADS.findall(text) if _NUMBERED.match(name)]
         awaited = [*after] if isinstance(after, list) else []
-        for given in (*awaited, *_REFERRED.findall(text), *bare):
+        for given in (*awaited, *MENTION.findall(text), *bare):
             known = given in self._names or given in self._taken or given in self._tools
             if not known and re.match(STEP_ID_PATTERN, given):
                 self._names[given] = self._free(given)

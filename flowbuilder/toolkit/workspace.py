@@ -23,10 +23,8 @@ from flowbuilder.types import DEFAULT_WORKSPACE
 
 MAX_PATH_LENGTH = 1024
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
-
-
 #: In the folder of the default workspace: the folders of the others, by id.
-OTHERS = ".workspaces"
+_OTHERS = ".workspaces"
 
 
 class Workspace:
@@ -43,7 +41,7 @@ class Workspace:
         settings = context.settings
         root = settings.workspace_dir
         if context.workspace != DEFAULT_WORKSPACE:
-            return cls(root / OTHERS / context.workspace)
+            return cls(root / _OTHERS / context.workspace)
         files = (
             settings.policy_file,
             settings.connections,
@@ -51,7 +49,7 @@ class Workspace:
             settings.auth_secret_file,
         )
         kept = [file for file in files if file is not None]
-        return cls(root, [root / OTHERS, settings.data_dir, *kept])
+        return cls(root, [root / _OTHERS, settings.data_dir, *kept])
 
     def locate(self, path: str) -> tuple[str, ...]:
         """Return the real place of a path below the root, as its parts.

@@ -25,6 +25,8 @@ REFRESH = "make surface"
 #: What the service is made of; command line, measuring and local model have codes of theirs.
 _SOURCES = ("api", "executor", "flowbuilder")
 _LEFT_OUT = ("flowbuilder/cli/", "flowbuilder/localmodel/", "flowbuilder/bench/")
+#: What has been done to mend a problem says the problem's code, and is none.
+_MENDED = "Change"
 #: What is raised here and means no answer of HTTP is what a step fails with.
 _AT_WORK = ("executor/", "flowbuilder/toolkit/", "flowbuilder/secrecy/", "flowbuilder/tools/")
 _CODE = re.compile(r"[a-z][a-z0-9_]*")
@@ -114,7 +116,7 @@ class Reader:
         named = {item.arg: item.value for item in node.keywords if item.arg}
         code = _said(named.get("code"))
         called = ast.unparse(node.func).rpartition(".")[2]
-        if not _CODE.fullmatch(code) or (called == "__init__" and not name):
+        if not _CODE.fullmatch(code) or called == _MENDED or (called == "__init__" and not name):
             return
         first = node.args[0] if node.args else None
         text = _said(named.get("message") or named.get("detail")) or _said(first)

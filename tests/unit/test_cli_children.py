@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from flowbuilder.cli.running import called_flows, with_children
+from flowbuilder.cli.running import with_children
+from flowbuilder.client.checking import called_flows
 from flowbuilder.settings import Settings
 
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from flowbuilder.planner.document import MENTION
 from flowbuilder.planner.rules.arguments import Binding
 from flowbuilder.planner.rules.clause import Clause
 from flowbuilder.planner.rules.lexicon import name_words, stem, stems, words
@@ -221,15 +222,12 @@ def whole_list(clause: Clause, step: StepDraft, steps: Sequence[StepDraft]) -> s
     return f"“{ranked.group()}” in “{clause.text}” means one; {step.id} gets all" if whole else None
 
 
-_NAMED_STEP = re.compile(r"\bsteps\.(\w+)")
-
-
 def sends_addressee(step: StepDraft) -> str | None:
     """Say that all that is known of whom a step addresses is also what it sends."""
     keys = [slot.name for slot in step.profile.slots if slot.kind in KEYS]
-    addressed = {one for name in keys for one in _NAMED_STEP.findall(str(step.args.get(name)))}
+    addressed = {one for name in keys for one in MENTION.findall(str(step.args.get(name)))}
     for name, value in step.args.items():
-        found = _NAMED_STEP.findall(str(value))
+        found = MENTION.findall(str(value))
         if name not in keys and len(found) > 1 and addressed & set(found):
             return f"{name} of {step.id} was taken to be all that is known of whom it addresses"
     return None

@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterator, Sequence
 from pathlib import PurePosixPath
 
+from flowbuilder.planner.document import MENTION
 from flowbuilder.planner.rules.instructions import instructs
 from flowbuilder.planner.rules.lexicon import lexicon, listed, name_words, stems
 from flowbuilder.planner.rules.literals import broken_json
@@ -25,7 +26,6 @@ _FORMATS = listed("json jsonl csv tsv xml yaml yml toml html pdf docx xlsx ods")
 _LAST = re.compile(
     r"\b(?:last|bottom|final)\s+(?:\d+|two|three|four|five|six|ten)\b", re.IGNORECASE
 )
-_MENTION = re.compile(r"\bsteps\.([A-Za-z_]\w*)")
 _UTMOST = re.compile(
     r"\b(?:highest|largest|biggest|greatest|most|lowest|smallest|least|fewest|best|worst)\b",
     re.IGNORECASE,
@@ -62,7 +62,7 @@ def _is_lost(step: StepDraft, later: Sequence[StepDraft]) -> bool:
 
 def _taken(step: StepDraft) -> set[str]:
     """Return the steps of which a step takes something, and does not only wait for."""
-    return set(_MENTION.findall(str([step.args, step.for_each, step.when])))
+    return set(MENTION.findall(str([step.args, step.for_each, step.when])))
 
 
 def _about_rows(step: StepDraft, steps: Sequence[StepDraft]) -> Iterator[str]:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Sequence
 
+from flowbuilder.planner.document import MENTION
 from flowbuilder.planner.rules.clause import Clause
 from flowbuilder.planner.rules.outputs import StepDraft
 
-_MENTION = re.compile(r"\bsteps\.([A-Za-z_]\w*)")
 #: Tools that are there to hold the run up; what stands after them in the goal comes after them.
 PAUSES = frozenset({"time.sleep", "human.approve"})
 _HOLDS = "human."
@@ -53,7 +52,7 @@ def _ends(previous: Sequence[StepDraft]) -> list[StepDraft]:
 def mentions(step: StepDraft) -> set[str]:
     """Return the ids of the steps that a step names in its arguments and conditions."""
     text = json.dumps([step.args, step.for_each, step.when], default=str)
-    return {*_MENTION.findall(text), *step.depends_on}
+    return {*MENTION.findall(text), *step.depends_on}
 
 
 def reach(step: StepDraft, steps: Sequence[StepDraft]) -> set[str]:

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from flowbuilder.planner.document import MENTION
 from flowbuilder.planner.rules.clause import Clause
 from flowbuilder.planner.rules.lexicon import lexicon, name_words, stem, stems, words
 from flowbuilder.planner.rules.matching import Profile
@@ -124,15 +125,12 @@ def sources(steps: list[StepDraft], clause: Clause) -> Iterator[StepDraft]:
     that only put an earlier result somewhere come last.
     """
     remade = [step for step in steps if _remakes(step)]
-    taken = {name for step in remade for name in _STEP.findall(str(step.args))}
+    taken = {name for step in remade for name in MENTION.findall(str(step.args))}
     usable = [step for step in reversed(steps) if not step.silent]
     given = [step for step in usable if step.id not in taken and (step in remade or not step.sink)]
     named = [step for step in given if _names(clause, step)]
     yield from (*named, *(step for step in given if step not in named))
     yield from (step for step in usable if step not in given)
-
-
-_STEP = re.compile(r"\bsteps\.(\w+)")
 
 
 def _remakes(step: StepDraft) -> bool:

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Any
 
+from flowbuilder.planner.document import MENTION, mention_of
 from flowbuilder.planner.rules.arguments import Binding
 from flowbuilder.planner.rules.clause import Clause
 from flowbuilder.planner.rules.giving import makes
@@ -234,7 +235,7 @@ def _addressed_last(
     given = str(binding.args)
 
     def addressed(step: StepDraft) -> bool:
-        used = re.search(rf"\bsteps\.{re.escape(step.id)}\b", given) is not None
+        used = mention_of(step.id).search(given) is not None
         return used and mentioned_field(clause, step) is None
 
     return sorted(found, key=addressed)
@@ -242,7 +243,7 @@ def _addressed_last(
 
 def _spoken_of(found: Sequence[StepDraft], said: Clause, binding: Binding) -> list[StepDraft]:
     """Return the sources that a clause speaks of beside whom it addresses: "mail her *the id*"."""
-    given = _STEP.findall(str(binding.args))
+    given = MENTION.findall(str(binding.args))
     things = [word for word in said.words if word.stem not in lexicon().fillers]
     pointed = _ITSELF.search(said.text) is not None
     others = [
@@ -272,7 +273,7 @@ def _in_order(found: Any, slot: Slot, many: int) -> list[StepDraft]:
     if many > 1 and slot.kind is SlotKind.RECORDS:
         usable = [step for step in listed if not step.sink]
         bridges = [step for step in usable if step.clause is None]  # they parse what others read
-        parsed = {name for step in bridges for name in _STEP.findall(str(step.args))}
+        parsed = {name for step in bridges for name in MENTION.findall(str(step.args))}
         usable = [step for step in usable if step.id not in parsed]
         tables = [step for step in usable if _gives_records(slot, step)]
         return list(reversed(tables[:many]))
@@ -328,11 +329,10 @@ def alike_steps(steps: Sequence[StepDraft]) -> list[StepDraft]:
         last = [step for step in steps if step.clause is latest]
         return [step for step in last if step.profile is last[-1].profile]
     last = [step for step in steps if step.clause and step.clause.cut_from == latest.cut_from]
-    taken = {name for step in last for name in _STEP.findall(str(step.args))}
+    taken = {name for step in last for name in MENTION.findall(str(step.args))}
     return [step for step in last if step.id not in taken]
 
 
-_STEP = re.compile(r"\bsteps\.(\w+)")
 _TWO = re.compile(r"\b(?:both|the two)\b(?!\s+of\s+(?:my|our)\b)", re.IGNORECASE)
 
 

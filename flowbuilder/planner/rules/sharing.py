@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
+from flowbuilder.planner.document import mention_of
 from flowbuilder.planner.rules.arguments import Binding
 from flowbuilder.planner.rules.binding import bind
 from flowbuilder.planner.rules.choice import Choice, choose
@@ -62,7 +63,7 @@ def one_of_several(clause: Clause, step: StepDraft, steps: list[StepDraft]) -> s
     before = steps[: steps.index(step)]
     alike = alike_steps(before) if before and before[-1].clause is not clause else []
     given = str(step.args)
-    taken = [one for one in alike if re.search(rf"\bsteps\.{re.escape(one.id)}\b", given)]
+    taken = [one for one in alike if mention_of(one.id).search(given)]
     if len(alike) < 2 or len(taken) != 1 or _IT.search(clause.text) is None:
         return None
     return f"“it” in “{clause.text}” was taken to be what {taken[0].id} gives alone"

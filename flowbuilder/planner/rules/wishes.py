@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 
+from flowbuilder.planner.document import mention_of
 from flowbuilder.planner.rules.clause import Clause
 from flowbuilder.planner.rules.instructions import instructs
 from flowbuilder.planner.rules.lexicon import name_words, stem
@@ -89,7 +90,7 @@ def unread(steps: Sequence[StepDraft]) -> Iterator[str]:
         loaded = step.origin and step.clause is not None and not step.clause.words
         later = [other for other in steps[place + 1 :] if consumes(other.profile)]
         used = any(
-            re.search(rf"\bsteps\.{step.id}\b", f"{other.args} {other.when} {other.for_each}")
+            mention_of(step.id).search(f"{other.args} {other.when} {other.for_each}")
             for other in steps
         )
         if loaded and later and not used:

@@ -76,17 +76,25 @@ async def email_send(
 
 def check_recipients(recipients: list[str], server: Email) -> None:
     """Refuse addresses that mail may not go to. Raises: Fail (email_refused, email_invalid)."""
-    if len(recipients) > server.max_recipients:
+    _check_number(len(recipients), server)
+    for address in recipients:
+        _check_address(address, server)
+
+
+def _check_number(recipients: int, server: Email) -> None:
+    if recipients > server.max_recipients:
         raise Fail(
-            f"{len(recipients)} recipients are more than the {server.max_recipients} allowed",
+            f"{recipients} recipients are more than the {server.max_recipients} allowed",
             code="email_refused",
         )
-    for address in recipients:
-        if not _ADDRESS.fullmatch(address):
-            raise Fail(f"{address[:80]!r} is no mail address", code="email_invalid")
-        domain = address.rpartition("@")[2].lower().rstrip(".")
-        if "*" not in server.domains and domain not in (d.lower() for d in server.domains):
-            raise Fail(f"mail to {domain} is not allowed here", code="email_refused")
+
+
+def _check_address(address: str, server: Email) -> None:
+    if not _ADDRESS.fullmatch(address):
+        raise Fail(f"{address[:80]!r} is no mail address", code="email_invalid")
+    domain = address.rpartition("@")[2].lower().rstrip(".")
+    if "*" not in server.domains and domain not in (d.lower() for d in server.domains):
+        raise Fail(f"mail to {domain} is not allowed here", code="email_refused")
 
 
 def foreseen(settings: Settings, args: JsonObject) -> Iterator[tuple[str, str]]:
@@ -110,14 +118,13 @@ def foreseen(settings: Settings, args: JsonObject) -> Iterator[tuple[str, str]]:
     }
     for pointer, address in written.items():
         try:
-            check_recipients([address], server)
+            _check_address(address, server)
         except Fail as refusal:
             yield pointer, str(refusal)
     try:
-        check_recipients(list(dict.fromkeys(written.values())), server)
+        _check_number(len({*written.values()}), server)
     except Fail as refusal:
-        if len(set(written.values())) > server.max_recipients:  # else it is told of its address
-            yield "/to", str(refusal)
+        yield "/to", str(refusal)
 
 
 def _message(
