@@ -80,9 +80,10 @@ def report(printer: Printer, error: Exception) -> int:
     printer.err.print(
         f"[bold red]error:[/] {escape(message)}" + (f" [dim]({code})[/]" if code else "")
     )
-    if not isinstance(error, InvalidValue) or error.pointer:  # else it would say nothing new
-        show_problems(printer, problems)
     hint = getattr(error, "hint", None) or (None if known or debug else DEBUG_HINT)
+    said = ("", message, hint)
+    new = [one for one in problems if (one.pointer, one.message, one.hint) != said]
+    show_problems(printer, new)
     if hint:
         printer.err.print(f"[bold]hint:[/] {escape(hint)}")
     return USAGE if isinstance(error, UsageProblem | SettingsError) else FAILED

@@ -10,7 +10,7 @@ import pytest
 from flowbuilder.cli.failures import DEBUG_HINT, UsageProblem, report
 from flowbuilder.cli.output import Printer, shorten, to_line
 from flowbuilder.cli.progress import RunView
-from flowbuilder.errors import DefinitionError, Problem, RunFailed, SettingsError
+from flowbuilder.errors import DefinitionError, NoFittingTool, Problem, RunFailed, SettingsError
 from flowbuilder.executor.events import EventRow
 from flowbuilder.flow import Flow
 from flowbuilder.types import JsonObject
@@ -86,6 +86,17 @@ def test_debug_shows_where(capsys: pytest.CaptureFixture[str]) -> None:
 def test_hint_is_shown(capsys: pytest.CaptureFixture[str]) -> None:
     report(Printer(as_json=False), SettingsError("bad", hint="Set it."))
     assert "Set it." in capsys.readouterr().err
+
+
+def test_a_finding_that_says_what_the_error_says_is_shown_once(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    same = Problem(code="no_fitting_tool", pointer="", message="nobody sings", hint="Add it.")
+    other = Problem(code="no_fitting_tool", pointer="", message="nobody sings", hint="Hum.")
+    error = NoFittingTool("nobody sings", problems=[same, other], hint="Add it.")
+    report(Printer(as_json=False), error)
+    err = capsys.readouterr().err
+    assert (err.count("nobody sings"), err.count("Add it."), err.count("Hum.")) == (2, 1, 1)
 
 
 def test_steps_are_told_line_by_line(capsys: pytest.CaptureFixture[str]) -> None:

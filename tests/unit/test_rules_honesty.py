@@ -208,3 +208,13 @@ def test_a_goal_may_have_as_many_characters_as_everywhere_else() -> None:
     with pytest.raises(PlanningError) as caught:
         plan_goal(f'Write "{text * 2}" to a.txt', STARTER)
     assert caught.value.code == "goal_too_long"
+
+
+@pytest.mark.parametrize("often", ["every Monday", "daily", "each 5 minutes", "Every other week"])
+def test_what_is_to_be_repeated_is_pointed_to_schedules(often: str) -> None:
+    with pytest.raises(NoFittingTool) as refused:
+        plan_goal(f"frobnicate the gizmo {often}", STARTER)
+    assert f"“{often}”" in str(refused.value.hint) and "triggers" in str(refused.value.hint)
+    with pytest.raises(NoFittingTool) as refused:
+        plan_goal("frobnicate every gizmo", STARTER)
+    assert "triggers" not in str(refused.value.hint)

@@ -41,6 +41,7 @@ from flowbuilder.planner.rules.reading import (
     without,
 )
 from flowbuilder.planner.rules.recovery import Recovery, ends, resume
+from flowbuilder.planner.rules.repeating import repeating_hint
 from flowbuilder.planner.rules.reporting import Report, reported
 from flowbuilder.planner.rules.sharing import one_of_several, shared
 from flowbuilder.planner.rules.slots import SlotKind
@@ -184,6 +185,7 @@ class Composer:
     def _unfit(self, clause: Clause) -> NoFittingTool:
         near = nearest(clause, self.index)
         hint = f"The nearest tools are {', '.join(near)}." if near else "There is no similar tool."
+        hint = repeating_hint(clause.text) or hint
         message = f"no registered tool does what this part of the goal asks: “{clause.text[:200]}”"
         problem = Problem(code="no_fitting_tool", pointer="", message=message, hint=hint)
         return NoFittingTool(message, problems=[problem], hint=hint)
