@@ -117,7 +117,7 @@ def _run(run: RunOut) -> bytes:
 
 def _envelope(seq: int, event: PlanEvent) -> JsonObject:
     return {
-        "stream": event.plan.id if event.plan else None,
+        "stream": event.stream,
         "seq": seq,
         "type": event.type.value,
         "run_id": None,

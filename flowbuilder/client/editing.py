@@ -142,16 +142,17 @@ class Desk:
             "parent": request.plan.id if request.plan is not None else None,
             "changes": request.changes,
         }
-        seen = [PlanEvent(type=PlanEventType.STARTED, data=told)]
+        seen = [PlanEvent(type=PlanEventType.STARTED, data=told, stream=request.id)]
         yield seen[0]
         try:
             made = proposal(request, await editor.edit(request), planner=editor.name)
         except FlowBuilderError as error:
-            yield failed(error)
+            yield replace(failed(error), stream=request.id)
             raise
         made = with_refusals(made, request.registry, request.policies)
         plan = replace(told_of_models(made, request.registry, self.session.settings), desk=self)
-        for event in (*_steps_added(plan), completed(plan)):
+        for made_known in (*_steps_added(plan), completed(plan)):
+            event = replace(made_known, stream=request.id)
             seen.append(event)
             if event.plan is not None:
                 await store_whole(self.session, plan, seen)

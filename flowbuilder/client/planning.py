@@ -116,6 +116,7 @@ async def stream_plan(
     seen: list[PlanEvent] = []
     async for told in watched(planner, request):
         event = policed(_silent(told), request.registry, request.policies)
+        event = replace(event, stream=request.id)
         if event.plan is not None:
             plan = told_of_models(event.plan, session.registry, session.settings)
             plan = replace(with_types(plan, session.registry), desk=desk)

@@ -37,6 +37,8 @@ class PlanEvent:
     type: PlanEventType
     data: JsonObject = field(default_factory=dict)
     plan: Plan | None = None
+    stream: str | None = None
+    """The id of the plan that comes about. Not the planner says it but who asks it."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -46,7 +46,7 @@ async def test_a_plan_is_streamed_while_it_is_made(client: httpx.AsyncClient) ->
     assert [event["id"] for event in events] == [1, 2, 3, 4]
     assert [event["data"]["seq"] for event in events] == [1, 2, 3, 4]
     plan = events[-1]["data"]["data"]["plan"]
-    assert events[-1]["data"]["stream"] == plan["id"]
+    assert {event["data"]["stream"] for event in events} == {plan["id"]}
     assert (await client.get(f"/api/v1/plans/{plan['id']}")).json() == plan
 
 
@@ -57,6 +57,7 @@ async def test_a_goal_that_fits_no_tool(client: httpx.AsyncClient) -> None:
     streamed = await client.post("/api/v1/plans", json={"goal": "fly"}, headers=STREAM)
     events = events_in(streamed.text)
     assert [event["event"] for event in events] == ["plan_started", "plan_failed"]
+    assert events[0]["data"]["stream"] == events[1]["data"]["stream"] is not None
     empty = await client.post("/api/v1/plans", json={"goal": "  "}, headers=STREAM)
     assert problem(empty, 422)["code"] == "goal_empty"
     assert (await client.get("/api/v1/plans")).json() == {"items": [], "next_cursor": None}

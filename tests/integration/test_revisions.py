@@ -157,6 +157,22 @@ async def test_an_edit_that_asks_is_answered_and_compared_with_the_flow(fb: Flow
     assert (await fb.accept_edit(ready)).version == 1
 
 
+async def test_every_event_of_an_edit_names_its_plan(fb: FlowBuilder) -> None:
+    await fb.save_flow(TOP)
+    events = [event async for event in fb.edit_stream("top", "also mail it to ada@example.org")]
+    assert [event.type for event in events] == ["plan_started", "plan_step_added", "plan_completed"]
+    made = events[-1].plan
+    assert made is not None
+    assert {event.stream for event in events} == {made.id}
+    refused = fb.edit_stream(made, "frobnicate the gizmo")
+    told = []
+    with pytest.raises(PlanningError):
+        async for event in refused:
+            told.append(event)
+    assert [event.type for event in told] == ["plan_started", "plan_failed"]
+    assert told[0].stream == told[1].stream != made.id
+
+
 async def test_a_plan_is_edited_again_and_again(fb: FlowBuilder) -> None:
     draft = await fb.plan(GOAL)
     second = await draft.edit("also post it to #news")
