@@ -56,6 +56,7 @@ def _import() -> Libraries:
         # Its response types are built at first use, with warnings of their own.
         litellm.ModelResponse()
         litellm.ModelResponse(stream=True)
+        litellm.ModelResponseStream()
     logs.adopt()
     litellm.suppress_debug_info = True
     litellm.disable_hf_tokenizer_download = True

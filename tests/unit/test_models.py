@@ -67,6 +67,26 @@ def test_the_key_is_not_in_the_endpoints_text() -> None:
     assert "sk-secret" not in repr(found)
 
 
+def test_a_stream_builds_no_types_and_warns_of_none() -> None:
+    """In a process of its own: in this one others may have built them."""
+    said = subprocess.run(
+        [sys.executable, "-W", "error::UserWarning", "-c", _STREAMED],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (said.stdout.strip(), said.stderr) == ("False True", "")
+
+
+_STREAMED = """
+import litellm
+from flowbuilder.models.library import load
+before = litellm.ModelResponseStream.__pydantic_complete__
+load()
+print(before, litellm.ModelResponseStream.__pydantic_complete__)
+"""
+
+
 async def test_no_model_is_a_clear_error() -> None:
     with pytest.raises(ModelError) as caught:
         await ModelClient(Settings.load()).generate(ASK)
