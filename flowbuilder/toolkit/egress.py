@@ -151,6 +151,8 @@ class EgressPolicy:
     """What outgoing requests are held against."""
 
     allow_private: bool = False
+    setting: str = "FLOWBUILDER_HTTP_ALLOW_PRIVATE"
+    """What opens private addresses, told where one is refused."""
     resolver: Resolver = field(default=system_resolver)
 
     def check_url(self, text: str) -> httpx.URL:
@@ -189,9 +191,7 @@ class EgressPolicy:
     def check_address(self, address: Address, host: str) -> None:
         """Refuse an address that is closed. Raises: EgressRefused."""
         if not is_open(address, allow_private=self.allow_private):
-            hint = (
-                "" if self.allow_private else " (FLOWBUILDER_HTTP_ALLOW_PRIVATE opens private ones)"
-            )
+            hint = "" if self.allow_private else f" ({self.setting} opens private ones)"
             raise EgressRefused(
                 f"{host} is at an address that is closed to requests{hint}", kind="address"
             )

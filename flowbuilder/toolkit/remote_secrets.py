@@ -44,7 +44,10 @@ class HttpSource:
 
     async def _ask(self, name: str) -> str:
         assert self._manager.url is not None
-        policy = EgressPolicy(allow_private=self._manager.allow_private)
+        policy = EgressPolicy(
+            allow_private=self._manager.allow_private,
+            setting="the manager's allow_private in the connections",
+        )
         url = self._manager.url.replace("{name}", quote(name, safe=""))
         try:
             headers = {

@@ -333,7 +333,8 @@ async def test_mail_goes_to_allowed_people_only(inbox: tuple[Inbox, int], tmp_pa
 async def test_a_mail_server_in_a_private_network_has_to_be_allowed(tmp_path: Path) -> None:
     bench = mailing(tmp_path, 1, allow_private=False)
     args = {"to": ["ada@example.org"], "subject": "s", "text": "t"}
-    await bench.refused("email.send", "egress_refused", **args)
+    said = await bench.refused("email.send", "egress_refused", **args)
+    assert "email.allow_private in the connections" in said and "HTTP_ALLOW" not in said
     with pytest.raises(ExecutionError) as caught:
         await mailing(tmp_path, 1).call("email.send", **args)
     assert caught.value.code == "email_unavailable"

@@ -222,7 +222,9 @@ async def _connect(server: Email) -> socket.socket:
     """Return a connection to an address that the guard has judged. Raises: Fail, OSError."""
     import httpcore
 
-    policy = EgressPolicy(allow_private=server.allow_private)
+    policy = EgressPolicy(
+        allow_private=server.allow_private, setting="email.allow_private in the connections"
+    )
     try:
         addresses = await policy.addresses(server.host, server.port)
     except httpcore.ConnectError as error:
