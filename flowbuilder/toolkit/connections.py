@@ -14,15 +14,24 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 from flowbuilder.errors import InvalidValue, SettingsError
 from flowbuilder.flow import Duration
 from flowbuilder.secrecy.binding import Binding, check_binding
-from flowbuilder.secrecy.mentions import sole_mention
+from flowbuilder.secrecy.mentions import PREFIX, sole_mention
 from flowbuilder.secrecy.sources import FileSource, SecretSource
 from flowbuilder.settings import Settings
 from flowbuilder.strictjson import load_document
+from flowbuilder.toolkit.store_options import wrong_name, wrong_value
 from flowbuilder.tools import Effects
 
 _LARGEST_FILE = 1_048_576
@@ -158,6 +167,17 @@ class ObjectStore(_Part):
     max_bytes: int = Field(default=1_000_000, ge=1, le=100_000_000)
     allow_http: bool = False
     """For stores on this machine."""
+
+    @field_validator("options")
+    @classmethod
+    def _known(cls, options: dict[str, str], info: ValidationInfo) -> dict[str, str]:
+        if str(info.data.get("url", "")).startswith("s3:"):
+            written = {key: text for key, text in options.items() if PREFIX not in text}
+            wrongs = (wrong_value(key, text) for key, text in written.items())
+            wrong = wrong_name(options) or next((one for one in wrongs if one), None)
+            if wrong is not None:
+                raise ValueError(wrong)
+        return options
 
 
 class OpenApi(_Part):

@@ -460,3 +460,31 @@ async def test_a_bucket_speaks_s3(tmp_path: Path) -> None:
         assert running.seen[0].body == b"a,b"
         assert "AKIAEXAMPLE" in running.seen[0].headers["authorization"]
         assert "very-secret-key-1234" not in str(running.seen)
+
+
+async def test_a_bucket_s_secret_that_cannot_be_sent_is_named(tmp_path: Path) -> None:
+    options = {
+        "endpoint": "secret://place",
+        "region": "eu-west-1",
+        "access_key_id": "AKIAEXAMPLE",
+        "secret_access_key": "secret://key",
+    }
+    store = {"url": "s3://reports", "allow_http": True, "options": options}
+    for place, key, wrong in (
+        ("localhost:9000", "very-secret-key-1234", "endpoint is an address"),
+        ("http://localhost:9000", "very-secret-key-1234\n", "secret_access_key has a line break"),
+    ):
+        secrets = {"place": place, "key": key}
+        bench = Bench(*connected(tmp_path, {"stores": {"bucket": store}}, secrets))
+        said = await bench.refused("store.read", "store_option_invalid", path="x")
+        assert wrong in said and "very-secret" not in said and "localhost" not in said
+
+
+async def test_a_store_that_cannot_be_opened_names_its_options(tmp_path: Path) -> None:
+    store = {"url": "s3://reports", "options": {"region": "x", "access_key_id": "only"}}
+    bench = Bench(*connected(tmp_path, {"stores": {"bucket": store}}))
+    said = await bench.refused("store.read", "store_failed", path="x")
+    assert "region, access_key_id" in said
+    gone = {"url": f"file://{tmp_path}/none"}
+    bench = Bench(*connected(tmp_path, {"stores": {"files": gone}}))
+    await bench.refused("store.read", "store_failed", path="x")

@@ -31,6 +31,11 @@ EVERYTHING: dict[str, Any] = {
 }
 
 
+def bucket(**options: str) -> dict[str, Any]:
+    """Return a part with one bucket of these options."""
+    return {"stores": {"a": {"url": "s3://b", "options": options}}}
+
+
 def test_without_a_file_nothing_is_added() -> None:
     assert load_registry(Settings()).names() == sorted(tool.name for tool in starter_tools())
 
@@ -67,6 +72,16 @@ def test_each_connection_brings_its_tools_and_no_other(tmp_path: Path) -> None:
         ({"slack": {"token": "secret://a"}}, "slack"),
         ({"email": {"host": "h", "sender": "a@b.c", "domains": []}}, "email"),
         ({"stores": {"a": {"url": "https://x"}}}, "stores/a/url"),
+        (bucket(timeout="30s"), "stores/a/options: Value error, 'timeout' is no option"),
+        (bucket(allow_http="true"), "stores/a/options: Value error, allow_http stands beside"),
+        (bucket(region="x", AWS_REGION="y"), "region is given twice"),
+        (bucket(endpoint="p4ssw0rd:9000"), "stores/a/options: Value error, endpoint is an address"),
+        (bucket(endpoint="http://p4ssw0rd b"), "endpoint is an address"),
+        (bucket(endpoint="http://[::p4ssw0rd"), "endpoint is an address"),
+        (bucket(skip_signature="p4ssw0rd"), "skip_signature is true or false"),
+        (bucket(region="eu west p4ssw0rd"), "region has letters"),
+        (bucket(secret_access_key="p4ssw0rd\n"), "secret_access_key has a line break"),
+        (bucket(checksum_algorithm="p4ssw0rd"), "checksum_algorithm is one of sha256"),
         ({"mcp": {"a": {"command": "npx", "args": ["-y", "x"]}}}, "mcp/a"),
         ({"mcp": {"a": {"command": "./server"}}}, "mcp/a"),
         ({"mcp": {"a": {"command": "/bin/x", "url": "https://x"}}}, "mcp/a"),
@@ -87,6 +102,21 @@ def test_what_cannot_be_is_refused_and_no_secret_is_repeated(
     assert caught.value.code == "connections_invalid"
     assert where in caught.value.message
     assert "p4ssw0rd" not in caught.value.message
+
+
+def test_options_of_a_bucket_are_taken_as_the_store_calls_them(tmp_path: Path) -> None:
+    options = {
+        "AWS_REGION": "eu-west-1",
+        "endpoint": "http://localhost:9000",
+        "skip_signature": "Yes",
+        "access_key_id": "secret://id",
+        "server_side_encryption": "aws:kms",
+        "web_identity_token_file": "/run/töken",
+    }
+    registry, _ = connected(tmp_path, bucket(**options))
+    assert "store.read" in registry.names()
+    # of a store that has none they were never looked at
+    connected(tmp_path, {"stores": {"a": {"url": "file:///tmp", "options": {"x": "y"}}}})
 
 
 @pytest.mark.parametrize("text", ["[", "a: &x 1", "[]", '{"sql": 1, "sql": 2}', "\xff\x00"])

@@ -14,11 +14,16 @@ from typing_extensions import TypedDict
 from flowbuilder.errors import ExecutionError
 from flowbuilder.secrecy import fill
 from flowbuilder.toolkit.connections import ObjectStore, connections_of
+from flowbuilder.toolkit.store_options import wrong_value
 from flowbuilder.tools import Context, Fail, tool
 
 _SECONDS = 60.0
 _LONGEST_PATH = 1000
 _MOST_LISTED = 1000
+#: What the library raises where it has come to no end of its own; it is no Exception.
+_PANIC = "PanicException"
+#: The same where it was waited for.
+_PANIC_WAITED = "RustPanic"
 
 Name = Annotated[str | None, Field(description="Which store; not needed where there is one only.")]
 ObjectPath = Annotated[
@@ -166,29 +171,40 @@ async def _listed(opened: Any, prefix: str | None) -> ObjectList:
 async def _open(
     context: Context, name: str | None, *, writing: bool = False
 ) -> tuple[ObjectStore, Any]:
-    """Return what is connected and its store. Raises: Fail (store_unknown, store_read_only)."""
+    """Return what is connected and its store.
+
+    Raises:
+        Fail: `store_unknown`, `store_read_only`, `store_option_invalid`, `store_failed`.
+    """
     found = _chosen(name, connections_of(context.settings).stores)
     if writing and not found.writable:
         raise Fail("this store may only be read", code="store_read_only")
     options = {
         key: await fill(value, context.secrets.fetch) for key, value in found.options.items()
     }
+    if found.url.startswith("s3:"):
+        for key, value in options.items():  # what secrets stood for is known only now
+            if (wrong := wrong_value(key, value)) is not None:
+                raise Fail(f"the store cannot be opened: {wrong}", code="store_option_invalid")
     return found, await asyncio.to_thread(_made, found, options)
 
 
 def _made(found: ObjectStore, options: Mapping[str, str]) -> Any:
     from obstore.store import LocalStore, from_url
 
-    if found.url.startswith("file://"):
-        folder = Path(found.url.removeprefix("file://")).resolve()
-        return LocalStore(folder, mkdir=False)
     try:
+        if found.url.startswith("file://"):
+            folder = Path(found.url.removeprefix("file://")).resolve()
+            return LocalStore(folder, mkdir=False)
         return from_url(
             found.url, config=dict(options), client_options={"allow_http": found.allow_http}
         )  # type: ignore[call-overload]
-    except Exception as error:
+    except BaseException as error:
+        if not isinstance(error, Exception) and type(error).__name__ != _PANIC:
+            raise
+        given = f" (options: {', '.join(options)})" if options else ""
         raise Fail(
-            f"the store cannot be opened: {type(error).__name__}", code="store_failed"
+            f"the store cannot be opened: {type(error).__name__}{given}", code="store_failed"
         ) from None
 
 
@@ -214,7 +230,12 @@ async def _guarded(path: str, work: Any) -> Any:
         raise Fail(f"there is an object {path[:200]} already", code="store_exists") from None
     except TimeoutError:
         raise ExecutionError("the store did not answer in time", code="store_unavailable") from None
-    except (exceptions.BaseError, OSError) as error:
+    except Exception as error:
+        if (
+            not isinstance(error, exceptions.BaseError | OSError)
+            and type(error).__name__ != _PANIC_WAITED
+        ):
+            raise
         raise ExecutionError(
             f"the store failed: {type(error).__name__}", code="store_failed"
         ) from None
