@@ -2,7 +2,9 @@
 
 A value is looked for as it is and in the forms in which it travels: base64 at any alignment, hex,
 URL, JSON and HTML escapes. Halves of a value that was split over two fields are found too: a
-fragment counts from half of the value on. What was found becomes `***`.
+fragment counts from half of the value on. What was found becomes `***`. What spells its letters
+one by one, as `%61%62…`, `&#97;&#98;…` or `61:62…`, is read, and is `***` as a whole if a value is
+in it.
 """
 
 from __future__ import annotations
@@ -11,11 +13,13 @@ import base64
 import html
 import json
 import logging
+import re
 import threading
 from collections import OrderedDict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from urllib.parse import quote, quote_plus, unquote, urlsplit
+from functools import partial
+from urllib.parse import quote, quote_plus, unquote, unquote_to_bytes, urlsplit
 
 import orjson
 
@@ -47,6 +51,44 @@ class _Known:
     """Texts of which half counts, with pieces one of which every half contains."""
     needles: tuple[bytes, ...]
     """One of these is in the JSON of every value that holds a form or a fragment."""
+
+    def may_be_in(self, text: str) -> bool:
+        """Whether a form or a piece of a fragment is in a text."""
+        pieces = (piece for _, some in self.fragments for piece in some)
+        return any(form in text for form in (*self.forms, *pieces))
+
+
+@dataclass(frozen=True, slots=True)
+class _Spelling:
+    """A way to write a text as the numbers of its letters."""
+
+    begins: re.Pattern[str]
+    """Whether it is there at all: a pattern whose first letter is fixed, which is sought fast."""
+    whole: re.Pattern[str]
+    read: Callable[[str], str]
+
+    def all_read(self, text: str) -> Iterator[str]:
+        """Yield what those parts of a text say that are written so."""
+        if self.begins.search(text):
+            yield from (self.read(found[0]) for found in self.whole.finditer(text))
+
+
+def _spelling(one: str, between: str, read: Callable[[str], str]) -> _Spelling:
+    many = rf"(?:{between}{one})"
+    begins = rf"{between}{one}{many}{{{_SHORTEST - 2}}}"
+    return _Spelling(re.compile(begins), re.compile(rf"{one}{many}{{{_SHORTEST - 1},}}"), read)
+
+
+def _read_bytes(raw: bytes) -> str:
+    return raw.decode("utf-8", "replace")
+
+
+_HEX = "[0-9A-Fa-f]"
+_SPELLINGS = (
+    _spelling(f"%{_HEX}{{2}}", "", lambda text: _read_bytes(unquote_to_bytes(text))),
+    _spelling(f"&#(?:[0-9]{{1,9}}|[xX]{_HEX}{{1,8}});?", "", html.unescape),
+    _spelling(f"{_HEX}{{2}}", ":", lambda text: _read_bytes(bytes.fromhex(text.replace(":", "")))),
+)
 
 
 class Redactor:
@@ -108,6 +150,9 @@ class Redactor:
             shown = orjson.dumps(value)
         except (TypeError, ValueError):  # not checked yet: a look at every text does no harm
             return known
+        text = shown.decode()
+        spelt = [read for spelling in _SPELLINGS for read in spelling.all_read(text)]
+        shown = shown + orjson.dumps(spelt) if spelt else shown
         return [item for item in known if any(needle in shown for needle in item.needles)]
 
 
@@ -133,6 +178,17 @@ class _Cleaning:
 
     def text(self, text: str) -> str:
         """Return a text without the secrets."""
+        text = self.plain(text)
+        for spelling in _SPELLINGS:
+            read = "\n".join(spelling.all_read(text))
+            suspects = [known for known in self._known if known.may_be_in(read)] if read else []
+            if suspects:
+                cleaning = _Cleaning(suspects)
+                text = spelling.whole.sub(partial(_unspelt, cleaning, spelling), text)
+        return text
+
+    def plain(self, text: str) -> str:
+        """Return a text without the secrets in it as it stands."""
         for known in self._known:
             for form in known.forms:
                 if form in text:
@@ -160,6 +216,12 @@ class _Cleaning:
             else:
                 start = text.find(piece, start + 1)
         return text
+
+
+def _unspelt(cleaning: _Cleaning, spelling: _Spelling, found: re.Match[str]) -> str:
+    """Return what stands for letters that were spelt one by one."""
+    read = spelling.read(found[0])
+    return found[0] if cleaning.plain(read) == read else MARK
 
 
 def _parts(value: str) -> Iterable[str]:

@@ -31,6 +31,9 @@ def forms(value: str = CANARY) -> dict[str, str]:
         "form": quote_plus(value),
         "JSON": json.dumps(value)[1:-1],
         "HTML": html.escape(value),
+        "hex with colons": raw.hex(":"),
+        "URL of all letters": "".join(f"%{byte:02X}" for byte in raw),
+        "HTML of all letters": "".join(f"&#{ord(letter)};" for letter in value),
     }
 
 

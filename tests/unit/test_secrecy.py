@@ -273,6 +273,12 @@ def forms(value: str) -> list[str]:
         base64.b64encode(b"user:" + raw).decode(),
         base64.b64encode(b"me:" + raw + b"!").decode(),
         base64.urlsafe_b64encode(b"x" + raw).decode(),
+        raw.hex(":"),
+        (b"user:" + raw).hex(":").upper(),
+        "".join(f"%{byte:02x}" for byte in raw),
+        "".join(f"%{byte:02X}" for byte in raw),
+        "".join(f"&#{ord(letter)};" for letter in value),
+        "".join(f"&#x{ord(letter):04X};" for letter in value),
     ]
 
 
@@ -286,6 +292,18 @@ def test_every_form_of_a_secret_is_hidden(form: str) -> None:
     for piece in (form, CANARY, CANARY[:12], CANARY[-12:]):
         assert json.dumps(piece, ensure_ascii=False)[1:-1] not in shown
     assert "before " in shown
+
+
+def test_what_spells_something_else_stays_as_it_is() -> None:
+    redactor = Redactor()
+    redactor.learn(CANARY)
+    for text in (
+        "at 12:30:45 aa:bb:cc:dd:ee:ff:00:11:22:33 came",
+        "%D0%9F%D1%80%D0%B8%D0%B2%D0%B5%D1%82 and &#39;&#39;&#39;&#39;&#39;&#39;&#39;&#39;",
+        b"\xff\xfe another one".hex(":"),
+    ):
+        assert redactor.text(text) == text
+        assert redactor.json({"a": text}) == {"a": text}
 
 
 def test_halves_in_two_fields_are_hidden() -> None:
