@@ -52,12 +52,17 @@ from flowbuilder.planner.rules.table_arguments import table_arguments
 _Key = tuple[int, int, Kind | None, str]
 
 
-def bind(profile: Profile, clause: Clause, steps: list[StepDraft]) -> Binding:
-    """Fill the parameters of a tool; what cannot be filled is listed as missing."""
+def bind(
+    profile: Profile, clause: Clause, steps: list[StepDraft], columns: frozenset[str] = frozenset()
+) -> Binding:
+    """Fill the parameters of a tool; what cannot be filled is listed as missing.
+
+    `columns` are those of the run's input.
+    """
     moments = [slot for slot in profile.slots if slot.kind in (SlotKind.DATE, SlotKind.TIME)]
     if len(moments) == 1:
         clause = joined_times(clause)
-    table = table_arguments(profile, clause, steps)
+    table = table_arguments(profile, clause, steps, columns)
     binding = Binding(
         args=dict(table.values), used=list(table.used), doubts=list(table.doubts),
         notes=list(table.notes), computed=table.computed,

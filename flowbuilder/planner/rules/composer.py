@@ -16,6 +16,7 @@ from flowbuilder.planner.rules.binding import bind
 from flowbuilder.planner.rules.bridges import extension
 from flowbuilder.planner.rules.choice import Choice, choose, nearest
 from flowbuilder.planner.rules.clause import Clause
+from flowbuilder.planner.rules.columns import columns_of_input
 from flowbuilder.planner.rules.composition import Composition
 from flowbuilder.planner.rules.earlier import sends_addressee, whole_list
 from flowbuilder.planner.rules.extremes import extreme_apart
@@ -69,6 +70,7 @@ class Composer:
 
     def __init__(self, request: PlanRequest, index: ToolIndex) -> None:
         self._request = request
+        self._columns = columns_of_input(request.input_schema, request.input)
         self.index = index
         self._each: str | None = None
         self._previous: list[StepDraft] = []
@@ -333,7 +335,8 @@ class Composer:
 
     def _compose(self, clause: Clause, choice: Choice) -> None:
         profile = choice.profile
-        binding = bind(profile, clause, self.plan.steps)
+        columns = frozenset() if tabular(self.plan.steps) else self._columns
+        binding = bind(profile, clause, self.plan.steps, columns)
         self._from_input(binding)
         subject_from(self.plan.steps, binding)
         step = self.plan.add(profile, clause, binding)

@@ -30,7 +30,7 @@ _UTMOST = re.compile(
     r"\b(?:highest|largest|biggest|greatest|most|lowest|smallest|least|fewest|best|worst)\b",
     re.IGNORECASE,
 )
-#: Words that compare, and so are no value to compare with.
+#: Words that compare, and so are no value to compare with; nor is a moment's.
 _COMPARING = listed("above below over under more less greater fewer higher lower between than")
 _MOMENTS = listed("yesterday today tomorrow tonight now monday tuesday wednesday thursday friday "
                   "saturday sunday")  # fmt: skip
@@ -81,7 +81,7 @@ def _about_rows(step: StepDraft, steps: Sequence[StepDraft]) -> Iterator[str]:
     for row in where.values() if isinstance(where, dict) else ():
         values = row.values() if isinstance(row, dict) else [row]
         for value in values:
-            if isinstance(value, str) and value.lower() in _COMPARING:
+            if isinstance(value, str) and value.lower() in _COMPARING | _MOMENTS:
                 yield f"“{value}” was taken as a value in “{said}”"
 
 

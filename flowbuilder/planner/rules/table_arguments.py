@@ -9,6 +9,7 @@ from typing import Any
 
 from flowbuilder.planner.rules.axes import axes, set_against
 from flowbuilder.planner.rules.clause import Clause
+from flowbuilder.planner.rules.columns import SIGNS, as_cel, known_columns, takes_cel
 from flowbuilder.planner.rules.lexicon import listed, stem
 from flowbuilder.planner.rules.literals import Kind
 from flowbuilder.planner.rules.matching import Profile
@@ -19,7 +20,6 @@ from flowbuilder.planner.rules.tables import Comparison, TableWords
 
 _CONDITION_NAMES = listed("where condition conditions filter predicate criteria")
 _OPERATOR_NAMES = ("operator", "op", "comparison", "comparator", "relation")
-_SIGNS = {"gt": ">", "gte": ">=", "lt": "<", "lte": "<=", "eq": "==", "ne": "!="}
 _OPERATOR_WORDS = {
     "gt": (">", "gt", "greater_than", "greater", "above", "more_than"),
     "gte": (">=", "gte", "ge", "at_least", "greater_or_equal"),
@@ -80,12 +80,17 @@ def works_on_records(profile: Profile) -> bool:
     return any(slot.kind is SlotKind.RECORDS for slot in profile.slots)
 
 
-def table_arguments(profile: Profile, clause: Clause, before: list[StepDraft]) -> TableArguments:
-    """Fill the parameters that are about rows and columns."""
+def table_arguments(
+    profile: Profile, clause: Clause, before: list[StepDraft], columns: frozenset[str] = frozenset()
+) -> TableArguments:
+    """Fill the parameters that are about rows and columns.
+
+    `columns` are those that the rows have where no step says it.
+    """
     found = TableArguments()
     if not works_on_records(profile) and not _compares_columns(profile):
         return found
-    table = TableWords(clause)
+    table = TableWords(clause, known_columns(before) or columns)
     known = _computed_columns(before)
     _conditions(profile, table, clause, found, known)
     _against(profile, clause, found, known)
@@ -157,20 +162,35 @@ def _conditions(
         return
     if table.unresolved():
         found.doubts.append("a comparison in it names no column")
-    if slot.name in _CONDITION_NAMES:
-        whole = slot.schema.get("type") != "string"
+    found.doubts += [item.doubt for item in comparisons if item.doubt is not None]
+    whole = slot.schema.get("type") != "string"
+    if whole and any(item.other is not None for item in comparisons):
+        written = as_cel(comparisons, known, any_of=table.any_of) if takes_cel(slot) else None
+        if written is None:
+            found.doubts.append("it compares columns in a way that cannot be written")
+            return
+        found.values[slot.name] = written
+    elif slot.name in _CONDITION_NAMES:
         found.values[slot.name] = (
             _as_object(comparisons, known) if whole else _as_text(comparisons, table, known)
         )
-        match = next((other for other in profile.slots if other.name == "match"), None)
-        if table.any_of and len(comparisons) > 1:
-            if match is not None and "any" in match.options:
-                found.values["match"] = "any"
-            elif whole:
-                found.doubts.append("it joins its conditions by 'or'")
+        _join(profile, table, len(comparisons), whole, found)
     else:
         _spread(profile, slot, comparisons, found, known)
     _mark_used(clause, comparisons, found)
+
+
+def _join(
+    profile: Profile, table: TableWords, count: int, whole: bool, found: TableArguments
+) -> None:
+    """Say that one of several conditions is enough, where a tool can be told so."""
+    match = next((other for other in profile.slots if other.name == "match"), None)
+    if not table.any_of or count < 2:
+        return
+    if match is not None and "any" in match.options:
+        found.values["match"] = "any"
+    elif whole:
+        found.doubts.append("it joins its conditions by 'or'")
 
 
 def _mark_used(clause: Clause, comparisons: list[Comparison], found: TableArguments) -> None:
@@ -197,13 +217,15 @@ def _as_text(comparisons: list[Comparison], table: TableWords, known: Mapping[st
     for item in comparisons:
         value = item.value
         written = (
-            "null"
+            _resolved(item.other, known)
+            if item.other is not None
+            else "null"
             if value is None
             else str(value).lower()
             if isinstance(value, bool)
             else (f'"{value}"' if isinstance(value, str) else str(value))
         )
-        sign = _SIGNS.get(item.operator, item.operator)
+        sign = SIGNS.get(item.operator, item.operator)
         parts.append(f"{_resolved(item.field, known)} {sign} {written}")
     return (" or " if table.any_of else " and ").join(parts)
 

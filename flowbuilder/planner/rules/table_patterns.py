@@ -64,6 +64,34 @@ NO_FIELD = stems(
     "more less fewer higher lower comma semicolon tab header first last other following own its "
     "their this that these those good bad high low big small long short"
 )
+#: A column compared with what may be another: "price is less than cost", "price equals cost".
+AGAINST_WORDS: tuple[tuple[str, str], ...] = (
+    ("gte", r"at least|no less than|not less than|not below|>=|≥"
+            r"|(?:greater|more|higher|larger) than or equal to"),
+    ("lte", r"at most|no more than|not more than|not above|<=|≤"
+            r"|(?:less|lower|smaller|fewer) than or equal to"),
+    ("gt", r"above|over|(?:greater|more|higher|larger|bigger|longer|older|later) than"
+           r"|exceed(?:s|ing)?|beyond|>"),
+    ("lt", r"below|under|(?:less|lower|smaller|fewer|shorter|younger|cheaper|earlier) than|<"),
+    ("ne", r"not equal to|does not equal|do(?:es)?n['’]t equal|!=|≠|not the same as"
+           r"|differs? from|different from"),
+    ("eq", r"equals?(?: to)?|the same as|==|="),
+)  # fmt: skip
+AGAINST = tuple(
+    (name, re.compile(
+        rf"{FIELD}\s*(?:\b(?:that\s+)?{IS}\b\s*)?(?:\b(?:{words})(?<=\w)\b|(?:{words})(?<=[<>=≥≤≠]))"
+        rf"\s*(?P<the>the\s+|its\s+|their\s+)?(?P<noun>(?:column|field|value\s+(?:of|in))\s+(?:the\s+)?)?"
+        rf"(?P<value>⟦\d+⟧|[A-Za-z_][\w.]*)",
+        re.IGNORECASE,
+    ))
+    for name, words in AGAINST_WORDS
+)  # fmt: skip
+#: What something is compared with that is no column.
+NO_OTHER = stems(
+    "average mean median normal usual expected zero nothing none null empty twice half double "
+    "before now ago time today then last next one two three four five six seven eight nine ten "
+    "hundred thousand million limit threshold target certain what how us our my me you your"
+)
 #: "with more than 5 points": the column comes last.
 TRAILING = re.compile(
     r"\b(?:with|having|have|has|that have|who have|of)\s+(?:(?P<gte>at least|no less than)|"

@@ -10,6 +10,7 @@ from flowbuilder.planner.rules.clause import Clause
 from flowbuilder.planner.rules.lexicon import stem
 from flowbuilder.planner.rules.literals import Kind, Literal, parse_number
 from flowbuilder.planner.rules.table_patterns import (
+    AGAINST,
     BARE,
     BETWEEN,
     BY,
@@ -29,6 +30,7 @@ from flowbuilder.planner.rules.table_patterns import (
     MEASURES,
     NO_FIELD,
     NO_GROUP,
+    NO_OTHER,
     ON,
     OPPOSITE,
     OR_MORE,
@@ -58,6 +60,10 @@ class Comparison:
     end: int
     used: tuple[int, ...] = ()
     """Start places of the literals it took in."""
+    other: str | None = None
+    """The column that it is compared with, in the place of a value."""
+    doubt: str | None = None
+    """What may be meant otherwise."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,7 +78,8 @@ class MeasureWish:
 class TableWords:
     """A clause read as words about a table."""
 
-    def __init__(self, clause: Clause) -> None:
+    def __init__(self, clause: Clause, columns: frozenset[str] = frozenset()) -> None:
+        self._columns = {name.lower(): name for name in columns}
         self._literals = [
             item
             for item in clause.literals
@@ -105,6 +112,7 @@ class TableWords:
                 taken.append(match.span())
                 operator = next(name for name in ("gte", "lte", "gt", "lt") if match.group(name))
                 found.append(self._comparison(match, operator, match.group("value")))
+        found += self._set_against(taken)
         for operator, pattern in COMPARISONS:
             for match in pattern.finditer(self.text):
                 if not _overlaps(match, taken) and self._is_field(match.group("field")):
@@ -119,6 +127,41 @@ class TableWords:
         if removing:
             found = [self._turned(item) for item in found]
         return sorted(found, key=lambda item: item.start)
+
+    def _set_against(self, taken: list[tuple[int, int]]) -> Iterator[Comparison]:
+        """Yield the comparisons of one column with another."""
+        for operator, pattern in AGAINST:
+            for match in pattern.finditer(self.text):
+                field, value = match.group("field"), match.group("value")
+                if _overlaps(match, taken) or not self._is_field(field):
+                    continue
+                left, right = self.name(field), self.name(value)
+                sure = left.lower() in self._columns and right.lower() in self._columns
+                if not sure and not self._may_be_column(operator, match):
+                    continue
+                taken.append(match.span())
+                found = self._comparison(match, operator, value)
+                quoted = TOKEN.fullmatch(value) and not self._is_name(value)
+                if sure or match.group("noun"):
+                    yield replace(found, other=self._columns.get(right.lower(), right))
+                elif quoted:
+                    yield replace(found, doubt=f"“{right}” may be another column")
+                else:
+                    yield replace(found, other=right, doubt=f"“{right}” was taken as a column")
+
+    def _may_be_column(self, operator: str, match: re.Match[str]) -> bool:
+        """Whether what something is compared with can be a column, and hardly a value."""
+        value = match.group("value")
+        named = self._is_field(value) and re.fullmatch(r"[A-Za-z_][\w. -]*", self.name(value))
+        if not named or stem(value) in NO_OTHER or value.lower() in FUNCTION_WORDS:
+            return False
+        if match.group("noun"):
+            return True
+        return operator in ("gt", "gte", "lt", "lte") and not match.group("the")
+
+    def _is_name(self, text: str) -> bool:
+        token = TOKEN.fullmatch(text)
+        return token is not None and self._literals[int(token.group(1))].kind is not Kind.QUOTED
 
     def _worded(
         self, operator: str, match: re.Match[str], taken: list[tuple[int, int]]
