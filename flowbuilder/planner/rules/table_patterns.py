@@ -17,8 +17,10 @@ IS = r"(?:is|are|was|were|has|have|be|being|of)"
 OPERATORS: tuple[tuple[str, str], ...] = (
     ("empty", rf"{IS}\s+(?:empty|missing|blank|null|none|not (?:set|given|known|present))\b"),
     ("filled", rf"{IS}\s+(?:not (?:empty|missing|blank|null|none)|set|given|present|known)\b"),
-    ("gte", r"at least|no less than|not less than|not below|>=|≥|a minimum of|from"),
-    ("lte", r"at most|no more than|not more than|not above|<=|≤|up to|a maximum of"),
+    ("gte", r"at least|no less than|not less than|not below|>=|≥|a minimum of|from"
+            r"|(?:greater|more|higher|larger) than or equal to"),
+    ("lte", r"at most|no more than|not more than|not above|<=|≤|up to|a maximum of"
+            r"|(?:less|lower|smaller|fewer) than or equal to"),
     ("gt", r"above|over|greater than|more than|higher than|larger than|bigger than|exceed(?:s|ing)?"
            r"|longer than|older than|later than|>|beyond|after"),
     ("lt", r"below|under|less than|lower than|smaller than|fewer than|shorter than|younger than|"
@@ -100,12 +102,18 @@ TRAILING = re.compile(
     rf"{VALUE}\s+(?:in\s+|of\s+)?(?P<field>[A-Za-z_][\w.]*)",
     re.IGNORECASE,
 )
-#: A comparison that says no value: "whose price is above the limit".
+#: A comparison that says no value: "whose price is above the limit", "… and stock under".
 LACKING = re.compile(
-    rf"\b(?:where|whose|with|having|that\s+have|if|when)\s+(?:the\s+)?{FIELD}\s+(?:{IS}\s+)?"
+    rf"\b(?:where|whose|with|having|that\s+have|if|when|(?P<joined>and|or))\s+(?:the\s+)?{FIELD}\s+"
+    rf"(?:{IS}\s+)?(?:(?:"
     r"(?:above|over|below|under|(?:more|less|greater|higher|lower|larger|smaller|fewer|older|"
     r"younger|longer|shorter|bigger|cheaper|earlier|later)\s+than|at\s+least|at\s+most|between)\b"
-    r"(?!\s*(?:(?:the|an?)\s+)?(?:⟦|[+-]?\.?\d))(?=\s*(?:$|[,.;]|(?:the|an?|its|their|and|or)\b))",
+    r"(?!\s*(?:(?:the|an?)\s+)?(?:⟦|[+-]?\.?\d))"
+    r"(?=\s*(?:$|[,.;]|(?:the|an?|its|their|and|or)\b)))"
+    r"|(?:(?:not\s+)?equal(?:s|\s+to)?|exactly|contain(?:s|ing)?|includ(?:es?|ing)|"
+    r"mention(?:s|ing)?|(?:start|begin)(?:s|n?ing)?\s+with|end(?:s|ing)?\s+(?:with|in))\b"
+    r"(?=\s*(?:$|[,.;]|(?:and|or)\b))"
+    r"|[<>=≥≤≠!]+(?=\s*(?:$|[,.;]|(?:and|or)\b)))",
     re.IGNORECASE,
 )
 COMPARING = re.compile(

@@ -118,7 +118,9 @@ class TableWords:
                 if not _overlaps(match, taken) and self._is_field(match.group("field")):
                     found += self._worded(operator, match, taken)
         for match in LACKING.finditer(self.text):
-            if not any(first < match.end() and match.start() < last for first, last in taken):
+            inside = any(first < match.end() and match.start() < last for first, last in taken)
+            joins = match.group("joined") is None or (found and self._is_field(match["field"]))
+            if joins and not inside:
                 taken.append(match.span())
                 found.append(self._comparison(match, "lacking", None))
         found += self._equalities(taken)
@@ -213,7 +215,7 @@ class TableWords:
     def _is_value(self, operator: str, text: str) -> bool:
         if operator in ("gt", "gte", "lt", "lte"):
             return bool(TOKEN.fullmatch(text)) or text[:1].isdigit() or text[:1] in "+-"
-        return True
+        return text.lower() not in ("and", "or")
 
     def _comparison(self, match: re.Match[str], operator: str, value: str | None) -> Comparison:
         more = match.groupdict().get("more")
