@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from flowbuilder.errors import NoFittingTool
+from flowbuilder.plan import PlanStatus
 from flowbuilder.settings import Settings
 from flowbuilder.toolkit import load_registry
 from flowbuilder.tools import ToolRegistry, tool
@@ -48,6 +49,30 @@ def test_what_has_an_address_of_its_own_is_deleted_there(goal: str) -> None:
     assert [dict(step.args) for step in plan.flow.steps] == [
         {"url": "https://example.org/items/7", "method": "DELETE"}
     ]
+
+
+@pytest.mark.parametrize(
+    "goal",
+    [
+        "Fetch https://example.org/x and delete it",
+        "Get https://example.org/x.json and delete that",
+        "Download https://example.org/x and delete the page",
+        "Fetch https://example.org/x, save it as a.txt and delete it",
+    ],
+)
+def test_what_was_fetched_is_not_deleted_at_its_address_unasked(goal: str) -> None:
+    plan = plan_goal(goal, STARTER)
+    assert plan.status is PlanStatus.NEEDS_ANSWERS and not plan.certain
+    assert [question.id for question in plan.questions] == ["request.url"]
+    assert plan.flow is not None
+    assert dict(plan.flow.steps[-1].args) == {"method": "DELETE"}
+    assert plan.flow.steps[-1].depends_on == [plan.flow.steps[-2].id]
+
+
+def test_what_is_said_to_stand_there_is_deleted_there() -> None:
+    plan = plan_goal("Fetch https://example.org/x and send a DELETE request to it", STARTER)
+    assert plan.certain and plan.flow is not None
+    assert dict(plan.flow.steps[-1].args) == {"method": "DELETE", "url": "${{ steps.get.url }}"}
 
 
 def test_a_tool_that_deletes_files_is_taken() -> None:

@@ -18,6 +18,7 @@ from flowbuilder.planner.rules.choice import Choice, choose, nearest
 from flowbuilder.planner.rules.clause import Clause
 from flowbuilder.planner.rules.columns import columns_of_input
 from flowbuilder.planner.rules.composition import Composition
+from flowbuilder.planner.rules.deleting import ask_where
 from flowbuilder.planner.rules.earlier import sends_addressee, whole_list
 from flowbuilder.planner.rules.extremes import extreme_apart
 from flowbuilder.planner.rules.handing import Handed, hand_over, handed, made_of, titles_only
@@ -337,9 +338,13 @@ class Composer:
         profile = choice.profile
         columns = frozenset() if tabular(self.plan.steps) else self._columns
         binding = bind(profile, clause, self.plan.steps, columns)
+        if (unclear := ask_where(clause, profile, binding)) is not None:
+            binding.doubts.append(unclear)
         self._from_input(binding)
         subject_from(self.plan.steps, binding)
         step = self.plan.add(profile, clause, binding)
+        if unclear is not None and self._previous:
+            step.depends_on = [self._previous[-1].id]
         map_over_elements(step, clause, self.plan.steps, binding)
         binding.doubts += [f"nothing fills in {name}" for name in placeholders(step)]
         self._recovery = qualify(self.plan, step, clause, self._previous) or self._recovery

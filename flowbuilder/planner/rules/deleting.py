@@ -1,14 +1,19 @@
-"""Files that are to be deleted, which no tool does that sends a DELETE or writes files."""
+"""Files that are to be deleted, which no tool does that sends a DELETE or writes files.
+
+And what "it" is that is to be deleted after it was fetched: what was got, or what stands there.
+"""
 
 from __future__ import annotations
 
 import re
 
+from flowbuilder.planner.rules.arguments import Binding
 from flowbuilder.planner.rules.clause import Clause
 from flowbuilder.planner.rules.lexicon import stems
 from flowbuilder.planner.rules.literals import Kind
-from flowbuilder.planner.rules.matching import Match
+from flowbuilder.planner.rules.matching import Match, Profile
 from flowbuilder.planner.rules.slots import SlotKind
+from flowbuilder.toolkit import is_starter
 
 _DELETING = stems("delete remove erase unlink trash purge destroy wipe discard")
 #: Between the verb and the name of a file: "delete *the file* x.txt".
@@ -57,3 +62,27 @@ def _deletes_file(clause: Clause) -> bool:
         ):
             return _WHOLE.match(clause.text, end) is not None
     return False
+
+
+#: Words that say that what stands at an address is meant, and not what was got from it.
+_THERE = re.compile(
+    r"\b(?:there|requests?|resources?|endpoint|server|url|address)\b", re.IGNORECASE
+)
+
+
+def ask_where(clause: Clause, profile: Profile, binding: Binding) -> str | None:
+    """Leave open where something is deleted that only "it" names; return what is doubtful then.
+
+    "Fetch https://… and delete it" may mean what was fetched, or what stands at the address.
+    """
+    verb = clause.verb
+    if verb is None or verb.stem not in _DELETING or not is_starter(profile.tool):
+        return None
+    if _THERE.search(clause.text):
+        return None
+    for slot in profile.slots:
+        if slot.kind is SlotKind.URL and "${{" in str(binding.args.get(slot.name)):
+            del binding.args[slot.name]
+            binding.missing.append(slot)
+            return "this may mean what was got, or what stands at its address"
+    return None
