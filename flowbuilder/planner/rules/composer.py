@@ -31,6 +31,7 @@ from flowbuilder.planner.rules.matching import FLOOR, Profile, ToolIndex
 from flowbuilder.planner.rules.misgivings import misgivings
 from flowbuilder.planner.rules.ordering import set_order
 from flowbuilder.planner.rules.outputs import StepDraft, output_fields, tabular
+from flowbuilder.planner.rules.qualifiers import BEFOREHAND
 from flowbuilder.planner.rules.qualifying import ask_at_end, qualify
 from flowbuilder.planner.rules.reading import (
     asks_more,
@@ -94,7 +95,8 @@ class Composer:
             self.plan.doubts.append(f"Left out, as asked: “{clause.text}”.")
             return
         if clause.asks_approval and not self._own_approval(clause):
-            self.plan.await_approval(len(self.plan.steps))
+            before = BEFOREHAND.search(clause.text) is not None
+            self.plan.await_approval(len(self.plan.steps), beforehand=before)
             return
         clause = self._each_carried(clause)
         if self._leads_each(clause):

@@ -30,6 +30,8 @@ class Composition:
     """An approval was asked for that no step has taken yet."""
     awaited_after: int = 0
     """How many steps there were when it was asked for."""
+    beforehand: bool = False
+    """It was asked for before what was there already."""
 
     def asked(self) -> list[Question]:
         """Return the questions with pointers into the document."""
@@ -47,9 +49,9 @@ class Composition:
         for slot in missing:
             self.questions.append((step, f"args/{slot.name}", question_text(slot, step)))
 
-    def await_approval(self, after: int) -> None:
+    def await_approval(self, after: int, *, beforehand: bool = False) -> None:
         """Remember that what comes after so many steps needs a person's agreement."""
-        self.awaiting, self.awaited_after = True, after
+        self.awaiting, self.awaited_after, self.beforehand = True, after, beforehand
 
     def add(self, profile: Profile, clause: Clause | None, binding: Binding) -> StepDraft:
         """Append a step with the arguments found for it."""

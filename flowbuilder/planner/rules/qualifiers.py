@@ -53,6 +53,11 @@ _APPROVAL = re.compile(
     rf"|(?:upon|pending|subject to|after)\s+{_AGREE}\b{_TAIL})",
     re.IGNORECASE,
 )
+_ASKED = (
+    r"(?:me|us|someone|somebody|(?:the|my|our|an?) (?:user|person|human|operator|boss|manager|"
+    r"owner|team|admin|lead|editor|reviewer|approver))"
+)
+_GOING_ON = r"(?:go on|go ahead|carry on|continue|proceed)"
 #: A clause that asks for agreement by itself: "wait for my ok", "ask me first".
 APPROVAL_CLAUSE = re.compile(
     rf"^(?:(?:wait|hold on|pause|stop) (?:for|until)|ask(?: me| us| \w+)?(?: for| to| if)?|"
@@ -61,9 +66,12 @@ APPROVAL_CLAUSE = re.compile(
     rf"and))\b.{{0,40}}\b{_AGREE}\b"
     rf"|^(?:ask|check with|consult) (?:me|us|my \w+)(?: first| before)?$|^(?:ask|check with) "
     rf"me\b(?! for\b)"
-    rf"|^(?:approve|confirm) (?:it|this|that|them) with (?:me|us)",
+    rf"|^(?:approve|confirm) (?:it|this|that|them) with (?:me|us)"
+    rf"|^(?:ask|check|check with)(?: {_ASKED})? (?:whether|if) (?:\w+ ){{1,5}}?{_GOING_ON}\b",
     re.IGNORECASE,
 )
+#: It is asked for before what the goal has already named: "delete it, but ask me first".
+BEFOREHAND = re.compile(r"\b(?:first|before|beforehand)\W*$", re.IGNORECASE)
 _CONDITION = re.compile(
     r"(?:(?<=^)|(?<=[.!?;\n]\s)|(?<=[.!?;\n])|(?<=, )|(?<=,)|(?<=\bthen )|(?<=\band )|(?<=\bbut ))"
     r"(?P<lead>(?:only )?(?:if|when|in case|unless|whenever|provided(?: that)?)\s[^,.!?;\n]{2,80}?)"

@@ -72,6 +72,8 @@ def ask_at_end(plan: Composition, approve: Profile | None) -> None:
         return
     if plan.awaited_after < len(plan.steps):
         plan.steps[plan.awaited_after].approval = True
+    elif plan.beforehand and consumes(plan.steps[-1].profile):
+        plan.steps[-1].approval = True
     elif approve is None:
         plan.doubts.append("An approval was asked for, but nothing follows it.")
     else:
