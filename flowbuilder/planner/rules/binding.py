@@ -34,6 +34,7 @@ from flowbuilder.planner.rules.phrases import (
     literal_candidates,
     phrase_candidates,
 )
+from flowbuilder.planner.rules.reaching import addressees
 from flowbuilder.planner.rules.referring import (
     CARRIERS,
     WORDED,
@@ -80,6 +81,8 @@ def bind(
     bind_earlier(profile, clause, steps, binding)
     bind_recalled(profile, clause, steps, binding)
     bind_references(profile, clause, steps, binding, optional=False)
+    if any(slot.kind in (SlotKind.EMAIL, SlotKind.PHONE) for slot in profile.slots):
+        binding.used += addressees(clause, profile)
     _bind_phrases(profile, clause, binding)
     bind_references(profile, clause, steps, binding, optional=True)
     instructed, refers = instruct(profile, clause, steps, binding.args)

@@ -20,7 +20,7 @@ from flowbuilder.planner.rules.matching import (
 )
 from flowbuilder.planner.rules.outputs import StepDraft, consumes
 from flowbuilder.planner.rules.particles import turned
-from flowbuilder.planner.rules.reaching import other_way
+from flowbuilder.planner.rules.reaching import other_way, reaches_somebody
 from flowbuilder.planner.rules.scoring import adjusted
 from flowbuilder.planner.rules.slots import SlotKind
 from flowbuilder.planner.rules.speaking import (
@@ -49,6 +49,9 @@ _KNOWN = 0.45
 
 
 _PLACES = frozenset({SlotKind.PATH, SlotKind.URL, SlotKind.EMAIL, SlotKind.PHONE})
+#: What a message has that is handed on: the goal's own words, if nothing else is said.
+_SUBJECT = frozenset({SlotKind.TITLE})
+_MESSAGE = frozenset({SlotKind.TITLE, SlotKind.TEXT})
 
 
 @dataclass(frozen=True)
@@ -230,8 +233,12 @@ def _lacking(clause: Clause, ranked: list[Match], steps: list[StepDraft]) -> Cho
     loaded = known_words(steps)
     for match in ranked[:_TRIED]:
         binding = bind(match.profile, clause, steps)
-        places = all(slot.kind in _PLACES for slot in binding.missing)
-        asked = match.verb >= 0.7 and binding.refers and bool(binding.missing) and places
+        reached = reaches_somebody(clause, match.profile)
+        told = _PLACES | (_SUBJECT if binding.refers else frozenset())
+        told |= _MESSAGE if reached else frozenset()
+        places = all(slot.kind in told for slot in binding.missing)
+        carries = binding.refers or reached
+        asked = match.verb >= 0.7 and carries and bool(binding.missing) and places
         if asked and not leftovers(clause, match, binding, loaded, steps):
             return Choice(match, (f"“{clause.text}” leaves out what {match.tool.name} needs.",))
     return None
