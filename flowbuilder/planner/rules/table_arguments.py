@@ -160,6 +160,9 @@ def _conditions(
     if any(item.operator == "lacking" for item in comparisons):
         found.doubts.append("a comparison in it names no value")
         return
+    if any(item.unturned for item in comparisons):
+        found.doubts.append("it would keep the rows that are to go")
+        return
     if table.unresolved():
         found.doubts.append("a comparison in it names no column")
     found.doubts += [item.doubt for item in comparisons if item.doubt is not None]

@@ -64,6 +64,8 @@ class Comparison:
     """The column that it is compared with, in the place of a value."""
     doubt: str | None = None
     """What may be meant otherwise."""
+    unturned: bool = False
+    """Rows that are like this are to go, and no operator says so."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -125,8 +127,7 @@ class TableWords:
                 found.append(self._comparison(match, "lacking", None))
         found += self._equalities(taken)
         found += () if found else self._bare()
-        removing = bool(REMOVE.search(self.text)) and not EXCEPT.search(self.text)
-        if removing:
+        if self.removing:
             found = [self._turned(item) for item in found]
         return sorted(found, key=lambda item: item.start)
 
@@ -237,14 +238,25 @@ class TableWords:
 
     def _turned(self, item: Comparison) -> Comparison:
         opposite = OPPOSITE.get(item.operator)
+        if opposite is None and item.operator != "lacking":
+            return replace(item, unturned=True)
         return replace(item, operator=opposite) if opposite else item
 
     @property
+    def removing(self) -> bool:
+        """Whether the rows that are spoken of are to go."""
+        return bool(REMOVE.search(self.text)) and not EXCEPT.search(self.text)
+
+    @property
     def any_of(self) -> bool:
-        """Whether one of several comparisons is enough."""
-        return bool(
-            re.search(r"\bor\b(?!\s+(?:more|above|higher|less|below|fewer|lower))", self.text)
+        """Whether one of several comparisons is enough.
+
+        Where rows go for which two things hold, those stay for which one of them does not.
+        """
+        said = re.search(
+            r"\bor\b(?!\s+(?:more|above|higher|less|below|fewer|lower|equal))", self.text
         )
+        return bool(said) is not self.removing
 
     def name(self, text: str) -> str:
         """Return the column name that a word or a literal stands for."""
