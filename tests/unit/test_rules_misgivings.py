@@ -158,3 +158,11 @@ def test_in_a_file_that_is_read_is_hardly_where_to_write() -> None:
         assert told not in plan.notes
         assert plan.certain, plan.notes
     assert told not in plan_goal('Read a.csv and append "x" in a.csv', STARTER).notes
+
+
+@pytest.mark.parametrize("part", ["titles", "names"])
+def test_a_whole_that_is_kept_where_its_parts_are_asked_for_is_doubted(part: str) -> None:
+    plan = plan_goal(f"Read notes.txt and write the {part} to out.txt", STARTER)
+    assert not plan.certain
+    assert f"no step gives “{part}” of “write the {part} to out.txt”." in plan.notes
+    assert plan_goal(f"Read {part}.txt and write the {part} to out.txt", STARTER).certain

@@ -64,3 +64,24 @@ def test_the_text_of_a_file_is_no_address() -> None:
     assert plan.status is PlanStatus.NEEDS_ANSWERS
     assert [question.id for question in plan.questions] == ["request.url"]
     assert args(plan, "request")["json"] == "${{ steps.read.text }}"
+
+
+A, B = "https://h.example/a", "https://h.example/b"
+
+
+def test_a_request_that_takes_nothing_along_is_given_no_answer_of_another() -> None:
+    plan = plan_goal(f"Delete {A} and delete {B}", STARTER)
+    assert plan.certain
+    assert args(plan, "request_2") == {"url": B, "method": "DELETE"}
+    plan = plan_goal(f"Read a.json and send a DELETE request with it to {B}", STARTER)
+    assert "json" not in args(plan, "request") and not plan.certain
+
+
+def test_a_second_request_that_says_nothing_of_a_body_is_doubted() -> None:
+    plan = plan_goal(f"Post to {A} and then post to {B}", STARTER)
+    assert any("json was taken to be what request gives" in note for note in plan.notes)
+    assert not plan.certain
+    for said in ("it", "the answer"):
+        plan = plan_goal(f"Post to {A} and then post {said} to {B}", STARTER)
+        assert args(plan, "request_2")["json"] == "${{ steps.request.body }}"
+        assert plan.certain

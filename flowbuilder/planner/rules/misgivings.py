@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import PurePosixPath
 
 from flowbuilder.planner.document import MENTION
+from flowbuilder.planner.rules.giving import gives
 from flowbuilder.planner.rules.instructions import instructs
 from flowbuilder.planner.rules.lexicon import lexicon, listed, name_words, stems
 from flowbuilder.planner.rules.literals import broken_json
@@ -34,6 +35,8 @@ _UTMOST = re.compile(
 _COMPARING = listed("above below over under more less greater fewer higher lower between than")
 _MOMENTS = listed("yesterday today tomorrow tonight now monday tuesday wednesday thursday friday "
                   "saturday sunday")  # fmt: skip
+#: What things have, so that other clauses hardly mean them by these words.
+_PARTS = listed("names titles")
 #: From here on a noun means what a verb does: "a summary".
 _SAME = 0.7
 _NAMING = stems("id number no code key reference")
@@ -50,6 +53,7 @@ def misgivings(steps: Sequence[StepDraft], goal: str) -> Iterator[str]:
             yield from _about_rows(step, steps)
         yield from _about_formats(step, steps[:place])
         yield from _about_sources(step, steps[:place])
+        yield from _about_parts(step, steps[:place])
         yield from _about_names(step)
 
 
@@ -121,6 +125,16 @@ def _about_sources(step: StepDraft, before: Sequence[StepDraft]) -> Iterator[str
             continue
         if re.search(rf"\bin\s+(?:(?:the\s+)?file\s+)?\W?{re.escape(path)}", said):
             yield f"{step.id} would write over “{path}”, which {read[path]} reads"
+
+
+def _about_parts(step: StepDraft, before: Sequence[StepDraft]) -> Iterator[str]:
+    """Say that a whole is kept where its parts are asked for: "write the titles to a file"."""
+    clause = step.clause
+    if clause is None or not takes_content(step.profile):
+        return
+    for word in clause.words:
+        if word.lower in _PARTS and not gives(word, clause, before):
+            yield f"no step gives “{word.text}” of “{clause.text}”"
 
 
 def _format(path: str) -> str:

@@ -185,7 +185,7 @@ def bind_references(
                 binding.args[slot.name] = _shaped(slot, step, found)
                 binding.refers = True
                 taken.append(found)
-                if addressed:
+                if addressed or (optional and _repeats(profile, step, clause)):
                     binding.doubts.append(f"{slot.name} was taken to be what {step.id} gives")
                 break
 
@@ -287,10 +287,23 @@ def _gives_records(slot: Slot, step: StepDraft) -> bool:
 
 def _carries(profile: Profile, slot: Slot, binding: Binding) -> bool:
     """Whether an optional parameter is the one that takes what is sent along."""
+    if binding.args.get("method") in _EMPTY_HANDED:
+        return False
     if slot.name not in CARRIERS or (binding.refers and not _only_addressed(profile, binding)):
         return False
     filled = [item for item in profile.slots if item.kind in CONTENT and item.name in binding.args]
     return not filled
+
+
+#: Requests that take nothing along.
+_EMPTY_HANDED = ("DELETE", "GET", "HEAD", "OPTIONS")
+
+
+def _repeats(profile: Profile, step: StepDraft, clause: Clause) -> bool:
+    """Whether a step is sent what one like it was answered, and no word says so: "post to both"."""
+    return profile is step.profile and not (
+        _points_back(clause, profile) or _ITSELF.search(clause.text)
+    )
 
 
 def _only_addressed(profile: Profile, binding: Binding) -> bool:
