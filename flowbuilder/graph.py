@@ -58,7 +58,7 @@ def cycles(graph: Graph) -> list[list[str]]:
     group's first step, for each group of steps that all depend on each other.
     """
     found: list[list[str]] = []
-    for group in _groups(graph):
+    for group in groups(graph):
         first = next(name for name in graph if name in group) if len(group) > 1 else min(group)
         path = _way_back(graph, first, group)
         if path:
@@ -67,12 +67,15 @@ def cycles(graph: Graph) -> list[list[str]]:
     return sorted(found, key=lambda path: place[path[0]])
 
 
-def _groups(graph: Mapping[str, Collection[str]]) -> list[set[str]]:
-    """Return the strongly connected groups of steps (Tarjan's algorithm, without recursion)."""
+def groups(graph: Mapping[str, Collection[str]]) -> list[set[str]]:
+    """Return the strongly connected groups of steps, each after those that it depends on.
+
+    Tarjan's algorithm, without recursion.
+    """
     number: dict[str, int] = {}
     lowest: dict[str, int] = {}
     open_: dict[str, None] = {}
-    groups: list[set[str]] = []
+    found: list[set[str]] = []
     for start in graph:
         walk = [] if start in number else [(start, iter(graph[start]))]
         while walk:
@@ -91,8 +94,8 @@ def _groups(graph: Mapping[str, Collection[str]]) -> list[set[str]]:
             if walk:
                 lowest[walk[-1][0]] = min(lowest[walk[-1][0]], lowest[name])
             if lowest[name] == number[name]:
-                groups.append(_taken_until(open_, name))
-    return groups
+                found.append(_taken_until(open_, name))
+    return found
 
 
 def _taken_until(open_: dict[str, None], name: str) -> set[str]:

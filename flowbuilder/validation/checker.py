@@ -14,6 +14,7 @@ from flowbuilder.flow import Flow, TriggerRule
 from flowbuilder.strictjson import DEFAULT_LIMITS, DOCUMENT_LIMITS, Limits, check
 from flowbuilder.tools import HARMLESS, ToolRegistry
 from flowbuilder.types import JsonObject, JsonValue
+from flowbuilder.validation.ancestry import Ancestry
 from flowbuilder.validation.arguments import size_problems
 from flowbuilder.validation.catalogue import completed
 from flowbuilder.validation.compensation import compensation_problems
@@ -94,6 +95,7 @@ class Judge:
         self._missing: dict[int, int] = {}
         """How many steps each open one waits for."""
         self._places: dict[str, int] = {}
+        self._ancestry = Ancestry(self._places, self._open)
 
     def add(self, raw: JsonValue) -> None:
         """Take in one step more, and judge what can be judged now."""
@@ -137,6 +139,7 @@ class Judge:
             if self._places.get(name) == item.position:
                 facts = self._scope.facts(item.step.tool)
                 self._known[name] = lineage_of(item, facts, self._known)
+                self._ancestry.put(item)
                 ready += self._arrived(name)
             self.problems += self._judged(item, self._tally)
             item.forget()
@@ -167,13 +170,15 @@ class Judge:
             problems += size_problems(reading, self._value_bytes)
         problems += step_problems(reading, scope, known, self._flows)
         if reading.step.compensate is not None:
-            problems += compensation_problems(reading, scope, self._flows)
+            problems += compensation_problems(reading, scope, self._ancestry, self._flows)
         return tally.kept(problems)
 
     def at_the_end(self) -> list[Problem]:
         """Return what is wrong if no step follows, besides what is certain anyway."""
         known, self._known = self._known, dict(self._known)
-        left, tally = self.shape.hints.left, replace(self._tally)
+        left, tally, ancestry = self.shape.hints.left, replace(self._tally), self._ancestry
+        if any(reading.step.compensate is not None for reading in self._open.values()):
+            self._ancestry = ancestry.with_open()
         problems: list[Problem] = []
         for reading in self._open.values():
             facts = self._scope.facts(reading.step.tool)
@@ -184,7 +189,7 @@ class Judge:
             problems += cycle_problems(list(self._open.values()), self._places, self._settled)
         problems += output_problems(self.shape.output, self._scope)
         problems += self._unused()
-        self._known, self.shape.hints.left = known, left
+        self._known, self.shape.hints.left, self._ancestry = known, left, ancestry
         return problems
 
     def _unused(self) -> Iterator[Problem]:

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from flowbuilder.errors import Fix, Problem
-from flowbuilder.flow import Step
-from flowbuilder.graph import needs
 from flowbuilder.references import Found
+from flowbuilder.validation.ancestry import Ancestry
 from flowbuilder.validation.arguments import argument_problems, refused_problems
 from flowbuilder.validation.dataflow import (
     child_problems,
@@ -20,7 +19,7 @@ from flowbuilder.validation.scope import DataScope
 
 
 def compensation_problems(
-    reading: StepReading, scope: DataScope, flows: Collection[str] | None
+    reading: StepReading, scope: DataScope, ancestry: Ancestry, flows: Collection[str] | None
 ) -> list[Problem]:
     """Return everything that is wrong with a step's compensation."""
     step = reading.step
@@ -31,9 +30,8 @@ def compensation_problems(
     args = read_value(undoing.args, f"{pointer}/args")
     problems = reference_problems(args, undoing, scope)
     bad = pointers_of_errors(problems)
-    problems += _out_of_sight(
-        step, [item for item in args.found() if item.pointer not in bad], scope
-    )
+    seen = [item for item in args.found() if item.pointer not in bad]
+    problems += _out_of_sight(reading, seen, ancestry)
     facts = scope.facts(undoing.tool)
     if facts is None:
         return [*problems, unknown_tool(undoing, pointer, scope)]
@@ -43,30 +41,20 @@ def compensation_problems(
     return problems + child_problems(undoing, pointer, facts, flows)
 
 
-def _out_of_sight(step: Step, references: list[Found], scope: DataScope) -> list[Problem]:
+def _out_of_sight(
+    reading: StepReading, references: list[Found], ancestry: Ancestry
+) -> list[Problem]:
     """Refuse references to steps that may not have ended when the step is undone."""
-    seen = {step.id, *_before(step, scope)}
+    named = {item.reference.step for item in references if item.reference.step is not None}
+    unseen = ancestry.beyond(reading, named)
     return [
         Problem(
             code="compensation_reference",
             pointer=item.pointer,
-            message=f"{item.reference}: what undoes {step.id!r} knows its output and those of the "
-            "steps that it depends on",
+            message=f"{item.reference}: what undoes {reading.step.id!r} knows its output and those "
+            "of the steps that it depends on",
             fix=Fix.MODEL,
         )
         for item in references
-        if item.reference.step is not None and item.reference.step not in seen
+        if item.reference.step in unseen
     ]
-
-
-def _before(step: Step, scope: DataScope) -> set[str]:
-    """Return every step that one depends on, directly or not."""
-    found: set[str] = set()
-    waiting = [step]
-    while waiting:
-        for name in needs(waiting.pop()) - found:
-            found.add(name)
-            other = scope.step(name)
-            if other is not None:
-                waiting.append(other)
-    return found
