@@ -148,7 +148,7 @@ def _copied(value: object, limits: Limits) -> Any:
     What is the same after it was written and read is plain: NaN comes back as null, a tuple as a
     list, an identifier as text.
     """
-    if not _is_bounded(value, limits.depth, [_SMALL]):
+    if not _is_bounded(value, limits.depth):
         return _ODD
     try:
         written = orjson.dumps(value, option=_PLAINLY)
@@ -160,29 +160,43 @@ def _copied(value: object, limits: Limits) -> Any:
     return copied if copied == value else _ODD
 
 
-def _is_bounded(value: object, depth: int, room: list[int]) -> bool:
-    """Whether it can be written without a look at how deep it is and how often it holds itself."""
-    kind = type(value)
-    if kind is dict:
-        items: Any = value.values()  # type: ignore[attr-defined]
-        try:
-            room[0] -= len("".join(value)) >> 3  # type: ignore[arg-type]
-        except TypeError:
-            return False
-    elif kind is list:
-        items = value
-    else:
-        return kind is not tuple
-    room[0] -= len(items)
-    if depth <= 0 or room[0] < 0:
-        return False
-    for item in items:
-        kind = type(item)
-        if kind is str:
-            room[0] -= len(item) >> 3
-        elif kind in _NESTING and not _is_bounded(item, depth - 1, room):
-            return False
-    return room[0] >= 0
+def _is_bounded(value: object, depth: int) -> bool:
+    """Whether it can be written without a look at how deep it is and how often it holds itself.
+
+    It is looked at level by level: most arrays and objects are small, and a call for each of them
+    would take longer than the look.
+    """
+    holders = [value] if type(value) in _NESTING else []
+    room = _SMALL
+    while holders and depth > 0 and room >= 0:
+        holders, room = _level(holders, room)
+        depth -= 1
+    return not holders and room >= 0
+
+
+def _level(holders: list[Any], room: int) -> tuple[list[Any], int]:
+    """Return what is nested in the given, and the room that is left; -1 where it is no JSON."""
+    nested: list[Any] = []
+    for holder in holders:
+        items = holder
+        if type(holder) is dict:
+            items = holder.values()
+            try:
+                room -= len("".join(holder)) >> 3
+            except TypeError:
+                return [], -1
+        elif type(holder) is tuple:
+            return [], -1
+        room -= len(items)
+        if room < 0:
+            break
+        for item in items:
+            kind = type(item)
+            if kind is str:
+                room -= len(item) >> 3
+            elif kind in _NESTING:
+                nested.append(item)
+    return nested, room
 
 
 _NESTING = frozenset({dict, list, tuple})

@@ -13,7 +13,6 @@ from copy import copy
 from itertools import islice
 from typing import Any, cast
 
-import orjson
 from jsonschema.exceptions import ValidationError
 
 from flowbuilder.errors import Fix, Problem, Severity
@@ -85,16 +84,15 @@ def literal_problems(
 
 def _surely_fit(args: JsonObject, reading: Reading, facts: ToolFacts) -> bool:
     """Whether all would fit if each reference brought some value that its place admits."""
-    filled: JsonValue = args
-    if reading.holes:
-        given: list[tuple[Path, JsonValue]] = []
-        for hole in reading.holes:
-            witness = facts.witness(hole.path)
-            if not witness:
-                return False
-            given.append((hole.path, witness[0]))
-        filled = _with(args, given)
-    return facts.accepts(filled)
+    if facts.accepts(args):
+        return True  # the texts would do as they stand
+    given: list[tuple[Path, JsonValue]] = []
+    for hole in reading.holes:
+        witness = facts.witness(hole.path)
+        if not witness:
+            return False
+        given.append((hole.path, witness[0]))
+    return bool(given) and facts.accepts(_with(args, given))
 
 
 def _with(value: JsonValue, given: Sequence[tuple[Path, JsonValue]]) -> JsonValue:
@@ -152,14 +150,13 @@ def size_problems(reading: StepReading, most: int) -> list[Problem]:
 
     References are short in the document; what they bring is measured when the step runs.
     """
-    size = len(orjson.dumps(reading.step.args))
-    if size <= most:
+    if reading.size <= most:
         return []
     return [
         Problem(
             code="json_size",
             pointer=f"{reading.pointer}/args",
-            message=f"the arguments have {size} bytes of JSON; the limit is {most}",
+            message=f"the arguments have {reading.size} bytes of JSON; the limit is {most}",
             hint="Put a large text into a file, and read it in a step of its own.",
             fix=Fix.MODEL,
         )

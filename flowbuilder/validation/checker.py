@@ -166,8 +166,7 @@ class Judge:
             )
             if (gone := unreached(reading, known)) is not None:
                 problems.append(gone)
-        if reading.step.args:
-            problems += size_problems(reading, self._value_bytes)
+        problems += size_problems(reading, self._value_bytes)
         problems += step_problems(reading, scope, known, self._flows)
         if reading.step.compensate is not None:
             problems += compensation_problems(reading, scope, self._ancestry, self._flows)
@@ -194,11 +193,10 @@ class Judge:
 
     def _unused(self) -> Iterator[Problem]:
         """Yield the harmless steps whose results go nowhere though the output says what counts."""
-        used = read_value(self.shape.output, "").steps
-        if not used:
+        told = read_value(self.shape.output, "").steps
+        if not told:
             return  # the output is left open, or tells nothing of what was done
-        for reading in self._readings:
-            used |= reading.needs
+        used = told.union(*[reading.needs for reading in self._readings])
         for reading in self._readings:
             facts = self._scope.facts(reading.step.tool)
             if reading.step.id in used or facts is None or facts.tool.effects not in HARMLESS:

@@ -11,7 +11,7 @@ from flowbuilder.expression_text import root_paths, step_paths
 from flowbuilder.expressions import Expression, compile_expression
 from flowbuilder.flow import LimitPolicy, Step, TriggerRule
 from flowbuilder.references import OPEN, Reference
-from flowbuilder.schemapaths import Missing, listed
+from flowbuilder.schemapaths import listed
 from flowbuilder.tools import HARMLESS
 from flowbuilder.types import JsonValue
 from flowbuilder.validation.arguments import literal_problems, misfit, refused_problems
@@ -70,7 +70,7 @@ def _arguments(
     """Return the problems of a step's arguments: literals, references, and what these bring."""
     step, holes = reading.step, reading.args.holes
     if facts is not None:
-        holes = [hole for hole in holes if not _is_clean(hole, step, facts, scope)]
+        holes = _unclear(holes, step, facts, scope)
     problems: list[Problem] = []
     if reading.args is not NOTHING:
         problems = reference_problems(reading.args, step, scope, holes)
@@ -88,17 +88,18 @@ def _arguments(
     return problems
 
 
-def _is_clean(hole: Hole, step: Step, facts: ToolFacts, scope: DataScope) -> bool:
-    """Whether there is surely nothing to say of a reference, as of nearly every one."""
-    if not hole.text.exact or step.trigger_rule is not TriggerRule.ALL_SUCCESS:
-        return False
-    reference = hole.text.references[0]
-    if reference.step is None or reference.step not in scope:
-        return False
-    source = scope.source(reference, step)
-    if source.lacking is not None or isinstance(source.look, Missing):
-        return False
-    return facts.fit(source, hole.path).clean
+def _unclear(holes: list[Hole], step: Step, facts: ToolFacts, scope: DataScope) -> list[Hole]:
+    """Return the texts of whose references there may be something to say: hardly any."""
+    if step.trigger_rule is not TriggerRule.ALL_SUCCESS:
+        return holes
+    return [
+        hole
+        for hole in holes
+        if not hole.text.exact
+        or (source := scope.output(hole.text.references[0])) is None
+        or not source.is_sure
+        or not facts.fit(source, hole.path).is_clean
+    ]
 
 
 def pointers_of_errors(problems: Collection[Problem]) -> Collection[str]:

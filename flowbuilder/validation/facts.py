@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from flowbuilder.references import OPEN
 from flowbuilder.schemafit import Doubt, doubt, may_lack, mismatch
-from flowbuilder.schemapaths import UNKNOWN, Hit, Look, element, lookup, plain, type_names
+from flowbuilder.schemapaths import UNKNOWN, Hit, Look, Missing, element, lookup, plain, type_names
 from flowbuilder.schemas import is_usable, quick_check
 from flowbuilder.tools import Tool
 from flowbuilder.tools.labels import tool_label
@@ -42,11 +42,11 @@ class Fit:
     doubt: Doubt | None = None
     takes_null: bool = True
     """Whether null would do, as far as one can tell."""
+    is_clean: bool = field(init=False)
+    """Whether there is nothing to say."""
 
-    @property
-    def clean(self) -> bool:
-        """Whether there is nothing to say."""
-        return self.wrong is None and self.doubt is None
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "is_clean", self.wrong is None and self.doubt is None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +60,12 @@ class Source:
     """Equal for what is known to be the same; None where nothing is remembered."""
     kinds: frozenset[str] | None = None
     """The types that it may have, None when its schema does not say."""
+    is_sure: bool = field(init=False)
+    """Whether there is a value, as far as one can tell."""
+
+    def __post_init__(self) -> None:
+        there = self.lacking is None and not isinstance(self.look, Missing)
+        object.__setattr__(self, "is_sure", there)
 
 
 class ToolFacts:

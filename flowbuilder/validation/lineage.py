@@ -40,7 +40,8 @@ def lineage_of(
 ) -> Lineage:
     """Return a step's lineage; what it waits for and is not known counts for nothing."""
     step = reading.step
-    before = [known[name] for name in reading.needs if name != step.id and name in known]
+    needed = map(known.get, reading.needs - {step.id})
+    before = [other for other in needed if other is not None]
     behind, tainted = 0, facts is None or facts.tool.untrusted_output
     for other in before:
         behind |= other.passed

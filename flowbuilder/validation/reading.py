@@ -12,16 +12,25 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import TypeAlias
 
+import orjson
+
 from flowbuilder.errors import Fix, InvalidValue, Problem
 from flowbuilder.expression_text import step_names
 from flowbuilder.flow import Step
 from flowbuilder.references import OPEN, Found, Reference, parse
 from flowbuilder.strictjson import escape
-from flowbuilder.types import JsonValue
+from flowbuilder.types import JsonObject, JsonValue
 
 Path: TypeAlias = tuple[str | int, ...]
 #: Longer texts are parsed each time: they would fill the memory.
 _LONGEST_KEPT = 2000
+#: One of these is in every text that may speak of other values. In JSON they stand as they are.
+_STEPS = "steps."
+_WRITTEN_OPEN, _WRITTEN_STEPS = OPEN.encode(), _STEPS.encode()
+#: So many members make it worth while to search a part as it is written before it is looked
+#: through, and so deep: each level writes out once more what is in it.
+_MANY = 4
+_DEEPEST_WRITTEN = 3
 #: Spellings of a reference from other languages: `{{ steps.a.b }}`, `${steps.a.b}`, `$steps.a.b`.
 _LIKE = re.compile(
     r"(?<![${])(?:\{\{\s*|\$\{\s*|\$\$?(?=steps\b))steps\.(?P<step>[A-Za-z_]\w*)[\w.\[\]]*\s*\}{0,2}"
@@ -77,16 +86,13 @@ class Reading:
     problems: list[Problem] = field(default_factory=list)
     lookalikes: list[tuple[str, str, str]] = field(default_factory=list)
     """`(pointer, step, text)` of what looks like a reference in another language."""
+    steps: frozenset[str] = frozenset()
+    """The ids of the steps that are referred to."""
 
     def found(self) -> Iterator[Found]:
         """Yield every reference in order."""
         for hole in self.holes:
             yield from hole.found
-
-    @property
-    def steps(self) -> set[str]:
-        """The ids of the steps that are referred to."""
-        return set().union(*[hole.text.steps for hole in self.holes])
 
 
 def read_value(value: JsonValue, pointer: str) -> Reading:
@@ -94,7 +100,7 @@ def read_value(value: JsonValue, pointer: str) -> Reading:
     told: list[tuple[Path, str]] = []
     keys: list[Path] = []
     if isinstance(value, str):
-        if OPEN in value or "steps." in value:
+        if OPEN in value or _STEPS in value:
             told.append(((), value))
     else:
         _look_through(value, [], told, keys)
@@ -107,7 +113,23 @@ def read_value(value: JsonValue, pointer: str) -> Reading:
             reading.holes.append(Hole(pointer, path, parsed))
         else:
             _read_text(text, pointer, path, reading)
+    reading.steps = frozenset().union(*[hole.text.steps for hole in reading.holes])
     return reading
+
+
+def _read_args(args: JsonObject, pointer: str) -> tuple[Reading, int]:
+    """Find every reference in a step's arguments; return also how many bytes of JSON they are.
+
+    Long arguments are mostly plain data, and to look at each of their values takes ten times as
+    long as to search them as they are written.
+    """
+    written = orjson.dumps(args)
+    return read_value(args, pointer) if _speaks(written) else NOTHING, len(written)
+
+
+def _speaks(written: bytes) -> bool:
+    """Whether some text or key of a written value may speak of other values."""
+    return _WRITTEN_OPEN in written or _WRITTEN_STEPS in written
 
 
 def _look_through(
@@ -126,9 +148,12 @@ def _look_through(
     for part, item in members:
         kind = type(item)  # plain JSON has no others
         if kind is str:
-            if OPEN in item or "steps." in item:  # type: ignore[operator]
+            if OPEN in item or _STEPS in item:  # type: ignore[operator]
                 told.append(((*path, part), item))  # type: ignore[arg-type]
         elif kind is dict or kind is list:
+            is_large = len(item) >= _MANY and len(path) < _DEEPEST_WRITTEN  # type: ignore[arg-type]
+            if is_large and not _speaks(orjson.dumps(item)):
+                continue
             path.append(part)
             _look_through(item, path, told, keys)
             path.pop()
@@ -214,13 +239,15 @@ class StepReading:
     """The ids of the steps that it waits for."""
     mentions: Collection[str]
     """The ids of all other steps that it is judged by."""
+    size: int = 0
+    """How many bytes of JSON its arguments are."""
 
     def forget(self) -> None:
         """Let go of what was found: it would weigh on all that is judged after it."""
         self.args = self.elements = self.key = NOTHING
 
     @property
-    def data(self) -> set[str]:
+    def data(self) -> frozenset[str]:
         """The ids of the steps that its data comes from."""
         return self.args.steps | self.elements.steps
 
@@ -229,7 +256,7 @@ def read_step(position: int, step: Step) -> StepReading:
     """Read a step's references; never raises."""
     pointer = f"/steps/{position}"
     needs = set(step.depends_on)
-    args = read_value(step.args, f"{pointer}/args") if step.args else NOTHING
+    args, size = _read_args(step.args, f"{pointer}/args") if step.args else (NOTHING, 0)
     elements = key = NOTHING
     if step.for_each is not None:
         elements = read_value(step.for_each, f"{pointer}/for_each")
@@ -247,7 +274,7 @@ def read_step(position: int, step: Step) -> StepReading:
         others = needs | _mentioned(step, (args, elements, key))
     if step.id in others:
         others = set(others) - {step.id}
-    return StepReading(position, pointer, step, args, elements, key, needs, others)
+    return StepReading(position, pointer, step, args, elements, key, needs, others, size)
 
 
 def _mentioned(step: Step, readings: Sequence[Reading]) -> set[str]:
@@ -262,9 +289,10 @@ def _mentioned(step: Step, readings: Sequence[Reading]) -> set[str]:
     return found
 
 
-def _readable(reading: Reading) -> set[str]:
+def _readable(reading: Reading) -> frozenset[str]:
     """Return the steps of a value's references; none where a text in it cannot be read.
 
     So it is where the graph of a flow is made.
     """
-    return reading.steps if all(hole.text is not _UNREADABLE for hole in reading.holes) else set()
+    unreadable = reading.problems and any(hole.text is _UNREADABLE for hole in reading.holes)
+    return frozenset() if unreadable else reading.steps

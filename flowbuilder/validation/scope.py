@@ -49,7 +49,8 @@ class DataScope:
     ids: list[str] = field(default_factory=list)
     _steps: dict[str, Step | None] = field(default_factory=dict)
     _tools: dict[str, ToolFacts | None] = field(default_factory=dict)
-    _outputs: dict[tuple[str, Path], Source] = field(default_factory=dict)
+    _outputs: dict[str, Source] = field(default_factory=dict)
+    """By how references into the outputs are written: it says the step and the path."""
     _sources: dict[tuple[str, Path], Source] = field(default_factory=dict)
     _items: dict[tuple[str, Path], Source] = field(default_factory=dict)
 
@@ -77,12 +78,18 @@ class DataScope:
         """Return the schema of what a reference leads to; `step` is whose argument it is."""
         return self.source(reference, step).look
 
+    def output(self, reference: Reference) -> Source | None:
+        """Return what a reference to a step's output leads to; None for any other."""
+        known = self._outputs.get(reference.raw)
+        if known is None and reference.step in self._steps:
+            return self._output(reference)
+        return known
+
     def source(self, reference: Reference, step: Step | None) -> Source:
         """Return what a reference leads to; `step` is whose argument it is."""
         if reference.step is not None:
-            place = (reference.step, reference.path)
-            known = self._outputs.get(place)
-            return known if known is not None else self._output(*place)
+            known = self._outputs.get(reference.raw)
+            return known if known is not None else self._output(reference)
         if reference.root == "index":
             return _INDEX
         if reference.root == "item":
@@ -93,8 +100,9 @@ class DataScope:
             self._sources[place] = source_of(start, reference.path)
         return self._sources[place]
 
-    def _output(self, name: str, path: Path) -> Source:
-        step = self._steps.get(name)
+    def _output(self, reference: Reference) -> Source:
+        assert reference.step is not None
+        path, step = reference.path, self._steps.get(reference.step)
         facts = self.facts(step.tool) if step is not None else None
         if step is None or facts is None:
             return _ANYTHING
@@ -104,7 +112,7 @@ class DataScope:
             found = facts.source(path, mapped=mapped, forgiven=forgiven)
         else:
             found = source_of(output_of(asked, mapped=mapped, forgiven=forgiven), path)
-        self._outputs[name, path] = found
+        self._outputs[reference.raw] = found
         return found
 
     def _item(self, path: Path, elements: object) -> Source:
