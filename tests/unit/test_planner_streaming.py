@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import sys
 from collections.abc import AsyncIterator, Callable
 from random import Random
-from types import FrameType
 from typing import Any
 
 import pytest
@@ -21,6 +19,7 @@ from flowbuilder.planner.shapes import as_written
 from flowbuilder.planner.streaming import StreamedSteps, bounded
 from flowbuilder.settings import Settings
 from flowbuilder.types import JsonObject
+from tests.support.counting import calls
 from tests.support.golds import SPECS, goal
 
 REGISTRY = World(SPECS).registry()
@@ -52,23 +51,6 @@ def ring(count: int) -> list[dict[str, Any]]:
         {"id": f"s{n}", "tool": "mail.send", "args": {}, "after": [f"s{(n + 1) % count}"]}
         for n in range(count)
     ]
-
-
-def calls(work: Callable[[], object]) -> int:
-    """Count the calls of functions, written in C or not, that some work takes."""
-    count = 0
-
-    def note(frame: FrameType, event: str, argument: object) -> None:
-        nonlocal count
-        count += event in ("call", "c_call")
-
-    before = sys.getprofile()
-    sys.setprofile(note)
-    try:
-        work()
-    finally:
-        sys.setprofile(before)
-    return count
 
 
 def take_in(steps: list[dict[str, Any]]) -> StreamedSteps:
