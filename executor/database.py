@@ -43,6 +43,8 @@ OLDEST_SERVER = 14
 _OPENING_SECONDS = 30.0
 #: For connections that are left behind to be closed.
 _LEAVING_SECONDS = 5.0
+#: For what a pool has under way when it is closed: connections to a server that hangs never come.
+_CLOSING_SECONDS = 1.0
 #: No statement here takes seconds, and an open transaction holds locks and dead rows: what hangs
 #: has to end. Not sent as start-up options, because poolers refuse these.
 _SESSION = b"""
@@ -162,7 +164,7 @@ class Database:
         """Close every connection; those in use are closed when they come back."""
         for task in self._left:
             task.cancel()
-        await self._pool.close()
+        await self._pool.close(timeout=_CLOSING_SECONDS)
 
     async def within(self, seconds: float, call: Coroutine[Any, Any, T]) -> T:
         """Return what a call gives; give it up when it takes too long, and every connection too.

@@ -9,6 +9,7 @@ import asyncio
 import logging
 import os
 import socket
+import time
 import uuid
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from typing import Self
@@ -38,7 +39,7 @@ from flowbuilder.executor.rounds import Rounds
 from flowbuilder.executor.scheduler import Scheduler
 from flowbuilder.executor.secret_desk import SecretDesk
 from flowbuilder.executor.session_lock import SessionLock
-from flowbuilder.executor.slots import Key, Slots
+from flowbuilder.executor.slots import CLEAN_UP_SECONDS, Key, Slots
 from flowbuilder.executor.store import Store
 from flowbuilder.executor.transactions import Transactions
 from flowbuilder.metrics import WORKER_SLOTS, Values
@@ -52,6 +53,9 @@ log = logging.getLogger(__name__)
 #: As many exchanges may be under way. They wait for nobody else's statements, and a session makes
 #: them in a fraction of the time of its first one, for which it has to plan all their functions.
 _OWN_CONNECTIONS = 2
+#: Seconds beyond the grace for handing back and leaving. That takes milliseconds where the database
+#: answers; where it does not, others hear from it that this worker is gone.
+_LEAVING_SECONDS = 2.5
 
 
 class Worker:
@@ -201,13 +205,14 @@ class Worker:
             return
         self._exchanges.closed = True
         self._rounds.wake()
+        longest = self._settings.shutdown_grace.total_seconds() if grace is None else grace
+        until = time.monotonic() + longest
         try:
-            longest = self._settings.shutdown_grace.total_seconds()
-            async with asyncio.timeout(longest if grace is None else grace):
+            async with asyncio.timeout(longest):
                 await self._drain()
         except TimeoutError:
             log.warning("%d tasks are handed back unfinished", len(self._slots))
-        await self._hand_back()
+        answers = await self._hand_back(until)
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -217,7 +222,8 @@ class Worker:
         if self._unhear is not None:
             self._unhear()
         self._leases.stop()
-        await self._leave()
+        if answers:
+            await self._leave()
         await self._attempts.close()
         await self._lock.release()
         await self._own.close()
@@ -255,10 +261,14 @@ class Worker:
         await self._registration.write()
         await self._maintenance.round()
 
-    async def _hand_back(self) -> None:
-        """Release what still runs, and wait until everything is reported."""
+    async def _hand_back(self, until: float) -> bool:
+        """Release what still runs, and wait until everything is reported, at least for a moment.
+
+        `until`: the end of the grace (monotonic time). Returns whether the database has answered.
+        """
+        wait = max(until - time.monotonic(), CLEAN_UP_SECONDS + _LEAVING_SECONDS)
         try:
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(wait):
                 await self._exchanges.quiet()  # one that still asked for work would take it back
                 await self._slots.release()
                 while self._slots.outcomes or self._exchanges.busy:
@@ -268,14 +278,19 @@ class Worker:
                         await asyncio.sleep(0.005)
         except (TimeoutError, FlowBuilderError) as error:
             log.warning("%d outcomes could not be reported: %s", len(self._slots.outcomes), error)
+            return False
+        return True
 
     async def _leave(self) -> None:
         try:
-            async with asyncio.timeout(10):
-                touched = await self._store.stop_worker(self.id)
-                await self._notifications.announce(touched, ready=bool(touched))
-        except (TimeoutError, FlowBuilderError) as error:
+            # Who hangs is left behind: the driver waits long for a statement that is given up.
+            await self._store.database.within(_LEAVING_SECONDS, self._tell_leaving())
+        except FlowBuilderError as error:
             log.warning("leaving was not recorded: %s", error)
+
+    async def _tell_leaving(self) -> None:
+        touched = await self._store.stop_worker(self.id)
+        await self._notifications.announce(touched, ready=bool(touched))
 
     # -- what it hears ----------------------------------------------------------------------
 

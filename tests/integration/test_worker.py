@@ -417,6 +417,43 @@ async def test_exchanges_wait_for_no_connection_that_others_hold(bench: Bench) -
         await bench.result(run)
 
 
+class SilentStore(Store):
+    """A store whose database does not answer any more once it is `silent`."""
+
+    silent = False
+    asked_to_leave = False
+
+    async def exchange(self, worker_id: str, **given: Any) -> Exchange:
+        if self.silent:
+            await asyncio.Event().wait()
+        return await super().exchange(worker_id, **given)
+
+    async def stop_worker(self, worker_id: str) -> list[str]:
+        self.asked_to_leave = True
+        await asyncio.Event().wait()
+        return []
+
+
+@pytest.mark.parametrize("silent", [True, False])
+async def test_stopping_waits_for_no_database_that_does_not_answer(
+    database: Database, monkeypatch: pytest.MonkeyPatch, silent: bool
+) -> None:
+    monkeypatch.setattr("flowbuilder.executor.worker._LEAVING_SECONDS", 0.05)
+    monkeypatch.setattr("flowbuilder.executor.worker.CLEAN_UP_SECONDS", 0.05)
+    store = SilentStore(database)
+    bench = Bench(database, store)
+    async with Notifications(database, poll_interval=SETTINGS.poll_interval) as notifications:
+        worker = Worker(store, bench.registry, SETTINGS, notifications=notifications)
+        await worker.start()
+        await bench.start({"id": "a", "tool": "hang.here", "args": {"name": "a"}})
+        await eventually(lambda: bench.called == ["a"])
+        store.silent = silent
+        async with asyncio.timeout(SETTINGS.lease.total_seconds()):  # it would hang for ever
+            await worker.stop(grace=0.05)
+    assert store.asked_to_leave is not silent
+    assert bench.stopped == ["a"]
+
+
 async def test_stopping_hands_unfinished_work_back_at_no_cost(bench: Bench) -> None:
     run = await bench.start(
         {"id": "a", "tool": "hang.here", "args": {"name": "a"}, "retry": {"max_attempts": 1}},
