@@ -97,21 +97,23 @@ def _with_values(
 def read_text(text: str, question: Question) -> JsonValue:
     """Return what a line of text means as an answer: an option, JSON of the type, or that text.
 
-    It may still not fit the question's type; `answered` says so.
+    Where both a text and something else would do, only an object or a list is meant as JSON: “007”
+    may be a name. It may still not fit the question's type; `answered` says so.
     """
     bare = text.strip()
     for option in question.options:
         told = option if isinstance(option, str) else orjson.dumps(option).decode()
         if bare.casefold() == told.casefold():
             return option
-    if _fits(text, question):
-        return text
     try:
         value: JsonValue = orjson.loads(bare)
     except ValueError:
-        value = {"yes": True, "no": False}.get(bare.casefold(), text)
+        spoken = {"yes": True, "no": False}.get(bare.casefold(), text)
+        value = text if _fits(text, question) else spoken
         return value if _fits(value, question) else text
-    return value
+    if isinstance(value, dict | list) and _fits(value, question):
+        return value
+    return text if _fits(text, question) else value
 
 
 def _fits(value: JsonValue, question: Question) -> bool:

@@ -255,6 +255,26 @@ def test_text_is_read_by_the_questions_type(text: str, name: str, value: Any) ->
     assert (found, type(found)) == (value, type(value))
 
 
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ('{"price": {"lt": 30}}', {"price": {"lt": 30}}),
+        (' ["a", 1] ', ["a", 1]),
+        ("item.price < 30", "item.price < 30"),
+        ("{price: 30}", "{price: 30}"),
+        ("007", "007"),
+        ("12", "12"),
+        ("null", "null"),
+        ("yes", "yes"),
+    ],
+)
+def test_only_objects_and_lists_are_read_where_a_text_would_do(text: str, value: Any) -> None:
+    question = Question(id="a.b", text="?", pointer="/steps/0/args/b", type={})
+    assert read_text(text, question) == value
+    either: Any = {"type": ["string", "object", "array", "null", "boolean"]}
+    assert read_text(text, replace(question, type=either)) == value
+
+
 async def test_a_plan_of_nobody_cannot_go_on() -> None:
     with pytest.raises(InvalidTransition) as refused:
         await plan().answer(ALL)
