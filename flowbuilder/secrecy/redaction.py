@@ -2,9 +2,9 @@
 
 A value is looked for as it is and in the forms in which it travels: base64 at any alignment, hex,
 URL, JSON and HTML escapes. Halves of a value that was split over two fields are found too: a
-fragment counts from half of the value on. What was found becomes `***`. What spells its letters
-one by one, as `%61%62…`, `&#97;&#98;…` or `61:62…`, is read, and is `***` as a whole if a value is
-in it.
+fragment counts from half of the value on, and from eight characters. What was found becomes `***`.
+What spells its letters one by one, as `%61%62…`, `&#97;&#98;…`, `61:62…` or by their numbers in
+JSON, is read, and is `***` as a whole if a value is in it.
 """
 
 from __future__ import annotations
@@ -79,6 +79,11 @@ def _spelling(one: str, between: str, read: Callable[[str], str]) -> _Spelling:
     return _Spelling(re.compile(begins), re.compile(rf"{one}{many}{{{_SHORTEST - 1},}}"), read)
 
 
+def _read_escapes(text: str) -> str:
+    units = b"".join(bytes.fromhex(unit) for unit in re.findall(rf"u({_HEX}{{4}})", text))
+    return units.decode("utf-16-be", "replace")
+
+
 def _read_bytes(raw: bytes) -> str:
     return raw.decode("utf-8", "replace")
 
@@ -86,6 +91,7 @@ def _read_bytes(raw: bytes) -> str:
 _HEX = "[0-9A-Fa-f]"
 _SPELLINGS = (
     _spelling(f"%{_HEX}{{2}}", "", lambda text: _read_bytes(unquote_to_bytes(text))),
+    _spelling(rf"\\{{1,4}}u{_HEX}{{4}}", "", _read_escapes),
     _spelling(f"&#(?:[0-9]{{1,9}}|[xX]{_HEX}{{1,8}});?", "", html.unescape),
     _spelling(f"{_HEX}{{2}}", ":", lambda text: _read_bytes(bytes.fromhex(text.replace(":", "")))),
 )
@@ -210,7 +216,7 @@ class _Cleaning:
             end, last = start + len(piece), place + len(piece)
             while end < len(text) and last < len(whole) and text[end] == whole[last]:
                 end, last = end + 1, last + 1
-            if end - begin >= len(whole) // 2:
+            if end - begin >= max(len(whole) // 2, _SHORTEST):
                 text = text[:begin] + MARK + text[end:]
                 start = text.find(piece, begin + len(MARK))
             else:
@@ -256,7 +262,7 @@ def _forms_of(value: str) -> _Known:
     texts += [raw.hex(), raw.hex().upper(), *_base64_cores(raw)]
     forms = sorted({text for text in texts if len(text) >= _SHORTEST}, key=len, reverse=True)
     wholes = [value, base64.b64encode(raw).decode().rstrip("=")]
-    fragments = tuple((text, _pieces(text)) for text in wholes if len(text) >= 2 * _SHORTEST)
+    fragments = tuple((text, _pieces(text)) for text in wholes if len(text) > _SHORTEST)
     found = {_needle(form) for form in forms}
     found |= {_needle(piece) for _, pieces in fragments for piece in pieces}
     return _Known(tuple(forms), fragments, tuple(found))
@@ -278,7 +284,10 @@ def _base64_cores(raw: bytes) -> Iterable[str]:
 
 
 def _pieces(text: str) -> tuple[str, ...]:
-    """Return pieces at fixed places, so short that every half of the text holds a whole one."""
+    """Return pieces at fixed places, so short that every half of the text holds a whole one.
+
+    Of a short text what counts as half has `_SHORTEST` characters, so that no word is taken for it.
+    """
     size = max(_SHORTEST // 2, len(text) // 4)
     return tuple(text[at : at + size] for at in range(0, len(text) - size + 1, size))
 

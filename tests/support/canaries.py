@@ -33,6 +33,7 @@ def forms(value: str = CANARY) -> dict[str, str]:
         "HTML": html.escape(value),
         "hex with colons": raw.hex(":"),
         "URL of all letters": "".join(f"%{byte:02X}" for byte in raw),
+        "JSON of all letters": "".join(f"\\u{ord(letter):04x}" for letter in value),
         "HTML of all letters": "".join(f"&#{ord(letter)};" for letter in value),
     }
 

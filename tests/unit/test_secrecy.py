@@ -277,6 +277,8 @@ def forms(value: str) -> list[str]:
         (b"user:" + raw).hex(":").upper(),
         "".join(f"%{byte:02x}" for byte in raw),
         "".join(f"%{byte:02X}" for byte in raw),
+        "".join(f"\\u{ord(letter):04x}" for letter in value),
+        json.dumps("".join(f"\\u{ord(letter):04X}" for letter in value)),
         "".join(f"&#{ord(letter)};" for letter in value),
         "".join(f"&#x{ord(letter):04X};" for letter in value),
     ]
@@ -312,6 +314,13 @@ def test_halves_in_two_fields_are_hidden() -> None:
     redactor.learn(value)
     assert redactor.json([value[:15] + "-", "-" + value[15:]]) == ["***-", "-***"]
     assert redactor.json(["sk_live_", value[:9]]) == ["sk_live_", value[:9]]
+
+
+def test_half_of_a_short_value_has_eight_characters() -> None:
+    redactor = Redactor()
+    redactor.learn("petsBPLPjR7Vbb")
+    assert redactor.json(["PLPjR7Vbb", "petsBPLP"]) == ["***", "***"]
+    assert redactor.json(["LPjR7Vb", "petsBPL"]) == ["LPjR7Vb", "petsBPL"]
 
 
 def test_parts_of_urls_and_long_texts_are_hidden_by_themselves() -> None:
