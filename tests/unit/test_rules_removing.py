@@ -31,6 +31,14 @@ ROWS: list[dict[str, Any]] = [
          lambda row: not (row["price"] > 3 or row["stock"] < 5)),
         ("remove the rows where price is less than the column stock and stock is over 5",
          lambda row: row["price"] < row["stock"] and row["stock"] > 5),
+        ("keep all rows except those where price is less than 5", lambda row: row["price"] < 5),
+        ("keep everything except rows where price is above 3", lambda row: row["price"] > 3),
+        ("keep all rows except the ones where price is 3", lambda row: row["price"] == 3),
+        ("keep all but the rows where price is above 3 and stock is under 5",
+         lambda row: row["price"] > 3 and row["stock"] < 5),
+        ("keep all rows except those with price under 5", lambda row: row["price"] < 5),
+        ("remove all rows except those where price is under 5", lambda row: row["price"] >= 5),
+        ("filter out the rows where price is under 5", lambda row: row["price"] < 5),
     ],
 )  # fmt: skip
 def test_the_rows_that_are_meant_stay(words: str, goes: Any) -> None:
@@ -46,3 +54,21 @@ def test_what_no_operator_turns_round_is_asked_about(words: str) -> None:
     plan = plan_goal(f"Read p.csv, remove the rows where {words}, save as q.csv", STARTER)
     assert plan.status is PlanStatus.NEEDS_ANSWERS and not plan.certain
     assert [question.id for question in plan.questions] == ["filter.where"]
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "keep the rows where price is over 3 except those where stock is under 5",
+        "remove the rows where price is over 3 except those where stock is under 5",
+    ],
+)
+def test_an_exception_from_what_is_picked_already_is_doubted(words: str) -> None:
+    plan = plan_goal(f"Read p.csv, {words}, save as q.csv", STARTER)
+    assert not plan.certain
+    assert any("“except” takes back" in note for note in plan.notes)
+
+
+def test_a_word_that_joins_is_no_column() -> None:
+    words = "keep the rows where price is above 3 but not above 5"
+    assert not plan_goal(f"Read p.csv, {words}, save as q.csv", STARTER).certain

@@ -138,16 +138,23 @@ OPPOSITE = {
 }
 REMOVE = re.compile(
     r"\b(?:exclud|leave out|leaving out|remov|drop|discard|omit|skip|delet|throw away|ignor|"
-    r"get rid of|without)",
+    r"get rid of|without|filter(?:s|ed|ing)? (?:them |those )?out\b|weed(?:s|ed|ing)? out\b)",
     re.I,
 )
 EXCEPT = re.compile(r"\b(?:except|but|other than|everything else)\b", re.I)
+#: What is said behind it goes where rows are kept: "keep all rows except those where …".
+EXCEPTED = re.compile(
+    r"\b(?:except(?:ing)?(?:\s+for)?|apart\s+from|aside\s+from"
+    r"|but\s+not\s+(?:the\s+)?(?:those|ones|rows|records|where)"
+    r"|(?:all|everything|every\s+\w+|all\s+(?:the\s+)?\w+)\s+(?:but|other\s+than))\b",
+    re.I,
+)
 #: Words that name the rows themselves and never a column.
 ROWS = stems(
     "row rows record records entry entries item items one ones those them it everything all "
     "line lines element elements result results data table list and or with where whose that "
     "which is are not only keep products value values be the a an of for if when there has have "
-    "people person orders customers users how many more much"
+    "people person orders customers users how many more much but so nor neither"
 )
 MEASURES: tuple[tuple[str, str], ...] = (
     ("sum", r"total(?:s|ling)?|sum(?:s|med)?(?: up)?|add(?: up)?|overall"),

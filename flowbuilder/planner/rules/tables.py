@@ -21,6 +21,7 @@ from flowbuilder.planner.rules.table_patterns import (
     DOWN,
     EQUAL,
     EXCEPT,
+    EXCEPTED,
     EXTREME,
     FUNCTION_WORDS,
     LACKING,
@@ -127,9 +128,23 @@ class TableWords:
                 found.append(self._comparison(match, "lacking", None))
         found += self._equalities(taken)
         found += () if found else self._bare()
+        found = self._with_exception(found)
         if self.removing:
             found = [self._turned(item) for item in found]
         return sorted(found, key=lambda item: item.start)
+
+    def _with_exception(self, found: list[Comparison]) -> list[Comparison]:
+        """Doubt an exception from rows that a comparison has picked already."""
+        exception = EXCEPTED.search(self.text)
+        if exception is None or all(item.start >= exception.start() for item in found):
+            return found
+        if all(item.start < exception.start() for item in found):
+            return found
+        doubt = f"“{exception.group()}” takes back a part of what is said before it"
+        return [
+            replace(item, doubt=doubt) if item.start >= exception.start() else item
+            for item in found
+        ]
 
     def _set_against(self, taken: list[tuple[int, int]]) -> Iterator[Comparison]:
         """Yield the comparisons of one column with another."""
@@ -245,7 +260,9 @@ class TableWords:
     @property
     def removing(self) -> bool:
         """Whether the rows that are spoken of are to go."""
-        return bool(REMOVE.search(self.text)) and not EXCEPT.search(self.text)
+        if REMOVE.search(self.text):
+            return not EXCEPT.search(self.text)
+        return EXCEPTED.search(self.text) is not None
 
     @property
     def any_of(self) -> bool:
