@@ -47,3 +47,12 @@ def test_another_question_is_none_of_these() -> None:
     plan = plan_goal("Ask the user whether they like tea and save the answer as a.txt", STARTER)
     assert plan.flow is not None
     assert [step.tool for step in plan.flow.steps] == ["human.input", "file.write"]
+
+
+@pytest.mark.parametrize(
+    "asked", ["which country to keep", "how many rows to keep", "what to do with the rows",
+              "where to save them"],
+)  # fmt: skip
+def test_who_is_asked_which_or_how_many_does_not_only_approve(asked: str) -> None:
+    plan = plan_goal(f"Read a.csv, ask me {asked}, and save the rows as b.csv", STARTER)
+    assert not plan.certain

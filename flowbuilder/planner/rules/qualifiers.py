@@ -65,7 +65,7 @@ APPROVAL_CLAUSE = re.compile(
     rf"i (?:want|need|have|must)(?: to)?|show (?:it|them|me)[^,]* (?:for|"
     rf"and))\b.{{0,40}}\b{_AGREE}\b"
     rf"|^(?:ask|check with|consult) (?:me|us|my \w+)(?: first| before)?$|^(?:ask|check with) "
-    rf"me\b(?! for\b)"
+    rf"me\b(?! (?:for|which|what|how|who|whom|whose|where|when|why)\b)"
     rf"|^(?:approve|confirm) (?:it|this|that|them) with (?:me|us)"
     rf"|^(?:ask|check|check with)(?: {_ASKED})? (?:whether|if) (?:\w+ ){{1,5}}?{_GOING_ON}\b",
     re.IGNORECASE,
