@@ -7,9 +7,9 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from flowbuilder.planner.rules.comparing import Comparison
 from flowbuilder.planner.rules.outputs import StepDraft, output_fields
 from flowbuilder.planner.rules.slots import Slot, SlotKind
-from flowbuilder.planner.rules.tables import Comparison
 from flowbuilder.types import JsonSchema
 
 #: Comparisons of columns as CEL writes them.

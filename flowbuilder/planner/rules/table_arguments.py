@@ -10,13 +10,15 @@ from typing import Any
 from flowbuilder.planner.rules.axes import axes, set_against
 from flowbuilder.planner.rules.clause import Clause
 from flowbuilder.planner.rules.columns import SIGNS, as_cel, known_columns, takes_cel
+from flowbuilder.planner.rules.comparing import Comparison
+from flowbuilder.planner.rules.joining import twice
 from flowbuilder.planner.rules.lexicon import listed, stem
 from flowbuilder.planner.rules.literals import Kind
 from flowbuilder.planner.rules.matching import Profile
 from flowbuilder.planner.rules.outputs import StepDraft
 from flowbuilder.planner.rules.slots import Slot, SlotKind, resolve
 from flowbuilder.planner.rules.table_patterns import NO_FIELD
-from flowbuilder.planner.rules.tables import Comparison, TableWords
+from flowbuilder.planner.rules.tables import TableWords
 
 _CONDITION_NAMES = listed("where condition conditions filter predicate criteria")
 _OPERATOR_NAMES = ("operator", "op", "comparison", "comparator", "relation")
@@ -167,10 +169,10 @@ def _conditions(
         found.doubts.append("a comparison in it names no column")
     found.doubts += [item.doubt for item in comparisons if item.doubt is not None]
     whole = slot.schema.get("type") != "string"
-    if whole and any(item.other is not None for item in comparisons):
+    if whole and (twice(comparisons) or any(item.other is not None for item in comparisons)):
         written = as_cel(comparisons, known, any_of=table.any_of) if takes_cel(slot) else None
         if written is None:
-            found.doubts.append("it compares columns in a way that cannot be written")
+            found.doubts.append("it compares in a way that cannot be written")
             return
         found.values[slot.name] = written
     elif slot.name in _CONDITION_NAMES:

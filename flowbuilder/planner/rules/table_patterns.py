@@ -48,7 +48,7 @@ BETWEEN = re.compile(
 EQUAL = re.compile(
     rf"{FIELD}\s+(?:is|are|was|equals?|=|==)\s+(?:either\s+|one of\s+|in\s+)?(?:the\s+)?{VALUE}"
     r"(?P<more>\s+or\s+(?:more|above|higher|less|below|fewer|lower))?"
-    r"(?P<others>(?:(?:\s*,\s*or\s+|\s*,\s*|\s+or\s+)(?:⟦\d+⟧|[\w-]+)"
+    r"(?P<others>(?:(?:\s*,\s*or\s+|\s*,\s*|\s+or\s+)(?:⟦\d+⟧|[\w-]++)"
     r"(?!\s*(?:is|are|was|has|>|<|=|above|below|over|under|equals|contains)\b))*)",
     re.IGNORECASE,
 )
@@ -135,6 +135,7 @@ OPPOSITE = {
     "eq": "ne",
     "ne": "eq",
     "in": "not_in",
+    "not_in": "in",
 }
 REMOVE = re.compile(
     r"\b(?:exclud|leave out|leaving out|remov|drop|discard|omit|skip|delet|throw away|ignor|"

@@ -5,8 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 from flowbuilder.planner.rules.clause import Clause
+from flowbuilder.planner.rules.comparing import Comparison
+from flowbuilder.planner.rules.joining import joined
 from flowbuilder.planner.rules.lexicon import stem
 from flowbuilder.planner.rules.literals import Kind, Literal, parse_number
 from flowbuilder.planner.rules.table_patterns import (
@@ -51,25 +54,6 @@ def _overlaps(match: re.Match[str], taken: list[tuple[int, int]]) -> bool:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Comparison:
-    """`field operator value`; operators as in `gt`, `eq`, `contains`, value null for empty."""
-
-    field: str
-    operator: str
-    value: JsonValue
-    start: int
-    end: int
-    used: tuple[int, ...] = ()
-    """Start places of the literals it took in."""
-    other: str | None = None
-    """The column that it is compared with, in the place of a value."""
-    doubt: str | None = None
-    """What may be meant otherwise."""
-    unturned: bool = False
-    """Rows that are like this are to go, and no operator says so."""
-
-
-@dataclass(frozen=True, kw_only=True)
 class MeasureWish:
     """One number to be computed of a column: `word` is what the goal calls it."""
 
@@ -101,6 +85,17 @@ class TableWords:
 
     def comparisons(self) -> list[Comparison]:
         """Return the comparisons of columns with values, turned round where rows are removed."""
+        return self._joined[0]
+
+    @cached_property
+    def _joined(self) -> tuple[list[Comparison], bool]:
+        """The comparisons, and whether one of them is enough."""
+        found, either = joined(self._with_exception(self._found()), self.text)
+        if self.removing:
+            found = [self._turned(item) for item in found]
+        return found, either is not self.removing
+
+    def _found(self) -> list[Comparison]:
         found: list[Comparison] = []
         taken: list[tuple[int, int]] = []
 
@@ -128,10 +123,7 @@ class TableWords:
                 found.append(self._comparison(match, "lacking", None))
         found += self._equalities(taken)
         found += () if found else self._bare()
-        found = self._with_exception(found)
-        if self.removing:
-            found = [self._turned(item) for item in found]
-        return sorted(found, key=lambda item: item.start)
+        return found
 
     def _with_exception(self, found: list[Comparison]) -> list[Comparison]:
         """Doubt an exception from rows that a comparison has picked already."""
@@ -270,10 +262,7 @@ class TableWords:
 
         Where rows go for which two things hold, those stay for which one of them does not.
         """
-        said = re.search(
-            r"\bor\b(?!\s+(?:more|above|higher|less|below|fewer|lower|equal))", self.text
-        )
-        return bool(said) is not self.removing
+        return self._joined[1]
 
     def name(self, text: str) -> str:
         """Return the column name that a word or a literal stands for."""
