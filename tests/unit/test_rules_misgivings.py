@@ -166,3 +166,22 @@ def test_a_whole_that_is_kept_where_its_parts_are_asked_for_is_doubted(part: str
     assert not plan.certain
     assert f"no step gives “{part}” of “write the {part} to out.txt”." in plan.notes
     assert plan_goal(f"Read {part}.txt and write the {part} to out.txt", STARTER).certain
+
+
+@pytest.mark.parametrize("subject", ["rows", "those"])
+def test_rows_picked_after_others_were_saved_may_be_picked_from_all(subject: str) -> None:
+    goal = (
+        "Read a.csv, keep the rows where price is above 10 and save them as hi.csv, "
+        f"and keep {subject} where price is below 5 and save as lo.csv"
+    )
+    plan = plan_goal(goal, STARTER)
+    assert not plan.certain
+    assert "filter_2 picks from the rows that filter has picked, not from all." in plan.notes
+
+
+def test_rows_that_are_picked_of_those_picked_before_are_not_doubted() -> None:
+    goal = (
+        "Read a.csv, keep the rows where price is above 10 and save them as hi.csv, "
+        "then keep those where city is Rome and save as lo.csv"
+    )
+    assert plan_goal(goal, STARTER).certain

@@ -19,7 +19,11 @@ from flowbuilder.planner.rules.outputs import StepDraft, consumes
 from flowbuilder.planner.rules.referring import takes_content
 from flowbuilder.planner.rules.slots import SlotKind
 from flowbuilder.planner.rules.speaking import GENERAL
-from flowbuilder.planner.rules.table_arguments import takes_measures, works_on_records
+from flowbuilder.planner.rules.table_arguments import (
+    condition_slot,
+    takes_measures,
+    works_on_records,
+)
 from flowbuilder.tools import HARMLESS
 
 #: Endings of files that hold data in a form of their own: a copy of one is none of another.
@@ -35,6 +39,12 @@ _UTMOST = re.compile(
 _COMPARING = listed("above below over under more less greater fewer higher lower between than")
 _MOMENTS = listed("yesterday today tomorrow tonight now monday tuesday wednesday thursday friday "
                   "saturday sunday")  # fmt: skip
+#: Words for the rows that were picked before.
+_OF_THOSE = re.compile(
+    r"\b(?:of|from|among|in|out of) (?:those|these|them|that|it)\b"
+    r"|\b(?:these|them|remaining|rest|further|left)\b",
+    re.IGNORECASE,
+)
 #: What things have, so that other clauses hardly mean them by these words.
 _PARTS = listed("names titles")
 #: From here on a noun means what a verb does: "a summary".
@@ -51,6 +61,7 @@ def misgivings(steps: Sequence[StepDraft], goal: str) -> Iterator[str]:
             yield f"nothing takes what {step.id} gives"
         if works_on_records(step.profile):
             yield from _about_rows(step, steps)
+            yield from _about_narrowed(step, steps[:place])
         yield from _about_formats(step, steps[:place])
         yield from _about_sources(step, steps[:place])
         yield from _about_parts(step, steps[:place])
@@ -87,6 +98,26 @@ def _about_rows(step: StepDraft, steps: Sequence[StepDraft]) -> Iterator[str]:
         for value in values:
             if isinstance(value, str) and value.lower() in _COMPARING | _MOMENTS:
                 yield f"“{value}” was taken as a value in “{said}”"
+
+
+def _about_narrowed(step: StepDraft, before: Sequence[StepDraft]) -> Iterator[str]:
+    """Say that rows are picked from those that were picked and put somewhere before.
+
+    "Save those above 10 as hi.csv, and those below 5 as lo.csv" may speak of all rows twice.
+    """
+    clause = step.clause
+    if clause is None or clause.later or not _picks(step) or _OF_THOSE.search(clause.text):
+        return
+    sources = [other for other in before if other.id in _taken(step) and _picks(other)]
+    kept = {name for other in before if other.sink for name in _taken(other)}
+    for source in sources:
+        if source.id in kept and source.clause not in (None, clause):
+            yield f"{step.id} picks from the rows that {source.id} has picked, not from all"
+
+
+def _picks(step: StepDraft) -> bool:
+    slot = condition_slot(step.profile) if works_on_records(step.profile) else None
+    return slot is not None and slot.name in step.args
 
 
 def _row_arguments(step: StepDraft) -> set[str]:
