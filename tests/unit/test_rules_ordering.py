@@ -127,3 +127,28 @@ def test_a_place_left_out_is_asked_for() -> None:
     plan = starter("Read notes.txt and save it")
     assert plan.status is PlanStatus.NEEDS_ANSWERS
     assert [question.id for question in plan.questions] == ["write.path"]
+
+
+@pytest.mark.parametrize("counted", ["more than 3 rows", "at least 10 lines", "over 300 words"])
+def test_rows_are_no_bytes(counted: str) -> None:
+    plan = starter(f"Read a.csv and only if it has {counted} save it as b.csv")
+    assert plan.status is PlanStatus.NEEDS_ANSWERS and not plan.certain
+    assert [question.pointer for question in plan.questions] == ["/steps/1/when"]
+    bytes_of_it = starter("Read a.csv and only if it has more than 300 bytes save it as b.csv")
+    assert bytes_of_it.certain and step(bytes_of_it, "write").when == "steps.read.bytes > 300"
+
+
+@pytest.mark.parametrize(
+    ("words", "descending"),
+    [
+        ("highest last", False),
+        ("lowest last", True),
+        ("highest first", True),
+        ("lowest first", False),
+        ("with the newest ones last", False),
+        ("with the cheapest at the end", True),
+    ],
+)
+def test_what_comes_last_does_not_come_first(words: str, descending: bool) -> None:
+    plan = starter(f"Read a.csv, sort by price, {words} and save as b.csv")
+    assert step(plan, "sort").args.get("descending", False) is descending

@@ -43,6 +43,12 @@ _COMPARED = re.compile(
     rf"drops)?\s*(?P<op>{_COMPARING})\s*{_NUMBER}\b",
     re.I,
 )
+#: "It has more than 3 rows": a number of these, and of nothing else.
+_COUNTABLE = re.compile(
+    r"\s+((?:rows?|records?|lines?|entries|entry|items?|elements?|results?|columns?|words?"
+    r"|characters?|letters?|sentences?|paragraphs?|pages?)\b)",
+    re.I,
+)
 _IS_TEXT = re.compile(
     r"^(?P<left>.+?)\s+(?:is|are|was|sounds|comes out(?: as)?|turns "
     r"out)\s+(?P<not>not\s+)?[\"“]?(?P<word>[A-Za-z][\w-]*)[\"”]?$",
@@ -112,7 +118,9 @@ def _by_number(text: str, steps: list[StepDraft]) -> _Parts | None:
     match = _COMPARED.match(text)
     if not match:
         return None
-    found = _field(match.group("left"), steps, ("number", "integer"))
+    counted = _COUNTABLE.match(text, match.end())
+    said = counted.group(1) if counted else match.group("left")
+    found = _field(said, steps, ("number", "integer"))
     return (found, _sign(match.group("op")), _number(match.group("n"))) if found else None
 
 

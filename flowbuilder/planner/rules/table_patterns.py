@@ -197,6 +197,13 @@ UP = re.compile(
     r"\blow(?:est)? to high",
     re.I,
 )
+#: "Highest last" is smallest first.
+LAST = re.compile(
+    r"\b(?:(?P<low>lowest|smallest|least|cheapest|earliest|shortest|fewest|youngest|worst)"
+    r"|highest|largest|biggest|most|greatest|newest|latest|longest|oldest|best|most expensive)"
+    r"(?:\s+(?:ones?|values?|rows?|prices?))?\s+(?:at\s+the\s+)?(?:last|end|bottom)\b",
+    re.I,
+)
 LIMIT = re.compile(
     r"\b(?:top|first|best|bottom|last|only|the|limit(?:ed)? to|at most|show me|"
     r"keep)\s+(?:the\s+)?(?P<n>⟦\d+⟧|\d+)(?!\s*(?:%|percent))"

@@ -28,6 +28,7 @@ from flowbuilder.planner.rules.table_patterns import (
     EXTREME,
     FUNCTION_WORDS,
     LACKING,
+    LAST,
     LIMIT,
     MARK,
     MEASURE,
@@ -340,6 +341,8 @@ class TableWords:
     @property
     def descending(self) -> bool | None:
         """Largest first, smallest first, or not said."""
+        if last := LAST.search(self.text):
+            return last.group("low") is not None
         down, up = DOWN.search(self.text), UP.search(self.text)
         if down and up:
             return down.start() < up.start()
