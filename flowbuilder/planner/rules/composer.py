@@ -32,7 +32,7 @@ from flowbuilder.planner.rules.misgivings import misgivings
 from flowbuilder.planner.rules.ordering import set_order
 from flowbuilder.planner.rules.outputs import StepDraft, output_fields, tabular
 from flowbuilder.planner.rules.qualifiers import BEFOREHAND
-from flowbuilder.planner.rules.qualifying import ask_at_end, qualify
+from flowbuilder.planner.rules.qualifying import ask_at_end, named_approver, qualify
 from flowbuilder.planner.rules.reading import (
     asks_more,
     explained,
@@ -97,6 +97,9 @@ class Composer:
         if clause.asks_approval and not self._own_approval(clause):
             before = BEFOREHAND.search(clause.text) is not None
             self.plan.await_approval(len(self.plan.steps), beforehand=before)
+            if (who := named_approver(clause)) is not None:
+                doubt = f"“{who}” is to approve; whoever may approve here can, too."
+                self.plan.doubts.append(doubt)
             return
         clause = self._each_carried(clause)
         if self._leads_each(clause):

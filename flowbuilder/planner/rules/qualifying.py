@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from flowbuilder.planner.rules.arguments import Binding
@@ -20,6 +21,12 @@ from flowbuilder.planner.rules.recovery import (
 )
 from flowbuilder.planner.rules.slots import SlotKind
 from flowbuilder.tools import Effects
+
+_NAMED_APPROVER = re.compile(
+    r"[\w.+-]+@[\w-]+(?:\.[\w-]+)+|\b(?:role|user):[\w.-]+"
+    r"|\b(?:the|our|my)\s+\w+\s+(?:team|department|group)\b",
+    re.IGNORECASE,
+)
 
 
 def qualify(
@@ -64,6 +71,12 @@ def _conditioned(plan: Composition, step: StepDraft, qualifier: Qualifier, effec
         plan.questions.append((step, "when", asked))
     else:
         step.when = found if step.when is None else f"({step.when}) && ({found})"
+
+
+def named_approver(clause: Clause) -> str | None:
+    """Return whom an approval is asked of by an address, a role, a name of a user or a team."""
+    found = _NAMED_APPROVER.search(clause.text)
+    return found.group() if found else None
 
 
 def ask_at_end(plan: Composition, approve: Profile | None) -> None:
