@@ -24,3 +24,5 @@ class Comparison:
     """What may be meant otherwise."""
     unturned: bool = False
     """Rows that are like this are to go, and no operator says so."""
+    said: str | None = None
+    """The word that its value stands for, where that is another."""

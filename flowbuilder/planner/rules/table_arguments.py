@@ -202,7 +202,7 @@ def _mark_used(clause: Clause, comparisons: list[Comparison], found: TableArgume
     starts = {start for item in comparisons for start in item.used}
     found.used += [(item.start, item.end) for item in clause.literals if item.start in starts]
     for item in comparisons:
-        words = {item.field.lower(), str(item.value).lower()}
+        words = {item.field.lower(), str(item.value).lower(), item.said}
         words |= (
             {str(part).lower() for part in item.value} if isinstance(item.value, list) else set()
         )

@@ -46,6 +46,7 @@ from flowbuilder.planner.rules.table_patterns import (
     TRAILING,
     UP,
 )
+from flowbuilder.planner.rules.vague import plainly
 from flowbuilder.types import JsonValue
 
 
@@ -235,7 +236,7 @@ class TableWords:
             for part in (match.group("field"), value or "", match.groupdict().get("value") or "")
             for token in TOKEN.findall(part)
         ]
-        return Comparison(
+        found = Comparison(
             field=self.name(match.group("field")),
             operator=operator,
             value=None if value is None else self.value(value),
@@ -243,6 +244,7 @@ class TableWords:
             end=match.end(),
             used=tuple(used),
         )
+        return plainly(found, value)
 
     def _turned(self, item: Comparison) -> Comparison:
         opposite = OPPOSITE.get(item.operator)
