@@ -199,6 +199,7 @@ class _Cleaning:
             for form in known.forms:
                 if form in text:
                     text = text.replace(form, MARK)
+        for known in self._known:  # then only: what is half of one may be in the whole of another
             for whole, pieces in known.fragments:
                 for number, piece in enumerate(pieces):
                     if piece in text:

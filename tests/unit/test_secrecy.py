@@ -323,6 +323,13 @@ def test_half_of_a_short_value_has_eight_characters() -> None:
     assert redactor.json(["LPjR7Vb", "petsBPL"]) == ["LPjR7Vb", "petsBPL"]
 
 
+def test_the_whole_of_one_value_is_hidden_before_what_it_shares_with_another() -> None:
+    redactor = Redactor()
+    redactor.learn("open-value-123")
+    redactor.learn("bound-value-123")
+    assert redactor.text("it is bound-value-123, not open-value-123") == "it is ***, not ***"
+
+
 def test_parts_of_urls_and_long_texts_are_hidden_by_themselves() -> None:
     redactor = Redactor()
     redactor.learn("postgresql://app:pa55word-long@db.example.org/shop")
