@@ -36,6 +36,9 @@ log = logging.getLogger(__name__)
 
 #: Between two looks at whether what runs here is still wanted.
 _SHORTEST_CHECK_SECONDS = 0.05
+#: Half of the first wait before work in somebody else's hands is looked for again; each is twice as
+#: long as the one before.
+_FIRST_AGAIN_SECONDS = 0.001
 #: So many attempts are many, so few outcomes that are reported few.
 _MANY, _FEW = 16, 1
 #: Fewer outcomes than this are not worth two exchanges.
@@ -94,8 +97,9 @@ class Exchanges:
         self._sooner_at: float | None = None
         self._sure = False
         self._unknown: set[Key] = set()
-        self.missed = 0
-        """Exchanges in a row that found work, but in somebody else's hands."""
+        self._missed = 0  # exchanges in a row that found work, but in somebody else's hands
+        self.again_at = math.inf
+        """When to look again for work that was in somebody else's hands (monotonic time)."""
         self.more = True
         """There may be work for free slots."""
         self.closed = False
@@ -263,6 +267,7 @@ class Exchanges:
     async def _exchange(self, outcomes: Sequence[Outcome], *, check: bool = False) -> None:
         free = self._free()
         self.more = False
+        self.again_at = math.inf
         self._sent = len(outcomes)
         if check:
             self._sooner_at = None  # news that come from now on may be later than the answer
@@ -296,7 +301,11 @@ class Exchanges:
         self.idle = check and not (found or outcomes or len(self._slots))
         if answer.ready and (found or not free) and not self.closed:
             self.more = True  # as soon as a slot is free, whether with an outcome or without
-        self.missed = self.missed + 1 if answer.ready and free and not found else 0
+        if answer.ready and free and not found:
+            self._missed += 1
+            self.again_at = time.monotonic() + _FIRST_AGAIN_SECONDS * 2 ** min(self._missed, 12)
+        elif self.again_at == math.inf:  # else another one has missed some since this one began
+            self._missed = 0
         self._answered(answer)
 
     def _checked(self) -> None:
@@ -305,7 +314,11 @@ class Exchanges:
         self._extended()
 
     def _doubt(self) -> None:
-        """An answer may have been lost with tasks in it: say soon what is held, and alone."""
+        """An answer may have been lost, with tasks in it or with word of more.
+
+        So look again, and say soon what is held, and alone.
+        """
+        self.more = True
         self._sure = False
         self._check_at = 0.0
 

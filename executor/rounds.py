@@ -84,7 +84,7 @@ class Rounds:
         if check and self._exchanges.checks_beside:
             self._exchanges.begin_check()
             self._check.set()
-            if not self._exchanges.due and time.monotonic() < self._look_at:
+            if not self._exchanges.due and time.monotonic() < self._next_turn:
                 return
             check = False
         await self._exchanges.turn(check=check)
@@ -122,23 +122,23 @@ class Rounds:
             self._pile.set()
 
     def _next_look(self) -> float:
-        """Return when to look for work without having heard of any (monotonic time).
-
-        Work that was there but in somebody else's hands is looked for again soon, then later.
-        """
+        """Return when to look for work without having heard of any (monotonic time)."""
         interval = self._poll_seconds * random.uniform(0.8, 1.2)
         if self._exchanges.idle:  # upkeep looks at the queue besides
             interval *= _IDLE_POLLS
-        if missed := self._exchanges.missed:
-            interval = min(interval, 0.001 * 2 ** min(missed, 12))
         return time.monotonic() + interval
+
+    @property
+    def _next_turn(self) -> float:
+        """When to look at the latest: sooner where an exchange, the second one too, missed some."""
+        return min(self._look_at, self._exchanges.again_at)
 
     async def _rest(self) -> None:
         """Wait for a finished task, news of work, or the time of a look or a check."""
         while True:
             while not self._exchanges.due:
                 self._wake.clear()
-                until = self._look_at
+                until = self._next_turn
                 if len(self._slots):
                     until = min(until, self._exchanges.check_at)
                 left = until - time.monotonic()

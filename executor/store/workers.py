@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 
 from psycopg.types.json import Json, Jsonb
 
+from flowbuilder.errors import FlowBuilderError
 from flowbuilder.executor import queries, rows
 from flowbuilder.executor.database import Database
 from flowbuilder.executor.readers import Reader
@@ -18,6 +20,8 @@ from flowbuilder.executor.records import (
 from flowbuilder.executor.store.leases import LeaseStore
 from flowbuilder.limits import Rate
 from flowbuilder.types import JsonObject
+
+log = logging.getLogger(__name__)
 
 #: Rows of the outbox handled in one tick; the next tick takes more.
 RELAYS_PER_TICK = 50
@@ -127,7 +131,14 @@ class WorkerStore(LeaseStore):
         answer = (await self._one(queries.UPKEEP, worker_id))["answer"]
         touched = [str(run) for run in answer["touched"]]
         for _ in range(RELAYS_PER_TICK if answer["outbox"] else 0):
-            relayed = (await self._one(queries.RELAY))["answer"]
+            try:
+                relayed = (await self._one(queries.RELAY))["answer"]
+            except FlowBuilderError as error:
+                if not touched:
+                    raise
+                # What is done until now is to be told; the row stays for the next round.
+                log.debug("the outbox could not be seen to: %s", error.message)
+                break
             if relayed is None:
                 break
             touched += [str(run) for run in relayed["touched"]]

@@ -7,7 +7,7 @@ from functools import partial
 
 import pytest
 
-from flowbuilder.errors import Conflict, InvalidValue
+from flowbuilder.errors import Conflict, FlowBuilderError, InvalidValue
 from flowbuilder.executor.records import LeasedTask, Outcome
 from flowbuilder.executor.states import ApprovalStatus, RunStatus
 from flowbuilder.types import JsonValue
@@ -163,6 +163,19 @@ async def test_a_sleep_ends_when_its_time_has_come(engine: Engine) -> None:
     await engine.jump(101)
     await engine.store.tick()
     assert (await engine.run(run)).status is RunStatus.COMPLETED
+
+
+async def test_what_time_has_ended_is_told_although_the_outbox_fails(engine: Engine) -> None:
+    run = await engine.start(flow_of({"id": "nap"}))
+    await engine.drain(lambda t: waiting(t, kind="time", seconds=3000))
+    await engine.database.execute(
+        b"insert into flowbuilder.outbox (kind, run_id, payload, created_at) "
+        b"values ('await_event', gen_random_uuid(), '\"no list\"', now())"
+    )
+    await engine.jump(3001)
+    assert (await engine.store.tick()).touched == [run]
+    with pytest.raises(FlowBuilderError):  # the row stays, and is told of once nothing else is
+        await engine.store.tick()
 
 
 @pytest.mark.parametrize("wait", [{"kind": "time"}, {"kind": "luck"}, {}])

@@ -439,7 +439,8 @@ async def test_stopping_waits_for_no_database_that_does_not_answer(
     database: Database, monkeypatch: pytest.MonkeyPatch, silent: bool
 ) -> None:
     monkeypatch.setattr("flowbuilder.executor.worker._LEAVING_SECONDS", 0.05)
-    monkeypatch.setattr("flowbuilder.executor.worker.CLEAN_UP_SECONDS", 0.05)
+    if silent:  # one that does answer gets its usual time, however busy the machine is
+        monkeypatch.setattr("flowbuilder.executor.worker.CLEAN_UP_SECONDS", 0.05)
     store = SilentStore(database)
     bench = Bench(database, store)
     async with Notifications(database, poll_interval=SETTINGS.poll_interval) as notifications:
