@@ -21,6 +21,7 @@ from flowbuilder.planner.rules.fitting import (
 )
 from flowbuilder.planner.rules.instructions import instruct, instructs, is_instruction
 from flowbuilder.planner.rules.lexicon import lexicon, name_words, stem
+from flowbuilder.planner.rules.listing import list_names, list_things, stand_together
 from flowbuilder.planner.rules.literals import Kind
 from flowbuilder.planner.rules.manners import bind_manner
 from flowbuilder.planner.rules.matching import Profile
@@ -28,7 +29,6 @@ from flowbuilder.planner.rules.naming import counted_things, named_by_noun, noun
 from flowbuilder.planner.rules.outputs import StepDraft
 from flowbuilder.planner.rules.pairs import bind_pairs
 from flowbuilder.planner.rules.phrases import (
-    PREPOSITION,
     Candidate,
     joined_times,
     literal_candidates,
@@ -107,7 +107,9 @@ def bind(
 def _bind_literals(profile: Profile, clause: Clause, binding: Binding) -> None:
     """Give each literal to the parameter it fits best, the best pairs first."""
     open_slots = [slot for slot in profile.slots if slot.name not in binding.args]
-    candidates = [item for item in literal_candidates(clause) if not _inside(item, binding.used)]
+    candidates = [
+        item for item in literal_candidates(clause) if not _inside(item.start, binding.used)
+    ]
     pairs = [
         (_listed_fit(slot, item, candidates, clause), -index, -place, slot, item)
         for index, slot in enumerate(open_slots)
@@ -163,7 +165,7 @@ def _listed_fit(
     several = any(
         other is not item
         and other.kind is item.kind
-        and _listed(item, other, candidates, clause, many=True)
+        and stand_together(item, other, candidates, clause, many=True)
         for other in candidates
     )
     return score + 6 if several else score
@@ -184,7 +186,9 @@ def _give(
         for other in candidates
         if other.kind is item.kind
         and other is not item
-        and _listed(item, other, candidates, clause, many=slot.many or slot.kind is SlotKind.CODE)
+        and stand_together(
+            item, other, candidates, clause, many=slot.many or slot.kind is SlotKind.CODE
+        )
     ]
     if slot.many:
         group = sorted([item, *same], key=lambda other: other.start)
@@ -198,33 +202,8 @@ def _give(
         binding.repeats[slot.name] = [as_value(slot, other) for other in group]
 
 
-def _listed(
-    item: Candidate,
-    other: Candidate,
-    candidates: Sequence[Candidate],
-    clause: Clause,
-    *,
-    many: bool,
-) -> bool:
-    """Whether two addresses or paths are joined by nothing but commas and "and"."""
-    if item.kind not in _LISTABLE and not many:
-        return False
-    first, last = sorted((item, other), key=lambda one: one.start)
-    between = clause.text[first.end - clause.start : last.start - clause.start]
-    for inner in candidates:
-        if inner.kind is item.kind and first.end <= inner.start and inner.end <= last.start:
-            between = between.replace(inner.text, "")
-    return (
-        re.fullmatch(r"(?:[\s,;&]|\band\b|\bor\b|\bas well as\b|\bplus\b)+", between, re.I)
-        is not None
-    )
-
-
-_LISTABLE = frozenset({Kind.PATH, Kind.URL, Kind.EMAIL, Kind.PHONE})
-
-
-def _inside(item: Candidate, used: Sequence[tuple[int, int]]) -> bool:
-    return any(start <= item.start < end for start, end in used)
+def _inside(place: int, used: Sequence[tuple[int, int]]) -> bool:
+    return any(start <= place < end for start, end in used)
 
 
 def _bind_options(profile: Profile, clause: Clause, binding: Binding) -> None:
@@ -236,7 +215,7 @@ def _bind_options(profile: Profile, clause: Clause, binding: Binding) -> None:
             # the verb only says which tool is meant, where another word may name the option
             for word in clause.words:
                 plain = word is clause.verb and not slot.required
-                if plain or _inside_word(word.start, binding.used):
+                if plain or _inside(word.start, binding.used):
                     continue
                 option = option_for(slot, word.text, word.text)
                 if option is not None and len(str(option)) > 2:
@@ -271,63 +250,6 @@ def _bind_named(profile: Profile, clause: Clause, binding: Binding) -> None:
             value, start, end = found
             binding.args[slot.name] = value
             binding.used.append((start, end))
-
-
-def _inside_word(start: int, used: Sequence[tuple[int, int]]) -> bool:
-    return any(begin <= start < end for begin, end in used)
-
-
-_MORE_NAMES = re.compile(
-    r"(?:\s*,\s*(?:and\s+)?|\s+and\s+)(?P<name>[A-ZÀ-Þ][\w'’-]*(?:\s+[A-ZÀ-Þ][\w'’-]*)*)"
-)
-
-
-def _list_names(slot: Slot, item: Candidate, clause: Clause, binding: Binding) -> None:
-    """Take in the rest of a list of names: "in Paris, Rome and Oslo"."""
-    if not item.proper or slot.kind not in (SlotKind.PLACE, SlotKind.NAME, SlotKind.CODE):
-        return
-    names: list[Any] = [item.value]
-    first = place = item.end - clause.start
-    while match := _MORE_NAMES.match(clause.text, place):
-        names.append(match.group("name"))
-        binding.used.append((clause.start + match.start("name"), clause.start + match.end()))
-        place = match.end()
-    if not re.search(r"\b(?:and|or)\b", clause.text[first:place]):
-        if slot.kind is SlotKind.PLACE and len(names) > 1:  # one place: "Seattle, Washington"
-            binding.args[slot.name] = f"{item.text}{clause.text[first:place]}"
-        return
-    if slot.many:
-        binding.args[slot.name] = names
-    elif slot.required:
-        binding.repeats[slot.name] = names
-
-
-_BARE = rf"(?!(?:{PREPOSITION}|and|or|but)\b)[\w'’-]+"
-_MORE_THINGS = re.compile(
-    rf"(?:\s*,\s*(?:and\s+)?|\s+and\s+)(?P<name>{_BARE}(?:\s+{_BARE}){{0,3}})"
-    rf"(?=\s*$|\s*[,.;!?]|\s+(?:{PREPOSITION}|and)\b)",
-    re.IGNORECASE,
-)
-
-
-def _list_things(slot: Slot, item: Candidate, clause: Clause, binding: Binding) -> None:
-    """Take in the rest of a list of plain nouns: "milk, bread and butter"."""
-    if item.proper or item.kind is not None or not (slot.many or slot.kind is SlotKind.NAME):
-        return
-    names: list[Any] = [item.text]
-    spans = []
-    first = place = item.end - clause.start
-    while match := _MORE_THINGS.match(clause.text, place):
-        names.append(match.group("name"))
-        spans.append((clause.start + match.start("name"), clause.start + match.end()))
-        place = match.end()
-    if len(names) < 2 or not re.search(r"\band\b", clause.text[first:place]):
-        return
-    binding.used += spans
-    if slot.many:
-        binding.args[slot.name] = names
-    elif slot.required:
-        binding.repeats[slot.name] = names
 
 
 def _loads(clause: Clause) -> bool:
@@ -399,8 +321,8 @@ def _bind_phrases(profile: Profile, clause: Clause, binding: Binding) -> None:
         value = _worded(slot, item, profile)
         binding.args[slot.name] = [value] if slot.many else value
         binding.used.append((item.start, item.end))
-        _list_names(slot, item, clause, binding)
-        _list_things(slot, item, clause, binding)
+        list_names(slot, item, clause, binding)
+        list_things(slot, item, clause, binding)
         if _AND_DO.search(item.text) and _orders_more(item.text):
             binding.doubts.append(f"{slot.name} may hold more than is meant: {item.text!r}")
         if best[0] < 6 and not item.proper:

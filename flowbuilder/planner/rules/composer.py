@@ -8,8 +8,8 @@ from typing import Any
 
 from flowbuilder.errors import NoFittingTool, Problem
 from flowbuilder.planner.base import PlanRequest
-from flowbuilder.planner.rules.addressing import look_up, nameless
-from flowbuilder.planner.rules.ambiguity import asks_nobody, open_choices
+from flowbuilder.planner.rules.accounting import unaccounted
+from flowbuilder.planner.rules.addressing import look_up
 from flowbuilder.planner.rules.amending import amend
 from flowbuilder.planner.rules.arguments import Binding
 from flowbuilder.planner.rules.binding import bind
@@ -19,9 +19,8 @@ from flowbuilder.planner.rules.clause import Clause
 from flowbuilder.planner.rules.columns import columns_of_input
 from flowbuilder.planner.rules.composition import Composition
 from flowbuilder.planner.rules.deleting import ask_where
-from flowbuilder.planner.rules.earlier import sends_addressee, whole_list
 from flowbuilder.planner.rules.extremes import extreme_apart
-from flowbuilder.planner.rules.handing import Handed, hand_over, handed, made_of, titles_only
+from flowbuilder.planner.rules.handing import Handed, hand_over, handed, made_of
 from flowbuilder.planner.rules.inner import emptied, linked, object_clause
 from flowbuilder.planner.rules.instructions import instructs
 from flowbuilder.planner.rules.literals import Kind
@@ -29,36 +28,29 @@ from flowbuilder.planner.rules.loading import load, parse_all, parse_for
 from flowbuilder.planner.rules.mapping import map_over_elements, placeholders
 from flowbuilder.planner.rules.matching import FLOOR, Profile, ToolIndex
 from flowbuilder.planner.rules.misgivings import misgivings
+from flowbuilder.planner.rules.narrowing import narrow, narrowing
 from flowbuilder.planner.rules.ordering import set_order
 from flowbuilder.planner.rules.outputs import StepDraft, output_fields, tabular
 from flowbuilder.planner.rules.qualifiers import BEFOREHAND
 from flowbuilder.planner.rules.qualifying import ask_at_end, named_approver, qualify
 from flowbuilder.planner.rules.reading import (
-    asks_more,
     explained,
     fits_inside,
     is_target,
     only_loads,
-    points_back,
     spent,
-    without,
 )
 from flowbuilder.planner.rules.recovery import Recovery, ends, resume
 from flowbuilder.planner.rules.repeating import repeating_hint
 from flowbuilder.planner.rules.reporting import Report, reported
-from flowbuilder.planner.rules.sharing import one_of_several, shared
+from flowbuilder.planner.rules.sharing import shared
 from flowbuilder.planner.rules.slots import SlotKind
 from flowbuilder.planner.rules.speaking import names_whole
 from flowbuilder.planner.rules.supplying import supply
-from flowbuilder.planner.rules.table_arguments import condition_slot, limits, works_on_records
-from flowbuilder.planner.rules.tables import TableWords
+from flowbuilder.planner.rules.table_arguments import condition_slot, works_on_records
 from flowbuilder.planner.rules.valued import takes_the_name
-from flowbuilder.planner.rules.wishes import unread, unsaid
-from flowbuilder.planner.rules.wording import (
-    known_words,
-    leftovers,
-    subject_from,
-)
+from flowbuilder.planner.rules.wishes import unread
+from flowbuilder.planner.rules.wording import subject_from
 
 APPROVE = "human.approve"
 #: How near a verb is to what a tool does if it alone says that the tool is meant.
@@ -214,10 +206,10 @@ class Composer:
         if choice.profile.reads or any(slot.kind is SlotKind.ANY for slot in choice.profile.slots):
             load(self.plan, self.index.profiles, unused, clause, choice.profile)
         supply(self.plan, self.index.profiles, clause, choice.profile)
-        narrowing = self._narrowing(clause, choice) or self._limiting(clause, choice)
-        if clause.each is not None or works_on_records(narrowing or choice.profile):
-            parse_for(self.plan, self.index.profiles, narrowing or choice.profile)
-        return clause if narrowing is None else self._narrow(clause, narrowing)
+        before = narrowing(clause, choice.profile, self.index.profiles, self.plan.steps)
+        if clause.each is not None or works_on_records(before or choice.profile):
+            parse_for(self.plan, self.index.profiles, before or choice.profile)
+        return clause if before is None else narrow(self.plan, clause, before)
 
     def _embedded(self, clause: Clause, choice: Choice) -> Clause:
         """Compose first what a clause names as its object: "email the weather in Paris".
@@ -302,43 +294,6 @@ class Composer:
         if found.rivals:
             self.plan.doubts.append(f"“{said}” could also mean {' or '.join(found.rivals)}.")
 
-    def _narrowing(self, clause: Clause, choice: Choice) -> Profile | None:
-        """Return the filter tool when a clause compares rows and its own tool cannot."""
-        if condition_slot(choice.profile) is not None or not TableWords(clause).comparisons():
-            return None
-        if not self.plan.steps or not tabular(self.plan.steps):
-            return None
-        fitting = [
-            profile
-            for profile in self.index.profiles
-            if condition_slot(profile) is not None and works_on_records(profile)
-        ]
-        return fitting[0] if len(fitting) == 1 else None
-
-    def _limiting(self, clause: Clause, choice: Choice) -> Profile | None:
-        """Return the tool that keeps the first rows when a clause limits them and its own cannot.
-
-        "Write the first 5 rows to head.csv" asks for it without a verb of its own.
-        """
-        numbers = any(slot.kind is SlotKind.NUMBER for slot in choice.profile.slots)
-        if numbers or not works_on_records(choice.profile) or not tabular(self.plan.steps):
-            return None
-        if TableWords(clause).limit() is None or TableWords(clause).extreme is not None:
-            return None
-        fitting = [profile for profile in self.index.profiles if limits(profile)]
-        return fitting[0] if len(fitting) == 1 else None
-
-    def _narrow(self, clause: Clause, profile: Profile) -> Clause:
-        table = [item for item in clause.literals if item.kind not in (Kind.PATH, Kind.EMAIL)]
-        narrowed = replace(clause, literals=tuple(table), approval=False, conditions=())
-        binding = bind(profile, narrowed, self.plan.steps)
-        self.plan.ask_for(self.plan.add(profile, narrowed, binding), binding.missing)
-        self.plan.doubts += [f"In “{clause.text}”: {doubt}." for doubt in binding.doubts]
-        self.plan.notes.append(
-            f"A step {profile.tool.name} was added for the rows that “{clause.text}” speaks of."
-        )
-        return without(clause, binding.used)
-
     def _compose(self, clause: Clause, choice: Choice) -> None:
         profile = choice.profile
         columns = frozenset() if tabular(self.plan.steps) else self._columns
@@ -362,35 +317,9 @@ class Composer:
                 qualify(self.plan, again, clause, self._previous)
         self.plan.doubts += choice.doubts
         self.plan.doubts += [f"In “{clause.text}”: {doubt}." for doubt in binding.doubts]
-        self._account(step, clause, choice, binding)
+        self.plan.doubts += unaccounted(clause, choice, step, binding, self.plan.steps, self.index)
         if re.match(r"how many\b", clause.text, re.IGNORECASE):
             self._answer_with_count(step)
-
-    def _account(self, step: StepDraft, clause: Clause, choice: Choice, binding: Binding) -> None:
-        """Doubt a step that leaves words or literals of its clause unexplained."""
-        alone = not binding.refers and not self.plan.steps[:-1] and not clause.question
-        if alone and not clause.extra and points_back(clause, choice.profile):
-            self.plan.doubts.append(f"“{clause.text}” points to a result that no step gives.")
-        if (nobody := asks_nobody(clause, choice.profile)) is not None:
-            self.plan.doubts.append(f"{nobody}.")
-        self.plan.doubts += [f"{doubt}." for doubt in (*unsaid(clause, step), *nameless(step))]
-        self.plan.doubts += open_choices(clause, choice.profile, step, binding.used)
-        if asks_more(clause, choice.profile):
-            self.plan.doubts.append(
-                f"“{clause.text}” asks something of what {step.id} reads; only reading is planned."
-            )
-        if (same := sends_addressee(step)) is not None:
-            self.plan.doubts.append(f"{same}.")
-        if (one := one_of_several(clause, step, self.plan.steps)) is not None:
-            self.plan.doubts.append(f"{one}.")
-        if (whole := whole_list(clause, step, self.plan.steps)) is not None:
-            self.plan.doubts.append(f"{whole}.")
-        self.plan.doubts += [f"{doubt}." for doubt in titles_only(clause, step, self.index)]
-        loaded = known_words(self.plan.steps)
-        others = [other for other in self.plan.steps if other.clause is not clause]
-        for text in leftovers(clause, choice.match, binding, loaded, others):
-            said = " ".join(clause.text.split())
-            self.plan.doubts.append(f"In “{said}”, nothing accounts for “{text}”.")
 
     def _answer_with_count(self, step: StepDraft) -> None:
         counts = any(item.name == "count" for item in output_fields(step.profile))

@@ -56,11 +56,10 @@ def _joins(ordered: Sequence[Comparison], text: str) -> list[bool]:
 def _merged(one: Comparison, other: Comparison, *, either: bool) -> Comparison | None:
     """Return two comparisons of one column as one: it is this or that, or neither."""
     operators = _ONE_OF if either else _NONE_OF
-    same = one.field.lower() == other.field.lower() and {one.operator, other.operator} <= {
-        *operators
-    }
+    same = one.field.lower() == other.field.lower()
+    fits = one.operator in operators and other.operator in operators
     plain = all(item.other is None and item.doubt is None for item in (one, other))
-    if not same or not plain or None in (one.value, other.value):
+    if not (same and fits and plain) or None in (one.value, other.value):
         return None
     values: list[JsonValue] = [*_values(one), *_values(other)]
     return replace(

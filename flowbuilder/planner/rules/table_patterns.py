@@ -13,31 +13,47 @@ TOKEN = re.compile(r"⟦(\d+)⟧")
 FIELD = r"(?P<field>⟦\d+⟧|[A-Za-z_][\w.]*)"
 VALUE = r"(?P<value>⟦\d+⟧|[+-]?\d[\d.,]*|[A-Za-z_][\w-]*)"
 IS = r"(?:is|are|was|were|has|have|be|being|of)"
-#: Comparisons in words, the longer before the shorter; `0` marks those with no value.
+#: Words that compare two columns as well as a column and a value, the longer before the shorter.
+_MORE = r"(?:greater|more|higher|larger) than or equal to"
+_LESS = r"(?:less|lower|smaller|fewer) than or equal to"
+_WORDS = {
+    "gte": rf"at least|no less than|not less than|not below|>=|≥|{_MORE}",
+    "lte": rf"at most|no more than|not more than|not above|<=|≤|{_LESS}",
+    "gt": r"above|over|(?:greater|more|higher|larger|bigger|longer|older|later) than"
+          r"|exceed(?:s|ing)?|beyond|>",
+    "lt": r"below|under|(?:less|lower|smaller|fewer|shorter|younger|cheaper|earlier) than|<",
+    "ne": r"not equal to|does not equal|do(?:es)?n['’]t equal|!=|≠|differs? from|different from",
+    "eq": r"equals?(?: to)?|==|=",
+}  # fmt: skip
+#: Comparisons in words, the longer before the shorter; the first two are said without a value.
 OPERATORS: tuple[tuple[str, str], ...] = (
     ("empty", rf"{IS}\s+(?:empty|missing|blank|null|none|not (?:set|given|known|present))\b"),
     ("filled", rf"{IS}\s+(?:not (?:empty|missing|blank|null|none)|set|given|present|known)\b"),
-    ("gte", r"at least|no less than|not less than|not below|>=|≥|a minimum of|from"
-            r"|(?:greater|more|higher|larger) than or equal to"),
-    ("lte", r"at most|no more than|not more than|not above|<=|≤|up to|a maximum of"
-            r"|(?:less|lower|smaller|fewer) than or equal to"),
-    ("gt", r"above|over|greater than|more than|higher than|larger than|bigger than|exceed(?:s|ing)?"
-           r"|longer than|older than|later than|>|beyond|after"),
-    ("lt", r"below|under|less than|lower than|smaller than|fewer than|shorter than|younger than|"
-           r"cheaper than|earlier than|<|before"),
-    ("ne", r"not equal to|does not equal|do(?:es)?n['’]t equal|not|isn['’]t|!=|≠|other than|"
-           r"differs? from|different from"),
+    ("gte", rf"{_WORDS['gte']}|a minimum of|from"),
+    ("lte", rf"{_WORDS['lte']}|up to|a maximum of"),
+    ("gt", rf"{_WORDS['gt']}|after"),
+    ("lt", rf"{_WORDS['lt']}|before"),
+    ("ne", rf"{_WORDS['ne']}|not|isn['’]t|other than"),
     ("contains", r"contain(?:s|ing)?|includ(?:es?|ing)|mention(?:s|ing)?"),
     ("starts_with", r"start(?:s|ing)? with|begin(?:s|ning)? with"),
     ("ends_with", r"end(?:s|ing)? (?:with|in)"),
-    ("eq", r"equals?(?: to)?|exactly|==|=|matches|matching"),
+    ("eq", rf"{_WORDS['eq']}|exactly|matches|matching"),
 )  # fmt: skip
+
+
+def _compared(words: str) -> str:
+    """Return the pattern of a column and what it is compared by, in words or a sign."""
+    return (
+        rf"{FIELD}\s*(?:\b(?:that\s+)?{IS}\b\s*)?"
+        rf"(?:\b(?:{words})(?<=\w)\b|(?:{words})(?<=[<>=≥≤≠]))"
+    )
+
+
 COMPARISONS = tuple(
     (name, re.compile(
         rf"\b{FIELD}\s+{words}" if name in ("empty", "filled")
-        else rf"{FIELD}\s*(?:\b(?:that\s+)?{IS}\b\s*)?(?:\b(?:{words})(?<=\w)\b|"
-             rf"(?:{words})(?<=[<>=≥≤≠]))\s*"
-             rf"(?:the\s+|a\s+|an\s+)?{VALUE}(?P<more>\s+or\s+(?:more|above|higher|less|below|fewer|lower))?",
+        else rf"{_compared(words)}\s*(?:the\s+|a\s+|an\s+)?{VALUE}"
+             rf"(?P<more>\s+or\s+(?:more|above|higher|less|below|fewer|lower))?",
         re.IGNORECASE,
     ))
     for name, words in OPERATORS
@@ -67,26 +83,19 @@ NO_FIELD = stems(
     "their this that these those good bad high low big small long short"
 )
 #: A column compared with what may be another: "price is less than cost", "price equals cost".
-AGAINST_WORDS: tuple[tuple[str, str], ...] = (
-    ("gte", r"at least|no less than|not less than|not below|>=|≥"
-            r"|(?:greater|more|higher|larger) than or equal to"),
-    ("lte", r"at most|no more than|not more than|not above|<=|≤"
-            r"|(?:less|lower|smaller|fewer) than or equal to"),
-    ("gt", r"above|over|(?:greater|more|higher|larger|bigger|longer|older|later) than"
-           r"|exceed(?:s|ing)?|beyond|>"),
-    ("lt", r"below|under|(?:less|lower|smaller|fewer|shorter|younger|cheaper|earlier) than|<"),
-    ("ne", r"not equal to|does not equal|do(?:es)?n['’]t equal|!=|≠|not the same as"
-           r"|differs? from|different from"),
-    ("eq", r"equals?(?: to)?|the same as|==|="),
-)  # fmt: skip
+_AGAINST_WORDS = {
+    **_WORDS,
+    "ne": rf"{_WORDS['ne']}|not the same as",
+    "eq": rf"{_WORDS['eq']}|the same as",
+}
 AGAINST = tuple(
     (name, re.compile(
-        rf"{FIELD}\s*(?:\b(?:that\s+)?{IS}\b\s*)?(?:\b(?:{words})(?<=\w)\b|(?:{words})(?<=[<>=≥≤≠]))"
-        rf"\s*(?P<the>the\s+|its\s+|their\s+)?(?P<noun>(?:column|field|value\s+(?:of|in))\s+(?:the\s+)?)?"
+        rf"{_compared(words)}\s*(?P<the>the\s+|its\s+|their\s+)?"
+        rf"(?P<noun>(?:column|field|value\s+(?:of|in))\s+(?:the\s+)?)?"
         rf"(?P<value>⟦\d+⟧|[A-Za-z_][\w.]*)",
         re.IGNORECASE,
     ))
-    for name, words in AGAINST_WORDS
+    for name, words in _AGAINST_WORDS.items()
 )  # fmt: skip
 #: What something is compared with that is no column.
 NO_OTHER = stems(
