@@ -113,6 +113,8 @@ SHOWN = [
     ("desk", 'Search the web for "tea" and show me the results.', "web.search"),
     ("helpdesk", "Get ticket 12 and tell me the subject.", "tickets.get"),
     ("operations", 'Back up the database "crm" and show me the path.', "backup.create"),
+    ("starter", "Get https://example.com/x and tell me the status code.", "http.get"),
+    ("starter", "Get https://example.com/x and show me the HTTP status code.", "http.get"),
     ("starter", "Read o.csv and give me the number of rows.", "file.read csv.parse data.aggregate"),
 ]
 SHARED = [
@@ -160,6 +162,8 @@ DROPPED = [
     ("starter", "Read orders.csv and tell me the average."),
     ("starter", "Fetch https://example.com/x and tell me if it is up."),
     ("starter", "Fetch https://example.com/x and give me the title."),
+    ("starter", "Fetch https://example.com/x and tell me the zip code."),
+    ("starter", "Fetch https://example.com/x and tell me the country status."),
     ("starter", "Wait 5 seconds and tell me the time."),
     ("desk", "Read a.txt and answer it."),
     ("desk", "Read a.txt and give me an invoice."),

@@ -33,6 +33,8 @@ class Clause:
     each: str | None = None
     """The words that ask for one call an element: "for each row"."""
     conditions: tuple[Qualifier, ...] = ()
+    attempts: int = 0
+    """How many attempts it asks for, the first included; 0 where it says nothing of them."""
     opening: int = 0
     """How many characters a qualifier that leads in has: "For order 88, …"."""
     cut_from: tuple[int, int] | None = None

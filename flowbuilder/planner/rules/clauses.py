@@ -25,6 +25,7 @@ from flowbuilder.planner.rules.qualifiers import (
     QualifierKind,
     find_qualifiers,
 )
+from flowbuilder.planner.rules.repeats import find_repeats
 from flowbuilder.planner.rules.starting import (
     LEAD,
     LOOK,
@@ -92,7 +93,12 @@ def split_goal(goal: str, verbs: frozenset[str]) -> list[Clause]:
         " " if said in "\r\n" and shown == " " else said
         for said, shown in zip(text, masked, strict=True)
     )
-    found = find_qualifiers(masked)
+    repeats = find_repeats(masked)
+    for item in repeats:  # no word of them is about what is done
+        blank = " " * (item.end - item.start)
+        text = text[: item.start] + blank + text[item.end :]
+        literals = [one for one in literals if not item.start <= one.start < item.end]
+    found = find_qualifiers(masked, repeats)
     if len(found) > MAX_CLAUSES:
         raise PlanningError(
             f"the goal names more than {MAX_CLAUSES} conditions",
@@ -266,6 +272,8 @@ def _qualified(clauses: list[Clause], qualifiers: list[Qualifier], text: str) ->
         clause = result[index]
         if qualifier.kind is QualifierKind.APPROVAL:
             result[index] = replace(clause, approval=True)
+        elif qualifier.kind is QualifierKind.REPEATS:
+            result[index] = replace(clause, attempts=qualifier.attempts)
         else:
             worded = replace(qualifier, text=text[qualifier.start : qualifier.end])
             result[index] = replace(clause, conditions=(*clause.conditions, worded))

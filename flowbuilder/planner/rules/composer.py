@@ -42,6 +42,7 @@ from flowbuilder.planner.rules.reading import (
 )
 from flowbuilder.planner.rules.recovery import Recovery, ends, resume
 from flowbuilder.planner.rules.repeating import repeating_hint
+from flowbuilder.planner.rules.repeats import counted_by_tool, untold
 from flowbuilder.planner.rules.reporting import Report, reported
 from flowbuilder.planner.rules.sharing import shared
 from flowbuilder.planner.rules.slots import SlotKind
@@ -121,6 +122,7 @@ class Composer:
             self._compose(self._prepare(self._embedded(clause, choice), choice), choice)
         self._unmet(clause, report, choice)
         new = self.plan.steps[count:]
+        self.plan.doubts += untold(clause, new)
         self.plan.doubts += set_order(clause, new, self._previous, self.plan.steps)
         self._previous = new or self._previous
         if self._recovery is not None:
@@ -302,7 +304,9 @@ class Composer:
             binding.doubts.append(unclear)
         self._from_input(binding)
         subject_from(self.plan.steps, binding)
+        own_count = clause.attempts > 0 and counted_by_tool(clause, profile, binding)
         step = self.plan.add(profile, clause, binding)
+        step.attempts = 0 if own_count else clause.attempts
         if unclear is not None and self._previous:
             step.depends_on = [self._previous[-1].id]
         map_over_elements(step, clause, self.plan.steps, binding)
@@ -313,6 +317,7 @@ class Composer:
             for value in values[1:]:
                 again = self.plan.add(profile, clause, replace(binding, args=dict(binding.args)))
                 again.args[name] = value
+                again.attempts = step.attempts
                 again.format, again.origin = extension(str(value)), str(value)
                 qualify(self.plan, again, clause, self._previous)
         self.plan.doubts += choice.doubts

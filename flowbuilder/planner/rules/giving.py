@@ -35,6 +35,7 @@ def gives(word: Word, clause: Clause, steps: Sequence[StepDraft]) -> bool:
         word.stem in ANY
         or says(word, loud)
         or any(_makes(word.stem, step) or _speaks(word, step) for step in loud)
+        or any(_calls_besides(word, clause, step) for step in loud)
     )
 
 
@@ -74,6 +75,17 @@ def _speaks(word: Word, step: StepDraft) -> bool:
     if word.stem in _LISTED and several:
         return True
     return word.stem in _COUNTED and all(item.type in ("number", "integer") for item in fields)
+
+
+def _calls_besides(word: Word, clause: Clause, step: StepDraft) -> bool:
+    """Whether a word only says more of a field that is named beside it: "the status *code*"."""
+    place = clause.words.index(word) if word in clause.words else -1
+    beside = {one.stem for one in clause.words[max(place - 1, 0) : place + 2]}
+    for item in output_fields(step.profile) if place >= 0 else ():
+        told = {one.stem for one in words(str(item.schema.get("description") or ""))}
+        if beside & {stem(part) for part in name_words(item.name)} and word.stem in told:
+            return True
+    return False
 
 
 def says(word: Word, steps: Sequence[StepDraft]) -> bool:

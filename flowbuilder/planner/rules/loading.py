@@ -40,6 +40,7 @@ def load(
             literals=(literal,), approval=False, conditions=(),
         )  # fmt: skip
         step = plan.add(bridge.profile, alone, bind(bridge.profile, alone, []))
+        step.attempts = clause.attempts
         _tell(plan, bridge, f"to load {literal.text}")
         if wanted_by is not None and works_on_records(wanted_by):
             _parse(plan, profiles, step)

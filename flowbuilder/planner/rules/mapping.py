@@ -140,5 +140,7 @@ def _element(slot: Slot, clause: Clause, item: Field) -> str:
     for name in (slot.name, *name_words(slot.name)):
         if name in said or slot.kind in (SlotKind.EMAIL, SlotKind.PHONE, SlotKind.URL):
             return "${{ item." + (slot.kind.value if slot.kind is SlotKind.EMAIL else name) + " }}"
+    if slot.kind is not SlotKind.TEXT or not {"type", "anyOf"} & slot.schema.keys():
+        return "${{ item }}"  # also where any value will do: a record stays one
     each = stem(words(clause.each or "row")[-1].text).capitalize()
-    return f"{each}: ${{{{ item }}}}" if slot.kind is SlotKind.TEXT else "${{ item }}"
+    return f"{each}: ${{{{ item }}}}"

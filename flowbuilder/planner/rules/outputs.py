@@ -36,6 +36,8 @@ class StepDraft:
     approval: bool = False
     depends_on: list[str] = field(default_factory=list)
     on_error: str = "fail"
+    attempts: int = 0
+    """How many attempts it gets, where the goal says so."""
     trigger_rule: str = "all_success"
     sink: bool = False
     """It has taken in an earlier result and put it somewhere: no source for later steps."""

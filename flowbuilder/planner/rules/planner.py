@@ -272,6 +272,8 @@ def step_document(step: StepDraft) -> dict[str, Any]:
         written["when"] = step.when
     if step.depends_on:
         written["depends_on"] = step.depends_on
+    if step.attempts:
+        written["retry"] = {"max_attempts": step.attempts}
     if step.on_error != "fail":
         written["on_error"] = step.on_error
     if step.trigger_rule != "all_success":

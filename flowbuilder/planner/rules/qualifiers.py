@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -12,6 +13,7 @@ class QualifierKind(StrEnum):
 
     APPROVAL = "approval"
     CONDITION = "condition"
+    REPEATS = "repeats"
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +28,8 @@ class Qualifier:
     """It stands before what it qualifies: "If it rains, …"."""
     negated: bool = False
     """It says "unless"."""
+    attempts: int = 0
+    """Of repeats: how many attempts there may be, the first included."""
 
 
 _AGREE = (
@@ -92,9 +96,12 @@ _DONE = re.compile(
 )
 
 
-def find_qualifiers(masked: str) -> list[Qualifier]:
-    """Return the approvals and conditions of a text whose literals are masked, in order."""
-    found: list[Qualifier] = []
+def find_qualifiers(masked: str, known: Sequence[Qualifier] = ()) -> list[Qualifier]:
+    """Return the approvals and conditions of a text whose literals are masked, in order.
+
+    `known`: what was found by others, which no condition overlaps.
+    """
+    found = list(known)
     for match in _APPROVAL.finditer(masked):
         found.append(_qualifier(QualifierKind.APPROVAL, masked, match.start(), match.end()))
     for match in _CONDITION.finditer(masked):

@@ -49,6 +49,9 @@ from flowbuilder.planner.rules.table_patterns import (
 from flowbuilder.planner.rules.vague import plainly
 from flowbuilder.types import JsonValue
 
+#: What counts how often something is done, and compares nothing: "up to 3 *times*".
+_HOW_OFTEN = re.compile(r"\s*(?:times|retries|attempts|tries)\b", re.IGNORECASE)
+
 
 def _overlaps(match: re.Match[str], taken: list[tuple[int, int]]) -> bool:
     end = match.end("value" if "value" in match.re.groupindex else 0)
@@ -244,6 +247,9 @@ class TableWords:
             end=match.end(),
             used=tuple(used),
         )
+        how_often = _HOW_OFTEN.match(self.text, match.end())
+        if how_often is not None:
+            found = replace(found, doubt=f"“{how_often.group().strip()}” may say how often")
         return plainly(found, value)
 
     def _turned(self, item: Comparison) -> Comparison:

@@ -87,14 +87,23 @@ def _described(clause: Clause, profile: Profile) -> Iterator[str]:
 def unread(steps: Sequence[StepDraft]) -> Iterator[str]:
     """Say what was loaded for a step that takes nothing of it: one of two files."""
     for place, step in enumerate(steps):
+        used = any(_mentions(other, step) for other in steps)
+        later = steps[place + 1 :]
+        if step.clause is None and later and not used:  # added to parse what was loaded
+            yield from (
+                f"nothing takes what {step.id} makes of “{other.origin}”"
+                for other in steps[:place]
+                if other.origin and _mentions(step, other)
+            )
+            continue
         loaded = step.origin and step.clause is not None and not step.clause.words
-        later = [other for other in steps[place + 1 :] if consumes(other.profile)]
-        used = any(
-            mention_of(step.id).search(f"{other.args} {other.when} {other.for_each}")
-            for other in steps
-        )
-        if loaded and later and not used:
+        if loaded and not used and any(consumes(other.profile) for other in later):
             yield f"nothing takes what {step.id} reads from “{step.origin}”"
+
+
+def _mentions(step: StepDraft, other: StepDraft) -> bool:
+    said = f"{step.args} {step.when} {step.for_each}"
+    return mention_of(other.id).search(said) is not None
 
 
 def _named_for(clause: Clause, profile: Profile) -> bool:
