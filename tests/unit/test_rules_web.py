@@ -63,7 +63,63 @@ def test_the_text_of_a_file_is_no_address() -> None:
     plan = plan_goal("Post the text of notes.txt to the webhook", STARTER)
     assert plan.status is PlanStatus.NEEDS_ANSWERS
     assert [question.id for question in plan.questions] == ["request.url"]
-    assert args(plan, "request")["json"] == "${{ steps.read.text }}"
+    assert args(plan, "request")["body"] == "${{ steps.read.text }}"
+    assert "json" not in args(plan, "request")
+
+
+def test_the_json_of_a_file_is_sent_as_json() -> None:
+    for goal in ("Post the contents of a.json to https://h.example/x",
+                 "Read a.json and PUT it to https://h.example/x"):  # fmt: skip
+        plan = plan_goal(goal, STARTER)
+        assert plan.certain
+        assert args(plan, "parse")["text"] == "${{ steps.read.text }}"
+        assert args(plan, "request")["json"] == "${{ steps.parse.value }}"
+
+
+def test_json_that_is_sent_twice_is_parsed_once() -> None:
+    goal = f"Read a.json, PUT it to {A} and post it to {B}"
+    plan = plan_goal(goal, STARTER)
+    assert plan.flow is not None
+    tools = [step.tool for step in plan.flow.steps]
+    assert tools == ["file.read", "json.parse", "http.request", "http.request"]
+    assert {args(plan, name)["json"] for name in ("request", "request_2")} == {
+        "${{ steps.parse.value }}"
+    }
+
+
+@pytest.mark.parametrize("words", ["to b.csv", "as b.csv", "into the file b.csv", "to a.csv"])
+def test_what_is_downloaded_to_a_file_is_saved(words: str) -> None:
+    plan = plan_goal(f"Download https://h.example/a.csv {words}", STARTER)
+    assert plan.certain
+    assert args(plan, "write") == {"path": words.split()[-1], "content": "${{ steps.get.body }}"}
+
+
+@pytest.mark.parametrize(
+    "goal",
+    [
+        "Download https://h.example/logo.png and save it as logo.png",
+        'Write "hi" to a.pdf',
+        "Read photo.jpg and show it to me",
+    ],
+)
+def test_files_that_are_no_texts_are_doubted(goal: str) -> None:
+    plan = plan_goal(goal, STARTER)
+    assert any("knows texts only" in note for note in plan.notes)
+    assert not plan.certain
+
+
+@pytest.mark.parametrize(
+    "goal",
+    [
+        "Get the first line of notes.txt and write it to first.txt",
+        "Read the title of page.html and write it to t.txt",
+        "Fetch the headline of https://h.example/x and write it to t.txt",
+    ],
+)
+def test_a_part_of_what_is_loaded_is_doubted(goal: str) -> None:
+    plan = plan_goal(goal, STARTER)
+    assert any("gives all that it reads" in note for note in plan.notes)
+    assert not plan.certain
 
 
 A, B = "https://h.example/a", "https://h.example/b"

@@ -11,7 +11,7 @@ from flowbuilder.planner.rules.earlier import sends_addressee, whole_list
 from flowbuilder.planner.rules.handing import titles_only
 from flowbuilder.planner.rules.matching import ToolIndex
 from flowbuilder.planner.rules.outputs import StepDraft
-from flowbuilder.planner.rules.reading import asks_more, points_back
+from flowbuilder.planner.rules.reading import asks_more, part_asked, points_back
 from flowbuilder.planner.rules.sharing import one_of_several
 from flowbuilder.planner.rules.wishes import unsaid
 from flowbuilder.planner.rules.wording import known_words, leftovers
@@ -41,6 +41,8 @@ def unaccounted(
         doubts.append(
             f"“{clause.text}” asks something of what {step.id} reads; only reading is planned."
         )
+    if (part := part_asked(clause, choice.profile)) is not None:
+        doubts.append(f"{step.id} gives all that it reads, and not “{part}” alone.")
     several = (
         sends_addressee(step),
         one_of_several(clause, step, steps),

@@ -32,7 +32,7 @@ from flowbuilder.planner.rules.narrowing import narrow, narrowing
 from flowbuilder.planner.rules.ordering import set_order
 from flowbuilder.planner.rules.outputs import StepDraft, output_fields, tabular
 from flowbuilder.planner.rules.qualifiers import BEFOREHAND
-from flowbuilder.planner.rules.qualifying import ask_at_end, named_approver, qualify
+from flowbuilder.planner.rules.qualifying import ask_at_end, asks_to_go_on, named_approver, qualify
 from flowbuilder.planner.rules.reading import (
     explained,
     fits_inside,
@@ -41,9 +41,11 @@ from flowbuilder.planner.rules.reading import (
     spent,
 )
 from flowbuilder.planner.rules.recovery import Recovery, ends, resume
+from flowbuilder.planner.rules.regrouping import taken_as_rows
 from flowbuilder.planner.rules.repeating import repeating_hint
 from flowbuilder.planner.rules.repeats import counted_by_tool, untold
 from flowbuilder.planner.rules.reporting import Report, reported
+from flowbuilder.planner.rules.sending import send_as_it_is
 from flowbuilder.planner.rules.sharing import shared
 from flowbuilder.planner.rules.slots import SlotKind
 from flowbuilder.planner.rules.speaking import names_whole
@@ -93,6 +95,9 @@ class Composer:
             if (who := named_approver(clause)) is not None:
                 doubt = f"“{who}” is to approve; whoever may approve here can, too."
                 self.plan.doubts.append(doubt)
+            if not all(asks_to_go_on(one) for one in clause.conditions):
+                doubt = f"“{clause.text}” has a condition, and is asked in any case."
+                self.plan.doubts.append(doubt)
             return
         clause = self._each_carried(clause)
         if self._leads_each(clause):
@@ -134,7 +139,8 @@ class Composer:
         Where nothing follows, it becomes a step of its own.
         """
         ask_at_end(self.plan, self._named(APPROVE))
-        last = (*unread(self.plan.steps), *misgivings(self.plan.steps, self._request.goal))
+        steps = self.plan.steps
+        last = (*unread(steps), *taken_as_rows(steps), *misgivings(steps, self._request.goal))
         self.plan.doubts += [f"{doubt}." for doubt in last]
         return self.plan
 
@@ -304,6 +310,7 @@ class Composer:
             binding.doubts.append(unclear)
         self._from_input(binding)
         subject_from(self.plan.steps, binding)
+        send_as_it_is(self.plan, self.index.profiles, profile, binding)
         own_count = clause.attempts > 0 and counted_by_tool(clause, profile, binding)
         step = self.plan.add(profile, clause, binding)
         step.attempts = 0 if own_count else clause.attempts

@@ -43,7 +43,7 @@ def load(
         step.attempts = clause.attempts
         _tell(plan, bridge, f"to load {literal.text}")
         if wanted_by is not None and works_on_records(wanted_by):
-            _parse(plan, profiles, step)
+            parse(plan, profiles, step)
     return done
 
 
@@ -66,18 +66,21 @@ def _parse_once(plan: Composition, profiles: Sequence[Profile], step: StepDraft)
     pattern = f"steps.{step.id}" + r"\b"
     parsed = any(re.search(pattern, str(other.args)) for other in plan.steps)
     if step.format and not parsed:
-        _parse(plan, profiles, step)
+        parse(plan, profiles, step)
 
 
-def _parse(plan: Composition, profiles: Sequence[Profile], step: StepDraft) -> None:
+def parse(plan: Composition, profiles: Sequence[Profile], step: StepDraft) -> StepDraft | None:
+    """Insert the step that parses what a step has loaded, and return it, if a tool can."""
     bridge = parser(step, profiles)
     if bridge is None:
-        return
+        return None
     slot = next(slot for slot in bridge.profile.slots if slot.required)
     found = referenced(slot, step, step.clause or SILENCE)
-    if found is not None:
-        plan.add(bridge.profile, None, Binding(args={slot.name: found}))
-        _tell(plan, bridge, f"to parse what {step.id} reads")
+    if found is None:
+        return None
+    added = plan.add(bridge.profile, None, Binding(args={slot.name: found}))
+    _tell(plan, bridge, f"to parse what {step.id} reads")
+    return added
 
 
 def _tell(plan: Composition, bridge: Bridge, purpose: str) -> None:

@@ -15,7 +15,7 @@ from flowbuilder.planner.rules.giving import gives
 from flowbuilder.planner.rules.instructions import instructs
 from flowbuilder.planner.rules.lexicon import lexicon, listed, name_words, stems
 from flowbuilder.planner.rules.literals import broken_json
-from flowbuilder.planner.rules.outputs import StepDraft, consumes
+from flowbuilder.planner.rules.outputs import TABLES, StepDraft, consumes
 from flowbuilder.planner.rules.referring import takes_content
 from flowbuilder.planner.rules.slots import SlotKind
 from flowbuilder.planner.rules.speaking import GENERAL
@@ -24,10 +24,16 @@ from flowbuilder.planner.rules.table_arguments import (
     takes_measures,
     works_on_records,
 )
+from flowbuilder.toolkit import is_starter
 from flowbuilder.tools import HARMLESS
 
 #: Endings of files that hold data in a form of their own: a copy of one is none of another.
 _FORMATS = listed("json jsonl csv tsv xml yaml yml toml html pdf docx xlsx ods")
+#: Endings of files that hold no text.
+_BYTES = listed(
+    "png jpg jpeg gif webp bmp tiff ico zip gz tgz tar 7z rar pdf docx xlsx pptx odt ods odp mp3 "
+    "wav ogg flac mp4 mov avi mkv webm exe dll so bin iso dmg woff woff2 ttf otf sqlite db parquet"
+)
 _LAST = re.compile(
     r"\b(?:last|bottom|final)\s+(?:\d+|two|three|four|five|six|ten)\b", re.IGNORECASE
 )
@@ -63,6 +69,7 @@ def misgivings(steps: Sequence[StepDraft], goal: str) -> Iterator[str]:
             yield from _about_rows(step, steps)
             yield from _about_narrowed(step, steps[:place])
         yield from _about_formats(step, steps[:place])
+        yield from _about_bytes(step)
         yield from _about_sources(step, steps[:place])
         yield from _about_parts(step, steps[:place])
         yield from _about_names(step)
@@ -71,7 +78,13 @@ def misgivings(steps: Sequence[StepDraft], goal: str) -> Iterator[str]:
 def _is_lost(step: StepDraft, later: Sequence[StepDraft]) -> bool:
     """Whether a step only gets something, and no later one, though some take things, takes it."""
     gets = step.profile.tool.effects in HARMLESS and not step.silent
-    takers = [other for other in later if consumes(other.profile) and not other.silent]
+    table = step.format in TABLES
+    takers = [
+        other
+        for other in later
+        if (consumes(other.profile) and not other.silent)
+        or (table and works_on_records(other.profile))
+    ]
     return gets and bool(takers) and not any(step.id in _taken(other) for other in later)
 
 
@@ -139,6 +152,15 @@ def _about_formats(step: StepDraft, before: Sequence[StepDraft]) -> Iterator[str
             kept = _format(str(step.args.get(slot.name, ""))) if slot.writes else ""
             if kept and kept != have:
                 yield f"{step.id} keeps what is in “{source.origin}” as {kept}, as it is"
+
+
+def _about_bytes(step: StepDraft) -> Iterator[str]:
+    """Say that the starter tools for files know texts only: a picture would be kept as letters."""
+    for slot in step.profile.slots if is_starter(step.profile.tool) else ():
+        path = str(step.args.get(slot.name, ""))
+        ending = PurePosixPath(path).suffix.lower().removeprefix(".")
+        if slot.kind is SlotKind.PATH and ending in _BYTES:
+            yield f"{step.profile.tool.name} knows texts only, and “{path}” is none"
 
 
 def _about_sources(step: StepDraft, before: Sequence[StepDraft]) -> Iterator[str]:

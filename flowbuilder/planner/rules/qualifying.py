@@ -73,6 +73,16 @@ def _conditioned(plan: Composition, step: StepDraft, qualifier: Qualifier, effec
         step.when = found if step.when is None else f"({step.when}) && ({found})"
 
 
+_GOING_ON = re.compile(
+    r"\b(?:should|shall|may|can|could|ok|okay|fine|right|agree|approve|proceed|continue|go)\b", re.I
+)
+
+
+def asks_to_go_on(qualifier: Qualifier) -> bool:
+    """Whether what follows "ask me" is the question itself: "… *if we should proceed*"."""
+    return not qualifier.leading and _GOING_ON.search(qualifier.text) is not None
+
+
 def named_approver(clause: Clause) -> str | None:
     """Return whom an approval is asked of by an address, a role, a name of a user or a team."""
     found = _NAMED_APPROVER.search(clause.text)

@@ -70,6 +70,26 @@ def asks_more(clause: Clause, profile: Profile) -> bool:
     return _WHOLE.search(clause.text) is None or _TOPIC.search(clause.text) is not None
 
 
+def part_asked(clause: Clause, profile: Profile) -> str | None:
+    """Return the part of a file or page that is asked for of a tool that gives all of it."""
+    places = (SlotKind.PATH, SlotKind.URL)
+    required = [slot for slot in profile.slots if slot.required]
+    whole = bool(required) and all(slot.kind in places for slot in required)
+    own = {stem(part) for part in name_words(profile.tool.name)} | set(profile.told)
+    for item in clause.literals if whole and profile.tool.effects in HARMLESS else ():
+        before = clause.text[: max(item.start - clause.start, 0)]
+        found = _PART.search(before) if item.kind in (Kind.PATH, Kind.URL) else None
+        if found is not None and stem(found["part"]) not in own:
+            return " ".join(found["said"].split())
+    return None
+
+
+_PART = re.compile(
+    r"\b(?P<said>(?:first|last|second|third|top)?\s*(?P<part>line|title|heading|headline|header|"
+    r"footer|paragraph|sentence|word|letter|section|chapter|author|row|column|record|entry|field|"
+    r"key|link|image|picture|length|size))\s+(?:of|from|in)\s+(?:the\s+)?(?:(?:file|page|site)\s+)?[\"'“]?$",
+    re.IGNORECASE,
+)
 _TOPIC = re.compile(r"\b(?:about|mean|means|conclude|in short|in brief)\b", re.IGNORECASE)
 
 

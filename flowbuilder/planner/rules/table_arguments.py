@@ -12,7 +12,7 @@ from flowbuilder.planner.rules.clause import Clause
 from flowbuilder.planner.rules.columns import SIGNS, as_cel, known_columns, takes_cel
 from flowbuilder.planner.rules.comparing import Comparison
 from flowbuilder.planner.rules.joining import twice
-from flowbuilder.planner.rules.lexicon import listed, stem
+from flowbuilder.planner.rules.lexicon import listed, name_words, stem
 from flowbuilder.planner.rules.literals import Kind
 from flowbuilder.planner.rules.matching import Profile
 from flowbuilder.planner.rules.outputs import StepDraft
@@ -263,6 +263,14 @@ def _spread(
 def takes_measures(profile: Profile) -> bool:
     """Whether a tool computes named measures such as sums of columns."""
     return any(_is_measures(profile, slot) or _is_function(slot) for slot in profile.slots)
+
+
+def measures_by(profile: Profile) -> bool:
+    """Whether a tool measures rows by what they have in common."""
+    grouped = any(
+        slot.kind is SlotKind.COLUMN and "by" in name_words(slot.name) for slot in profile.slots
+    )
+    return grouped and works_on_records(profile) and takes_measures(profile)
 
 
 def _is_function(slot: Slot) -> bool:

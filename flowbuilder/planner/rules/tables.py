@@ -53,6 +53,12 @@ from flowbuilder.types import JsonValue
 _HOW_OFTEN = re.compile(r"\s*(?:times|retries|attempts|tries)\b", re.IGNORECASE)
 
 
+#: Columns with names of a letter: the first of several that are listed, or any after the first.
+_LETTERS = re.compile(
+    r"\b(?:columns|fields)\s+(?:called\s+|named\s+)?\w\b|[,\s]and\s+a$", re.IGNORECASE
+)
+
+
 def _overlaps(match: re.Match[str], taken: list[tuple[int, int]]) -> bool:
     end = match.end("value" if "value" in match.re.groupindex else 0)
     return any(first < end and match.start("field") < last for first, last in taken)
@@ -378,7 +384,12 @@ class TableWords:
             return []
         parts = re.split(r"\s*,\s*(?:and\s+)?|\s+and\s+", match.group("fields"))
         cleaned = [re.sub(r"^the\s+", "", part) for part in parts]
-        return [self.name(part) for part in cleaned if part and self._is_column(part)]
+        letters = _LETTERS.search(match.group()) is not None  # "columns a and b": "a" is a name
+        return [
+            self.name(part)
+            for part in cleaned
+            if part and (self._is_column(part) or (letters and part.lower() == "a"))
+        ]
 
     def on(self) -> list[str]:
         """Return the columns two tables share: "on customer_id", "by id"."""
