@@ -56,3 +56,14 @@ def test_another_question_is_none_of_these() -> None:
 def test_who_is_asked_which_or_how_many_does_not_only_approve(asked: str) -> None:
     plan = plan_goal(f"Read a.csv, ask me {asked}, and save the rows as b.csv", STARTER)
     assert not plan.certain
+
+
+@pytest.mark.parametrize(
+    ("asked", "who"),
+    [("Ask Bob for approval", "Bob"), ("Ask finance for approval", "finance"),
+     ("Get approval from legal", "legal"), ("Ask Mia to approve it", "Mia")],
+)  # fmt: skip
+def test_whoever_is_named_to_approve_is_doubted(asked: str, who: str) -> None:
+    plan = plan_goal(f"{asked}, then delete https://example.org/x", STARTER)
+    assert f"“{who}” is to approve; whoever may approve here can, too." in plan.notes
+    assert not plan.certain

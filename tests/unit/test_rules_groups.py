@@ -89,3 +89,49 @@ def test_of_two_tables_that_are_read_none_is_passed_over() -> None:
     plan = plan_goal(goal, STARTER)
     assert any("nothing takes what read gives" in note for note in plan.notes)
     assert not plan.certain
+
+
+@pytest.mark.parametrize(
+    ("goal", "by"),
+    [
+        ("Sort people.csv by age, then by name", ["age", "name"]),
+        ("Sort people.csv by city and then by age and write it to b.csv", ["city", "age"]),
+    ],
+)
+def test_a_further_column_is_sorted_by_as_well(goal: str, by: list[str]) -> None:
+    plan = plan_goal(goal, STARTER)
+    sorting = dict(steps(plan))["data.sort"]
+    assert (sorting["by"], sorting.get("descending")) == (by, None)
+    assert "data.group" not in dict(steps(plan))
+    assert plan.certain
+
+
+def test_a_direction_beside_one_of_several_columns_is_doubted() -> None:
+    plan = plan_goal("Sort people.csv by age descending, then by name", STARTER)
+    assert any("may be about one of the columns" in note for note in plan.notes)
+    assert not plan.certain
+
+
+def test_a_tool_that_the_verb_names_goes_before_one_that_writes() -> None:
+    plan = plan_goal("Filter a.csv to rows where name starts with A or B", STARTER)
+    assert [name for name, _ in steps(plan)] == ["file.read", "csv.parse", "data.filter"]
+    assert not plan.certain
+
+
+def test_the_row_of_a_file_with_an_extreme_is_that_row() -> None:
+    plan = plan_goal("Give me the row of a.csv with the lowest price", STARTER)
+    name, args = steps(plan)[-1]
+    assert (name, args["by"], args["limit"]) == ("data.sort", "price", 1)
+    assert plan.certain
+
+
+def test_rows_with_an_extreme_are_doubted() -> None:
+    plan = plan_goal("Show the rows of a.csv with the lowest price", STARTER)
+    assert any("speaks of some of them" in note for note in plan.notes)
+    assert not plan.certain
+
+
+@pytest.mark.parametrize("words", ["distinct customers", "the different customers"])
+def test_different_values_are_counted_and_not_rows_as_well(words: str) -> None:
+    compute = steps(plan_goal(f"Count {words} in orders.csv", STARTER))[-1][1]["compute"]
+    assert [measure["fn"] for measure in compute.values()] == ["distinct"]

@@ -122,6 +122,12 @@ def test_a_part_of_what_is_loaded_is_doubted(goal: str) -> None:
     assert not plan.certain
 
 
+def test_a_member_of_what_is_loaded_is_doubted() -> None:
+    plan = plan_goal(f"Fetch {A} and save only the field items to b.json", STARTER)
+    assert any("no step gives “field items” alone" in note for note in plan.notes)
+    assert not plan.certain
+
+
 A, B = "https://h.example/a", "https://h.example/b"
 
 

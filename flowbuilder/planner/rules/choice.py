@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from flowbuilder.planner.rules.binding import bind
 from flowbuilder.planner.rules.clause import Clause
 from flowbuilder.planner.rules.deleting import deletes_otherwise
+from flowbuilder.planner.rules.lexicon import name_words, stem
 from flowbuilder.planner.rules.literals import Kind
 from flowbuilder.planner.rules.matching import (
     FLOOR,
@@ -80,6 +81,7 @@ def choose(clause: Clause, index: ToolIndex, steps: list[StepDraft]) -> Choice |
     judged.sort(
         key=lambda pair: (-round(pair[0], 2), not says_noun(clause, pair[1]), pair[1].tool.name)
     )
+    judged = _named_first(clause, judged)
     if not judged or judged[0][0] < FLOOR:
         return _below(clause, ranked, judged, steps)
     if asks_other(clause, judged[0][1]):
@@ -87,6 +89,27 @@ def choose(clause: Clause, index: ToolIndex, steps: list[StepDraft]) -> Choice |
     if not judged or _guesswork(clause, judged[0][1], steps):
         return None
     return _placeless(clause, judged, steps) or _doubted(clause, judged)
+
+
+def _named_first(clause: Clause, judged: list[tuple[float, Match]]) -> list[tuple[float, Match]]:
+    """Put a tool with the verb in its name before one that changes things and is asked otherwise.
+
+    All parts of "filter a.csv to rows where …" could be what is written to a file.
+    """
+    verb = clause.verb
+    best = judged[0][1] if judged else None
+    if best is None or verb is None or best.tool.effects in HARMLESS:
+        return judged
+    if verb.stem in best.profile.verbs:
+        return judged
+    named = [
+        pair
+        for pair in judged
+        if pair[0] >= FLOOR
+        and pair[1].tool.effects in HARMLESS
+        and verb.stem in {stem(part) for part in name_words(pair[1].tool.name)}
+    ]
+    return [*named[:1], *(pair for pair in judged if pair not in named[:1])]
 
 
 def _placeless(

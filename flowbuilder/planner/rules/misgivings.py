@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import PurePosixPath
 
 from flowbuilder.planner.document import MENTION
+from flowbuilder.planner.rules.continuing import sorted_both_ways
 from flowbuilder.planner.rules.giving import gives
 from flowbuilder.planner.rules.instructions import instructs
 from flowbuilder.planner.rules.lexicon import lexicon, listed, name_words, stems
@@ -24,6 +25,7 @@ from flowbuilder.planner.rules.table_arguments import (
     takes_measures,
     works_on_records,
 )
+from flowbuilder.planner.rules.tables import TableWords
 from flowbuilder.toolkit import is_starter
 from flowbuilder.tools import HARMLESS
 
@@ -70,6 +72,7 @@ def misgivings(steps: Sequence[StepDraft], goal: str) -> Iterator[str]:
             yield from _about_narrowed(step, steps[:place])
         yield from _about_formats(step, steps[:place])
         yield from _about_bytes(step)
+        yield from sorted_both_ways(step)
         yield from _about_sources(step, steps[:place])
         yield from _about_parts(step, steps[:place])
         yield from _about_names(step)
@@ -100,6 +103,10 @@ def _about_rows(step: StepDraft, steps: Sequence[StepDraft]) -> Iterator[str]:
         yield f"{step.id} would give back the rows as they are"
     if "limit" in given and _LAST.search(said) and not step.args.get("descending"):
         yield f"{step.id} keeps the first rows, and “{said}” speaks of the last ones"
+    limits = any(slot.name == "limit" for slot in step.profile.slots) and "limit" not in given
+    some = TableWords(step.clause).extreme_of_several if step.clause and limits else None
+    if some is not None:
+        yield f"{step.id} keeps all rows, and “{some}” speaks of some of them"
     measures = step.args.get("compute")
     if isinstance(measures, dict) and takes_measures(step.profile) and _UTMOST.search(said):
         kinds = {item.get("fn") for item in measures.values() if isinstance(item, dict)}
@@ -188,6 +195,16 @@ def _about_parts(step: StepDraft, before: Sequence[StepDraft]) -> Iterator[str]:
     for word in clause.words:
         if word.lower in _PARTS and not gives(word, clause, before):
             yield f"no step gives “{word.text}” of “{clause.text}”"
+    member = _MEMBER.search(clause.text)
+    if member is not None and f".{member['name']}" not in str(step.args):
+        yield f"no step gives “{member.group()}” alone"
+
+
+#: A part of a JSON value: "only the field items".
+_MEMBER = re.compile(
+    r"\b(?:field|key|property|attribute|member)\s+(?:called\s+|named\s+)?[\"“']?(?P<name>[A-Za-z_]\w*)",
+    re.IGNORECASE,
+)
 
 
 def _format(path: str) -> str:

@@ -20,6 +20,7 @@ from flowbuilder.planner.rules.clause import Clause
 from flowbuilder.planner.rules.clauses import MAX_CLAUSES, split_goal
 from flowbuilder.planner.rules.composer import Composer
 from flowbuilder.planner.rules.composition import Composition
+from flowbuilder.planner.rules.continuing import continued
 from flowbuilder.planner.rules.downloads import saved_apart
 from flowbuilder.planner.rules.lexicon import lexicon, words
 from flowbuilder.planner.rules.literals import find_literals
@@ -145,7 +146,7 @@ class RulePlanner:
         profiles = composer.index.profiles
         if any(measures_by(profile) for profile in profiles):
             found = regrouped(found)
-        found = list(saved_apart(found, profiles))
+        found = continued(saved_apart(found, profiles))
         if any(len(clause.text) - _quoted(clause) > _LONGEST_CLAUSE for clause in found):
             raise PlanningError(
                 f"one part of the goal has more than {_LONGEST_CLAUSE} characters",

@@ -29,6 +29,19 @@ _NAMED_APPROVER = re.compile(
 )
 
 
+_ANYBODY = (
+    r"(?!(?:me|us|you|them|someone|somebody|anyone|anybody|everyone|people|humans?|users?|a|an|the|my|"
+    r"our|your|for|to|if|whether|first|before|again|once|it|this|that|here)\b)"
+)
+#: "Ask *Bob* for approval", "get approval from *finance*".
+_ASKED_APPROVER = re.compile(
+    rf"\bask\s+{_ANYBODY}(?P<who>[a-zà-þ][\w'’-]*)"
+    rf"|\b(?:approval|okay|ok|permission|consent|confirmation|sign[- ]?off|go[- ]ahead)\s+"
+    rf"(?:of|from|by)\s+{_ANYBODY}(?P<of>[a-zà-þ][\w'’-]*)",
+    re.IGNORECASE,
+)
+
+
 def qualify(
     plan: Composition, step: StepDraft, clause: Clause, previous: Sequence[StepDraft]
 ) -> Recovery | None:
@@ -84,9 +97,11 @@ def asks_to_go_on(qualifier: Qualifier) -> bool:
 
 
 def named_approver(clause: Clause) -> str | None:
-    """Return whom an approval is asked of by an address, a role, a name of a user or a team."""
-    found = _NAMED_APPROVER.search(clause.text)
-    return found.group() if found else None
+    """Return whom an approval is asked of by an address, a role, a name or a team."""
+    if found := _NAMED_APPROVER.search(clause.text):
+        return found.group()
+    asked = _ASKED_APPROVER.search(clause.text)
+    return (asked["who"] or asked["of"]) if asked else None
 
 
 def ask_at_end(plan: Composition, approve: Profile | None) -> None:

@@ -187,7 +187,9 @@ PAIRED = re.compile(
     re.IGNORECASE,
 )
 COUNT = re.compile(
-    r"\b(?:count|how many|number of|tally)\b(?!\s+of\s+(?:different|distinct|unique))", re.I
+    r"\b(?:count|how many|number of|tally)\b"
+    r"(?!\s+(?:of\s+)?(?:(?:the|all)\s+)?(?:different|distinct|unique)\b)",
+    re.I,
 )
 BY = re.compile(
     r"\b(?:grouped by|group by|by|per|for each|for every|in each|within each|each|"
@@ -221,8 +223,10 @@ LIMIT = re.compile(
 )
 #: "the row with the highest price": one row, or some where it says "rows".
 EXTREME = re.compile(
-    r"\b(?:row|record|entry|line|(?P<many>rows|records|entries|lines))\s+(?:with|having|that has|"
-    r"which has)\s+the\s+(?:highest|largest|biggest|greatest|most|lowest|smallest|least|latest|"
+    # a path between them is a blank and a comma here
+    r"\b(?:row|record|entry|line|(?P<many>rows|records|entries|lines))\s+(?:,\s+)?"
+    r"(?:with|having|that has|that have|which has|which have)\s+"
+    r"the\s+(?:highest|largest|biggest|greatest|most|lowest|smallest|least|latest|"
     r"newest|oldest|best|worst)\s+(?P<field>⟦\d+⟧|[A-Za-z_][\w.]*)",
     re.IGNORECASE,
 )

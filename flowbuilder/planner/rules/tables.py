@@ -353,6 +353,12 @@ class TableWords:
         return self.name(match.group("field")) if match else None
 
     @property
+    def extreme_of_several(self) -> str | None:
+        """The words "the rows with the highest price", of which nobody says how many they are."""
+        match = EXTREME.search(self.text)
+        return match.group() if match and match.group("many") else None
+
+    @property
     def descending(self) -> bool | None:
         """Largest first, smallest first, or not said."""
         if last := LAST.search(self.text):
