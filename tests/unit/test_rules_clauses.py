@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from flowbuilder.planner.rules import clauses as rules_clauses
 from flowbuilder.planner.rules.clause import Clause
 from flowbuilder.planner.rules.clauses import split_goal
 from flowbuilder.planner.rules.lexicon import lexicon, stem
@@ -159,3 +160,26 @@ def test_near_synonyms_are_near_and_others_are_not() -> None:
     assert near(stem("save"), stem("store")) > 0.5
     assert near(stem("fetch"), stem("get")) > 0.5
     assert near(stem("sort"), stem("email")) == 0
+
+
+@pytest.mark.parametrize("blanks", [" " * 5000, "\n" * 5000, "\t \r\n" * 1250])
+def test_no_pattern_meets_a_long_run_of_blanks(blanks: str) -> None:
+    """Patterns that look for blanks would look at all of them from each of them."""
+    found = split_goal(f'Write "a{" " * 500}b" to x.txt.{blanks}Read y.txt', frozenset())
+    assert not [one for one in found if " " * 100 in one.text or "\n" * 100 in one.text]
+    values = [item.value for one in found for item in one.literals]
+    assert values == [f"a{' ' * 500}b", "x.txt", "y.txt"]
+
+
+def test_what_follows_a_negation_is_looked_through_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Counting:
+        searches = 0
+
+        def search(self, text: str, start: int, end: int) -> object:
+            self.searches += 1
+            return connector.search(text, start, end)
+
+    connector, counting = rules_clauses._CONNECTOR, Counting()
+    monkeypatch.setattr(rules_clauses, "_CONNECTOR", counting)
+    split_goal(f"Read a.csv where x {'is not ' * 200}5, then save it to b.csv", frozenset())
+    assert counting.searches < 10

@@ -74,6 +74,17 @@ _QUESTION = re.compile(
 )
 
 
+#: More blanks than anybody means anything by. Patterns that look for blanks look at all of them
+#: from each of them.
+_BLANKS = re.compile(r"\s{100,}")
+
+
+def _broken_up(run: re.Match[str]) -> str:
+    """Return a run of blanks as long as it is, in pieces, with its line breaks' effect."""
+    breaks = "\n\n" if "\n" in run.group() else "  "
+    return breaks + "·" * (len(run.group()) - 4) + "  "
+
+
 def split_goal(goal: str, verbs: frozenset[str]) -> list[Clause]:
     """Return the clauses of a goal in order.
 
@@ -84,6 +95,7 @@ def split_goal(goal: str, verbs: frozenset[str]) -> list[Clause]:
     """
     text = goal.replace("\x00", " ")
     literals = find_literals(text)
+    text = _BLANKS.sub(_broken_up, text)
 
     def starts(masked: str, place: int, end: int) -> bool:
         return starts_clause(masked, place, end, verbs)
@@ -172,8 +184,10 @@ def _pieces(
     cursor, negated = start, False
     place = start
     without = _WITHOUT.search(masked, place, end)
+    found = _CONNECTOR.search(masked, place, end)
     while place < end:
-        found = _CONNECTOR.search(masked, place, end)
+        if found and found.start() < place:
+            found = _CONNECTOR.search(masked, place, end)
         if without and without.start() < place:
             without = _WITHOUT.search(masked, place, end)
         if without and (not found or without.start() <= found.start()):

@@ -26,11 +26,11 @@ _FAILS = (
 )
 _AGAIN = r"(?P<again>re-?try(?:ing)?|re-?tried|try(?:ing)?(?:\s+it)?\s+again)"
 _OFTEN = re.compile(
-    rf"(?:\s*,)?(?:\s+|(?<=^)|(?<=\n))(?:(?:and|but|then)\s+)*(?:{_FAILS},?\s+(?:then\s+)?)?"
+    rf"(?<!\s)(?:\s*,)?(?:\s+|(?<=^))(?:(?:and|but|then)\s+)*(?:{_FAILS},?\s+(?:then\s+)?)?"
     rf"(?:{_AGAIN}|try(?:ing)?)(?:\s+(?:it|that|this|the\s+(?:call|request|step)))?"
     rf"\s+(?:{_MOST}\s+)?(?:(?P<n>{_NUMBER})\s+(?:more\s+)?times|(?P<once>once|twice))"
     rf"(?:\s+more)?(?:\s+{_FAILS})?(?!\w)"
-    rf"|(?:\s*,)?(?:\s+|(?<=^))(?:with|using|allowing)\s+(?:{_MOST}\s+)?(?P<m>{_NUMBER})\s+"
+    rf"|(?<!\s)(?:\s*,)?(?:\s+|(?<=^))(?:with|using|allowing)\s+(?:{_MOST}\s+)?(?P<m>{_NUMBER})\s+"
     rf"(?:(?P<more>re-?tr(?:y|ies))|attempts?|tries)(?:\s+{_FAILS})?(?!\w)",
     re.IGNORECASE,
 )
