@@ -22,6 +22,7 @@ class Supervisor:
 
     def __init__(self, name: str, *, gone: Callable[[], bool], revive: Callable[[], None]) -> None:
         self._name = name
+        self._random = random.Random()  # a thread leaves that of the whole process alone
         self._gone = gone
         self._revive = revive
         self.stopping = threading.Event()
@@ -54,7 +55,7 @@ class Supervisor:
                 failures += 1
                 self.trouble = str(error)
                 longest = min(_LONGEST_PAUSE, _FIRST_PAUSE * 2.0 ** min(failures - 1, 10))
-                wait = longest * random.uniform(0.5, 1.0)
+                wait = longest * self._random.uniform(0.5, 1.0)
                 log.error(
                     "%s cannot be brought back, trying again: %s",
                     self._name,

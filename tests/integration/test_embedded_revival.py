@@ -10,6 +10,8 @@ import sys
 import threading
 from asyncio.subprocess import PIPE
 from collections import Counter
+from collections.abc import Sequence
+from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 
@@ -19,6 +21,7 @@ from flowbuilder import FlowBuilder, Settings
 from flowbuilder.errors import DatabaseUnavailable
 from flowbuilder.executor import embedded
 from flowbuilder.executor.cluster import try_lock, unlock
+from flowbuilder.executor.embedded import EmbeddedServer
 from flowbuilder.types import JsonValue
 from tests.support.waiting import eventually
 
@@ -65,26 +68,33 @@ def is_back(data_dir: Path, dsn: str, killed: int) -> bool:
     return postmaster(data_dir) not in (0, killed) and sum_of_rows(dsn) == 5
 
 
+def restarted(users: Sequence[EmbeddedServer], turns: int) -> bool:
+    return sum(user.restarts for user in users) >= turns
+
+
 async def test_of_many_users_one_starts_a_killed_server_again_each_time(data_dir: Path) -> None:
-    users = [embedded.start(data_dir) for _ in range(4)]
-    dsn = users[0].dsn
-    with psycopg.connect(dsn) as connection:
-        connection.execute("create table kept (n int)")
-        connection.execute("insert into kept values (0), (5)")
-    pids = {postmaster(data_dir)}
-    for _ in range(2):
-        old = kill(data_dir)
-        pids.add(old)
-        back = partial(is_back, data_dir, dsn, old)
-        await eventually(back, seconds=SECONDS, what="it stays dead")
-    pids.add(postmaster(data_dir))
-    await eventually(lambda: sum(user.restarts for user in users) >= 2, seconds=SECONDS)
-    assert len(pids) == 3, "it was started once for each kill"
-    await eventually(lambda: all(user.trouble is None for user in users), seconds=SECONDS)
-    for user in users:
-        assert user.answers()
-        assert is_up(data_dir)
-        user.stop()
+    with ExitStack() as leaving:
+        users = [leaving.enter_context(embedded.start(data_dir)) for _ in range(4)]
+        dsn = users[0].dsn
+        with psycopg.connect(dsn) as connection:
+            connection.execute("create table kept (n int)")
+            connection.execute("insert into kept values (0), (5)")
+        pids = {postmaster(data_dir)}
+        for turn in (1, 2):
+            old = kill(data_dir)
+            pids.add(old)
+            back = partial(is_back, data_dir, dsn, old)
+            await eventually(back, seconds=SECONDS, what="it stays dead")
+            # Not killed again before whoever has started it has seen it.
+            seen = partial(restarted, users, turn)
+            await eventually(seen, seconds=SECONDS, what="nobody has started it again")
+        pids.add(postmaster(data_dir))
+        assert len(pids) == 3, "it was started once for each kill"
+        await eventually(lambda: all(user.trouble is None for user in users), seconds=SECONDS)
+        for user in users:
+            assert user.answers()
+            assert is_up(data_dir)
+            user.stop()
     assert not is_up(data_dir)
 
 

@@ -303,19 +303,24 @@ async def test_a_session_is_cleaned_before_the_next_attempt_gets_it(
     workshop: Workshop, lock: bool
 ) -> None:
     step: JsonObject = {"tool": "effect.dirty", "args": {"lock": lock}}
+    used = workshop.connections
     async with workshop.working(concurrency=1):
-        run = await workshop.ended(
-            await workshop.start(
-                {**step, "id": "one"}, {**step, "id": "two", "depends_on": ["one"]}
+        # One that is slow to clean is closed, so that on a busy machine a run or two pass without.
+        for _ in range(2 if lock else 20):
+            run = await workshop.ended(
+                await workshop.start(
+                    {**step, "id": "one"}, {**step, "id": "two", "depends_on": ["one"]}
+                )
             )
-        )
-    assert run.output is not None
+            assert run.output is not None
+            steps = await workshop.store.run_steps(run.id)
+            assert isinstance(steps[1].output, list)
+            assert steps[0].output == steps[1].output
+            assert steps[1].output[1:] == [None, 0]
+            if len(set(used)) < len(used):
+                break
     # Locks of a session go with it, because a pooler may have given it those of somebody else.
-    assert len(set(workshop.connections)) == (2 if lock else 1)
-    steps = await workshop.store.run_steps(run.id)
-    assert isinstance(steps[1].output, list)
-    assert steps[0].output == steps[1].output
-    assert steps[1].output[1:] == [None, 0]
+    assert (len(set(used)) == len(used)) is lock
 
 
 async def test_other_tools_have_no_connection(workshop: Workshop) -> None:
