@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import uuid
 from collections.abc import AsyncIterator, Iterable, Sequence
 from dataclasses import replace
@@ -67,7 +68,7 @@ async def plan_request(
     """
     request = PlanRequest(
         id=plan_id or str(uuid.uuid4()),
-        goal=_checked_goal(goal),
+        goal=checked_goal(goal),
         registry=session.registry,
         input=check(input, limits=limits_of(session.settings), pointer="/input"),
         input_schema=_checked_schema(input_schema),
@@ -228,7 +229,18 @@ async def _store(session: Session, plan: Plan, events: Iterable[PlanEvent]) -> N
         raise PlanningError(f"there is a plan {plan.id} already", code="plan_exists")
 
 
-def _checked_goal(goal: str) -> str:
+#: No name, address or value that is said in a goal is as long, and what reads goals would look for
+#: the ends of words in it: letters that blanks part in their languages, and one sign repeated.
+_NO_WORD = re.compile(r"[!-~\u00a1-\u024f]{4000}|([^\w\s])\1{199}")
+
+
+def checked_goal(goal: str) -> str:
+    """Return a goal without blanks around it.
+
+    Raises:
+        PlanningError: `goal_empty`, `goal_too_long`, or `goal_invalid`: no clean text, or a run of
+            characters in it that is no word.
+    """
     given: object = goal  # whatever a caller without a type checker hands in
     text = given.strip() if isinstance(given, str) else ""
     if not text:
@@ -242,6 +254,12 @@ def _checked_goal(goal: str) -> str:
         check(text)
     except InvalidValue as error:
         raise PlanningError(f"the goal is no text: {error.message}", code="goal_invalid") from None
+    if _NO_WORD.search(text):
+        raise PlanningError(
+            "the goal holds a run of characters that is no word: 4,000, or 200 times the same one",
+            code="goal_invalid",
+            hint="Give data as the input of the plan, and say in the goal what is to be done.",
+        )
     return text
 
 

@@ -10,6 +10,7 @@ import json
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 
 from flowbuilder.errors import Fix, Problem, Severity
 from flowbuilder.planner.document import steps_of
@@ -106,6 +107,11 @@ _A_QUERY = Literal(kind=_QUERY, text="")
 
 def literals(goal: str) -> list[Literal]:
     """Return the goal's literals, each once, in order of kind."""
+    return list(_found(goal))
+
+
+@lru_cache(maxsize=32)  # everything that judges a plan asks for them
+def _found(goal: str) -> tuple[Literal, ...]:
     found: list[Literal] = []
     rest = _without_numbering(goal)
     for kind, pattern in (
@@ -127,7 +133,7 @@ def literals(goal: str) -> list[Literal]:
             if text.lower() not in _ABBREVIATIONS:
                 found.append(Literal(kind=_kind(kind, text), text=text))
         rest = pattern.sub(" ", rest)
-    return list(dict.fromkeys(found))
+    return tuple(dict.fromkeys(found))
 
 
 def _without_numbering(goal: str) -> str:

@@ -13,6 +13,7 @@ import psycopg
 import pytest
 
 from flowbuilder import FlowBuilder, PlanningError, Settings
+from flowbuilder.client.planning import checked_goal
 from flowbuilder.errors import InvalidValue
 from flowbuilder.executor.database import Database
 from flowbuilder.executor.store import Store
@@ -127,3 +128,20 @@ async def test_what_is_no_goal_is_said(dsn: str, tmp_path: Path, goal: str) -> N
         with pytest.raises(PlanningError) as refused:
             await fb.plan(goal)
         assert refused.value.code == "goal_empty"
+
+
+@pytest.mark.parametrize("run", ["-" * 200, "a-" * 2000, "[" * 300, "é1" * 2000])
+async def test_a_goal_with_data_in_it_that_is_no_word_is_refused(
+    dsn: str, tmp_path: Path, run: str
+) -> None:
+    settings = Settings.load(data_dir=tmp_path, workspace_dir=tmp_path)
+    async with FlowBuilder.connect(dsn, settings=settings, worker=False) as fb:
+        with pytest.raises(PlanningError) as refused:
+            await fb.plan(f"Read a.csv and {run} it")
+        assert refused.value.code == "goal_invalid"
+        assert refused.value.hint is not None and "input" in refused.value.hint
+
+
+def test_a_long_goal_whose_words_no_blanks_part_is_read() -> None:
+    goal = "读取文件并发送邮件。" * 500
+    assert checked_goal(goal) == goal

@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from copy import deepcopy
+from dataclasses import dataclass, replace
 from enum import StrEnum
+from functools import lru_cache
 
 from flowbuilder.errors import InvalidValue
 from flowbuilder.planner.rules.lexicon import lexicon
@@ -160,6 +162,14 @@ def find_literals(text: str) -> list[Literal]:
     Quoted text, addresses and paths are found first, so that what looks like a number or a
     date inside them is not taken apart.
     """
+    return [
+        replace(one, value=deepcopy(one.value)) if isinstance(one.value, dict | list) else one
+        for one in _found(text)
+    ]
+
+
+@lru_cache(maxsize=32)  # a goal is asked for its literals by many who judge a plan
+def _found(text: str) -> tuple[Literal, ...]:
     taken = bytearray(len(text))
     found: list[Literal] = []
     for finder in _FINDERS:
@@ -167,7 +177,7 @@ def find_literals(text: str) -> list[Literal]:
             if literal.end > literal.start and not any(taken[literal.start : literal.end]):
                 taken[literal.start : literal.end] = b"\x01" * (literal.end - literal.start)
                 found.append(literal)
-    return sorted(found, key=lambda literal: literal.start)
+    return tuple(sorted(found, key=lambda literal: literal.start))
 
 
 #: The beginning of an object, or of a list that belongs to no name: not `items[0]`.
