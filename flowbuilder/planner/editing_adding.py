@@ -11,8 +11,8 @@ from flowbuilder.errors import NoFittingTool
 from flowbuilder.planner.document import steps_of
 from flowbuilder.planner.editing import EditRequest
 from flowbuilder.planner.rules.bridges import extension
-from flowbuilder.planner.rules.clauses import split_goal
 from flowbuilder.planner.rules.composer import Composer
+from flowbuilder.planner.rules.dividing import orders
 from flowbuilder.planner.rules.literals import Kind, find_literals
 from flowbuilder.planner.rules.matching import Profile, ToolIndex
 from flowbuilder.planner.rules.outputs import StepDraft, consumes
@@ -78,7 +78,7 @@ def _added(
     before = [draft for draft in drafts if draft is not None]
     composer.go_on(before)
     given = {draft.id: copy.deepcopy(draft.args) for draft in before}
-    for clause in split_goal(text, index.verbs):
+    for clause in orders(text, index):
         composer.add(clause)
     made = composer.finish()
     known = {id(draft) for draft in before}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterable
+from collections.abc import AsyncIterator, Coroutine, Iterable
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from types import SimpleNamespace
@@ -12,11 +12,11 @@ from typing import Any, TypeVar, cast
 import pytest
 
 from flowbuilder.errors import DatabaseUnavailable
-from flowbuilder.executor.database import Database
 from flowbuilder.executor.exchanges import Exchanges
 from flowbuilder.executor.records import Exchange, LeasedTask, Outcome, OutcomeKind, Verdict
 from flowbuilder.executor.slots import Key, Slots, Work
 from flowbuilder.executor.store import Store
+from tests.support.exchanging import exchanges_over
 from tests.support.waiting import eventually
 
 T = TypeVar("T")
@@ -51,27 +51,6 @@ async def turning(exchanges: Exchanges, *, check: bool = False) -> AsyncIterator
     await turn
 
 
-def exchanges_of(
-    store: SlowStore,
-    slots: Slots,
-    *,
-    check_every: timedelta,
-    answered: Callable[[Exchange], None] = lambda _: None,
-) -> Exchanges:
-    return Exchanges(
-        cast(Store, store),
-        slots,
-        connections=cast(Database, store),
-        worker_id="one",
-        lease=timedelta(seconds=15),
-        check_every=check_every,
-        begin=lambda task: None,
-        extended=lambda: None,
-        answered=answered,
-        piled_up=lambda: None,
-    )
-
-
 class Aged(Slots):
     """Slots that say since when the oldest attempt has been under way."""
 
@@ -86,7 +65,7 @@ async def test_nothing_overlaps_with_an_exchange_that_says_what_is_held() -> Non
     """An answer under way would bring tasks that seem unknown here, and they would run twice."""
     store = SlowStore()
     slots = Slots(4, cast(Work, None), ended=lambda: None)
-    exchanges = exchanges_of(store, slots, check_every=timedelta(seconds=1))
+    exchanges = exchanges_over(store, slots, check_every=timedelta(seconds=1))
     async with turning(exchanges):
         await eventually(lambda: len(store.asked) == 1)
         async with turning(exchanges, check=True):
@@ -108,7 +87,7 @@ async def test_a_worker_that_ends_does_not_ask_for_what_it_will_not_take() -> No
         async def exchange(self, _: str, **rest: object) -> Exchange:
             return Exchange(tasks=[], verdicts={}, ready=True)
 
-    exchanges = exchanges_of(
+    exchanges = exchanges_over(
         Laden(),
         Slots(4, cast(Work, None), ended=lambda: None),
         check_every=timedelta(hours=1),
@@ -126,7 +105,7 @@ async def checked(store: SlowStore, exchanges: Exchanges) -> None:
 
 async def test_news_hurry_a_check_for_what_has_been_under_way_for_a_while() -> None:
     store, slots = SlowStore(), Aged(4, cast(Work, None), ended=lambda: None)
-    exchanges = exchanges_of(store, slots, check_every=timedelta(hours=1))
+    exchanges = exchanges_over(store, slots, check_every=timedelta(hours=1))
     assert exchanges.check_due, "the first one tells that nothing is held"
     await checked(store, exchanges)
     calm = exchanges.check_at
@@ -152,7 +131,7 @@ async def test_of_many_outcomes_at_once_a_first_exchange_takes_a_third(
             return running
 
     store, slots = SlowStore(), Busy(100, cast(Work, None), ended=lambda: None)
-    exchanges = exchanges_of(store, slots, check_every=timedelta(hours=1))
+    exchanges = exchanges_over(store, slots, check_every=timedelta(hours=1))
     for number in range(90):
         late = Outcome(task_id=number, run_id=f"r{number}", fence=1, kind=OutcomeKind.COMPLETED)
         slots.outcomes[late.key] = late
@@ -168,7 +147,7 @@ async def test_of_many_outcomes_at_once_a_first_exchange_takes_a_third(
 
 async def test_news_that_come_during_a_check_are_looked_at_after_it() -> None:
     store, slots = SlowStore(), Aged(4, cast(Work, None), ended=lambda: None)
-    exchanges = exchanges_of(store, slots, check_every=timedelta(hours=1))
+    exchanges = exchanges_over(store, slots, check_every=timedelta(hours=1))
     slots.since = 0.0
     async with turning(exchanges, check=True):
         await eventually(lambda: len(store.asked) == 1)
@@ -233,7 +212,7 @@ def leased(number: int) -> LeasedTask:
 async def settled(store: Holding, slots: Slots, answered: list[Exchange]) -> Exchanges:
     """Return exchanges that have said what is held once, alone."""
     hour = timedelta(hours=1)
-    exchanges = exchanges_of(store, slots, check_every=hour, answered=answered.append)
+    exchanges = exchanges_over(store, slots, check_every=hour, answered=answered.append)
     assert not beside_now(exchanges)
     await exchanges.turn(check=True)
     assert beside_now(exchanges)
@@ -297,7 +276,7 @@ async def test_after_a_failure_what_is_held_is_said_alone() -> None:
 
 @pytest.mark.parametrize(("held", "beside"), [(0, False), (15, False), (16, True), (200, True)])
 async def test_of_little_an_exchange_says_it_besides(held: int, beside: bool) -> None:
-    exchanges = exchanges_of(SlowStore(), Many(held), check_every=timedelta(hours=1))
+    exchanges = exchanges_over(SlowStore(), Many(held), check_every=timedelta(hours=1))
     exchanges._store = cast(Store, Holding())
     await exchanges.turn(check=True)
     assert beside_now(exchanges) is beside
@@ -313,7 +292,7 @@ async def test_what_ends_alone_among_many_is_enough_for_a_second_exchange(
     """Elsewhere it waits for more, which are then reported together."""
 
     store, slots = SlowStore(), Many(running)
-    exchanges = exchanges_of(store, slots, check_every=timedelta(hours=1))
+    exchanges = exchanges_over(store, slots, check_every=timedelta(hours=1))
     for number in range(sent + 1):
         late = Outcome(task_id=number, run_id=f"r{number}", fence=1, kind=OutcomeKind.COMPLETED)
         if number == sent:

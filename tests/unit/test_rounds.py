@@ -11,12 +11,11 @@ from typing import Any, TypeVar, cast
 import pytest
 
 from flowbuilder.errors import DatabaseUnavailable
-from flowbuilder.executor.database import Database
 from flowbuilder.executor.exchanges import Exchanges
 from flowbuilder.executor.records import Exchange, Outcome, OutcomeKind, Verdict
 from flowbuilder.executor.rounds import Rounds
 from flowbuilder.executor.slots import Slots, Work
-from flowbuilder.executor.store import Store
+from tests.support.exchanging import exchanges_over
 from tests.support.waiting import eventually
 
 T = TypeVar("T")
@@ -75,18 +74,7 @@ async def looping(store: SlowStore) -> AsyncIterator[tuple[Exchanges, Rounds, Sl
     async def start_over() -> None:
         raise AssertionError("nobody has given the worker up")
 
-    exchanges = Exchanges(
-        cast(Store, store),
-        slots,
-        connections=cast(Database, store),
-        worker_id="one",
-        lease=timedelta(seconds=15),
-        check_every=HOURLY,
-        begin=lambda task: None,
-        extended=lambda: None,
-        answered=store.answered.append,
-        piled_up=lambda: None,
-    )
+    exchanges = exchanges_over(store, slots, check_every=HOURLY, answered=store.answered.append)
     rounds = Rounds(exchanges, slots, poll_interval=HOURLY, start_over=start_over)
     tasks = [asyncio.create_task(one) for one in (rounds.serve(), rounds.assist())]
     (first,) = await store.calls(1)

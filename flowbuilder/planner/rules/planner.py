@@ -17,18 +17,15 @@ from flowbuilder.planner.brought import with_brought_tools
 from flowbuilder.planner.hierarchy import in_parts, step_events
 from flowbuilder.planner.pending import answers_later
 from flowbuilder.planner.rules.clause import Clause
-from flowbuilder.planner.rules.clauses import MAX_CLAUSES, split_goal
+from flowbuilder.planner.rules.clauses import MAX_CLAUSES
 from flowbuilder.planner.rules.composer import Composer
 from flowbuilder.planner.rules.composition import Composition
-from flowbuilder.planner.rules.continuing import continued
-from flowbuilder.planner.rules.downloads import saved_apart
+from flowbuilder.planner.rules.dividing import orders
 from flowbuilder.planner.rules.lexicon import lexicon, words
 from flowbuilder.planner.rules.literals import find_literals
 from flowbuilder.planner.rules.matching import ToolIndex
 from flowbuilder.planner.rules.mending import ask_instead
 from flowbuilder.planner.rules.outputs import StepDraft
-from flowbuilder.planner.rules.regrouping import regrouped
-from flowbuilder.planner.rules.table_arguments import measures_by
 from flowbuilder.planner.shortlist import SHORTLIST_FOR_RULES, WHOLE_FOR_RULES, narrowed
 from flowbuilder.policy import apply_policy
 from flowbuilder.settings import Settings
@@ -142,11 +139,7 @@ class RulePlanner:
         return Composer(request, ToolIndex(request.registry))
 
     def _clauses(self, request: PlanRequest, composer: Composer) -> list[Clause]:
-        found = split_goal(request.goal, composer.index.verbs)
-        profiles = composer.index.profiles
-        if any(measures_by(profile) for profile in profiles):
-            found = regrouped(found)
-        found = continued(saved_apart(found, profiles))
+        found = orders(request.goal, composer.index)
         if any(len(clause.text) - _quoted(clause) > _LONGEST_CLAUSE for clause in found):
             raise PlanningError(
                 f"one part of the goal has more than {_LONGEST_CLAUSE} characters",
